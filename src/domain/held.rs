@@ -1,0 +1,187 @@
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use super::{Kind, Timestamp};
+
+/// Why a push, or one record of it, lies aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldClass {
+    /// It did not prove to be from SmartHub. Kept in a ring.
+    Refused,
+    /// It did, but we could not read it. Kept until a person decides.
+    Quarantined,
+}
+
+/// Which of the two rings a refused push goes to, so that noise cannot push out what may be real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ring {
+    /// Well-formed fields and a plausible time: perhaps only our key or clock is wrong.
+    Plausible,
+    /// The rest.
+    Noise,
+}
+
+/// The exact reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldReason {
+    /// No `signature`.
+    SignatureMissing,
+    /// `signature` is not 64 hex digits, or stands there twice.
+    SignatureUnreadable,
+    /// No live key makes this signature.
+    SignatureWrong,
+    /// No `datePush`.
+    DateMissing,
+    /// `datePush` has none of the known forms, or stands there twice.
+    DateUnreadable,
+    /// The body is not JSON of the right shape.
+    NotJson,
+    /// `datePush` is older than the setting allows.
+    DateOld,
+    /// `datePush` is further ahead of our clock than the setting allows.
+    DateAhead,
+    /// A required field is not there.
+    FieldMissing,
+    /// A typed field cannot be read or is out of bounds.
+    FieldInvalid,
+    /// A key stands twice in one object.
+    RepeatedKey,
+    /// Text or numbers that cannot be kept exactly: broken UTF-8, U+0000, a lone surrogate, a
+    /// number out of range, nesting too deep.
+    Unreadable,
+    /// The database would not take it though it took its neighbours.
+    StoreRefused,
+}
+
+/// A push, or a part of one, on its way into quarantine or a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHeld {
+    /// Why it lies aside.
+    pub class: HeldClass,
+    /// Which ring, for a refused one.
+    pub ring: Ring,
+    /// The exact reason.
+    pub reason: HeldReason,
+    /// The field that could not be read.
+    pub field: Option<Box<str>>,
+    /// The push category it came in.
+    pub kind: Kind,
+    /// Who sent it.
+    pub source: IpAddr,
+    /// The body, without `signature` wherever that could be told.
+    pub body: Box<[u8]>,
+    /// The signature bytes of a refused push, 32 for each element of the body, so that it can be
+    /// verified again once a key is corrected.
+    pub signatures: Option<Box<[u8]>>,
+}
+
+/// A held push as it lies in the store, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its number; a sequence of its own.
+    pub id: i64,
+    /// Why it lies aside.
+    pub class: HeldClass,
+    /// The exact reason.
+    pub reason: HeldReason,
+    /// The field that could not be read.
+    pub field: Option<String>,
+    /// The push category it came in.
+    pub kind: Kind,
+    /// Who sent it.
+    pub source: String,
+    /// When it first came.
+    pub received_at: Timestamp,
+    /// How large the body is.
+    pub bytes: i64,
+    /// How often the very same came.
+    pub count: i64,
+}
+
+/// A held push with what a retry needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBody {
+    /// All but the body.
+    pub held: Held,
+    /// The body as kept.
+    pub body: Vec<u8>,
+    /// See [`NewHeld::signatures`].
+    pub signatures: Option<Vec<u8>>,
+}
+
+impl HeldClass {
+    /// The word in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+impl HeldReason {
+    /// Every reason, in the order in which they are found.
+    pub const ALL: [Self; 13] = [
+        Self::SignatureMissing,
+        Self::SignatureUnreadable,
+        Self::SignatureWrong,
+        Self::DateMissing,
+        Self::DateUnreadable,
+        Self::NotJson,
+        Self::DateOld,
+        Self::DateAhead,
+        Self::FieldMissing,
+        Self::FieldInvalid,
+        Self::RepeatedKey,
+        Self::Unreadable,
+        Self::StoreRefused,
+    ];
+
+    /// The word in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureUnreadable => "signature_unreadable",
+            Self::SignatureWrong => "signature_wrong",
+            Self::DateMissing => "date_missing",
+            Self::DateUnreadable => "date_unreadable",
+            Self::NotJson => "not_json",
+            Self::DateOld => "date_old",
+            Self::DateAhead => "date_ahead",
+            Self::FieldMissing => "field_missing",
+            Self::FieldInvalid => "field_invalid",
+            Self::RepeatedKey => "repeated_key",
+            Self::Unreadable => "unreadable",
+            Self::StoreRefused => "store_refused",
+        }
+    }
+}
+
+/// A word is none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this word is not known here")]
+pub struct UnknownWord;
+
+impl FromStr for HeldClass {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Refused, Self::Quarantined]
+            .into_iter()
+            .find(|class| class.as_str() == text)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl FromStr for HeldReason {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for HeldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,68 @@
+use std::{fmt, str::FromStr};
+
+use super::{Timestamp, held::UnknownWord};
+
+/// What a caller of the internal API may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Look and act.
+    Admin,
+}
+
+/// SHA-256 of an API key. A key has 256 random bits, so a plain hash keeps it.
+pub type KeyDigest = [u8; 32];
+
+/// An API key as it lies in the store: all but the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its number.
+    pub id: i64,
+    /// The name a person gave it.
+    pub label: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// Its hash.
+    pub digest: KeyDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Who asks, as proved by an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's label; what audit rows say.
+    pub label: String,
+    /// What the key allows.
+    pub scope: Scope,
+}
+
+impl Scope {
+    /// The word in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Read, Self::Admin]
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,25 @@
+//! What simdeck is about, in its own words: SIMs, records, held pushes, questions.
+//!
+//! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
+//! types has already been checked; the layers above pass them on without looking again.
+mod clock;
+mod giccid;
+mod held;
+mod key;
+mod kind;
+mod question;
+mod record;
+mod secret;
+mod text;
+
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use giccid::{Giccid, GiccidError};
+pub use held::{Held, HeldBody, HeldClass, HeldReason, NewHeld, Ring};
+pub use key::{ApiKey, Caller, KeyDigest, Scope};
+pub use kind::{Kind, KindError};
+pub use question::{Filter, PageSize, Place, Walk};
+pub use record::{
+    NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, UsageRecord, VOLUME_MAX,
+};
+pub use secret::Secret;
+pub use text::{ShortText, TextTooLong};

@@ -1,0 +1,28 @@
+//! simdeck receives what the SmartHub platform pushes about a fleet's SIM cards, keeps it without
+//! loss or double count, and answers questions about it.
+//!
+//! # Map
+//!
+//! From the bottom up; a module uses only those with a lower number, and `tests/it` checks it.
+//!
+//! 0. [`domain`]: what a SIM, a record and a held push are; the clock; secrets. No I/O.
+//! 1. [`smarthub`]: SmartHub's protocol: push kinds, signature, a body turned into records.
+//! 1. [`store`]: keeps records. The only module that knows SQL.
+//! 2. [`intake`]: the one way a push gets in: verify, read, queue, commit, reply.
+//! 3. [`http`]: the two listeners and what they answer. The only module that knows axum.
+//! 4. [`cli`]: settings, wiring, one file for each subcommand.
+//!
+//! # A push, from socket to disk
+//!
+//! [`http::server`] accepts the connection and [`http`]'s push handler applies the limits;
+//! [`intake::Intake::accept`] verifies the body with [`smarthub`] and queues its records; the
+//! writer task gathers what waits, commits it with [`store::Writer`] and only then replies.
+//!
+//! # Where would I add …
+//!
+//! - a push kind: `smarthub/kind.rs`, and a type in [`domain`] if its fields are known;
+//! - an API filter: `http/api/params.rs` names it, `store/filter.rs` turns it into SQL;
+//! - a subcommand: a file in `cli/` and a line in `cli/mod.rs`;
+//! - a setting: `cli/settings/table.rs`;
+//! - a database: `store/` and a folder beside `migrations/sqlite`.
+pub mod domain;

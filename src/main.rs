@@ -1,0 +1,6 @@
+//! The door: an exit code.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    simdeck::cli::main()
+}
