@@ -25,5 +25,8 @@
 //! - a subcommand: a file in `cli/` and a line in `cli/mod.rs`;
 //! - a setting: `cli/settings/table.rs`;
 //! - a database: `store/` and a folder beside `migrations/sqlite`.
-pub mod cli;
 pub mod domain;
+
+pub mod smarthub;
+
+pub mod cli;

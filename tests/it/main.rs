@@ -1,4 +1,4 @@
-//! All tests in one binary.
+//! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod settings;
+mod smarthub_vectors;

@@ -5,9 +5,9 @@ use std::{
 };
 
 use simdeck::cli::settings::{
-    AllowMode, Environment, Flags, Identity, LogFormat, Probe, PushKeySetting, SETTINGS, Settings,
-    Source, example,
+    AllowMode, Environment, Flags, LogFormat, Probe, SETTINGS, Settings, Source, example,
 };
+use simdeck::smarthub::{IdentityRule, signature::PushKey};
 use tempfile::TempDir;
 
 /// A folder with a settings file, the flags that name it, and an environment.
@@ -58,7 +58,7 @@ impl Machine {
 }
 
 fn keys<'a>(settings: &'a Settings) -> Vec<(Option<&'a str>, &'a str)> {
-    let pair = |key: &'a PushKeySetting| (key.label.as_deref(), key.key.expose());
+    let pair = |key: &'a PushKey| (key.label.as_deref(), key.key.expose());
     settings.push.keys.iter().map(pair).collect()
 }
 
@@ -78,7 +78,7 @@ fn with_nothing_said_the_defaults_hold() {
     assert_eq!(settings.push.max_age.as_secs(), 7 * 86_400);
     assert_eq!(settings.push.max_ahead.as_secs(), 300);
     assert_eq!((settings.push.date_shift_s, settings.push.answer_status), (0, 200));
-    assert_eq!(settings.push.identity, Identity::Content);
+    assert_eq!(settings.push.identity, IdentityRule::Content);
     assert_eq!(settings.push.probe, Probe::MethodNotAllowed);
     assert!(settings.push.keys.is_empty() && settings.api.key.is_none());
     assert_eq!(settings.quarantine.max_bytes, 1 << 30);

@@ -22,8 +22,7 @@ pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{SETTINGS, Setting, Shape};
 pub use typed::{
-    AllowMode, Api, Disk, Identity, Internal, Log, LogFormat, Probe, Public, Push, PushKeySetting,
-    Quarantine, Settings,
+    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
 };
 
 use given::Given;

@@ -1,13 +1,12 @@
 use super::{
     Settings, SettingsError,
     given::Given,
-    typed::PushKeySetting,
     values::{
         self, address, data_dir, database, duration, header_text, network, size, time_zone, token,
         url, whole, word,
     },
 };
-use crate::domain::Secret;
+use crate::{domain::Secret, smarthub::signature::PushKey};
 
 /// One setting: its names, its default, what it is for and where it goes.
 #[derive(Debug)]
@@ -234,7 +233,8 @@ pub const SETTINGS: &[Setting] = &[
         hint: "KEYS",
         doc: "The push keys configured in SmartHub, all live; one is made for an empty store where not set.",
         set: |s, given| {
-            s.push.keys = given.labelled().map(PushKeySetting::from).collect();
+            let keys = given.labelled();
+            s.push.keys = keys.map(|(label, key)| PushKey { label, key: key.into() }).collect();
             Ok(())
         },
         ..PLAIN

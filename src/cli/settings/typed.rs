@@ -8,7 +8,10 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{InForce, SettingsError, Source};
-use crate::domain::Secret;
+use crate::{
+    domain::Secret,
+    smarthub::{IdentityRule, signature::PushKey},
+};
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
@@ -80,7 +83,7 @@ pub struct Internal {
 #[derive(Clone, Debug)]
 pub struct Push {
     /// All live.
-    pub keys: Vec<PushKeySetting>,
+    pub keys: Vec<PushKey>,
     /// How old `datePush` may be.
     pub max_age: Duration,
     /// How far ahead of our clock `datePush` may be.
@@ -88,22 +91,13 @@ pub struct Push {
     /// Seconds to add to `datePush` before it is hashed.
     pub date_shift_s: i64,
     /// What makes two records the same.
-    pub identity: Identity,
+    pub identity: IdentityRule,
     /// The status of success, 200 to 299.
     pub answer_status: u16,
     /// The body of success; none for JSON with the counts.
     pub answer_body: Option<String>,
     /// The answer to GET and HEAD.
     pub probe: Probe,
-}
-
-/// A push key as it was given.
-#[derive(Clone, Debug)]
-pub struct PushKeySetting {
-    /// The name a person gave it.
-    pub label: Option<String>,
-    /// The key.
-    pub key: Secret,
 }
 
 /// The query API.
@@ -155,15 +149,6 @@ pub enum AllowMode {
     Enforce,
 }
 
-/// What makes two usage or SMS records the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// What they say.
-    Content,
-    /// That, and the `datePush` they came under.
-    ContentAndDate,
-}
-
 /// The answer to GET and HEAD on a push address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -182,7 +167,7 @@ impl Words for AllowMode {
         &[("off", Self::Off), ("monitor", Self::Monitor), ("enforce", Self::Enforce)];
 }
 
-impl Words for Identity {
+impl Words for IdentityRule {
     const WORDS: &'static [(&'static str, Self)] =
         &[("content", Self::Content), ("content+date", Self::ContentAndDate)];
 }
@@ -190,12 +175,6 @@ impl Words for Identity {
 impl Words for Probe {
     const WORDS: &'static [(&'static str, Self)] =
         &[("405", Self::MethodNotAllowed), ("ok", Self::Ok)];
-}
-
-impl From<(Option<String>, String)> for PushKeySetting {
-    fn from((label, key): (Option<String>, String)) -> Self {
-        Self { label, key: key.into() }
-    }
 }
 
 impl Settings {
@@ -232,7 +211,7 @@ impl Settings {
                 max_age: Duration::ZERO,
                 max_ahead: Duration::ZERO,
                 date_shift_s: 0,
-                identity: Identity::Content,
+                identity: IdentityRule::Content,
                 answer_status: 0,
                 answer_body: None,
                 probe: Probe::MethodNotAllowed,
