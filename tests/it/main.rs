@@ -1,4 +1,5 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod commands;
 mod settings;
 mod smarthub_vectors;
