@@ -28,3 +28,6 @@
 pub mod domain;
 
 pub mod smarthub;
+pub mod store;
+
+pub mod intake;
