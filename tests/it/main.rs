@@ -1,0 +1,6 @@
+//! One binary for all tests that come in by the front door.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod client_ip;
+mod failure_limiter;
+mod listener;
