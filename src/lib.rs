@@ -31,3 +31,6 @@ pub mod smarthub;
 pub mod store;
 
 pub mod intake;
+
+pub mod http;
+

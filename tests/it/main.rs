@@ -1,3 +1,6 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod client_ip;
+mod failure_limiter;
+mod listener;
 mod smarthub_vectors;
