@@ -34,3 +34,4 @@ pub mod intake;
 
 pub mod http;
 
+pub mod cli;

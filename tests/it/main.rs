@@ -3,4 +3,5 @@
 mod client_ip;
 mod failure_limiter;
 mod listener;
+mod settings;
 mod smarthub_vectors;
