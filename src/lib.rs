@@ -26,3 +26,5 @@
 //! - a setting: `cli/settings/table.rs`;
 //! - a database: `store/` and a folder beside `migrations/sqlite`.
 pub mod domain;
+
+pub mod smarthub;

@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use super::{
+    Authentic,
+    body::write_without,
+    identity::{DATE_PUSH, RepeatedKey, SIGNATURE, check_keys, identity},
+    json::{Value, What},
+    kind::{DATA_USAGE, MO_SMS},
+    record::{notification, sms, usage},
+};
+use crate::domain::{HeldReason, Kind, NewRecord, Record, Timestamp};
+
+/// How old and how far ahead of our clock `datePush` may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgePolicy {
+    /// Older pushes are quarantined.
+    pub max_age: Duration,
+    /// So are those further ahead.
+    pub max_ahead: Duration,
+}
+
+/// What makes two usage or SMS records the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityRule {
+    /// Their content.
+    #[default]
+    Content,
+    /// Their content and `datePush`.
+    ContentAndDate,
+}
+
+/// How a body is to be read.
+#[derive(Clone, Debug)]
+pub struct ReadRules {
+    /// The push category in the address. It is part of a record's identity.
+    pub kind: Kind,
+    /// The category that a notification is kept under.
+    pub kept_as: Kind,
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// None where a person has decided to take the push whatever its age.
+    pub age: Option<AgePolicy>,
+    /// The current moment.
+    pub now: Timestamp,
+}
+
+/// What a body holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What could be read.
+    pub records: Vec<NewRecord>,
+    /// What could not, and goes to quarantine.
+    pub unread: Vec<Unread>,
+}
+
+/// A part of an authentic body that could not be read, made into a body of its own that can be
+/// read again later.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Why.
+    pub reason: HeldReason,
+    /// The field it failed at.
+    pub field: Option<&'static str>,
+    /// The part, without `signature`.
+    pub body: Vec<u8>,
+}
+
+/// Why a record could not be read.
+pub(super) struct Fault {
+    pub(super) reason: HeldReason,
+    pub(super) field: Option<&'static str>,
+}
+
+impl Authentic<'_> {
+    /// Turns every element into records, and what cannot be read into bodies for quarantine.
+    pub fn read(&self, rules: &ReadRules) -> Reading {
+        let mut reading = Reading::default();
+        for (element, date_push_s) in self.elements() {
+            let push = Push { element, date_push_s, rules };
+            if let Err(fault) = push.read(&mut reading) {
+                reading.unread.push(fault.of(push.kept_whole()));
+            }
+        }
+        reading
+    }
+}
+
+/// One element of a body.
+struct Push<'a> {
+    element: Value<'a>,
+    date_push_s: i64,
+    rules: &'a ReadRules,
+}
+
+impl<'a> Push<'a> {
+    fn read(&self, reading: &mut Reading) -> Result<(), Fault> {
+        self.check_age()?;
+        let Some((name, container)) = self.container() else {
+            reading.records.push(self.record(self.element, None)?);
+            return Ok(());
+        };
+        let beside = self.beside(name)?;
+        let single = (container.what() == What::Object).then_some(container);
+        for record in single.into_iter().chain(container.elements()) {
+            match self.record(record, beside.as_deref()) {
+                Ok(read) => reading.records.push(read),
+                Err(fault) => reading.unread.push(fault.of(self.kept_with_only(name, record))),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_age(&self) -> Result<(), Fault> {
+        let Some(age) = self.rules.age else { return Ok(()) };
+        let pushed = Timestamp::from_unix_ms(self.date_push_s * 1000);
+        if pushed < self.rules.now.minus(age.max_age) {
+            Err(HeldReason::DateOld.into())
+        } else if pushed > self.rules.now.plus(age.max_ahead) {
+            Err(HeldReason::DateAhead.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The one member that holds the records, where the element is not a record itself.
+    fn container(&self) -> Option<(Value<'a>, Value<'a>)> {
+        let mut found = None;
+        let mut others = 0;
+        for (key, value) in self.element.members() {
+            match &*key.unescaped() {
+                b"giccid" => return None,
+                DATE_PUSH | SIGNATURE => (),
+                _ if holds_records(value) => {
+                    if found.replace((key, value)).is_some() {
+                        return None;
+                    }
+                }
+                _ => others += 1,
+            }
+        }
+        let is_typed = matches!(self.rules.kind.as_str(), DATA_USAGE | MO_SMS);
+        // A notification is only split where that loses nothing of it.
+        found.filter(|(_, value)| {
+            let is_list = value.what() == What::Array;
+            is_typed || is_list && (others == 0 || value.elements().next().is_some())
+        })
+    }
+
+    /// What stands beside the container, as a JSON object; it is kept with each record.
+    fn beside(&self, container: Value<'a>) -> Result<Option<Vec<u8>>, Fault> {
+        let is_container = |key: &[u8]| key == &*container.unescaped();
+        let mut keys: Vec<_> = self.element.members().map(|(key, _)| key.unescaped()).collect();
+        keys.sort_unstable();
+        if keys.array_windows().any(|[a, b]| a == b) {
+            return Err(HeldReason::RepeatedKey.into());
+        }
+        let mut count = 0;
+        for (key, value) in self.element.members() {
+            if key.flaws().any() {
+                return Err(HeldReason::Unreadable.into());
+            }
+            let name = key.unescaped();
+            if matches!(&*name, DATE_PUSH | SIGNATURE) || is_container(&name) {
+                continue;
+            }
+            if value.flaws().any() {
+                return Err(HeldReason::Unreadable.into());
+            }
+            check_keys(value)?;
+            count += 1;
+        }
+        Ok((count > 0).then(|| {
+            let mut beside = Vec::new();
+            let left_out = |key: &[u8]| matches!(key, DATE_PUSH | SIGNATURE) || is_container(key);
+            write_without(&mut beside, self.element, left_out);
+            beside
+        }))
+    }
+
+    fn record(&self, record: Value<'a>, beside: Option<&[u8]>) -> Result<NewRecord, Fault> {
+        if record.flaws().any() {
+            return Err(HeldReason::Unreadable.into());
+        }
+        let read = match self.rules.kind.as_str() {
+            DATA_USAGE => Record::Usage(usage(record, beside, self.rules.now)?),
+            MO_SMS => Record::Sms(sms(record, beside, self.rules.now)?),
+            _ => Record::Notification(notification(record, beside, self.rules)?),
+        };
+        let date_counts = match &read {
+            Record::Notification(notification) => notification.event_ms.is_none(),
+            _ => self.rules.identity == IdentityRule::ContentAndDate,
+        };
+        let date_push_s = self.date_push_s;
+        let kind = self.rules.kind.as_str();
+        let identity = identity(kind, record, date_counts.then_some(date_push_s))?;
+        Ok(NewRecord { record: read, identity, date_push_s })
+    }
+
+    /// The whole element for quarantine.
+    fn kept_whole(&self) -> Vec<u8> {
+        let mut kept = Vec::new();
+        write_without(&mut kept, self.element, |key| key == SIGNATURE);
+        kept
+    }
+
+    /// The element for quarantine, as if its container held nothing but this record.
+    fn kept_with_only(&self, container: Value<'_>, record: Value<'_>) -> Vec<u8> {
+        let mut kept = Vec::new();
+        let name = container.unescaped();
+        write_without(&mut kept, self.element, |key| key == SIGNATURE || key == &*name);
+        kept.pop();
+        let separator: &[u8] = if kept.len() > 1 { b"," } else { b"" };
+        let parts = [separator, container.source(), b":[", record.source(), b"]}"];
+        kept.extend(parts.concat());
+        kept
+    }
+}
+
+fn holds_records(value: Value<'_>) -> bool {
+    match value.what() {
+        What::Object => true,
+        What::Array => value.elements().all(|element| element.what() == What::Object),
+        _ => false,
+    }
+}
+
+impl Fault {
+    fn of(self, body: Vec<u8>) -> Unread {
+        Unread { reason: self.reason, field: self.field, body }
+    }
+}
+
+impl From<HeldReason> for Fault {
+    fn from(reason: HeldReason) -> Self {
+        Self { reason, field: None }
+    }
+}
+
+impl From<RepeatedKey> for Fault {
+    fn from(RepeatedKey: RepeatedKey) -> Self {
+        HeldReason::RepeatedKey.into()
+    }
+}
