@@ -1,5 +1,10 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod caddy;
+mod client_ip;
 mod commands;
+mod failure_limiter;
+mod listener;
+mod process;
 mod settings;
 mod smarthub_vectors;
