@@ -1,7 +1,5 @@
-use std::{fs, io, path::Path};
-
 use super::{Failure, settings::Settings};
-use crate::{domain::Secret, smarthub::signature::PushKey};
+use crate::{domain::Secret, smarthub::signature::PushKey, store::kept_secret};
 
 /// Holds the admin's API key in the data directory, where no setting gives one.
 pub(super) const API_KEY_FILE: &str = "api-key";
@@ -13,15 +11,13 @@ pub(super) fn api_key(settings: &Settings) -> Result<Secret, Failure> {
     if let Some(key) = &settings.api.key {
         return Ok(key.clone());
     }
-    let path = settings.data_dir.join(API_KEY_FILE);
-    match secrets_of(&path)?.into_iter().next() {
-        Some(key) => Ok(key),
-        None => Err(Failure::new(format!(
+    kept(settings, API_KEY_FILE)?.ok_or_else(|| {
+        Failure::new(format!(
             "there is no admin API key in {}: set SIMDECK_API_KEY, or --data-dir to where the \
              server keeps its data",
-            path.display()
-        ))),
-    }
+            settings.data_dir.join(API_KEY_FILE).display()
+        ))
+    })
 }
 
 /// The live push keys: from the settings, else from the data directory.
@@ -29,16 +25,13 @@ pub(super) fn push_keys(settings: &Settings) -> Result<Vec<PushKey>, Failure> {
     if !settings.push.keys.is_empty() {
         return Ok(settings.push.keys.clone());
     }
-    let path = settings.data_dir.join(PUSH_KEY_FILE);
-    let keys: Vec<PushKey> =
-        secrets_of(&path)?.into_iter().map(|key| PushKey { label: None, key }).collect();
-    if keys.is_empty() {
-        return Err(Failure::new(format!(
+    match kept(settings, PUSH_KEY_FILE)? {
+        Some(key) => Ok(vec![PushKey { label: None, key }]),
+        None => Err(Failure::new(format!(
             "there is no push key in {}: set SIMDECK_PUSH_KEY, or let `simdeck serve` make one",
-            path.display()
-        )));
+            settings.data_dir.join(PUSH_KEY_FILE).display()
+        ))),
     }
-    Ok(keys)
 }
 
 /// The live push keys for a command that leaves the data directory alone: those on the command
@@ -74,14 +67,11 @@ pub(super) fn name_of(keys: &[PushKey], nth: usize) -> String {
     }
 }
 
-/// One secret a line; none where the file is not there.
-fn secrets_of(path: &Path) -> Result<Vec<Secret>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let lines = text.lines().filter(|line| !line.is_empty());
-            Ok(lines.map(|line| line.to_owned().into()).collect())
-        }
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(err) => Err(Failure::because(format!("{} cannot be read", path.display()))(err)),
-    }
+/// The secret that the server has made and kept, if it has.
+fn kept(settings: &Settings, name: &str) -> Result<Option<Secret>, Failure> {
+    let secret = kept_secret(&settings.data_dir, name).map_err(Failure::because(format!(
+        "{} cannot be read",
+        settings.data_dir.join(name).display()
+    )))?;
+    Ok(secret.filter(|secret| !secret.is_empty()).map(Secret::from))
 }

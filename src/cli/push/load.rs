@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, TEST_HEADER, tally::Tally};
+use super::{Source, TEST_HEADER, mark::TestMark, tally::Tally};
 use crate::{
     cli::{Failure, signed::Proof},
     domain::{Clock, Secret, SystemClock},
@@ -31,7 +31,7 @@ pub(super) struct Job {
     pub(super) url: Url,
     pub(super) key: Secret,
     pub(super) date_shift_s: i64,
-    pub(super) nonce: Option<String>,
+    pub(super) mark: Option<TestMark>,
     pub(super) source: Source,
 }
 
@@ -148,8 +148,9 @@ impl Job {
             .timeout(PUSH_TIME_MAX)
             .header("Content-Type", "application/json")
             .body(body);
-        if let Some(nonce) = &self.nonce {
-            request = request.header(TEST_HEADER, nonce);
+        if let Some(mark) = &self.mark {
+            let word = mark.word().await.map_err(|failure| failure.to_string())?;
+            request = request.header(TEST_HEADER, word);
         }
         let response = request.send().await.map_err(|err| why(&err))?;
         let status = response.status();

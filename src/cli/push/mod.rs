@@ -1,12 +1,12 @@
 mod load;
+mod mark;
 mod record;
 mod tally;
 
 use std::process::ExitCode;
 
 use clap::Args;
-use reqwest::{Method, Url};
-use serde_json::{Value, json};
+use reqwest::Url;
 
 use super::{
     Failure,
@@ -21,6 +21,7 @@ use crate::{
     smarthub::{kind, signature::PushKey},
 };
 use load::{Job, Pace};
+use mark::TestMark;
 use record::Generator;
 
 /// A push that carries a nonce of ours in this header is stored as a test.
@@ -83,10 +84,10 @@ pub(super) async fn run(
             .map_err(Failure::because("the public listener's address is wrong"))?,
     };
     let source = source(push)?;
-    let nonce = if push.real { None } else { Some(test_nonce(push.count, settings).await?) };
+    let mark = if push.real { None } else { Some(test_mark(push.count, settings).await?) };
     let http = http_client(url.as_str())?;
     let date_shift_s = settings.push.date_shift_s;
-    let job = Job { http, url, key: key.key, date_shift_s, nonce, source };
+    let job = Job { http, url, key: key.key, date_shift_s, mark, source };
     let pace = Pace { count: push.count, concurrency: push.concurrency, per_second: push.rate };
     let tally = load::run(job, pace).await?;
     output.text(&tally.for_people(), &tally.json())?;
@@ -116,22 +117,17 @@ fn source(push: &Push) -> Result<Source, Failure> {
 }
 
 /// Only the server can say that these pushes are tests.
-async fn test_nonce(pushes: u64, settings: &Settings) -> Result<String, Failure> {
-    let ask = async {
-        let api = ApiClient::of_server(settings)?;
-        api.json::<Value>(Method::POST, "/v1/test-nonces", &[], Some(&json!({"pushes": pushes})))
-            .await
+async fn test_mark(pushes: u64, settings: &Settings) -> Result<TestMark, Failure> {
+    let marked = match ApiClient::of_server(settings) {
+        Ok(api) => TestMark::new(api, pushes).await,
+        Err(failure) => Err(failure),
     };
-    let answer = ask.await.map_err(|failure| {
+    marked.map_err(|failure| {
         Failure::new(format!(
             "these pushes cannot be marked as tests ({failure}); with --real they need no mark and \
              are stored as real"
         ))
-    })?;
-    match answer["nonce"].as_str() {
-        Some(nonce) => Ok(nonce.to_owned()),
-        None => Err(Failure::new("the server gave no nonce: is it of another version?")),
-    }
+    })
 }
 
 fn rate(text: &str) -> Result<f64, String> {
