@@ -80,7 +80,7 @@ pub(super) struct Links<'a> {
     /// What the tokens are bound to.
     pub(super) binding: Binding,
     /// The number of the first page.
-    pub(super) first_page: u64,
+    pub(super) first_page: u32,
 }
 
 const AT: u8 = 1;
@@ -232,7 +232,7 @@ impl Page {
         let size = self.size.rows();
         let at = At { top: self.top, total: self.total, page, size, place };
         let mut query = links.same_rows.to_owned();
-        append(&mut query, "page", &page.saturating_add(links.first_page).to_string());
+        append(&mut query, "page", &page.saturating_add(u64::from(links.first_page)).to_string());
         append(&mut query, "size", &size.to_string());
         append(&mut query, "at", &at.encode(links.binding));
         format!("<{}?{query}>; rel=\"{rel}\"", links.url)

@@ -1,7 +1,7 @@
 //! Who may do what on the internal listener, and what lies aside there.
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use simdeck::{domain::HeldClass, http::ApiSettings};
+use simdeck::http::ApiSettings;
 
 use crate::api_harness::{ADMIN_KEY, Api, ids, problem_of};
 
@@ -55,7 +55,7 @@ async fn nothing_but_health_is_told_without_a_live_key() {
 #[tokio::test]
 async fn a_reader_looks_and_an_admin_acts() {
     let (api, reader) = api_and_reader().await;
-    api.add_held(HeldClass::Quarantined, b"{}");
+    api.push("data-usage", r#""giccid":"1""#).await;
     for url in ["/v1", "/v1/data-usage", "/v1/held", "/v1/held/1", "/v1/keys", "/v1/status"] {
         let response = api.send(Method::GET, url, Some(&reader)).await;
         assert_eq!(response.status(), StatusCode::OK, "{url}");
@@ -72,7 +72,7 @@ async fn a_reader_looks_and_an_admin_acts() {
         assert_eq!((status, &problem["title"]), (403, &json!("Access forbidden")), "{url}");
     }
     let one = api.send(Method::GET, "/v1/held/1", Some(&reader)).await.text().await.unwrap();
-    assert!(!one.contains("body"), "{one}");
+    assert!(!one.contains("\"body\""), "{one}");
 }
 
 #[tokio::test]
@@ -128,29 +128,37 @@ async fn a_body_is_refused_with_the_member_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn held_pushes_are_listed_shown_and_discarded() {
+async fn held_pushes_are_listed_shown_retried_and_discarded() {
     let (api, _) = api_and_reader().await;
+    // A body that is no JSON is kept as it came, with a signature that must not be shown.
     let signature = "0123456789abcdef".repeat(4);
-    let body = format!(r#"{{"signature":"{signature}","giccid":"1"}}"#);
-    let refused = api.add_held(HeldClass::Refused, body.as_bytes());
-    let quarantined = api.add_held(HeldClass::Quarantined, b"\xff");
+    let broken = format!(r#"{{"datePush":1725499848,"signature":"{signature}","giccid":"#);
+    api.push_refused("data-usage", broken.clone()).await;
+    api.push("data-usage", r#""giccid":"1""#).await;
     let rows = api.rows("/v1/held").await;
-    assert_eq!(ids(&rows), [quarantined, refused]);
-    assert_eq!(rows[1]["reason"], "signature_wrong");
-    assert_eq!(ids(&api.rows("/v1/held?class=refused").await), [refused]);
+    assert_eq!(ids(&rows), [2, 1]);
+    assert_eq!((&rows[0]["class"], &rows[1]["class"]), (&json!("quarantined"), &json!("refused")));
+    assert_eq!((&rows[1]["reason"], &rows[1]["kind"]), (&json!("not_json"), &json!("data-usage")));
+    assert_eq!((&rows[1]["source"], &rows[1]["count"]), (&json!("192.0.2.1"), &json!(1)));
+    assert_eq!(ids(&api.rows("/v1/held?class=refused&reason=not_json,date_old").await), [1]);
     assert_eq!(api.problem("/v1/held?class=lost").await.0, 422);
     let one: Value = api.get("/v1/held/1").await.json().await.unwrap();
-    assert_eq!(one["body"], body.replace(&signature, &"*".repeat(64)));
+    assert_eq!(one["body"], broken.replace(&signature, &"*".repeat(64)));
     assert_eq!(one["body_encoding"], "utf-8");
-    let two: Value = api.get("/v1/held/2").await.json().await.unwrap();
-    assert_eq!((&two["body"], &two["body_encoding"]), (&json!("/w=="), &json!("base64")));
-    let retried = api.post("/v1/held/2/retry?as=mo-sms", ADMIN_KEY, "").await;
-    let answer: Value = retried.json().await.unwrap();
+
+    let retry = async |url: &str| api.post(url, ADMIN_KEY, "").await;
+    assert_eq!(problem_of(retry("/v1/held/1/retry").await).await.0, 409);
+    assert_eq!(problem_of(retry("/v1/held/2/retry?as=No").await).await.0, 422);
+    assert_eq!(problem_of(retry("/v1/held/9/retry").await).await.0, 404);
+    let answer: Value = retry("/v1/held/2/retry").await.json().await.unwrap();
+    assert_eq!(answer, json!({"stored": 0, "duplicates": 0, "quarantined": 1}));
+    let answer: Value = retry("/v1/held/2/retry?as=other-kind").await.json().await.unwrap();
     assert_eq!(answer, json!({"stored": 1, "duplicates": 0, "quarantined": 0}));
-    assert_eq!(problem_of(api.post("/v1/held/2/retry?as=No", ADMIN_KEY, "").await).await.0, 422);
-    assert_eq!(problem_of(api.post("/v1/held/9/retry", ADMIN_KEY, "").await).await.0, 404);
+    assert_eq!(api.rows("/v1/notifications").await[0]["kind"], "other-kind");
+    assert_eq!(ids(&api.rows("/v1/held").await), [1]);
+
     for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
-        let response = api.send(Method::DELETE, "/v1/held/2", Some(ADMIN_KEY)).await;
+        let response = api.send(Method::DELETE, "/v1/held/1", Some(ADMIN_KEY)).await;
         assert_eq!(response.status(), status);
     }
 }
@@ -158,7 +166,22 @@ async fn held_pushes_are_listed_shown_and_discarded() {
 #[tokio::test]
 async fn the_status_names_live_keys_and_what_the_rings_dropped() {
     let (api, _) = api_and_reader().await;
+    api.push(
+        "data-usage",
+        r#""giccid":"89860012345678901234","data_usage":7,"start_time":1725499848000"#,
+    )
+    .await;
     let status: Value = api.get("/v1/status").await.json().await.unwrap();
+    assert_eq!(
+        status["pushes"],
+        json!({"data-usage": {
+            "records": 1,
+            "data_usage": 7,
+            "repeats": 0,
+            "repeats_redated": 0,
+            "last_received_at": "2024-09-05T01:30:49.000Z",
+        }})
+    );
     assert_eq!(status["ready"], true);
     assert_eq!(status["keys"], json!([{"id": 1, "label": "grafana", "scope": "read"}]));
     assert_eq!(status["held"]["refused"]["plausible"]["dropped"], 0);

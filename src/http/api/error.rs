@@ -1,5 +1,5 @@
 //! What can go wrong with a request to the internal listener, and what the client reads then.
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -7,10 +7,14 @@ use axum::{
 };
 
 use crate::{
+    domain::HeldReason,
     http::problem::{Cause, Code, FieldError, Problem},
     intake::{AdminError, RetryError},
     store::StoreError,
 };
+
+/// When to ask again what could not be stored now.
+const RETRY_AFTER_S: RangeInclusive<u16> = 1..=5;
 
 /// Why a request is not answered as it was meant.
 #[derive(Debug, thiserror::Error)]
@@ -41,16 +45,13 @@ pub(super) enum ApiError {
     BodyTooLarge,
     /// The request is well-formed, but what is stored does not allow it.
     #[error("what is stored does not allow this: {0}")]
-    Conflict(&'static str, Option<FieldError>),
+    Conflict(String, Option<FieldError>),
     /// Nothing can be stored now.
     #[error("not ready: {0}")]
-    NotReady(String),
+    NotReady(&'static str),
     /// The writer has too much to do.
     #[error("the intake is busy")]
-    Busy {
-        /// When to ask again.
-        retry_after: Duration,
-    },
+    Busy,
     /// The store failed.
     #[error("the store did not answer")]
     Store(#[from] StoreError),
@@ -113,8 +114,8 @@ impl From<Invalid> for ApiError {
 impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         match error {
-            AdminError::Busy { retry_after } => Self::Busy { retry_after },
             AdminError::Store(error) => Self::Store(error),
+            AdminError::Stopping => Self::NotReady("simdeck is stopping"),
         }
     }
 }
@@ -123,16 +124,19 @@ impl From<RetryError> for ApiError {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::Unknown => Self::NoSuchRow("held"),
-            RetryError::SignatureWrong => Self::Conflict(
-                "No live push key makes this push's signature. Add the key, then retry.",
+            RetryError::StillRefused(HeldReason::NotJson) => Self::Conflict(
+                "The body is no push: it can be discarded, not retried.".to_owned(),
                 None,
             ),
-            RetryError::NotJson => Self::Conflict(
-                "The body is not JSON of a push's shape. It can be discarded, not retried.",
+            RetryError::StillRefused(reason) => Self::Conflict(
+                format!(
+                    "It is still refused ({reason}). If its key was not known, add the key to \
+                     SIMDECK_PUSH_KEY, then retry."
+                ),
                 None,
             ),
-            RetryError::Busy { retry_after } => Self::Busy { retry_after },
-            RetryError::Store(error) => Self::Store(error),
+            RetryError::Busy => Self::Busy,
+            RetryError::Admin(error) => error.into(),
         }
     }
 }
@@ -160,10 +164,10 @@ impl ApiError {
                 .detail("Body should be a JSON object"),
             Self::BodyTooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
             Self::Conflict(detail, error) => Problem::new(StatusCode::CONFLICT, "Conflict")
-                .detail(*detail)
+                .detail(detail)
                 .errors(error.iter().cloned().collect()),
-            Self::NotReady(reason) => unavailable().detail(reason),
-            Self::Busy { .. } => unavailable().detail("Too much waits to be stored. Ask again."),
+            Self::NotReady(reason) => unavailable().detail(*reason),
+            Self::Busy => unavailable().detail("Too much waits to be stored. Ask again."),
             Self::Store(StoreError::TooSlow) => {
                 unavailable().detail("The question took too long. Narrow it by time or by SIM.")
             }
@@ -187,8 +191,9 @@ impl IntoResponse for ApiError {
                 let scheme = HeaderValue::from_static("Bearer realm=\"simdeck\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
             }
-            Self::Busy { retry_after } => {
-                let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            Self::Busy => {
+                // Not the same for all, so that they do not come back together.
+                let seconds = HeaderValue::from(rand::random_range(RETRY_AFTER_S));
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
             _ => {}

@@ -3,7 +3,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::intake::{Intake, Readiness};
+use crate::intake::{Health, Intake};
 
 /// How we are, in a word.
 #[derive(Debug, Serialize)]
@@ -18,8 +18,8 @@ pub(super) async fn alive() -> Json<StateOut> {
 
 /// `GET /readyz`: a push that came now would be stored.
 pub(super) async fn ready(State(intake): State<Intake>) -> Result<Json<StateOut>, ApiError> {
-    match intake.health().readiness {
-        Readiness::Ready => Ok(Json(StateOut { status: "ready" })),
-        Readiness::NotReady(reason) => Err(ApiError::NotReady(reason)),
+    match intake.health() {
+        Health::Ready => Ok(Json(StateOut { status: "ready" })),
+        Health::NotReady(reason) => Err(ApiError::NotReady(reason)),
     }
 }

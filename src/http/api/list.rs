@@ -171,7 +171,7 @@ impl Asked {
         };
         let size = self.size::<L>(at.map(|at| at.size), PAGE_ROWS_MAX)?;
         let number = match (self.question.page, at) {
-            (Some(page), _) => page.checked_sub(first_page).ok_or_else(|| {
+            (Some(page), _) => page.checked_sub(u64::from(first_page)).ok_or_else(|| {
                 L::ROUTE.invalid("page", &format!("at least {first_page}, the first page"))
             })?,
             (None, Some(at)) => at.page,
@@ -288,7 +288,9 @@ fn refused<L: List>(field: &'static str) -> impl Fn(TokenError) -> ApiError {
             let resource = L::ROUTE.resource;
             let error = FieldError { resource, field: field.to_owned(), code: Code::Invalid };
             ApiError::Conflict(
-                "The token belongs to another question, or the store was restored since. Start again.",
+                "The token belongs to another question, or to the store before a restore. Start \
+                 again without it."
+                    .to_owned(),
                 Some(error),
             )
         }

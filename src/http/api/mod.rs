@@ -68,7 +68,7 @@ pub struct InternalState {
 #[derive(Clone, Debug, Default)]
 pub struct ApiSettings {
     /// The number of the first page.
-    pub first_page: u64,
+    pub first_page: u32,
     /// The URL that people use for the internal listener; else what their request says.
     pub internal_url: Option<String>,
     /// The field among the unknown ones that holds a message's text.

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::{InternalState, error::ApiError, params};
 use crate::{
-    domain::ApiKey,
+    domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
-    intake::Readiness,
+    intake::Health,
     store::{KindTally, RingTally, Tallies},
 };
 
@@ -22,55 +22,52 @@ pub(super) struct StatusOut {
     now: String,
     ready: bool,
     /// Why nothing can be stored, in a sentence.
-    reason: Option<String>,
+    reason: Option<&'static str>,
     queue: QueueOut,
     /// By push kind.
     pushes: BTreeMap<String, KindOut>,
     held: HeldOut,
+    /// Our own test records, which are in no total.
+    tests: i64,
     keys: Vec<KeyOut>,
 }
 
 /// What waits to be stored.
 #[derive(Debug, Serialize)]
 struct QueueOut {
-    records: u64,
-    bytes: u64,
+    records: usize,
+    bytes: usize,
 }
 
 /// What one kind of push came to.
 #[derive(Debug, Serialize)]
 struct KindOut {
-    rows: i64,
+    records: i64,
+    data_usage: i64,
     /// Records that came again and changed nothing.
     repeats: i64,
     /// Those of them that came under another `datePush`: perhaps two true records taken for one.
     repeats_redated: i64,
-    last_received_at: Option<String>,
+    last_received_at: String,
 }
 
 /// What lies aside.
 #[derive(Debug, Serialize)]
 struct HeldOut {
     quarantined: QuarantineOut,
-    refused: RingsOut,
+    refused: BTreeMap<String, RingOut>,
 }
 
 #[derive(Debug, Serialize)]
 struct QuarantineOut {
-    rows: i64,
+    pushes: i64,
     bytes: i64,
-}
-
-#[derive(Debug, Serialize)]
-struct RingsOut {
-    plausible: RingOut,
-    noise: RingOut,
 }
 
 /// A ring, and how many pushes it could not hold.
 #[derive(Debug, Serialize)]
 struct RingOut {
-    rows: i64,
+    pushes: i64,
     bytes: i64,
     dropped: i64,
 }
@@ -90,50 +87,47 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Json<StatusOut>, ApiError> {
     params::read_none("status", query.as_deref())?;
-    let health = state.intake.health();
+    let queue = state.intake.queue_depth();
     let tallies = state.store.tallies().await?;
     let keys = state.store.api_keys().await?;
-    let reason = match health.readiness {
-        Readiness::Ready => None,
-        Readiness::NotReady(reason) => Some(reason),
+    let reason = match state.intake.health() {
+        Health::Ready => None,
+        Health::NotReady(reason) => Some(reason),
     };
     Ok(Json(StatusOut {
         version: env!("CARGO_PKG_VERSION"),
         now: state.clock.now().to_string(),
         ready: reason.is_none(),
         reason,
-        queue: QueueOut { records: health.queued_records, bytes: health.queued_bytes },
+        queue: QueueOut { records: queue.records, bytes: queue.bytes },
         held: held_out(&tallies),
+        tests: tallies.tests,
         pushes: tallies.kinds.into_iter().map(kind_out).collect(),
         keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),
     }))
 }
 
-fn kind_out(tally: KindTally) -> (String, KindOut) {
+fn kind_out((kind, tally, last_received): (Kind, KindTally, Timestamp)) -> (String, KindOut) {
     let out = KindOut {
-        rows: tally.rows,
+        records: tally.records,
+        data_usage: tally.data_usage,
         repeats: tally.repeats,
         repeats_redated: tally.repeats_redated,
-        last_received_at: tally.last_received.map(|at| at.to_string()),
+        last_received_at: last_received.to_string(),
     };
-    (tally.kind, out)
+    (kind.to_string(), out)
 }
 
 fn held_out(tallies: &Tallies) -> HeldOut {
+    let quarantine = tallies.quarantine;
     HeldOut {
-        quarantined: QuarantineOut {
-            rows: tallies.quarantine_rows,
-            bytes: tallies.quarantine_bytes,
-        },
-        refused: RingsOut {
-            plausible: ring_out(&tallies.plausible),
-            noise: ring_out(&tallies.noise),
-        },
+        quarantined: QuarantineOut { pushes: quarantine.pushes, bytes: quarantine.bytes },
+        refused: tallies.rings.iter().map(|ring| (ring.ring.clone(), ring_out(ring))).collect(),
     }
 }
 
 fn ring_out(ring: &RingTally) -> RingOut {
-    RingOut { rows: ring.rows, bytes: ring.bytes, dropped: ring.dropped }
+    RingOut { pushes: ring.pushes, bytes: ring.bytes, dropped: ring.dropped }
 }
 
 fn key_out(key: ApiKey) -> KeyOut {
