@@ -117,8 +117,9 @@ impl Front {
         let kind = self.kind_of(&request)?;
         let source = self.source_of(&request)?;
         let (head, body) = request.into_parts();
-        let body = body::read(&head.headers, body, &self.budget, source, self.settings.body_bytes_max)
-            .await?;
+        let body =
+            body::read(&head.headers, body, &self.budget, source, self.settings.body_bytes_max)
+                .await?;
         let test_nonce =
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let push = Push { kind, body: body.bytes, source, test_nonce };
@@ -156,7 +157,8 @@ impl Front {
 
     /// Who sent a request, if that is somebody we take pushes from.
     fn source_of(&self, request: &Request) -> Result<IpAddr, Refusal> {
-        let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+        let peer =
+            request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
         let source = client_ip(peer, request.headers(), &self.settings.trusted_proxies);
         let allowed = &self.settings.allow_sources;
         if allowed.is_empty() || is_within(source, allowed) {
@@ -223,7 +225,9 @@ enum Refusal {
     Broken,
     InvalidSignature,
     NotJson,
-    TooManyFailures { retry_after_s: u64 },
+    TooManyFailures {
+        retry_after_s: u64,
+    },
     UnknownNonce,
     Busy,
 }
@@ -257,9 +261,7 @@ impl IntoResponse for Refusal {
             Self::Encoded => problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
                 .detail("Send the body without Content-Encoding")
                 .into_response(),
-            Self::TooLarge => {
-                closing(problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"))
-            }
+            Self::TooLarge => closing(problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")),
             Self::TooSlow => closing(problem(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
             Self::Broken | Self::NotJson => problem(StatusCode::BAD_REQUEST, "Bad Request")
                 .detail("Body should be a JSON object")

@@ -23,9 +23,7 @@ pub(super) fn target(path: &str, tokens: &[Secret]) -> Target {
     } else {
         let split = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         // The rest keeps its slash.
-        split
-            .filter(|(token, _)| is_live(token, tokens))
-            .map(|(token, _)| &path[1 + token.len()..])
+        split.filter(|(token, _)| is_live(token, tokens)).map(|(token, _)| &path[1 + token.len()..])
     };
     rest.and_then(|rest| rest.strip_prefix("/v1/"))
         .and_then(|kind| kind.parse().ok())
