@@ -42,6 +42,10 @@ pub struct PageSize(u32);
 impl PageSize {
     /// The largest page there is, that of a cursor.
     pub const MAX: u32 = 1000;
+    /// A page of one row.
+    pub const ONE: Self = Self(1);
+    /// A page of as many rows as there may be.
+    pub const LARGEST: Self = Self(Self::MAX);
 
     /// A page of `rows` rows, if that is at least one and at most `max`.
     pub fn within(rows: u32, max: u32) -> Option<Self> {

@@ -1,0 +1,204 @@
+//! What can go wrong with a request to the internal listener, and what the client reads then.
+use std::{ops::RangeInclusive, sync::Arc};
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    domain::HeldReason,
+    http::problem::{Cause, Code, FieldError, Problem},
+    intake::{AdminError, RetryError},
+    store::StoreError,
+};
+
+/// When to ask again what could not be stored now.
+const RETRY_AFTER_S: RangeInclusive<u16> = 1..=5;
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// No key, or none that is live.
+    #[error("the request has no live API key")]
+    NoKey,
+    /// The key does not allow this.
+    #[error("the API key's scope does not allow this")]
+    Forbidden,
+    /// There is nothing at this address.
+    #[error("there is nothing at this address")]
+    NoSuchAddress,
+    /// There is nothing with this id.
+    #[error("there is no {0} with this id")]
+    NoSuchRow(&'static str),
+    /// The address takes other methods.
+    #[error("the address does not take this method")]
+    MethodNotAllowed,
+    /// A parameter or a member is wrong.
+    #[error("`{}` was refused", .0.field)]
+    Invalid(Invalid),
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// The body is larger than any that is meant for us.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The request is well-formed, but what is stored does not allow it.
+    #[error("what is stored does not allow this: {0}")]
+    Conflict(String, Option<FieldError>),
+    /// Nothing can be stored now.
+    #[error("not ready: {0}")]
+    NotReady(&'static str),
+    /// The writer has too much to do.
+    #[error("the intake is busy")]
+    Busy,
+    /// The store failed.
+    #[error("the store did not answer")]
+    Store(#[from] StoreError),
+    /// A row holds what is no JSON.
+    #[error("row {id} of {resource} holds what is no JSON")]
+    Corrupt {
+        /// The list.
+        resource: &'static str,
+        /// The row.
+        id: i64,
+        /// Where it ends to be JSON.
+        source: serde_json::Error,
+    },
+    /// A table could not be written.
+    #[error("the table could not be written")]
+    Table(#[from] std::io::Error),
+    /// A handler panicked.
+    #[error("the request's handler panicked")]
+    Panicked,
+}
+
+/// One field that is wrong, and a sentence about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    /// What was asked for.
+    pub(super) resource: &'static str,
+    /// The parameter or member.
+    pub(super) field: String,
+    /// In which way.
+    pub(super) code: Code,
+    /// What it should have been.
+    pub(super) detail: String,
+}
+
+impl Invalid {
+    /// A field whose value, or whose name, is none that we take.
+    pub(super) fn field(resource: &'static str, field: &str, detail: String) -> Self {
+        Self { resource, field: field.to_owned(), code: Code::Invalid, detail }
+    }
+
+    /// A value that something else has already.
+    pub(super) fn taken(resource: &'static str, field: &str) -> Self {
+        let detail = format!("Another one has this `{field}`.");
+        Self { resource, field: field.to_owned(), code: Code::AlreadyExists, detail }
+    }
+
+    /// A field that has to be there.
+    pub(super) fn missing(resource: &'static str, field: &str) -> Self {
+        let detail = format!("`{field}` is required.");
+        Self { resource, field: field.to_owned(), code: Code::MissingField, detail }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => Self::Store(error),
+            AdminError::Stopping => Self::NotReady("simdeck is stopping"),
+        }
+    }
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::Unknown => Self::NoSuchRow("held"),
+            RetryError::StillRefused(HeldReason::NotJson) => Self::Conflict(
+                "The body is no push: it can be discarded, not retried.".to_owned(),
+                None,
+            ),
+            RetryError::StillRefused(reason) => Self::Conflict(
+                format!(
+                    "It is still refused ({reason}). If its key was not known, add the key to \
+                     SIMDECK_PUSH_KEY, then retry."
+                ),
+                None,
+            ),
+            RetryError::Busy => Self::Busy,
+            RetryError::Admin(error) => error.into(),
+        }
+    }
+}
+
+impl ApiError {
+    /// The one place that picks a status, and what the client reads.
+    fn problem(&self) -> Problem {
+        match self {
+            Self::NoKey => Problem::new(StatusCode::UNAUTHORIZED, "Invalid api key"),
+            Self::Forbidden => Problem::new(StatusCode::FORBIDDEN, "Access forbidden")
+                .detail("This needs an API key of scope admin."),
+            Self::NoSuchAddress => Problem::new(StatusCode::NOT_FOUND, "Not Found"),
+            Self::NoSuchRow(resource) => Problem::new(StatusCode::NOT_FOUND, "Not Found")
+                .errors(vec![FieldError { resource, field: "id".to_owned(), code: Code::Missing }]),
+            Self::MethodNotAllowed => {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+            }
+            Self::Invalid(Invalid { resource, field, code, detail }) => {
+                let error = FieldError { resource, field: field.clone(), code: *code };
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed")
+                    .detail(detail)
+                    .errors(vec![error])
+            }
+            Self::NotAnObject => Problem::new(StatusCode::BAD_REQUEST, "Bad Request")
+                .detail("Body should be a JSON object"),
+            Self::BodyTooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
+            Self::Conflict(detail, error) => Problem::new(StatusCode::CONFLICT, "Conflict")
+                .detail(detail)
+                .errors(error.iter().cloned().collect()),
+            Self::NotReady(reason) => unavailable().detail(*reason),
+            Self::Busy => unavailable().detail("Too much waits to be stored. Ask again."),
+            Self::Store(StoreError::TooSlow) => {
+                unavailable().detail("The question took too long. Narrow it by time or by SIM.")
+            }
+            Self::Store(_) | Self::Corrupt { .. } | Self::Table(_) | Self::Panicked => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                    .detail("The log says why, under this answer's X-Request-Id.")
+            }
+        }
+    }
+}
+
+fn unavailable() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.problem().into_response();
+        match &self {
+            Self::NoKey => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"simdeck\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            Self::Busy => {
+                // Not the same for all, so that they do not come back together.
+                let seconds = HeaderValue::from(rand::random_range(RETRY_AFTER_S));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Cause(Arc::new(self)));
+        response
+    }
+}

@@ -1,0 +1,213 @@
+//! `/v1/held`: pushes that lie aside, because they did not prove to be SmartHub's or could not be
+//! read. Their bodies may be anything and are for admins only.
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Serialize;
+
+use super::{
+    base::Base,
+    cells::Cells,
+    error::ApiError,
+    list::{List, View, row_id},
+    params::{self, Question, Route},
+};
+use crate::{
+    domain::{Held, Scope, Walk},
+    http::auth::{Admin, Reader},
+    intake::Intake,
+    store::{Store, StoreError},
+};
+
+const RESOURCE: &str = "held";
+
+/// The list.
+pub(super) struct HeldPushes;
+
+/// A held push.
+#[derive(Debug, Serialize)]
+pub(super) struct HeldOut<'a> {
+    id: i64,
+    class: &'static str,
+    reason: &'static str,
+    field: Option<&'a str>,
+    kind: &'a str,
+    source: &'a str,
+    received_at: String,
+    bytes: i64,
+    count: i64,
+    url: String,
+}
+
+/// A held push with its body.
+#[derive(Debug, Serialize)]
+struct WholeOut<'a> {
+    #[serde(flatten)]
+    held: HeldOut<'a>,
+    #[serde(flatten)]
+    body: Option<BodyOut>,
+}
+
+/// A body as text where it is text, else encoded; signatures in it are masked.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct BodyOut {
+    body: String,
+    body_encoding: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct RetriedOut {
+    stored: u64,
+    duplicates: u64,
+    quarantined: u64,
+}
+
+impl List for HeldPushes {
+    const ROUTE: &'static Route = &params::HELD_PUSHES;
+    type Row = Held;
+    type Out<'a> = HeldOut<'a>;
+
+    async fn top(store: &Store) -> Result<i64, StoreError> {
+        store.held_top().await
+    }
+
+    async fn rows(store: &Store, ask: &Question, walk: &Walk) -> Result<Vec<Held>, StoreError> {
+        store.held(&ask.class, &ask.reason, walk).await
+    }
+
+    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+        store.held_count(&ask.class, &ask.reason, top).await
+    }
+
+    fn id(row: &Held) -> i64 {
+        row.id
+    }
+
+    fn out<'a>(row: &'a Held, view: &'a View) -> Result<HeldOut<'a>, ApiError> {
+        Ok(held_out(row, &view.base))
+    }
+
+    fn columns(_: &View) -> Vec<&'static str> {
+        vec!["id", "class", "reason", "field", "kind", "source", "received_at", "bytes", "count"]
+    }
+
+    fn cells(row: &Held, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
+        cells.integer(row.id);
+        cells.text(row.class.as_str());
+        cells.text(row.reason.as_str());
+        cells.text(row.field.as_deref().unwrap_or_default());
+        cells.text(row.kind.as_str());
+        cells.text(&row.source);
+        cells.text(&row.received_at.to_string());
+        cells.integer(row.bytes);
+        cells.integer(row.count);
+        Ok(())
+    }
+}
+
+/// `GET /v1/held/{id}`: a reader sees all but the body.
+pub(super) async fn show(
+    State(store): State<Store>,
+    Reader(caller): Reader,
+    base: Base,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let id = row_id(RESOURCE, &id)?;
+    let whole = store.held_body(id).await?.ok_or(ApiError::NoSuchRow(RESOURCE))?;
+    let body = (caller.scope == Scope::Admin).then(|| body_out(whole.body));
+    Ok(Json(WholeOut { held: held_out(&whole.held, &base), body }).into_response())
+}
+
+/// `POST /v1/held/{id}/retry`: reads it again, with the keys and by the rules of now.
+pub(super) async fn retry(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let as_kind = params::HELD_RETRY.read(query.as_deref())?.as_kind;
+    let id = row_id(RESOURCE, &id)?;
+    let answer = intake.retry(id, as_kind, &caller).await?;
+    let (stored, duplicates, quarantined) = (answer.stored, answer.duplicates, answer.quarantined);
+    Ok(Json(RetriedOut { stored, duplicates, quarantined }).into_response())
+}
+
+/// `DELETE /v1/held/{id}`
+pub(super) async fn discard(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let id = row_id(RESOURCE, &id)?;
+    if intake.discard(id, &caller).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::NoSuchRow(RESOURCE))
+    }
+}
+
+fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
+    HeldOut {
+        id: held.id,
+        class: held.class.as_str(),
+        reason: held.reason.as_str(),
+        field: held.field.as_deref(),
+        kind: held.kind.as_str(),
+        source: &held.source,
+        received_at: held.received_at.to_string(),
+        bytes: held.bytes,
+        count: held.count,
+        url: base.row(RESOURCE, held.id),
+    }
+}
+
+fn body_out(mut body: Vec<u8>) -> BodyOut {
+    mask_signatures(&mut body);
+    match String::from_utf8(body) {
+        Ok(body) => BodyOut { body, body_encoding: "utf-8" },
+        Err(error) => BodyOut { body: STANDARD.encode(error.as_bytes()), body_encoding: "base64" },
+    }
+}
+
+/// Blackens every run of exactly 64 hex digits: a signature, wherever in a broken body it stands.
+/// Together with the rest of the body it could be replayed.
+fn mask_signatures(body: &mut [u8]) {
+    const SIGNATURE_DIGITS: usize = 64;
+    for run in body.chunk_by_mut(|a, b| a.is_ascii_hexdigit() && b.is_ascii_hexdigit()) {
+        if run.len() == SIGNATURE_DIGITS {
+            run.fill(b'*');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_masked_wherever_it_stands_and_nothing_else_is() {
+        let signature = "aB3".repeat(21) + "f";
+        let body = |text: &str| body_out(text.as_bytes().to_vec()).body;
+        let masked = "*".repeat(64);
+        assert_eq!(body(&format!("{{\"s\":\"{signature}\"}}")), format!("{{\"s\":\"{masked}\"}}"));
+        assert_eq!(body(&signature), masked);
+        assert_eq!(body(&format!("{signature} {signature}x")), format!("{masked} {masked}x"));
+        for other in [&signature[1..], &format!("{signature}0"), &"z".repeat(64), ""] {
+            assert_eq!(body(other), other);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_encoded_and_says_so() {
+        let out = body_out(vec![0xff, b'a']);
+        assert_eq!(out, BodyOut { body: "/2E=".to_owned(), body_encoding: "base64" });
+    }
+}

@@ -1,0 +1,30 @@
+//! `/v1`: what there is to ask.
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::RawQuery};
+
+use super::{base::Base, error::ApiError, params};
+use crate::http::auth::Reader;
+
+/// The members of the list, and where each leads.
+const ENDPOINTS: [(&str, &str); 9] = [
+    ("data_usage_url", "/v1/data-usage"),
+    ("mo_sms_url", "/v1/mo-sms"),
+    ("notifications_url", "/v1/notifications"),
+    ("held_url", "/v1/held"),
+    ("keys_url", "/v1/keys"),
+    ("status_url", "/v1/status"),
+    ("test_nonces_url", "/v1/test-nonces"),
+    ("health_url", "/healthz"),
+    ("ready_url", "/readyz"),
+];
+
+/// `GET /v1`
+pub(super) async fn show(
+    _: Reader,
+    base: Base,
+    RawQuery(query): RawQuery,
+) -> Result<Json<BTreeMap<&'static str, String>>, ApiError> {
+    params::read_none("index", query.as_deref())?;
+    Ok(Json(ENDPOINTS.into_iter().map(|(name, path)| (name, base.url(path))).collect()))
+}

@@ -1,0 +1,128 @@
+//! `/v1/keys`: who may ask. A key is shown once, when it is made; the store has only its hash.
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+
+use super::{
+    base::Base,
+    body::Members,
+    error::{ApiError, Invalid},
+    list::row_id,
+    params,
+};
+use crate::{
+    domain::ApiKey,
+    http::auth::{ADMIN_LABEL, Admin, Reader, digest_of},
+    intake::Intake,
+    store::Store,
+};
+
+const RESOURCE: &str = "keys";
+const LABEL_CHARACTERS_MAX: usize = 64;
+
+/// A key without what opens the door.
+#[derive(Debug, Serialize)]
+pub(super) struct KeyOut {
+    id: i64,
+    label: String,
+    scope: &'static str,
+    created_at: String,
+    revoked_at: Option<String>,
+}
+
+/// A key that was just made.
+#[derive(Debug, Serialize)]
+struct NewKeyOut {
+    #[serde(flatten)]
+    key: KeyOut,
+    #[serde(rename = "key")]
+    text: String,
+}
+
+/// `GET /v1/keys`: all there ever were, newest first.
+pub(super) async fn list(
+    State(store): State<Store>,
+    _: Reader,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<KeyOut>>, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let mut keys = store.api_keys().await?;
+    keys.sort_by_key(|key| std::cmp::Reverse(key.id));
+    Ok(Json(keys.into_iter().map(KeyOut::from).collect()))
+}
+
+/// `POST /v1/keys`
+pub(super) async fn create(
+    State(intake): State<Intake>,
+    State(store): State<Store>,
+    Admin(caller): Admin,
+    base: Base,
+    RawQuery(query): RawQuery,
+    mut members: Members,
+) -> Result<impl IntoResponse, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let label = members.take(RESOURCE, "label", "1 to 64 characters", |value| {
+        value.as_str().filter(|label| is_label(label)).map(str::to_owned)
+    })?;
+    let scope = members
+        .take(RESOURCE, "scope", "one of read, admin", |value| value.as_str()?.parse().ok())?;
+    members.end(RESOURCE)?;
+    if is_taken(&store, &label).await? {
+        return Err(Invalid::taken(RESOURCE, "label").into());
+    }
+    let text = new_key();
+    let key = intake.create_key(&label, scope, digest_of(&text), &caller).await?;
+    let location = base.row(RESOURCE, key.id);
+    let out = NewKeyOut { key: key.into(), text };
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(out)))
+}
+
+/// `DELETE /v1/keys/{id}`
+pub(super) async fn revoke(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let id = row_id(RESOURCE, &id)?;
+    if intake.revoke_key(id, &caller).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::NoSuchRow(RESOURCE))
+    }
+}
+
+impl From<ApiKey> for KeyOut {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            label: key.label,
+            scope: key.scope.as_str(),
+            created_at: key.created_at.to_string(),
+            revoked_at: key.revoked_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// The audit names a caller by label, so two live keys do not share one.
+async fn is_taken(store: &Store, label: &str) -> Result<bool, ApiError> {
+    let keys = store.api_keys().await?;
+    let is_live = |key: &ApiKey| key.revoked_at.is_none() && key.label == label;
+    Ok(label == ADMIN_LABEL || keys.iter().any(is_live))
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=LABEL_CHARACTERS_MAX).contains(&label.chars().count())
+        && !label.chars().any(char::is_control)
+}
+
+/// 256 random bits, told from other secrets by its first letters.
+fn new_key() -> String {
+    format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}

@@ -1,0 +1,305 @@
+//! Any list: by page, by cursor, whole, and one row of it.
+use axum::{
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{
+    InternalState,
+    base::Base,
+    cells::Cells,
+    error::{ApiError, Invalid},
+    export,
+    params::{Question, Route},
+    respond::{self, Form},
+};
+use crate::{
+    domain::{PageSize, Place, Walk},
+    http::{
+        auth::Reader,
+        paging::{
+            At, Binding, Edges, Links, Page, SKIP_MAX, TokenError, cursor_link, decode_cursor,
+        },
+        problem::{Code, FieldError},
+    },
+    store::{Store, StoreError},
+};
+
+/// Rows on a page that nobody chose the size of.
+const SIZE_DEFAULT: u32 = 20;
+/// Rows on a page at most, as with SmartHub.
+const PAGE_ROWS_MAX: u32 = 100;
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// What a row needs to know of the request to be shown.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// What links begin with.
+    pub(super) base: Base,
+    /// The field that holds a message's text.
+    pub(super) sms_text_field: Option<String>,
+}
+
+/// A resource that is a list of rows, from the newest to the oldest.
+pub(super) trait List: Send + Sync + 'static {
+    /// Its parameters and its name.
+    const ROUTE: &'static Route;
+    /// A row as the store gives it.
+    type Row: Send + Sync + 'static;
+    /// A row as the client reads it.
+    type Out<'a>: Serialize;
+
+    /// The newest id.
+    fn top(store: &Store) -> impl Future<Output = Result<i64, StoreError>> + Send;
+    /// The rows of one page.
+    fn rows(
+        store: &Store,
+        question: &Question,
+        walk: &Walk,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
+    /// How many rows there are up to `top`.
+    fn count(
+        store: &Store,
+        question: &Question,
+        top: i64,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// A row's number.
+    fn id(row: &Self::Row) -> i64;
+    /// A row as JSON.
+    fn out<'a>(row: &'a Self::Row, view: &'a View) -> Result<Self::Out<'a>, ApiError>;
+    /// The names of a table's columns.
+    fn columns(view: &View) -> Vec<&'static str>;
+    /// A row as cells, as many as there are columns.
+    fn cells(row: &Self::Row, view: &View, cells: &mut Cells) -> Result<(), ApiError>;
+}
+
+/// A list of which one row can be asked for alone.
+pub(super) trait ById: List {
+    /// The row with this number.
+    fn by_id(
+        store: &Store,
+        id: i64,
+    ) -> impl Future<Output = Result<Option<Self::Row>, StoreError>> + Send;
+}
+
+/// `GET /v1/{list}`
+pub(super) async fn show<L: List>(
+    State(state): State<InternalState>,
+    _: Reader,
+    base: Base,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let question = L::ROUTE.read(query.as_deref())?;
+    let form = Form::of(&question, &headers);
+    let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
+    let list = Asked { state, question, view, form };
+    let is_paged = list.question.page.is_some()
+        || list.question.size.is_some()
+        || list.question.at.is_some()
+        || list.question.cursor.is_some();
+    let mut response = if !is_paged && form.is_export() {
+        export::stream::<L>(list.state.store, list.question, list.view, form).await?
+    } else if list.question.cursor.is_some() {
+        list.cursor::<L>().await?
+    } else {
+        list.page::<L>().await?
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+/// `GET /v1/{list}/{id}`
+pub(super) async fn show_one<L: ById>(
+    State(state): State<InternalState>,
+    _: Reader,
+    base: Base,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    super::params::read_none(L::ROUTE.resource, query.as_deref())?;
+    let id = row_id(L::ROUTE.resource, &id)?;
+    let row = L::by_id(&state.store, id).await?;
+    let row = row.ok_or(ApiError::NoSuchRow(L::ROUTE.resource))?;
+    let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
+    Ok(axum::Json(L::out(&row, &view)?).into_response())
+}
+
+/// The number in an address. What is no number is no row's.
+pub(super) fn row_id(resource: &'static str, text: &str) -> Result<i64, ApiError> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = if is_number { text.parse().ok() } else { None };
+    id.ok_or(ApiError::NoSuchRow(resource))
+}
+
+/// A list as it was asked for.
+struct Asked {
+    state: InternalState,
+    question: Question,
+    view: View,
+    form: Form,
+}
+
+impl Asked {
+    async fn page<L: List>(&self) -> Result<Response, ApiError> {
+        let store = &self.state.store;
+        let page = self.which_page::<L>().await?;
+        let rows = L::rows(store, &self.question, &page.walk()).await?;
+        let edges = rows
+            .first()
+            .zip(rows.last())
+            .map(|(newest, oldest)| Edges { newest: L::id(newest), oldest: L::id(oldest) });
+        let url = self.url::<L>();
+        let same_rows = self.question.same_rows();
+        let link = page.links(edges, &self.links::<L>(&url, &same_rows));
+        let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
+        response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(page.total));
+        add_link(&mut response, &link);
+        Ok(response)
+    }
+
+    /// Where `at` says, if the page is the one that `at` was made for; else so far down.
+    async fn which_page<L: List>(&self) -> Result<Page, ApiError> {
+        let store = &self.state.store;
+        let first_page = self.state.settings.first_page;
+        let at = match &self.question.at {
+            Some(at) => Some(At::decode(at, self.binding::<L>()).map_err(refused::<L>("at"))?),
+            None => None,
+        };
+        let size = self.size::<L>(at.map(|at| at.size), PAGE_ROWS_MAX)?;
+        let number = match (self.question.page, at) {
+            (Some(page), _) => page.checked_sub(u64::from(first_page)).ok_or_else(|| {
+                L::ROUTE.invalid("page", &format!("at least {first_page}, the first page"))
+            })?,
+            (None, Some(at)) => at.page,
+            (None, None) => 0,
+        };
+        let linked = at.filter(|at| at.page == number && at.size == size.rows());
+        let place = match linked {
+            Some(at) => at.place,
+            None => skip::<L>(number, size)?,
+        };
+        let (top, total) = match at {
+            Some(at) => (at.top, at.total),
+            None => {
+                let top = L::top(store).await?;
+                (top, count::<L>(store, &self.question, top).await?)
+            }
+        };
+        Ok(Page { top, total, number, size, place })
+    }
+
+    async fn cursor<L: List>(&self) -> Result<Response, ApiError> {
+        if self.question.page.is_some() || self.question.at.is_some() {
+            let field = if self.question.page.is_some() { "page" } else { "at" };
+            return Err(L::ROUTE.invalid(field, "left out where `cursor` is given").into());
+        }
+        let store = &self.state.store;
+        let size = self.size::<L>(None, PageSize::MAX)?;
+        let token = self.question.cursor.as_deref().unwrap_or_default();
+        let walk = if token.is_empty() {
+            Walk { top: L::top(store).await?, place: Place::Newest, size }
+        } else {
+            let after =
+                decode_cursor(token, self.binding::<L>()).map_err(refused::<L>("cursor"))?;
+            older_than(after, size)
+        };
+        let rows = L::rows(store, &self.question, &walk).await?;
+        let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
+        if let Some(oldest) = rows.last().map(L::id)
+            && rows.len() == rows_of(size)
+            && self.has_more::<L>(oldest).await?
+        {
+            let url = self.url::<L>();
+            let same_rows = self.question.same_rows();
+            let link = cursor_link(oldest, size, &self.links::<L>(&url, &same_rows));
+            add_link(&mut response, &link);
+        }
+        Ok(response)
+    }
+
+    async fn has_more<L: List>(&self, oldest: i64) -> Result<bool, ApiError> {
+        let walk = older_than(oldest, PageSize::ONE);
+        let next = L::rows(&self.state.store, &self.question, &walk).await?;
+        Ok(!next.is_empty())
+    }
+
+    fn size<L: List>(&self, linked: Option<u32>, max: u32) -> Result<PageSize, Invalid> {
+        let rows = self.question.size.or(linked).unwrap_or(SIZE_DEFAULT);
+        PageSize::within(rows, max)
+            .ok_or_else(|| L::ROUTE.invalid("size", &format!("from 1 to {max}")))
+    }
+
+    fn binding<L: List>(&self) -> Binding {
+        let filter = self.question.digest(L::ROUTE.resource);
+        Binding { epoch: self.state.store.epoch(), filter }
+    }
+
+    fn url<L: List>(&self) -> String {
+        self.view.base.url(&format!("/v1/{}", L::ROUTE.resource))
+    }
+
+    fn links<'a, L: List>(&self, url: &'a str, same_rows: &'a str) -> Links<'a> {
+        let first_page = self.state.settings.first_page;
+        Links { url, same_rows, binding: self.binding::<L>(), first_page }
+    }
+}
+
+/// The rows after the one with this id; its own id is the newest that matters.
+pub(super) fn older_than(id: i64, size: PageSize) -> Walk {
+    Walk { top: id, place: Place::OlderThan(id), size }
+}
+
+/// The number of rows on a page, for comparing with how many came.
+pub(super) fn rows_of(size: PageSize) -> usize {
+    usize::try_from(size.rows()).unwrap_or(usize::MAX)
+}
+
+fn skip<L: List>(number: u64, size: PageSize) -> Result<Place, Invalid> {
+    let rows = number.saturating_mul(u64::from(size.rows()));
+    match u32::try_from(rows) {
+        Ok(0) => Ok(Place::Newest),
+        Ok(few) if rows < SKIP_MAX => Ok(Place::Skip(few)),
+        _ => Err(use_cursor::<L>("A page number reaches the first 100,000 rows.")),
+    }
+}
+
+async fn count<L: List>(store: &Store, question: &Question, top: i64) -> Result<u64, ApiError> {
+    L::count(store, question, top).await.map_err(|error| match error {
+        StoreError::TooSlow => use_cursor::<L>("Counting these rows takes too long.").into(),
+        other => other.into(),
+    })
+}
+
+fn use_cursor<L: List>(why: &str) -> Invalid {
+    let detail = format!("{why} Use `cursor=` (empty to start) and follow `Link`, rel `next`.");
+    Invalid::field(L::ROUTE.resource, "cursor", detail)
+}
+
+fn refused<L: List>(field: &'static str) -> impl Fn(TokenError) -> ApiError {
+    move |error| match error {
+        TokenError::Unreadable => {
+            L::ROUTE.invalid(field, "one that came in a `Link`, unchanged").into()
+        }
+        TokenError::Foreign => {
+            let resource = L::ROUTE.resource;
+            let error = FieldError { resource, field: field.to_owned(), code: Code::Invalid };
+            ApiError::Conflict(
+                "The token belongs to another question, or to the store before a restore. Start \
+                 again without it."
+                    .to_owned(),
+                Some(error),
+            )
+        }
+    }
+}
+
+fn add_link(response: &mut Response, link: &str) {
+    // Our links are percent-encoded and a Host is checked; what is none of that gets no links.
+    if let Ok(link) = HeaderValue::from_str(link) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+}

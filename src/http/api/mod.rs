@@ -1,0 +1,163 @@
+//! The internal listener: the query API, and whether we are well.
+//!
+//! [`params`] is the table of query parameters, [`list`] walks any list, [`export`] streams one;
+//! each resource has a file that says what its rows look like.
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{FromRef, Request},
+    http::{HeaderName, HeaderValue, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
+
+use super::{
+    auth::{Denied, Gate},
+    problem::log_causes,
+};
+use crate::{
+    domain::{Clock, KeyDigest},
+    intake::Intake,
+    store::Store,
+};
+
+mod base;
+mod body;
+mod cells;
+mod error;
+mod export;
+mod health;
+mod held;
+mod index;
+mod keys;
+mod list;
+mod notifications;
+mod params;
+mod respond;
+mod sms;
+mod status;
+mod test_nonces;
+mod usage;
+
+use error::ApiError;
+
+/// What the internal listener answers from.
+#[derive(Clone)]
+pub struct InternalState {
+    /// Reads.
+    pub store: Store,
+    /// Writes.
+    pub intake: Intake,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The digest of the admin key of settings or data directory (see [`super::digest_of`]).
+    pub admin_key: Option<KeyDigest>,
+    /// What the settings say.
+    pub settings: Arc<ApiSettings>,
+}
+
+/// The settings of the query API.
+#[derive(Clone, Debug, Default)]
+pub struct ApiSettings {
+    /// The number of the first page.
+    pub first_page: u32,
+    /// The URL that people use for the internal listener; else what their request says.
+    pub internal_url: Option<String>,
+    /// The field among the unknown ones that holds a message's text.
+    pub sms_text_field: Option<String>,
+}
+
+impl FromRef<InternalState> for Gate {
+    fn from_ref(state: &InternalState) -> Self {
+        Self { admin_key: state.admin_key, intake: state.intake.clone() }
+    }
+}
+
+impl FromRef<InternalState> for Store {
+    fn from_ref(state: &InternalState) -> Self {
+        state.store.clone()
+    }
+}
+
+impl FromRef<InternalState> for Intake {
+    fn from_ref(state: &InternalState) -> Self {
+        state.intake.clone()
+    }
+}
+
+/// All that the internal listener answers.
+pub fn internal_router(state: InternalState) -> Router {
+    let no_store = HeaderValue::from_static("no-store");
+    let no_sniff = HeaderValue::from_static("nosniff");
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/v1", get(index::show))
+        .route("/v1/data-usage", get(list::show::<usage::Usage>))
+        .route("/v1/data-usage/{id}", get(list::show_one::<usage::Usage>))
+        .route("/v1/mo-sms", get(list::show::<sms::Sms>))
+        .route("/v1/mo-sms/{id}", get(list::show_one::<sms::Sms>))
+        .route("/v1/notifications", get(list::show::<notifications::Notifications>))
+        .route("/v1/notifications/{id}", get(list::show_one::<notifications::Notifications>))
+        .route("/v1/held", get(list::show::<held::HeldPushes>))
+        .route("/v1/held/{id}", get(held::show).delete(held::discard))
+        .route("/v1/held/{id}/retry", post(held::retry))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/status", get(status::show))
+        .route("/v1/test-nonces", post(test_nonces::issue))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .fallback(async || ApiError::NoSuchAddress)
+        .layer(CatchPanicLayer::custom(|_| ApiError::Panicked.into_response()))
+        .layer(middleware::from_fn(log_causes))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store))
+        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span_of).on_failure(()))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(middleware::map_request(drop_odd_request_id))
+        .with_state(state)
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoKey => ApiError::NoKey,
+            Self::Forbidden => ApiError::Forbidden,
+        }
+        .into_response()
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's span names the path and never the query, which may hold what is personal.
+fn span_of<B>(request: &axum::http::Request<B>) -> tracing::Span {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    tracing::info_span!(
+        "internal",
+        http.method = %request.method(),
+        http.path = request.uri().path(),
+        request.id = id,
+    )
+}
+
+/// A request id goes into the log: one that is long or not plain is replaced by ours.
+async fn drop_odd_request_id(mut request: Request) -> Request {
+    const BYTES_MAX: usize = 128;
+    let is_plain = |id: &HeaderValue| {
+        (1..=BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if request.headers().get(REQUEST_ID).is_some_and(|id| !is_plain(id)) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}

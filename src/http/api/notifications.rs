@@ -1,0 +1,98 @@
+//! `/v1/notifications`: every other kind of push, kept whole.
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    cells::Cells,
+    error::ApiError,
+    list::{ById, List, View},
+    params::{self, Question, Route},
+    respond,
+};
+use crate::{
+    domain::{Notification, Stored, Walk},
+    store::{Store, StoreError},
+};
+
+/// The list.
+pub(super) struct Notifications;
+
+/// A notification: what we know of it, and all that was pushed under `payload`.
+#[derive(Debug, Serialize)]
+pub(super) struct NotificationOut<'a> {
+    id: i64,
+    kind: &'a str,
+    /// The kind in the address, where there were too many kinds to keep this one apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed_as: Option<&'a str>,
+    giccid: Option<&'a str>,
+    imsi: Option<&'a str>,
+    event_time: Option<i64>,
+    received_at: String,
+    payload: &'a RawValue,
+    url: String,
+}
+
+impl List for Notifications {
+    const ROUTE: &'static Route = &params::NOTIFICATIONS;
+    type Row = Stored<Notification>;
+    type Out<'a> = NotificationOut<'a>;
+
+    async fn top(store: &Store) -> Result<i64, StoreError> {
+        store.top().await
+    }
+
+    async fn rows(
+        store: &Store,
+        ask: &Question,
+        walk: &Walk,
+    ) -> Result<Vec<Self::Row>, StoreError> {
+        store.notifications(&ask.filter, walk).await
+    }
+
+    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+        store.notification_count(&ask.filter, top).await
+    }
+
+    fn id(row: &Self::Row) -> i64 {
+        row.id
+    }
+
+    fn out<'a>(row: &'a Self::Row, view: &'a View) -> Result<NotificationOut<'a>, ApiError> {
+        let record = &row.record;
+        Ok(NotificationOut {
+            id: row.id,
+            kind: record.kind.as_str(),
+            pushed_as: record.pushed_as.as_ref().map(|kind| kind.as_str()),
+            giccid: record.giccid.as_ref().map(|giccid| giccid.as_str()),
+            imsi: record.imsi.sent(),
+            event_time: record.event_ms,
+            received_at: row.received_at.to_string(),
+            payload: respond::raw::<Self>(row, &record.payload)?,
+            url: view.base.row(Self::ROUTE.resource, row.id),
+        })
+    }
+
+    fn columns(_: &View) -> Vec<&'static str> {
+        vec!["id", "kind", "pushed_as", "giccid", "imsi", "event_time", "received_at", "payload"]
+    }
+
+    fn cells(row: &Self::Row, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
+        let record = &row.record;
+        cells.integer(row.id);
+        cells.text(record.kind.as_str());
+        cells.text(record.pushed_as.as_ref().map_or("", |kind| kind.as_str()));
+        cells.text(record.giccid.as_ref().map_or("", |giccid| giccid.as_str()));
+        cells.text(&record.imsi);
+        cells.integer_or_empty(record.event_ms);
+        cells.text(&row.received_at.to_string());
+        cells.text(&record.payload);
+        Ok(())
+    }
+}
+
+impl ById for Notifications {
+    async fn by_id(store: &Store, id: i64) -> Result<Option<Self::Row>, StoreError> {
+        store.notification_by_id(id).await
+    }
+}

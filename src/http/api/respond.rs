@@ -1,0 +1,161 @@
+//! Rows as the client wants them: an array, lines, or a table.
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    cells::{CellRule, Cells},
+    error::ApiError,
+    list::{List, View},
+    params::{Format, Question},
+};
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    format: Format,
+    rule: CellRule,
+}
+
+impl Form {
+    /// What `format` says, else the `Accept` header, else JSON.
+    pub(super) fn of(question: &Question, headers: &HeaderMap) -> Self {
+        let format = question.format.or_else(|| accepted(headers)).unwrap_or(Format::Json);
+        Self { format, rule: CellRule { raw: question.raw, excel: question.excel } }
+    }
+
+    /// Whether the whole list is wanted unless a page is asked for.
+    pub(super) fn is_export(self) -> bool {
+        self.format != Format::Json
+    }
+
+    /// The headers of an answer in this form.
+    pub(super) fn label<L: List>(self, response: &mut Response) {
+        let content_type = match self.format {
+            Format::Json => "application/json",
+            Format::Ndjson => "application/x-ndjson",
+            Format::Csv => "text/csv; charset=utf-8",
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if self.format == Format::Csv {
+            let name = format!("attachment; filename=\"{}.csv\"", L::ROUTE.resource);
+            if let Ok(name) = HeaderValue::from_str(&name) {
+                headers.insert(header::CONTENT_DISPOSITION, name);
+            }
+        }
+    }
+
+    /// What stands before the rows.
+    pub(super) fn head<L: List>(self, view: &View) -> Result<Vec<u8>, ApiError> {
+        match self.format {
+            Format::Json => Ok(b"[".to_vec()),
+            Format::Ndjson => Ok(Vec::new()),
+            Format::Csv => {
+                let mut cells = Cells::new(CellRule { raw: true, excel: false });
+                for name in L::columns(view) {
+                    cells.text(name);
+                }
+                cells.end_row()?;
+                Ok(cells.finish()?)
+            }
+        }
+    }
+
+    /// Rows, of which none was written before.
+    pub(super) fn rows<L: List>(self, rows: &[L::Row], view: &View) -> Result<Vec<u8>, ApiError> {
+        let mut out = Vec::new();
+        if self.format == Format::Csv {
+            let mut cells = Cells::new(self.rule);
+            for row in rows {
+                L::cells(row, view, &mut cells)?;
+                cells.end_row()?;
+            }
+            return Ok(cells.finish()?);
+        }
+        for (place, row) in rows.iter().enumerate() {
+            if self.format == Format::Json && place > 0 {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut out, &L::out(row, view)?)
+                .map_err(|source| corrupt::<L>(row, source))?;
+            if self.format == Format::Ndjson {
+                out.push(b'\n');
+            }
+        }
+        Ok(out)
+    }
+
+    /// What stands after the rows.
+    pub(super) fn tail(self) -> &'static [u8] {
+        match self.format {
+            Format::Json => b"]",
+            Format::Ndjson | Format::Csv => b"",
+        }
+    }
+}
+
+/// One page.
+pub(super) fn rows<L: List>(
+    rows: &[L::Row],
+    view: &View,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let mut body = form.head::<L>(view)?;
+    body.extend(form.rows::<L>(rows, view)?);
+    body.extend(form.tail());
+    let mut response = body.into_response();
+    form.label::<L>(&mut response);
+    Ok(response)
+}
+
+/// Stored JSON, passed on as it lies there.
+pub(super) fn raw<'a, L: List>(row: &L::Row, text: &'a str) -> Result<&'a RawValue, ApiError> {
+    serde_json::from_str(text).map_err(|source| corrupt::<L>(row, source))
+}
+
+/// A row that cannot be shown because of what it holds.
+pub(super) fn corrupt<L: List>(row: &L::Row, source: serde_json::Error) -> ApiError {
+    ApiError::Corrupt { resource: L::ROUTE.resource, id: L::id(row), source }
+}
+
+/// The form that an `Accept` header likes best among ours. One that likes none gets JSON.
+fn accepted(headers: &HeaderMap) -> Option<Format> {
+    let mut best: Option<(f32, Format)> = None;
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in values.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let format = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "application/json" | "application/*" | "*/*" => Format::Json,
+            "application/x-ndjson" => Format::Ndjson,
+            "text/csv" => Format::Csv,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+        if weight > best.map_or(0.0, |(weight, _)| weight) {
+            best = Some((weight, format));
+        }
+    }
+    best.map(|(_, format)| format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &'static str) -> Option<Format> {
+        accepted(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))]))
+    }
+
+    #[test]
+    fn accept_picks_the_form_that_it_likes_best() {
+        assert_eq!(accept("text/csv"), Some(Format::Csv));
+        assert_eq!(accept("application/x-ndjson, */*;q=0.1"), Some(Format::Ndjson));
+        assert_eq!(accept("text/csv;q=0.5, application/json"), Some(Format::Json));
+        assert_eq!(accept("text/html, */*;q=0.8"), Some(Format::Json));
+        assert_eq!(accept("text/csv;q=0"), None);
+        assert_eq!(accept("image/png"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! `/v1/mo-sms`: text messages that SIMs sent, one row a message.
+use std::{borrow::Cow, collections::HashMap};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    cells::Cells,
+    error::ApiError,
+    list::{ById, List, View},
+    params::{self, Question, Route},
+    respond,
+    usage::NOTHING,
+};
+use crate::{
+    domain::{SmsRecord, Stored, Walk},
+    store::{Store, StoreError},
+};
+
+/// The list.
+pub(super) struct Sms;
+
+/// A message with the vendor's names and types, and ours behind them.
+#[derive(Debug, Serialize)]
+pub(super) struct SmsOut<'a> {
+    id: i64,
+    giccid: &'a str,
+    event_time: i64,
+    from_msisdn: Option<&'a str>,
+    to_msisdn: Option<&'a str>,
+    imsi: Option<&'a str>,
+    sim_group: Option<&'a str>,
+    /// There once a setting says which field holds it; SmartHub does not document one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Option<Cow<'a, str>>>,
+    received_at: String,
+    extra: &'a RawValue,
+    url: String,
+}
+
+impl List for Sms {
+    const ROUTE: &'static Route = &params::SMS;
+    type Row = Stored<SmsRecord>;
+    type Out<'a> = SmsOut<'a>;
+
+    async fn top(store: &Store) -> Result<i64, StoreError> {
+        store.top().await
+    }
+
+    async fn rows(
+        store: &Store,
+        ask: &Question,
+        walk: &Walk,
+    ) -> Result<Vec<Self::Row>, StoreError> {
+        store.sms(&ask.filter, walk).await
+    }
+
+    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+        store.sms_count(&ask.filter, top).await
+    }
+
+    fn id(row: &Self::Row) -> i64 {
+        row.id
+    }
+
+    fn out<'a>(row: &'a Self::Row, view: &'a View) -> Result<SmsOut<'a>, ApiError> {
+        let record = &row.record;
+        Ok(SmsOut {
+            id: row.id,
+            giccid: record.giccid.as_str(),
+            event_time: record.event_ms,
+            from_msisdn: record.from_msisdn.sent(),
+            to_msisdn: record.to_msisdn.sent(),
+            imsi: record.imsi.sent(),
+            sim_group: record.sim_group.sent(),
+            text: view.sms_text_field.as_deref().map(|field| text_of(row, field)).transpose()?,
+            received_at: row.received_at.to_string(),
+            extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
+            url: view.base.row(Self::ROUTE.resource, row.id),
+        })
+    }
+
+    fn columns(view: &View) -> Vec<&'static str> {
+        let mut names =
+            vec!["id", "giccid", "event_time", "from_msisdn", "to_msisdn", "imsi", "sim_group"];
+        names.extend(view.sms_text_field.as_ref().map(|_| "text"));
+        names.extend(["received_at", "extra"]);
+        names
+    }
+
+    fn cells(row: &Self::Row, view: &View, cells: &mut Cells) -> Result<(), ApiError> {
+        let record = &row.record;
+        cells.integer(row.id);
+        cells.text(record.giccid.as_str());
+        cells.integer(record.event_ms);
+        for text in [&record.from_msisdn, &record.to_msisdn, &record.imsi, &record.sim_group] {
+            cells.text(text);
+        }
+        if let Some(field) = &view.sms_text_field {
+            cells.text(&text_of(row, field)?.unwrap_or_default());
+        }
+        cells.text(&row.received_at.to_string());
+        cells.text(record.extra.as_deref().unwrap_or(NOTHING));
+        Ok(())
+    }
+}
+
+impl ById for Sms {
+    async fn by_id(store: &Store, id: i64) -> Result<Option<Self::Row>, StoreError> {
+        store.sms_by_id(id).await
+    }
+}
+
+/// What the field of this name holds: a text as it reads, anything else as its JSON.
+fn text_of<'a>(row: &'a Stored<SmsRecord>, field: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+    let extra = row.record.extra.as_deref().unwrap_or(NOTHING);
+    let corrupt = |source| respond::corrupt::<Sms>(row, source);
+    let mut members: HashMap<Cow<'a, str>, &'a RawValue> =
+        serde_json::from_str(extra).map_err(corrupt)?;
+    let Some(value) = members.remove(field) else { return Ok(None) };
+    if value.get().starts_with('"') {
+        return serde_json::from_str::<String>(value.get())
+            .map(|text| Some(text.into()))
+            .map_err(corrupt);
+    }
+    Ok((value.get() != "null").then(|| value.get().into()))
+}

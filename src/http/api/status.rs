@@ -1,0 +1,135 @@
+//! `/v1/status`: how it goes, for people and for what watches over us.
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+
+use super::{InternalState, error::ApiError, params};
+use crate::{
+    domain::{ApiKey, Kind, Timestamp},
+    http::auth::Reader,
+    intake::Health,
+    store::{KindTally, RingTally, Tallies},
+};
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusOut {
+    version: &'static str,
+    now: String,
+    ready: bool,
+    /// Why nothing can be stored, in a sentence.
+    reason: Option<&'static str>,
+    queue: QueueOut,
+    /// By push kind.
+    pushes: BTreeMap<String, KindOut>,
+    held: HeldOut,
+    /// Our own test records, which are in no total.
+    tests: i64,
+    keys: Vec<KeyOut>,
+}
+
+/// What waits to be stored.
+#[derive(Debug, Serialize)]
+struct QueueOut {
+    records: usize,
+    bytes: usize,
+}
+
+/// What one kind of push came to.
+#[derive(Debug, Serialize)]
+struct KindOut {
+    records: i64,
+    data_usage: i64,
+    /// Records that came again and changed nothing.
+    repeats: i64,
+    /// Those of them that came under another `datePush`: perhaps two true records taken for one.
+    repeats_redated: i64,
+    last_received_at: String,
+}
+
+/// What lies aside.
+#[derive(Debug, Serialize)]
+struct HeldOut {
+    quarantined: QuarantineOut,
+    refused: BTreeMap<String, RingOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct QuarantineOut {
+    pushes: i64,
+    bytes: i64,
+}
+
+/// A ring, and how many pushes it could not hold.
+#[derive(Debug, Serialize)]
+struct RingOut {
+    pushes: i64,
+    bytes: i64,
+    dropped: i64,
+}
+
+/// A live key.
+#[derive(Debug, Serialize)]
+struct KeyOut {
+    id: i64,
+    label: String,
+    scope: &'static str,
+}
+
+/// `GET /v1/status`
+pub(super) async fn show(
+    State(state): State<InternalState>,
+    _: Reader,
+    RawQuery(query): RawQuery,
+) -> Result<Json<StatusOut>, ApiError> {
+    params::read_none("status", query.as_deref())?;
+    let queue = state.intake.queue_depth();
+    let tallies = state.store.tallies().await?;
+    let keys = state.store.api_keys().await?;
+    let reason = match state.intake.health() {
+        Health::Ready => None,
+        Health::NotReady(reason) => Some(reason),
+    };
+    Ok(Json(StatusOut {
+        version: env!("CARGO_PKG_VERSION"),
+        now: state.clock.now().to_string(),
+        ready: reason.is_none(),
+        reason,
+        queue: QueueOut { records: queue.records, bytes: queue.bytes },
+        held: held_out(&tallies),
+        tests: tallies.tests,
+        pushes: tallies.kinds.into_iter().map(kind_out).collect(),
+        keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),
+    }))
+}
+
+fn kind_out((kind, tally, last_received): (Kind, KindTally, Timestamp)) -> (String, KindOut) {
+    let out = KindOut {
+        records: tally.records,
+        data_usage: tally.data_usage,
+        repeats: tally.repeats,
+        repeats_redated: tally.repeats_redated,
+        last_received_at: last_received.to_string(),
+    };
+    (kind.to_string(), out)
+}
+
+fn held_out(tallies: &Tallies) -> HeldOut {
+    let quarantine = tallies.quarantine;
+    HeldOut {
+        quarantined: QuarantineOut { pushes: quarantine.pushes, bytes: quarantine.bytes },
+        refused: tallies.rings.iter().map(|ring| (ring.ring.clone(), ring_out(ring))).collect(),
+    }
+}
+
+fn ring_out(ring: &RingTally) -> RingOut {
+    RingOut { pushes: ring.pushes, bytes: ring.bytes, dropped: ring.dropped }
+}
+
+fn key_out(key: ApiKey) -> KeyOut {
+    KeyOut { id: key.id, label: key.label, scope: key.scope.as_str() }
+}

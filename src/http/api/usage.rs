@@ -1,0 +1,132 @@
+//! `/v1/data-usage`: data used, one row a record.
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    cells::Cells,
+    error::ApiError,
+    list::{ById, List, View},
+    params::{self, Question, Route},
+    respond,
+};
+use crate::{
+    domain::{Stored, UsageRecord, Walk},
+    store::{Store, StoreError},
+};
+
+/// An object without members.
+pub(super) const NOTHING: &str = "{}";
+
+/// The list.
+pub(super) struct Usage;
+
+/// A record with the vendor's names and types, and ours behind them.
+#[derive(Debug, Serialize)]
+pub(super) struct UsageOut<'a> {
+    id: i64,
+    giccid: &'a str,
+    data_usage: i64,
+    start_time: i64,
+    duration: Option<i64>,
+    mcc: Option<&'a str>,
+    mnc: Option<&'a str>,
+    country_code: Option<&'a str>,
+    apn: Option<&'a str>,
+    imsi: Option<&'a str>,
+    sim_group: Option<&'a str>,
+    received_at: String,
+    extra: &'a RawValue,
+    url: String,
+}
+
+impl List for Usage {
+    const ROUTE: &'static Route = &params::USAGE;
+    type Row = Stored<UsageRecord>;
+    type Out<'a> = UsageOut<'a>;
+
+    async fn top(store: &Store) -> Result<i64, StoreError> {
+        store.top().await
+    }
+
+    async fn rows(
+        store: &Store,
+        ask: &Question,
+        walk: &Walk,
+    ) -> Result<Vec<Self::Row>, StoreError> {
+        store.usage(&ask.filter, walk).await
+    }
+
+    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+        store.usage_count(&ask.filter, top).await
+    }
+
+    fn id(row: &Self::Row) -> i64 {
+        row.id
+    }
+
+    fn out<'a>(row: &'a Self::Row, view: &'a View) -> Result<UsageOut<'a>, ApiError> {
+        let record = &row.record;
+        Ok(UsageOut {
+            id: row.id,
+            giccid: record.giccid.as_str(),
+            data_usage: record.data_usage,
+            start_time: record.start_ms,
+            duration: record.duration,
+            mcc: record.mcc.sent(),
+            mnc: record.mnc.sent(),
+            country_code: record.country_code.sent(),
+            apn: record.apn.sent(),
+            imsi: record.imsi.sent(),
+            sim_group: record.sim_group.sent(),
+            received_at: row.received_at.to_string(),
+            extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
+            url: view.base.row(Self::ROUTE.resource, row.id),
+        })
+    }
+
+    fn columns(_: &View) -> Vec<&'static str> {
+        vec![
+            "id",
+            "giccid",
+            "data_usage",
+            "start_time",
+            "duration",
+            "mcc",
+            "mnc",
+            "country_code",
+            "apn",
+            "imsi",
+            "sim_group",
+            "received_at",
+            "extra",
+        ]
+    }
+
+    fn cells(row: &Self::Row, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
+        let record = &row.record;
+        cells.integer(row.id);
+        cells.text(record.giccid.as_str());
+        cells.integer(record.data_usage);
+        cells.integer(record.start_ms);
+        cells.integer_or_empty(record.duration);
+        for text in [
+            &record.mcc,
+            &record.mnc,
+            &record.country_code,
+            &record.apn,
+            &record.imsi,
+            &record.sim_group,
+        ] {
+            cells.text(text);
+        }
+        cells.text(&row.received_at.to_string());
+        cells.text(record.extra.as_deref().unwrap_or(NOTHING));
+        Ok(())
+    }
+}
+
+impl ById for Usage {
+    async fn by_id(store: &Store, id: i64) -> Result<Option<Self::Row>, StoreError> {
+        store.usage_by_id(id).await
+    }
+}

@@ -1,0 +1,171 @@
+//! The internal listener on a port of its own, over a store that signed pushes fill.
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use jiff::tz::TimeZone;
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+use simdeck::{
+    domain::{FixedClock, Secret, Timestamp},
+    http::{ApiSettings, InternalState, digest_of, internal_router},
+    intake::{AcceptError, Acknowledge, Intake, IntakeOptions, Push},
+    smarthub::{
+        AgePolicy, IdentityRule,
+        signature::{PushKey, Verifier, sign},
+    },
+    store::{self, Limits, OpenOptions},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const ADMIN_KEY: &str = "sd_admin";
+const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
+/// The second of `datePush`, and of all that the pushes tell.
+const SECOND: i64 = 1_725_499_848;
+
+pub(crate) struct Api {
+    pub(crate) base: String,
+    pub(crate) database: PathBuf,
+    intake: Intake,
+    client: reqwest::Client,
+    pushed: AtomicUsize,
+    _folder: TempDir,
+}
+
+impl Api {
+    pub(crate) async fn new(settings: ApiSettings) -> Self {
+        let folder = TempDir::new().unwrap();
+        let database = folder.path().join("simdeck.db");
+        let options = OpenOptions {
+            database: database.clone(),
+            time_zone: TimeZone::UTC,
+            limits: Limits { quarantine_bytes_max: 1 << 20 },
+        };
+        let opened = store::open(&options).await.unwrap();
+        let clock = Arc::new(FixedClock(Timestamp::from_unix_ms((SECOND + 1) * 1000)));
+        let key = PushKey { label: None, key: Secret::from(PUSH_KEY.to_owned()) };
+        let options = IntakeOptions {
+            verifier: Verifier::new(&[key], 0),
+            age: AgePolicy {
+                max_age: std::time::Duration::from_secs(60),
+                max_ahead: std::time::Duration::from_secs(60),
+            },
+            identity: IdentityRule::Content,
+            clock: clock.clone(),
+            data_dir: folder.path().to_owned(),
+            disk_reserve_bytes: 0,
+            acknowledge: Acknowledge::AfterCommit,
+        };
+        let (intake, tasks) = Intake::new(opened, options, CancellationToken::new()).await.unwrap();
+        tokio::spawn(tasks.run());
+        let state = InternalState {
+            store: intake.store().clone(),
+            intake: intake.clone(),
+            clock,
+            admin_key: Some(digest_of(ADMIN_KEY)),
+            settings: Arc::new(settings),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, internal_router(state)).await });
+        let (client, pushed) = (reqwest::Client::new(), AtomicUsize::new(0));
+        Self { base, database, intake, client, pushed, _folder: folder }
+    }
+
+    /// Pushes one body with these members, well signed.
+    pub(crate) async fn push(&self, kind: &str, members: &str) {
+        let signature = sign(PUSH_KEY, SECOND);
+        let body = format!(r#"{{"datePush":{SECOND},"signature":"{signature}",{members}}}"#);
+        self.intake.accept(push_of(kind, body)).await.unwrap();
+    }
+
+    /// Pushes a body that is refused, and waits until it is held.
+    pub(crate) async fn push_refused(&self, kind: &str, body: String) {
+        let error = self.intake.accept(push_of(kind, body)).await.unwrap_err();
+        let AcceptError::Refused(refused) = error else { panic!("{error}") };
+        self.intake.hold(refused);
+        while self.rows("/v1/held?class=refused").await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Pushes so many usage records, each unlike all others.
+    pub(crate) async fn add_usage(&self, rows: usize) {
+        let first = self.pushed.fetch_add(rows, Ordering::Relaxed);
+        let records: Vec<String> = (first..first + rows)
+            .map(|number| {
+                format!(
+                    r#"{{"giccid":"89860012345678901234","data_usage":{number},
+                        "start_time":{SECOND}000,"mcc":"460","sim_group":"=cmd"}}"#
+                )
+            })
+            .collect();
+        self.push("data-usage", &format!(r#""cdrs":[{}]"#, records.join(","))).await;
+    }
+
+    pub(crate) async fn send(&self, method: Method, url: &str, key: Option<&str>) -> Response {
+        let url = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
+        let mut request = self.client.request(method, url);
+        if let Some(key) = key {
+            request = request.header("X-API-Key", key);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, url: &str, key: &str, body: &str) -> Response {
+        self.client
+            .post(format!("{}{url}", self.base))
+            .bearer_auth(key)
+            .body(body.to_owned())
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Response {
+        self.send(Method::GET, url, Some(ADMIN_KEY)).await
+    }
+
+    pub(crate) async fn rows(&self, url: &str) -> Vec<Value> {
+        let response = self.get(url).await;
+        assert_eq!(response.status(), StatusCode::OK, "{url}");
+        response.json().await.unwrap()
+    }
+
+    pub(crate) async fn problem(&self, url: &str) -> (u16, Value) {
+        problem_of(self.get(url).await).await
+    }
+}
+
+fn push_of(kind: &str, body: String) -> Push {
+    let source = [192, 0, 2, 1].into();
+    Push { kind: kind.parse().unwrap(), body: body.into(), source, test_nonce: None }
+}
+
+/// Checks the shape that every refusal has.
+pub(crate) async fn problem_of(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["type"], "about:blank");
+    assert_eq!(problem["status"], status);
+    (status, problem)
+}
+
+pub(crate) fn ids(rows: &[Value]) -> Vec<i64> {
+    rows.iter().map(|row| row["id"].as_i64().unwrap()).collect()
+}
+
+/// The address behind a `rel` of the `Link` header.
+pub(crate) fn link(response: &Response, rel: &str) -> Option<String> {
+    let value = response.headers().get("link")?.to_str().unwrap();
+    value.split(", ").find_map(|link| {
+        let (url, found) = link.strip_prefix('<')?.split_once(">; rel=")?;
+        (found.trim_matches('"') == rel).then(|| url.to_owned())
+    })
+}
