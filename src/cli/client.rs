@@ -174,11 +174,12 @@ async fn refusal(response: Response) -> Failure {
     };
     let mut sentence = format!("the server answered {}, {}", status.as_u16(), problem.title);
     if let Some(detail) = problem.detail {
-        sentence += &format!(": {detail}");
-    }
-    for error in problem.errors {
-        let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
-        sentence += &format!(" ({field}{})", error.code);
+        sentence += &format!(": {}", detail.trim_end_matches('.'));
+    } else {
+        for error in problem.errors {
+            let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
+            sentence += &format!(" ({field}{})", error.code);
+        }
     }
     Failure::new(sentence)
 }

@@ -5,7 +5,7 @@ mod tally;
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use reqwest::Url;
 
 use super::{
@@ -56,7 +56,7 @@ pub(super) struct Push {
     #[arg(long)]
     real: bool,
     /// The push key; the first of the settings if not given
-    #[arg(long)]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// Make up the same records each time, dated 5 September 2024
     #[arg(long, value_name = "NUMBER")]
