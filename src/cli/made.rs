@@ -1,15 +1,14 @@
 //! The secrets that a first start makes.
-use super::{Failure, settings::Settings};
+use super::{
+    Failure,
+    keys::{API_KEY_FILE, PUSH_KEY_FILE},
+    settings::Settings,
+};
 use crate::{
     domain::Secret,
     smarthub::signature::PushKey,
     store::{DataFolder, kept_secret},
 };
-
-/// Holds the admin's API key in the data directory, where no setting gives one.
-pub(super) const API_KEY_FILE: &str = "api-key";
-/// Holds the push key in the data directory, where no setting gives one.
-pub(super) const PUSH_KEY_FILE: &str = "push-key";
 
 /// The secrets in force.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, output,
-    made::{API_KEY_FILE, PUSH_KEY_FILE},
+    keys::{API_KEY_FILE, PUSH_KEY_FILE},
     settings::Settings,
     wiring::Server,
 };

@@ -5,6 +5,7 @@ mod api_keys;
 mod api_lists;
 mod caddy;
 mod client_ip;
+mod commands;
 mod failure_limiter;
 mod listener;
 mod process;

@@ -23,6 +23,7 @@ pub use given::Source;
 pub use table::{SETTINGS, Setting, Shape};
 pub use typed::{
     AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
+    reached_at,
 };
 
 use given::Given;

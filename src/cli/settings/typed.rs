@@ -188,6 +188,24 @@ impl Settings {
         url_of(self.public.listen)
     }
 
+    /// The address to push a kind to: the public one where it is known, else this machine's own.
+    pub fn push_url(&self, kind: &str) -> String {
+        let base = self.public.url.clone().unwrap_or_else(|| self.public_url_here());
+        self.push_url_at(&base, kind)
+    }
+
+    /// The address at which this machine itself pushes a kind.
+    pub fn push_url_here(&self, kind: &str) -> String {
+        self.push_url_at(&self.public_url_here(), kind)
+    }
+
+    fn push_url_at(&self, base: &str, kind: &str) -> String {
+        match self.public.path_tokens.first() {
+            Some(token) => format!("{base}/{}/v1/{kind}", token.expose()),
+            None => format!("{base}/v1/{kind}"),
+        }
+    }
+
     /// The state before the table has been read; every setting with a default overwrites its own.
     pub(super) fn blank() -> Self {
         let unset = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -256,12 +274,16 @@ impl Settings {
     }
 }
 
-/// A listener on all addresses is reached at the local one.
-fn url_of(listen: SocketAddr) -> String {
+/// The address at which this machine reaches a listener: the local one for all addresses.
+pub fn reached_at(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    SocketAddr::new(ip, listen.port())
+}
+
+fn url_of(listen: SocketAddr) -> String {
+    format!("http://{}", reached_at(listen))
 }
