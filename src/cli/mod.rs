@@ -9,6 +9,7 @@ mod held;
 mod key;
 mod keys;
 mod logging;
+mod made;
 mod output;
 mod push;
 mod serve;
@@ -28,6 +29,8 @@ pub use failure::Failure;
 use output::{Format, Output};
 use settings::{Environment, Flags, Settings};
 use tokio::runtime::Runtime;
+
+use crate::intake::Acknowledge;
 
 const ABOUT_SETTINGS: &str = "\
 Every setting has a flag, an environment variable and a line in simdeck.toml: see
@@ -116,17 +119,27 @@ enum Command {
 
 /// Runs what the command line asks for: 0 when it did it, 1 when not, 2 when it was not understood.
 pub fn main() -> ExitCode {
+    main_with(Acknowledge::AfterCommit)
+}
+
+/// The same, for the control of the attack on durability.
+pub fn main_with(acknowledge: Acknowledge) -> ExitCode {
     let matches = command().get_matches();
     let flags = Flags::of_matches(leaf(&matches));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let output = Output::new(cli.everywhere.output);
-    run(&cli.command, &flags, output).unwrap_or_else(|failure| {
+    run(&cli.command, &flags, output, acknowledge).unwrap_or_else(|failure| {
         output::note(&format!("error: {failure}"));
         ExitCode::FAILURE
     })
 }
 
-fn run(command: &Command, flags: &Flags, output: Output) -> Result<ExitCode, Failure> {
+fn run(
+    command: &Command,
+    flags: &Flags,
+    output: Output,
+    acknowledge: Acknowledge,
+) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let settings = || -> Result<Settings, Failure> {
         let settings = Settings::load(flags, &environment)?;
@@ -136,7 +149,7 @@ fn run(command: &Command, flags: &Flags, output: Output) -> Result<ExitCode, Fai
     match command {
         Command::Completions { shell } => completions::run(*shell),
         Command::Config { command } => config::run(command, flags, &environment, output),
-        Command::Serve => runtime()?.block_on(serve::run(settings()?)),
+        Command::Serve => runtime()?.block_on(serve::run(settings()?, acknowledge)),
         Command::Healthcheck => healthcheck::run(&settings()?),
         Command::Welcome => welcome::run(&settings()?, output),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),

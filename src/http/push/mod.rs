@@ -52,8 +52,8 @@ pub struct PushSettings {
     pub elsewhere: Elsewhere,
     /// The largest body.
     pub body_bytes_max: usize,
-    /// The status of success.
-    pub success_status: StatusCode,
+    /// The status of success, 200 to 299.
+    pub success_status: u16,
     /// The body of success; none for JSON with the counts.
     pub success_body: Option<String>,
     /// The answer to GET and HEAD.
@@ -193,7 +193,7 @@ impl Front {
 
     fn success(&self, outcome: Outcome) -> Response {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let status = self.settings.success_status;
+        let status = StatusCode::from_u16(self.settings.success_status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {
             return status.into_response();
         }
