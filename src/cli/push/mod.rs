@@ -44,13 +44,13 @@ pub(super) struct Push {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "records"])]
     body: Option<String>,
     /// How many pushes
-    #[arg(long, default_value_t = 1, value_name = "PUSHES", value_parser = within(1..=u64::MAX))]
+    #[arg(long, default_value_t = 1, value_name = "PUSHES", value_parser = within::<u64>(1..=u64::MAX))]
     count: u64,
     /// How many records in each push, for data-usage and mo-sms
-    #[arg(long, default_value_t = 1, value_name = "RECORDS", value_parser = within(1..=RECORDS_MAX))]
+    #[arg(long, default_value_t = 1, value_name = "RECORDS", value_parser = within::<u64>(1..=RECORDS_MAX))]
     records: u64,
     /// How many connections push at the same time
-    #[arg(long, default_value_t = 1, value_name = "CONNECTIONS", value_parser = within(1..=4096))]
+    #[arg(long, default_value_t = 1, value_name = "CONNECTIONS", value_parser = within::<u16>(1..=4096))]
     concurrency: u16,
     /// How many pushes a second; as fast as it goes if not given
     #[arg(long, value_name = "PUSHES", value_parser = rate)]
