@@ -169,6 +169,9 @@ async fn refusal(response: Response) -> Failure {
              --data-dir to where the server keeps its own",
         );
     }
+    if status == StatusCode::NOT_FOUND {
+        return Failure::new("the server has none of that number: `list` shows those there are");
+    }
     let Ok(problem) = response.json::<Problem>().await else {
         return Failure::new(format!("the server answered {status}"));
     };
