@@ -3,7 +3,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -185,8 +185,8 @@ async fn a_connection_that_rests_too_long_is_closed() {
     let mut fresh = server.connect().await;
     let mut kept = server.connect().await;
     assert_eq!(kept.get("/").await, ok("hello"));
-    assert!(kept.rest().await.is_empty());
     assert!(fresh.rest().await.is_empty());
+    assert!(kept.rest().await.is_empty());
 }
 
 #[tokio::test]
@@ -204,6 +204,9 @@ async fn a_handler_may_take_longer_than_a_header_or_a_rest() {
     }
     let_go.notify_one();
     assert_eq!(waiting.answer().await, ok("let go"));
+    let rest_began = Instant::now();
+    assert!(waiting.rest().await.is_empty());
+    assert!(rest_began.elapsed() > SHORT / 2, "the rest was counted from an earlier one");
 }
 
 #[tokio::test]
@@ -223,6 +226,8 @@ async fn a_body_that_its_handler_left_unread_is_no_beginning_of_a_request() {
     client.send("POST /unread HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n").await;
     soon(has_begun.recv()).await.unwrap();
     client.send("body").await;
+    // A round trip after it: the server has heard of the body, too.
+    assert_eq!(server.connect().await.get("/").await, ok("hello"));
     let_go.notify_one();
     assert_eq!(client.answer().await, ok("not read"));
     let mut clock = server.connect().await;
@@ -320,6 +325,18 @@ async fn when_told_to_stop_it_closes_what_rests_and_answers_what_is_in_flight() 
     assert!(waiting.rest().await.is_empty());
     drop(waiting);
     server.ended().await;
+}
+
+#[tokio::test]
+async fn clients_at_rest_do_not_hold_up_the_end() {
+    let server = Server::new(hello(), limits()).await;
+    let mut kept = server.connect().await;
+    assert_eq!(kept.get("/").await, ok("hello"));
+    let began = Instant::now();
+    server.stop.cancel();
+    server.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "it waited for a client that has nothing");
+    drop(kept);
 }
 
 #[tokio::test]

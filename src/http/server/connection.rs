@@ -26,7 +26,8 @@ use tower::Service;
 use super::{
     ConnectionLimits,
     closing::Closing,
-    watched::{Phase, Turn, Watched},
+    phase::{Patience, Phase, Turn},
+    watched::Watched,
 };
 
 /// A request's header at most. A larger one is answered 431.
@@ -65,7 +66,8 @@ impl Connection {
             tracing::debug!(%peer, error = &err as &dyn Error, "Cannot set TCP_NODELAY");
         }
         let phase = Phase::default();
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&self.limits), phase.clone()));
+        let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone());
+        let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));
         let app = self.app.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let turn = phase.answer();
@@ -81,13 +83,18 @@ impl Connection {
         let mut ending = false;
         let outcome = poll_fn(|cx| {
             // First the connection: a request that has come is answered, even while closing.
-            let outcome = http.as_mut().poll(cx);
-            if outcome.is_ready() || ending || !order.has_come(cx) {
-                return outcome;
+            let mut outcome = http.as_mut().poll(cx);
+            if outcome.is_pending() && !ending && order.has_come(cx) {
+                ending = true;
+                http.as_mut().graceful_shutdown();
+                outcome = http.as_mut().poll(cx);
             }
-            ending = true;
-            http.as_mut().graceful_shutdown();
-            http.as_mut().poll(cx)
+            match outcome {
+                Poll::Ready(outcome) => Poll::Ready(outcome),
+                // Dropping the connection closes it without an answer.
+                Poll::Pending if patience.is_over(cx) => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await;
         if let Err(err) = outcome {
