@@ -72,7 +72,8 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let turn = phase.answer();
             request.extensions_mut().insert(Peer(peer));
-            let answer = app.clone().call(request);
+            let asked = |body| Asked { body, ended: false, phase: phase.clone() };
+            let answer = app.clone().call(request.map(asked));
             async move {
                 let response = answer.await?;
                 Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
@@ -100,6 +101,43 @@ impl Connection {
         if let Err(err) = outcome {
             // The client's doing: gone, too slow, or no HTTP. Nothing that a person should see.
             tracing::debug!(%peer, error = &err as &dyn Error, "A connection ended early");
+        }
+    }
+}
+
+/// A request body that says when it has been given up before its end.
+struct Asked {
+    body: Incoming,
+    ended: bool,
+    phase: Phase,
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended = matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.phase.left_unread();
         }
     }
 }

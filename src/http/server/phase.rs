@@ -3,7 +3,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll},
 };
@@ -24,7 +24,14 @@ const ANSWERED: u8 = 3;
 /// What a connection is at, told by the socket and by the service, which hyper keeps apart. All
 /// run in the connection's one task, so no order among other memory is asked for.
 #[derive(Clone, Default)]
-pub(super) struct Phase(Arc<AtomicU8>);
+pub(super) struct Phase(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    phase: AtomicU8,
+    /// Whether a handler gave up a body before its end.
+    left_unread: AtomicBool,
+}
 
 impl Phase {
     /// The socket gave bytes: a request's first, if the connection was at rest.
@@ -44,17 +51,22 @@ impl Phase {
         Turn(self.clone())
     }
 
+    /// A handler gave up its request's body before the end.
+    pub(super) fn left_unread(&self) {
+        self.0.left_unread.store(true, Ordering::Relaxed);
+    }
+
     /// Whether everything that the client has sent has been read and answered.
     pub(super) fn is_resting(&self) -> bool {
         self.get() == RESTING
     }
 
     fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
+        self.0.phase.load(Ordering::Relaxed)
     }
 
     fn set(&self, phase: u8) {
-        self.0.store(phase, Ordering::Relaxed);
+        self.0.phase.store(phase, Ordering::Relaxed);
     }
 }
 
@@ -88,6 +100,12 @@ impl Patience {
     pub(super) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let mut phase = self.phase.get();
         if phase == ANSWERED {
+            if self.phase.0.left_unread.swap(false, Ordering::Relaxed) {
+                // hyper takes the rest of a body out of the way at its next turn: let it have
+                // that turn now, so that what it reads is not taken for a request.
+                cx.waker().wake_by_ref();
+                return false;
+            }
             phase = RESTING;
             self.phase.set(RESTING);
             self.timed = None;
