@@ -191,6 +191,7 @@ async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, 
         settings: Arc::new(ApiSettings {
             first_page: settings.api.first_page,
             internal_url: settings.internal.url.clone(),
+            sms_text_field: settings.sms.text_field.clone(),
         }),
     };
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))
