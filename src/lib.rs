@@ -28,3 +28,10 @@
 pub mod domain;
 
 pub mod smarthub;
+pub mod store;
+
+pub mod intake;
+
+pub mod http;
+
+pub mod cli;

@@ -1,2 +1,6 @@
 //! The door: an exit code.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    simdeck::cli::main()
+}

@@ -1,3 +1,12 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod api_harness;
+mod api_keys;
+mod api_lists;
+mod caddy;
+mod client_ip;
+mod failure_limiter;
+mod listener;
+mod process;
+mod settings;
 mod smarthub_vectors;

@@ -1,0 +1,75 @@
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    Failure,
+    output::{self, Output},
+    settings::{self, Environment, Flags, Settings, Source},
+};
+
+/// What to do with the settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say whether the settings can be used; nothing is opened or made
+    #[command(after_help = "Example:\n  simdeck config check --config /etc/simdeck.toml")]
+    Check,
+    /// Show every setting in force and where it comes from; secrets are hidden
+    #[command(after_help = "Example:\n  SIMDECK_TIME_ZONE=Asia/Shanghai simdeck config print")]
+    Print,
+    /// Write a commented settings file with every setting in it
+    #[command(after_help = "Example:\n  simdeck config example > simdeck.toml")]
+    Example,
+}
+
+/// Runs it.
+pub(super) fn run(
+    command: &Command,
+    flags: &Flags,
+    environment: &Environment,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Example => output::text(&settings::example())?,
+        Command::Check => check(&Settings::load(flags, environment)?, output)?,
+        Command::Print => print(&Settings::load(flags, environment)?, output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(settings: &Settings, output: Output) -> Result<(), Failure> {
+    let changed = settings
+        .in_force
+        .iter()
+        .filter(|line| !matches!(line.source, Source::Default | Source::Derived))
+        .count();
+    let mut people = format!("The settings can be used; {changed} differ from the defaults.");
+    for warning in &settings.warnings {
+        people += &format!("\nWarning: {warning}.");
+    }
+    output.text(&people, &json!({"usable": true, "set": changed, "warnings": settings.warnings}))
+}
+
+fn print(settings: &Settings, output: Output) -> Result<(), Failure> {
+    let rows: Vec<Vec<String>> = settings
+        .in_force
+        .iter()
+        .map(|line| {
+            let value = line.value.clone().unwrap_or_else(|| "(not set)".to_owned());
+            vec![line.setting.name(), value, line.source.to_string()]
+        })
+        .collect();
+    let json: Vec<_> = settings
+        .in_force
+        .iter()
+        .map(|line| {
+            json!({
+                "setting": line.setting.name(),
+                "value": line.value,
+                "source": line.source.to_string(),
+            })
+        })
+        .collect();
+    output.rows(&["SETTING", "VALUE", "SOURCE"], &rows, &json)
+}

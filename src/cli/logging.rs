@@ -1,0 +1,29 @@
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    Failure,
+    settings::{LogFormat, Settings, Source},
+};
+
+/// Sends the log to standard error. A command that is not the server stays silent about what goes
+/// well, unless somebody chose a filter.
+pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure> {
+    let chosen = settings
+        .in_force
+        .iter()
+        .any(|line| line.setting.name() == "log" && line.source != Source::Default);
+    let filter = if is_server || chosen { &settings.log.filter } else { "warn" };
+    let filter = EnvFilter::try_new(filter).map_err(Failure::because("the log filter is wrong"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match settings.log.format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    started.map_err(Failure::because("the log could not be started"))?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}

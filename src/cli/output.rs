@@ -1,0 +1,89 @@
+//! The only place that prints.
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Failure;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Where results go: standard output, in the format that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// Without a wish: a table on a terminal, JSON elsewhere.
+    pub(super) fn new(wish: Option<Format>) -> Self {
+        let usual = if io::stdout().is_terminal() { Format::Table } else { Format::Json };
+        Self { format: wish.unwrap_or(usual) }
+    }
+
+    /// Rows under their headings, or the JSON value.
+    pub(super) fn rows(
+        self,
+        headings: &[&str],
+        rows: &[Vec<String>],
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => write_json(json),
+            Format::Table => text(&table(headings, rows)),
+        }
+    }
+
+    /// A text for people, or the JSON value.
+    pub(super) fn text(self, people: &str, json: &impl Serialize) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => write_json(json),
+            Format::Table => text(&format!("{people}\n")),
+        }
+    }
+}
+
+/// A text as it is, whatever the format.
+pub(super) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// A line for people beside the results.
+pub(super) fn note(text: &str) {
+    // With standard error gone there is nobody left to tell.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+fn write_json(value: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(Failure::because("the result could not be written as JSON"))?;
+    text(&format!("{json}\n"))
+}
+
+/// Columns as wide as their widest cell.
+fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = headings.iter().map(|text| text.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let mut text = line(&mut headings.iter().copied());
+    for row in rows {
+        text += &line(&mut row.iter().map(String::as_str));
+    }
+    text
+}

@@ -1,0 +1,96 @@
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
+
+use super::{
+    SETTINGS, Setting, SettingsError, Source,
+    given::{Given, Item},
+    nearest,
+};
+
+const PREFIX: &str = "SIMDECK_";
+const CONFIG: &str = "SIMDECK_CONFIG";
+/// Read by the build and by the compose file, so no mistake where they are set.
+const NOT_OURS: [&str; 2] = ["SIMDECK_COMMIT", "SIMDECK_DOMAIN"];
+
+/// The environment's `SIMDECK_*` variables; a test brings its own.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect()
+    }
+
+    /// A sentence for every variable that looks like one of ours and is none.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let known: Vec<String> = SETTINGS
+            .iter()
+            .flat_map(|setting| [Some(setting.variable()), setting.file_variable()])
+            .flatten()
+            .chain([CONFIG.to_owned()])
+            .collect();
+        self.0
+            .keys()
+            .filter(|name| !known.contains(name) && !NOT_OURS.contains(&name.as_str()))
+            .map(|name| {
+                let hint = nearest::hint(name, known.iter().map(String::as_str));
+                format!("the variable {name} is no setting and has no effect{hint}")
+            })
+            .collect()
+    }
+
+    /// The settings file that the environment names.
+    pub(super) fn config(&self) -> Result<Option<PathBuf>, SettingsError> {
+        Ok(self.text(CONFIG)?.filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+
+    /// What the environment says about a setting.
+    pub(super) fn given(&self, setting: &'static Setting) -> Result<Option<Given>, SettingsError> {
+        let variable = setting.variable();
+        let text = self.text(&variable)?;
+        if let Some(file_variable) = setting.file_variable()
+            && let Some(path) = self.text(&file_variable)?
+        {
+            if text.is_some() {
+                let problem = format!("and {file_variable} are both set: keep one of them");
+                return Err(SettingsError::Value { place: variable, problem });
+            }
+            return secrets_of_file(setting, file_variable, path.into()).map(Some);
+        }
+        // Compose files pass on what is not set as an empty text. A secret must not vanish so.
+        let text = text.filter(|text| !text.is_empty() || setting.secret || setting.may_be_empty);
+        Ok(text.map(|text| Given::from_text(setting, text, Source::Environment(variable))))
+    }
+
+    fn text(&self, variable: &str) -> Result<Option<&str>, SettingsError> {
+        let Some(value) = self.0.get(variable) else { return Ok(None) };
+        value.to_str().map(Some).ok_or_else(|| SettingsError::Value {
+            place: variable.to_owned(),
+            problem: "must be text in UTF-8".to_owned(),
+        })
+    }
+}
+
+impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(variables: T) -> Self {
+        let pairs = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self(pairs.filter(|(name, _)| name.starts_with(PREFIX)).collect())
+    }
+}
+
+/// One secret a line, and nothing of the line but its end is cut.
+fn secrets_of_file(
+    setting: &'static Setting,
+    variable: String,
+    path: PathBuf,
+) -> Result<Given, SettingsError> {
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let items = text.lines().map(Item::from).collect();
+            Ok(Given { setting, items, source: Source::SecretFile { variable, path } })
+        }
+        Err(source) => Err(SettingsError::File { place: variable, path, source }),
+    }
+}

@@ -1,0 +1,267 @@
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+
+use super::{InForce, SettingsError, Source};
+use crate::{
+    domain::Secret,
+    smarthub::{IdentityRule, signature::PushKey},
+};
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything lies.
+    pub data_dir: PathBuf,
+    /// The SQLite database's file.
+    pub database: PathBuf,
+    /// The zone of per-SIM days.
+    pub time_zone: TimeZone,
+    /// What is logged and how.
+    pub log: Log,
+    /// The listener for pushes.
+    pub public: Public,
+    /// The listener for people and programs.
+    pub internal: Internal,
+    /// How pushes are verified and answered.
+    pub push: Push,
+    /// The query API.
+    pub api: Api,
+    /// Pushes that could not be read.
+    pub quarantine: Quarantine,
+    /// Room on the disk.
+    pub disk: Disk,
+    /// Each setting with its value and where that came from, for `config print`.
+    pub in_force: Vec<InForce>,
+    /// What is odd but no reason not to start: a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What is logged and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// In the language of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// The listener for pushes.
+#[derive(Clone, Debug)]
+pub struct Public {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The address under which SmartHub reaches it, without a slash at its end.
+    pub url: Option<String>,
+    /// All live; with none of them pushes arrive at `/v1/…`.
+    pub path_tokens: Vec<Secret>,
+    /// Who is believed about the client's address.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where pushes should come from.
+    pub allow_sources: Vec<IpNet>,
+    /// What happens to a push from elsewhere.
+    pub allow_mode: AllowMode,
+    /// The largest body.
+    pub max_body_bytes: usize,
+}
+
+/// The listener for people and programs.
+#[derive(Clone, Debug)]
+pub struct Internal {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The address that people use for it, without a slash at its end.
+    pub url: Option<String>,
+}
+
+/// How pushes are verified and answered.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// All live.
+    pub keys: Vec<PushKey>,
+    /// How old `datePush` may be.
+    pub max_age: Duration,
+    /// How far ahead of our clock `datePush` may be.
+    pub max_ahead: Duration,
+    /// Seconds to add to `datePush` before it is hashed.
+    pub date_shift_s: i64,
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// The status of success, 200 to 299.
+    pub answer_status: u16,
+    /// The body of success; none for JSON with the counts.
+    pub answer_body: Option<String>,
+    /// The answer to GET and HEAD.
+    pub probe: Probe,
+}
+
+/// The query API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The admin's key, where one was given.
+    pub key: Option<Secret>,
+    /// 0 or 1.
+    pub first_page: u32,
+}
+
+/// Pushes that could not be read.
+#[derive(Clone, Debug)]
+pub struct Quarantine {
+    /// The most that may lie there.
+    pub max_bytes: u64,
+}
+
+/// Room on the disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// What to leave free.
+    pub reserve_bytes: u64,
+}
+
+/// A closed set of words, as a setting has them.
+pub(super) trait Words: Sized + Copy + 'static {
+    /// Each word and what it means.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What happens to a push from outside the allowed sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowMode {
+    /// Nothing.
+    Off,
+    /// It is told.
+    Monitor,
+    /// It is refused.
+    Enforce,
+}
+
+/// The answer to GET and HEAD on a push address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// 405
+    MethodNotAllowed,
+    /// 200
+    Ok,
+}
+
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Words for AllowMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("monitor", Self::Monitor), ("enforce", Self::Enforce)];
+}
+
+impl Words for IdentityRule {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("content", Self::Content), ("content+date", Self::ContentAndDate)];
+}
+
+impl Words for Probe {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("405", Self::MethodNotAllowed), ("ok", Self::Ok)];
+}
+
+impl Settings {
+    /// The address at which this machine reaches the internal listener.
+    pub fn internal_url(&self) -> String {
+        self.internal.url.clone().unwrap_or_else(|| url_of(self.internal.listen))
+    }
+
+    /// The address at which this machine reaches the public listener, without a path token.
+    pub fn public_url_here(&self) -> String {
+        url_of(self.public.listen)
+    }
+
+    /// The state before the table has been read; every setting with a default overwrites its own.
+    pub(super) fn blank() -> Self {
+        let unset = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            data_dir: PathBuf::new(),
+            database: PathBuf::new(),
+            time_zone: TimeZone::UTC,
+            log: Log { filter: String::new(), format: LogFormat::Text },
+            public: Public {
+                listen: unset,
+                url: None,
+                path_tokens: Vec::new(),
+                trusted_proxies: Vec::new(),
+                allow_sources: Vec::new(),
+                allow_mode: AllowMode::Monitor,
+                max_body_bytes: 0,
+            },
+            internal: Internal { listen: unset, url: None },
+            push: Push {
+                keys: Vec::new(),
+                max_age: Duration::ZERO,
+                max_ahead: Duration::ZERO,
+                date_shift_s: 0,
+                identity: IdentityRule::Content,
+                answer_status: 0,
+                answer_body: None,
+                probe: Probe::MethodNotAllowed,
+            },
+            api: Api { key: None, first_page: 0 },
+            quarantine: Quarantine { max_bytes: 0 },
+            disk: Disk { reserve_bytes: 0 },
+            in_force: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What depends on more than one setting.
+    pub(super) fn finish(&mut self) -> Result<(), SettingsError> {
+        if self.database.as_os_str().is_empty() {
+            self.database = self.data_dir.join("simdeck.db");
+            self.derive("database_url", format!("sqlite://{}", self.database.display()));
+        }
+        if self.internal.url.is_none() {
+            self.derive("internal.url", self.internal_url());
+        }
+        if self.public.allow_mode == AllowMode::Enforce && self.public.allow_sources.is_empty() {
+            return Err(SettingsError::Together(
+                "`public.allow_mode` is `enforce` but `public.allow_sources` is empty, so that \
+                 every push would be refused: name the sources or choose `monitor`",
+            ));
+        }
+        if self.public.listen == self.internal.listen && self.public.listen.port() != 0 {
+            return Err(SettingsError::Together(
+                "`public.listen` and `internal.listen` are the same address: give each its own",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Shows what follows from other settings.
+    fn derive(&mut self, name: &str, value: String) {
+        for line in self.in_force.iter_mut().filter(|line| line.setting.name() == name) {
+            line.value = Some(value.clone());
+            line.source = Source::Derived;
+        }
+    }
+}
+
+/// A listener on all addresses is reached at the local one.
+fn url_of(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}

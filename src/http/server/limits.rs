@@ -1,0 +1,66 @@
+use std::{sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+use rustix::process::{Resource, getrlimit};
+
+/// Connections to the public listener at most, where there are descriptors for them.
+const PUBLIC_MAX: usize = 4096;
+/// Connections to the internal listener at most: people and programs inside, not a fleet.
+const INTERNAL_MAX: usize = 512;
+/// Connections of one source at most.
+const PER_SOURCE_MAX: usize = 512;
+/// Descriptors that are no connection: the database and its readers, logs, certificates, pipes.
+const OTHER_DESCRIPTORS: usize = 128;
+/// However few descriptors there are, a listener that takes nobody would be no listener.
+const CONNECTIONS_MIN: usize = 16;
+
+/// How many connections one listener takes, and how long each may wait for what.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// Connections in all; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Connections of one source (an IPv4 address, a /64 of IPv6); more are closed at once.
+    pub connections_per_source_max: usize,
+    /// Sources that are not counted by source: proxies, behind which everybody stands.
+    pub exempt_sources: Arc<[IpNet]>,
+    /// From a request's first byte to the end of its header; a slower one is closed unanswered.
+    pub header_time_max: Duration,
+    /// How long a connection may rest before its first request and between two.
+    pub idle_time_max: Duration,
+    /// How long an answer may wait for a client that does not read.
+    pub write_time_max: Duration,
+    /// How long requests in flight have to end once the server is told to stop.
+    pub drain_time_max: Duration,
+}
+
+impl ConnectionLimits {
+    /// For the listener that the internet reaches. Three quarters of the free descriptors are its.
+    pub fn public(exempt_sources: Arc<[IpNet]>) -> Self {
+        let connections_max = PUBLIC_MAX.min(free_descriptors() / 4 * 3).max(CONNECTIONS_MIN);
+        Self {
+            connections_max,
+            // With few descriptors one source must still not be able to take them all.
+            connections_per_source_max: PER_SOURCE_MAX.min(connections_max / 2),
+            exempt_sources,
+            header_time_max: Duration::from_secs(5),
+            idle_time_max: Duration::from_secs(120),
+            write_time_max: Duration::from_secs(30),
+            drain_time_max: Duration::from_secs(10),
+        }
+    }
+
+    /// For the listener inside, where one address may stand for everybody: no cap by source.
+    pub fn internal() -> Self {
+        let connections_max = INTERNAL_MAX.min(free_descriptors() / 4).max(CONNECTIONS_MIN);
+        Self {
+            connections_max,
+            connections_per_source_max: connections_max,
+            ..Self::public(Arc::new([]))
+        }
+    }
+}
+
+fn free_descriptors() -> usize {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(OTHER_DESCRIPTORS)
+}

@@ -1,0 +1,170 @@
+//! Connections, under both listeners: how many there may be, how long each may wait, how they end.
+//!
+//! - this file: bind, accept, and the ending;
+//! - `limits`: the numbers; `slots`: who may still come in;
+//! - `connection`: HTTP/1.1 on one connection; `closing`: how it hears that it should end;
+//! - `watched`: the socket with its deadlines, and the way it is closed.
+//!
+//! `axum::serve` is not used because it has no such deadlines. Nor is hyper's own header timeout:
+//! it would also end kept-alive connections that rest, and a proxy's next POST on one would fail.
+mod closing;
+mod connection;
+mod limits;
+mod slots;
+mod watched;
+
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use connection::Peer;
+pub use limits::ConnectionLimits;
+
+use connection::Connection;
+use slots::{Slot, Slots};
+
+/// Connections that the kernel holds for us until we accept them.
+const BACKLOG: u32 = 1024;
+
+/// After a `kill -9` the old process's connections may hold the address for a moment.
+const BIND_TIME_MAX: Duration = Duration::from_secs(5);
+const BIND_RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// How long to leave the door shut when the machine can give us no more connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on `address`; waits up to 5 seconds for an address that is still in use.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let give_up = Instant::now() + BIND_TIME_MAX;
+    let mut told = false;
+    loop {
+        match listen(address) {
+            Err(err) if err.kind() == ErrorKind::AddrInUse && Instant::now() < give_up => {
+                if !told {
+                    tracing::warn!(%address, "The address is in use; trying for 5 seconds");
+                    told = true;
+                }
+                sleep(BIND_RETRY_EVERY).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers with `app` whoever connects to `listener`, until `stop` is cancelled.
+///
+/// Then nobody new comes in, connections at rest are closed, requests in flight are answered, and
+/// what is left after [`ConnectionLimits::drain_time_max`] is cut off. There is no other way for
+/// it to end: a connection that fails, a handler that panics or a machine without descriptors is
+/// logged and costs no more than itself.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
+    let limits = Arc::new(limits);
+    let connection = Arc::new(Connection::new(app, Arc::clone(&limits)));
+    let mut connections = JoinSet::new();
+    let mut door = Door { listener, slots: Slots::new(&limits), paused: false };
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => see_off(ended),
+            (stream, peer, slot) = door.next() => {
+                let served = Arc::clone(&connection).serve(stream, peer);
+                connections.spawn(async move {
+                    served.await;
+                    drop(slot);
+                });
+            }
+        }
+    }
+    drop(door);
+    connection.close_all();
+    let all_ended = async {
+        while let Some(ended) = connections.join_next().await {
+            see_off(ended);
+        }
+    };
+    if timeout(limits.drain_time_max, all_ended).await.is_err() {
+        tracing::warn!(connections = connections.len(), "Cut off connections that did not end");
+        connections.shutdown().await;
+    }
+}
+
+/// A connection task has no result; that it panicked must not go unseen.
+fn see_off(ended: Result<(), JoinError>) {
+    if ended.is_err_and(|err| err.is_panic()) {
+        // What the panic said went to stderr by the panic hook.
+        tracing::error!("A request's handler panicked; its connection was closed");
+    }
+}
+
+/// The listener and who may come in by it.
+struct Door {
+    listener: TcpListener,
+    slots: Slots,
+    /// Whether the last attempt to accept failed, so that a streak of failures is logged once.
+    paused: bool,
+}
+
+impl Door {
+    /// The next connection that may stay. Can be dropped at any await without losing one.
+    async fn next(&mut self) -> (TcpStream, SocketAddr, Slot) {
+        loop {
+            // At the cap nothing is accepted: the kernel's queue holds those who wait, and the
+            // one in front comes in as soon as any connection ends.
+            let free = self.slots.free().await;
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    self.paused = false;
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    if let Some(slot) = self.slots.take(free, peer.ip()) {
+                        return (stream, peer, slot);
+                    }
+                }
+                Err(err) if is_of_one_connection(&err) => {}
+                Err(err) => self.pause(&err).await,
+            }
+        }
+    }
+
+    async fn pause(&mut self, err: &io::Error) {
+        if !self.paused {
+            self.paused = true;
+            tracing::error!(
+                error = err as &dyn std::error::Error,
+                "Cannot accept connections; raise the limit of open files if this lasts"
+            );
+        }
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Whether accept failed for one client that has already gone, not for the listener.
+fn is_of_one_connection(err: &io::Error) -> bool {
+    matches!(
+        err.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,171 @@
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    COMMIT_TIME_MAX, Intake,
+    queue::{Job, Ticket},
+};
+use crate::{
+    domain::{HeldClass, HeldReason, Kind, NewHeld, Ring},
+    smarthub::{AgePolicy, Authentic, Body, NotJson, ReadRules, Reading, Unread},
+    store::{Outcome, Submission},
+};
+
+/// A body larger than this is read on a thread that may block.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+
+/// A push as it came in.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The push category in the address.
+    pub kind: Kind,
+    /// The body.
+    pub body: Bytes,
+    /// Who sent it.
+    pub source: IpAddr,
+    /// The word that marks it as our own test.
+    pub test_nonce: Option<String>,
+}
+
+/// Why a push was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It did not prove to be from SmartHub, or is no JSON of the right shape.
+    #[error("the push was refused: {}", .0.reason)]
+    Refused(Refused),
+    /// It cannot be stored now and may be sent again.
+    #[error("the push cannot be stored now")]
+    Busy,
+    /// It says that it is a test, with a word that is not live.
+    #[error("the test's nonce is unknown, used up or older than 15 minutes")]
+    UnknownNonce,
+}
+
+/// A push that was refused. It is only kept if somebody [holds](Intake::hold) it.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub reason: HeldReason,
+    ring: Ring,
+    push: Push,
+}
+
+impl Intake {
+    /// Takes a push in. When this returns `Ok`, everything in it is on disk.
+    pub async fn accept(&self, push: Push) -> Result<Outcome, AcceptError> {
+        let read = if push.body.len() <= SMALL_BYTES_MAX {
+            self.read(&push)
+        } else {
+            let (intake, push) = (self.clone(), push.clone());
+            let reading = tokio::task::spawn_blocking(move || intake.read(&push));
+            reading.await.unwrap_or(Err((HeldReason::NotJson, Ring::Noise)))
+        };
+        let reading = match read {
+            Ok(reading) => reading,
+            Err((reason, ring)) => {
+                return Err(AcceptError::Refused(Refused { reason, ring, push }));
+            }
+        };
+        let is_test = match &push.test_nonce {
+            Some(nonce) if !self.shared.nonces.take(nonce, self.now()) => {
+                return Err(AcceptError::UnknownNonce);
+            }
+            nonce => nonce.is_some(),
+        };
+        if reading.records.is_empty() && reading.unread.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let quarantine = quarantine(reading.unread, &push.kind, push.source);
+        let submission =
+            Submission { records: reading.records, quarantine, releases: None, is_test };
+        let bytes = push.body.len();
+        self.submit(submission, Some(push), bytes).await.map_err(|Busy| AcceptError::Busy)
+    }
+
+    /// Keeps a refused push in its ring, as soon as the writer has nothing better to do. It may be
+    /// dropped; then it is counted.
+    pub fn hold(&self, refused: Refused) {
+        let Refused { reason, ring, push } = refused;
+        let (body, signatures) = match Body::parse(&push.body) {
+            Ok(body) => body.without_signature(),
+            Err(NotJson) => (push.body.to_vec(), None),
+        };
+        self.shared.waiting.add(NewHeld {
+            class: HeldClass::Refused,
+            ring,
+            reason,
+            field: None,
+            kind: push.kind,
+            source: push.source,
+            body: body.into(),
+            signatures: signatures.map(Into::into),
+        });
+    }
+
+    /// Hands records to the writer and waits until they are on disk.
+    pub(super) async fn submit(
+        &self,
+        submission: Submission,
+        push: Option<Push>,
+        bytes: usize,
+    ) -> Result<Outcome, Busy> {
+        if self.refuses_all() {
+            return Err(Busy);
+        }
+        let records = submission.records.len() + submission.quarantine.len();
+        let room = self.shared.queue.room(records, bytes).ok_or(Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket { push, reply: Some(reply), _room: room };
+        self.shared.queue.send(Job { submission, ticket })?;
+        // A writer that ended, or that is slower than it may be: stored or not, it is not proved.
+        timeout(COMMIT_TIME_MAX, answer).await.map_err(|_| Busy)?.map_err(|_| Busy)?
+    }
+
+    /// Verifies a push and reads its records.
+    fn read(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
+        let body = Body::parse(&push.body).map_err(|NotJson| (HeldReason::NotJson, Ring::Noise))?;
+        let authentic = body.verify(&self.shared.options.verifier).map_err(|refusal| {
+            let plausible = refusal.is_plausible(self.now());
+            (refusal.reason, if plausible { Ring::Plausible } else { Ring::Noise })
+        })?;
+        Ok(self.read_authentic(&authentic, &push.kind, Some(self.shared.options.age)))
+    }
+
+    pub(super) fn read_authentic(
+        &self,
+        authentic: &Authentic<'_>,
+        kind: &Kind,
+        age: Option<AgePolicy>,
+    ) -> Reading {
+        authentic.read(&ReadRules {
+            kind: kind.clone(),
+            kept_as: self.shared.kinds.kept_as(kind),
+            identity: self.shared.options.identity,
+            age,
+            now: self.now(),
+        })
+    }
+}
+
+/// The push cannot be stored now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Busy;
+
+/// What could not be read, on its way to quarantine.
+pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Vec<NewHeld> {
+    unread
+        .into_iter()
+        .map(|Unread { reason, field, body }| NewHeld {
+            class: HeldClass::Quarantined,
+            ring: Ring::Plausible,
+            reason,
+            field: field.map(Into::into),
+            kind: kind.clone(),
+            source,
+            body: body.into(),
+            signatures: None,
+        })
+        .collect()
+}

@@ -1,0 +1,152 @@
+use std::sync::PoisonError;
+
+use tokio::sync::oneshot;
+
+use super::{Intake, accept::quarantine};
+use crate::{
+    domain::{ApiKey, Caller, HeldClass, HeldReason, KeyDigest, Kind, NewHeld, Ring, Scope},
+    smarthub::{Body, NotJson, Refusal},
+    store::{Outcome, StoreError, Submission},
+};
+
+/// What the writer is asked for beside pushes.
+pub(super) enum Command {
+    KeepRefused {
+        refused: Vec<NewHeld>,
+        dropped: [(Ring, u64); 2],
+    },
+    Discard {
+        id: i64,
+        caller: Caller,
+        reply: Reply<bool>,
+    },
+    AuditRetry {
+        id: i64,
+        caller: Caller,
+        reply: Reply<()>,
+    },
+    CreateKey {
+        label: String,
+        scope: Scope,
+        digest: KeyDigest,
+        caller: Caller,
+        reply: Reply<ApiKey>,
+    },
+    RevokeKey {
+        id: i64,
+        caller: Caller,
+        reply: Reply<bool>,
+    },
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The database refused or failed.
+    #[error("the change could not be stored")]
+    Store(#[from] StoreError),
+    /// simdeck is stopping.
+    #[error("simdeck is stopping")]
+    Stopping,
+}
+
+/// Why a held push could not be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    /// There is none of this number.
+    #[error("there is no such held push")]
+    Unknown,
+    /// It still does not prove to be from SmartHub.
+    #[error("it is still refused: {0}")]
+    StillRefused(HeldReason),
+    /// It cannot be stored now.
+    #[error("it cannot be stored now")]
+    Busy,
+    /// The change could not be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+impl Intake {
+    /// Tries a held push again, whatever its age, under its own kind or another. A refused one has
+    /// to verify now. What can be read is stored and taken out of the held pushes, in one
+    /// transaction; what still cannot stays.
+    pub async fn retry(
+        &self,
+        id: i64,
+        as_kind: Option<Kind>,
+        caller: &Caller,
+    ) -> Result<Outcome, RetryError> {
+        let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
+        let held = held.ok_or(RetryError::Unknown)?;
+        let kind = as_kind.unwrap_or_else(|| held.held.kind.clone());
+        let body = Body::parse(&held.body)
+            .map_err(|NotJson| RetryError::StillRefused(HeldReason::NotJson))?;
+        let authentic = match held.held.class {
+            HeldClass::Quarantined => body.trust(),
+            HeldClass::Refused => {
+                let signatures = held.signatures.as_deref().unwrap_or_default();
+                body.verify_kept(signatures, &self.shared.options.verifier)
+            }
+        }
+        .map_err(|Refusal { reason, .. }| RetryError::StillRefused(reason))?;
+        let reading = self.read_authentic(&authentic, &kind, None);
+        let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
+        let outcome = if still_unread && held.held.class == HeldClass::Quarantined {
+            Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() }
+        } else {
+            let source = held.held.source.parse().unwrap_or([0, 0, 0, 0].into());
+            let submission = Submission {
+                records: reading.records,
+                quarantine: quarantine(reading.unread, &kind, source),
+                releases: Some(id),
+                is_test: false,
+            };
+            self.submit(submission, None, held.body.len()).await.map_err(|_| RetryError::Busy)?
+        };
+        let caller = caller.clone();
+        self.ask(|reply| Command::AuditRetry { id, caller, reply }).await?;
+        Ok(outcome)
+    }
+
+    /// Throws a held push away; false if it is not there.
+    pub async fn discard(&self, id: i64, caller: &Caller) -> Result<bool, AdminError> {
+        let caller = caller.clone();
+        self.ask(|reply| Command::Discard { id, caller, reply }).await
+    }
+
+    /// Keeps a new API key's hash; the key is live from now on.
+    pub async fn create_key(
+        &self,
+        label: &str,
+        scope: Scope,
+        digest: KeyDigest,
+        caller: &Caller,
+    ) -> Result<ApiKey, AdminError> {
+        let (label, caller) = (label.to_owned(), caller.clone());
+        let key =
+            self.ask(|reply| Command::CreateKey { label, scope, digest, caller, reply }).await?;
+        self.shared.keys.write().unwrap_or_else(PoisonError::into_inner).push(key.clone());
+        Ok(key)
+    }
+
+    /// Ends an API key; false if there is no live one of this number.
+    pub async fn revoke_key(&self, id: i64, caller: &Caller) -> Result<bool, AdminError> {
+        let caller = caller.clone();
+        let was_live = self.ask(|reply| Command::RevokeKey { id, caller, reply }).await?;
+        let now = self.now();
+        let mut keys = self.shared.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys.iter_mut().filter(|key| key.id == id && was_live) {
+            key.revoked_at = Some(now);
+        }
+        Ok(was_live)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AdminError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.commands.send(command(reply)).await.map_err(|_| AdminError::Stopping)?;
+        Ok(answer.await.map_err(|_| AdminError::Stopping)??)
+    }
+}

@@ -1,0 +1,40 @@
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{domain::Kind, smarthub::kind};
+
+/// How many kinds that SmartHub does not document are kept under their own name.
+const UNKNOWN_MAX: usize = 64;
+
+/// The kinds in use. An authentic sender cannot make more names than these.
+pub(super) struct Kinds {
+    unknown: Mutex<HashSet<Kind>>,
+}
+
+impl Kinds {
+    pub(super) fn new(stored: impl Iterator<Item = Kind>) -> Self {
+        let is_unknown =
+            |stored: &Kind| !kind::is_known(stored.as_str()) && *stored != Kind::other();
+        Self { unknown: Mutex::new(stored.filter(is_unknown).collect()) }
+    }
+
+    /// The kind under which a push of this kind is kept: itself, or `other` when there are too many
+    /// unknown ones. Only for pushes that are authentic.
+    pub(super) fn kept_as(&self, pushed: &Kind) -> Kind {
+        if kind::is_known(pushed.as_str()) {
+            return pushed.clone();
+        }
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.contains(pushed) {
+            return pushed.clone();
+        }
+        if unknown.len() >= UNKNOWN_MAX {
+            return Kind::other();
+        }
+        tracing::warn!(push.kind = %pushed, "SmartHub does not document this kind; it is kept as a notification");
+        unknown.insert(pushed.clone());
+        pushed.clone()
+    }
+}

@@ -1,0 +1,214 @@
+//! The one way a push gets in: verify, read, queue, commit, reply.
+//!
+//! [`Intake::accept`] runs in the request's task up to the queue and then waits. The records belong
+//! to the writer task from there on: a client that goes away takes nothing back, and no transaction
+//! ever lives in a request's future. Everything else that writes (retries, keys, refused pushes)
+//! goes through the same task, so that there is one writer.
+mod accept;
+mod admin;
+mod kinds;
+mod nonces;
+mod queue;
+mod refused;
+mod task;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use subtle::ConstantTimeEq;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use accept::{AcceptError, Push, Refused};
+pub use admin::{AdminError, RetryError};
+pub use queue::QueueDepth;
+pub use task::{IntakeError, IntakeTasks};
+
+use self::{admin::Command, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting};
+use crate::{
+    domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
+    smarthub::{AgePolicy, IdentityRule, signature::Verifier},
+    store::{Opened, Store, StoreError},
+};
+
+/// What the intake has to know.
+pub struct IntakeOptions {
+    /// Checks signatures.
+    pub verifier: Verifier,
+    /// How old `datePush` may be.
+    pub age: AgePolicy,
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The data directory, whose disk is watched.
+    pub data_dir: PathBuf,
+    /// Bytes to leave free on that disk.
+    pub disk_reserve_bytes: u64,
+    /// When a push is acknowledged.
+    pub acknowledge: Acknowledge,
+}
+
+/// When a push is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// When it is on disk.
+    #[default]
+    AfterCommit,
+    /// When it is in memory. It loses what it promised: the control that shows that our attack on
+    /// durability can tell. No setting leads here.
+    BeforeCommit,
+}
+
+/// Takes pushes in. Clones are cheap and share one writer.
+#[derive(Clone)]
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: IntakeOptions,
+    store: Store,
+    queue: Queue,
+    waiting: Waiting,
+    commands: mpsc::Sender<Command>,
+    kinds: Kinds,
+    nonces: Nonces,
+    keys: RwLock<Vec<ApiKey>>,
+    /// Why nothing can be stored now; empty while all is well.
+    trouble: RwLock<Option<Trouble>>,
+}
+
+/// Why nothing can be stored now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    DiskReserve,
+    Failing,
+    Stopping,
+}
+
+/// Whether pushes can be stored now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// They can.
+    Ready,
+    /// They cannot, and why, in a sentence.
+    NotReady(&'static str),
+}
+
+impl Intake {
+    /// Makes an intake over an open store, and the tasks that somebody has to run for it.
+    pub async fn new(
+        opened: Opened,
+        options: IntakeOptions,
+        stop: CancellationToken,
+    ) -> Result<(Self, IntakeTasks), StoreError> {
+        let Opened { store, writer, .. } = opened;
+        let (queue, jobs) = Queue::new();
+        let (waiting, refused) = Waiting::new();
+        let (commands, asked) = mpsc::channel(64);
+        let tallies = store.tallies().await?;
+        let keys = store.api_keys().await?;
+        let shared = Arc::new(Shared {
+            options,
+            store,
+            queue,
+            waiting,
+            commands,
+            kinds: Kinds::new(tallies.kinds.into_iter().map(|(kind, ..)| kind)),
+            nonces: Nonces::default(),
+            keys: RwLock::new(keys),
+            trouble: RwLock::new(None),
+        });
+        let intake = Self { shared };
+        let tasks = IntakeTasks { intake: intake.clone(), writer, jobs, asked, refused, stop };
+        Ok((intake, tasks))
+    }
+
+    /// Whether pushes can be stored now.
+    pub fn health(&self) -> Health {
+        match self.trouble() {
+            None => Health::Ready,
+            Some(Trouble::DiskReserve) => Health::NotReady(
+                "the disk has less room than SIMDECK_DISK_RESERVE; free some, or lower the reserve",
+            ),
+            Some(Trouble::Failing) => {
+                Health::NotReady("the database does not take records; the log says why")
+            }
+            Some(Trouble::Stopping) => Health::NotReady("simdeck is stopping"),
+        }
+    }
+
+    /// What waits to be committed.
+    pub fn queue_depth(&self) -> QueueDepth {
+        self.shared.queue.depth()
+    }
+
+    /// Who holds the live API key with this hash. All keys are compared, in the same time.
+    pub fn caller(&self, digest: &KeyDigest) -> Option<Caller> {
+        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().filter(|key| key.revoked_at.is_none()).fold(None, |found, key| {
+            let is_it: bool = key.digest.ct_eq(digest).into();
+            if is_it { Some(Caller { label: key.label.clone(), scope: key.scope }) } else { found }
+        })
+    }
+
+    /// A word that marks so many pushes as our own tests, for 15 minutes.
+    pub fn issue_test_nonce(&self, pushes: u32) -> (String, Timestamp) {
+        self.shared.nonces.issue(pushes, self.now())
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Whether there is no use in trying. A database that failed is tried again by each push: that
+    /// is how it is noticed that it works again.
+    fn refuses_all(&self) -> bool {
+        matches!(self.trouble(), Some(Trouble::DiskReserve | Trouble::Stopping))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.options.clock.now()
+    }
+
+    fn note_disk(&self, is_low: bool) {
+        match (is_low, self.trouble()) {
+            (true, None | Some(Trouble::Failing)) => self.set_trouble(Some(Trouble::DiskReserve)),
+            (false, Some(Trouble::DiskReserve)) => self.set_trouble(None),
+            _ => (),
+        }
+    }
+
+    fn note_failing(&self, is_failing: bool) {
+        match (is_failing, self.trouble()) {
+            (true, None) => self.set_trouble(Some(Trouble::Failing)),
+            (false, Some(Trouble::Failing)) => self.set_trouble(None),
+            _ => (),
+        }
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        *self.shared.trouble.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what keeps us from storing, or that nothing does.
+    fn set_trouble(&self, trouble: Option<Trouble>) {
+        let mut current = self.shared.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        if *current != trouble {
+            match trouble {
+                None => tracing::info!("Pushes can be stored again"),
+                Some(Trouble::Stopping) => (),
+                Some(trouble) => tracing::error!(?trouble, "Pushes cannot be stored"),
+            }
+            *current = trouble;
+        }
+    }
+}
+
+/// How long a push waits for its commit.
+const COMMIT_TIME_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,104 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Push, accept::Busy};
+use crate::store::{Outcome, Submission};
+
+/// How many records may wait for the writer.
+const RECORDS_MAX: usize = 50_000;
+/// How many bytes of bodies.
+const BYTES_MAX: usize = 64 << 20;
+
+/// A push on its way to the writer.
+pub(super) struct Job {
+    pub(super) submission: Submission,
+    pub(super) ticket: Ticket,
+}
+
+/// Who waits for a push, and what is needed if the database refuses it.
+pub(super) struct Ticket {
+    /// The push itself; none for a retry, which still lies in the table of held pushes.
+    pub(super) push: Option<Push>,
+    /// There until it is used.
+    pub(super) reply: Option<oneshot::Sender<Result<Outcome, Busy>>>,
+    pub(super) _room: Room,
+}
+
+impl Ticket {
+    /// Tells the waiting request. One that went away has its push stored all the same.
+    pub(super) fn answer(mut self, answer: Result<Outcome, Busy>) {
+        self.reply.take().map(|reply| reply.send(answer));
+    }
+
+    /// Tells the waiting request while the push still has to be stored.
+    pub(super) fn answer_early(&mut self, outcome: Outcome) {
+        self.reply.take().map(|reply| reply.send(Ok(outcome)));
+    }
+}
+
+/// The queue's end in the request tasks.
+pub(super) struct Queue {
+    jobs: mpsc::UnboundedSender<Job>,
+    used: Arc<Used>,
+}
+
+/// What waits to be committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Records.
+    pub records: usize,
+    /// Bytes of the bodies they came in.
+    pub bytes: usize,
+}
+
+#[derive(Default)]
+struct Used {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A place in the queue, free again when dropped.
+pub(super) struct Room {
+    used: Arc<Used>,
+    records: usize,
+    bytes: usize,
+}
+
+impl Queue {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        (Self { jobs, used: Arc::default() }, receiver)
+    }
+
+    /// Takes room for a push, if there is any. One push alone always has room, however large.
+    pub(super) fn room(&self, records: usize, bytes: usize) -> Option<Room> {
+        let taken = self.used.records.fetch_add(records, Ordering::Relaxed);
+        let taken_bytes = self.used.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room { used: self.used.clone(), records, bytes };
+        let fits = taken + records <= RECORDS_MAX && taken_bytes + bytes <= BYTES_MAX;
+        (fits || taken == 0).then_some(room)
+    }
+
+    /// Puts a push into the queue, unless the writer has ended.
+    pub(super) fn send(&self, job: Job) -> Result<(), Busy> {
+        self.jobs.send(job).map_err(|_| Busy)
+    }
+
+    pub(super) fn depth(&self) -> QueueDepth {
+        QueueDepth {
+            records: self.used.records.load(Ordering::Relaxed),
+            bytes: self.used.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.used.records.fetch_sub(self.records, Ordering::Relaxed);
+        self.used.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,301 @@
+use std::{error::Error, mem, slice, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Acknowledge, Intake, Push, Trouble,
+    accept::Busy,
+    admin::{Command, Reply},
+    queue::{Job, Ticket},
+    refused::RefusedQueue,
+};
+use crate::{
+    domain::{HeldClass, HeldReason, NewHeld, Ring},
+    smarthub::Body,
+    store::{Outcome, StoreError, Submission, Verdict, Writer, free_bytes},
+};
+
+/// How many records one commit holds, one push more or less.
+const BATCH_RECORDS_MAX: usize = 4_096;
+
+/// How often the disk is looked at.
+const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the intake runs beside the requests. Somebody has to await [`IntakeTasks::run`].
+pub struct IntakeTasks {
+    pub(super) intake: Intake,
+    pub(super) writer: Writer,
+    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(super) asked: mpsc::Receiver<Command>,
+    pub(super) refused: RefusedQueue,
+    pub(super) stop: CancellationToken,
+}
+
+/// Why the intake ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The disk or the database file failed in a way that only a new start can mend.
+    #[error("the database failed; start simdeck again, and look at the disk if it comes back")]
+    Fatal(#[source] StoreError),
+}
+
+impl IntakeTasks {
+    /// Writes until it is told to stop and everything that waits is on disk.
+    pub async fn run(self) -> Result<(), IntakeError> {
+        let Self { intake, writer, jobs, asked, refused, stop } = self;
+        let commands = intake.shared.commands.clone();
+        let disk = intake.clone();
+        let writing = WriterTask { intake, writer, jobs, asked };
+        // The other two end only with the writer, so they cannot cut a transaction short.
+        tokio::select! {
+            done = writing.run(stop) => done,
+            () = refused.run(commands) => Ok(()),
+            () = disk.watch_disk() => Ok(()),
+        }
+    }
+}
+
+impl Intake {
+    /// Looks at the room on the disk for as long as the process lives.
+    async fn watch_disk(&self) {
+        let mut look = tokio::time::interval(DISK_LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let options = &self.shared.options;
+            match free_bytes(&options.data_dir) {
+                Ok(free) => self.note_disk(free < options.disk_reserve_bytes),
+                Err(error) => tracing::warn!(%error, "Cannot tell how much room the disk has"),
+            }
+        }
+    }
+}
+
+struct WriterTask {
+    intake: Intake,
+    writer: Writer,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    asked: mpsc::Receiver<Command>,
+}
+
+/// A batch on its way: what is stored, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    submissions: Vec<Submission>,
+    tickets: Vec<Ticket>,
+}
+
+impl WriterTask {
+    async fn run(mut self, stop: CancellationToken) -> Result<(), IntakeError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.jobs.is_closed() => {
+                    self.intake.set_trouble(Some(Trouble::Stopping));
+                    self.jobs.close();
+                    self.asked.close();
+                }
+                job = self.jobs.recv() => {
+                    let Some(first) = job else { break };
+                    self.commit(first).await?;
+                    // Pushes come first, but a flood of them must not shut out everything else.
+                    if let Ok(command) = self.asked.try_recv() {
+                        self.obey(command).await?;
+                    }
+                }
+                Some(command) = self.asked.recv() => self.obey(command).await?,
+            }
+        }
+        while let Some(command) = self.asked.recv().await {
+            self.obey(command).await?;
+        }
+        self.intake.shared.store.close().await;
+        self.writer.close().await.map_err(IntakeError::Fatal)
+    }
+
+    /// Commits a job together with what waits behind it.
+    async fn commit(&mut self, first: Job) -> Result<(), IntakeError> {
+        let mut batch = Batch::default();
+        let mut records = 0;
+        let mut next = Some(first);
+        while let Some(Job { submission, ticket }) = next {
+            records += submission.records.len();
+            batch.submissions.push(submission);
+            batch.tickets.push(ticket);
+            next = (records < BATCH_RECORDS_MAX).then(|| self.jobs.try_recv().ok()).flatten();
+        }
+        if self.intake.shared.options.acknowledge == Acknowledge::BeforeCommit {
+            batch.acknowledge_early();
+        }
+        let now = self.intake.now();
+        match self.writer.commit(&batch.submissions, now).await {
+            Ok(verdicts) => {
+                self.intake.note_failing(false);
+                for (ticket, verdict) in batch.tickets.into_iter().zip(verdicts) {
+                    ticket.answer(verdict_of(verdict));
+                }
+                Ok(())
+            }
+            Err(error) if error.is_of_data() => {
+                tracing::debug!(error = &error as &dyn Error, "A batch failed for its data");
+                self.commit_one_by_one(batch).await
+            }
+            Err(error) => {
+                for ticket in batch.tickets {
+                    ticket.answer(Err(Busy));
+                }
+                self.failed(error)
+            }
+        }
+    }
+
+    /// Stores the pushes of a batch that failed for its data, each for itself.
+    async fn commit_one_by_one(&mut self, batch: Batch) -> Result<(), IntakeError> {
+        for (submission, ticket) in batch.submissions.into_iter().zip(batch.tickets) {
+            match self.commit_with_culprits(submission, &ticket).await {
+                Ok(outcome) => ticket.answer(outcome),
+                Err(error) => {
+                    ticket.answer(Err(Busy));
+                    self.failed(error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a push, its records one by one if they fail together. If the database takes some of
+    /// them and not others, the whole push goes to quarantine beside what was stored: tried again,
+    /// its stored records are repeats.
+    async fn commit_with_culprits(
+        &mut self,
+        mut submission: Submission,
+        ticket: &Ticket,
+    ) -> Result<Result<Outcome, Busy>, StoreError> {
+        let now = self.intake.now();
+        match self.writer.commit(slice::from_ref(&submission), now).await {
+            Ok(verdicts) => return Ok(verdicts.into_iter().next().map_or(Err(Busy), verdict_of)),
+            Err(error) if !error.is_of_data() => return Err(error),
+            Err(_) => (),
+        }
+        let mut all = Outcome::default();
+        let mut culprits = 0;
+        for record in mem::take(&mut submission.records) {
+            let is_test = submission.is_test;
+            let single = Submission { records: vec![record], is_test, ..Submission::default() };
+            match self.writer.commit(&[single], now).await {
+                Ok(verdicts) => {
+                    for verdict in verdicts {
+                        all = sum(all, verdict_of(verdict).unwrap_or_default());
+                    }
+                }
+                Err(error) if error.is_of_data() => {
+                    tracing::error!(error = &error as &dyn Error, "The database refused a record");
+                    culprits += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match &ticket.push {
+            Some(push) if culprits > 0 => submission.quarantine.push(store_refused(push)),
+            Some(_) => (),
+            // A retry whose records are still refused stays among the held pushes.
+            None if culprits > 0 => submission.releases = None,
+            None => (),
+        }
+        let verdicts = self.writer.commit(slice::from_ref(&submission), now).await?;
+        let rest = verdicts.into_iter().next().map_or(Err(Busy), verdict_of);
+        Ok(rest.map(|rest| sum(all, rest)))
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), IntakeError> {
+        let now = self.intake.now();
+        match command {
+            Command::KeepRefused { refused, dropped } => {
+                for (ring, pushes) in dropped {
+                    self.writer.count_dropped(ring, pushes);
+                }
+                if let Err(error) = self.writer.keep_refused(&refused, now).await {
+                    self.failed(error)?;
+                }
+                Ok(())
+            }
+            Command::Discard { id, caller, reply } => {
+                answer(reply, self.writer.discard(id, &caller, now).await)
+            }
+            Command::AuditRetry { id, caller, reply } => {
+                answer(reply, self.writer.audit_retry(id, &caller, now).await)
+            }
+            Command::CreateKey { label, scope, digest, caller, reply } => {
+                answer(reply, self.writer.create_key(&label, scope, digest, &caller, now).await)
+            }
+            Command::RevokeKey { id, caller, reply } => {
+                answer(reply, self.writer.revoke_key(id, &caller, now).await)
+            }
+        }
+    }
+
+    /// Notes a failure; one that cannot heal ends the task.
+    fn failed(&self, error: StoreError) -> Result<(), IntakeError> {
+        if error.is_fatal() {
+            return Err(IntakeError::Fatal(error));
+        }
+        tracing::warn!(error = &error as &dyn Error, "The database did not take a batch");
+        self.intake.note_failing(true);
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// The control that must lose pushes: says that everything is stored before it is.
+    fn acknowledge_early(&mut self) {
+        for (submission, ticket) in self.submissions.iter().zip(&mut self.tickets) {
+            let stored = submission.records.len() as u64;
+            let quarantined = submission.quarantine.len() as u64;
+            ticket.answer_early(Outcome { stored, duplicates: 0, quarantined });
+        }
+    }
+}
+
+/// Answers whoever asked for a change; a failure that cannot heal ends the task.
+fn answer<T>(reply: Reply<T>, done: Result<T, StoreError>) -> Result<(), IntakeError> {
+    let (answer, end) = match done {
+        Err(error) if error.is_fatal() => return Err(IntakeError::Fatal(error)),
+        done => (done, Ok(())),
+    };
+    // Nobody waits any more: the change is made all the same.
+    drop(reply.send(answer));
+    end
+}
+
+/// The whole push, for quarantine.
+fn store_refused(push: &Push) -> NewHeld {
+    let body = match Body::parse(&push.body) {
+        Ok(body) => body.without_signature().0,
+        Err(_) => push.body.to_vec(),
+    };
+    NewHeld {
+        class: HeldClass::Quarantined,
+        ring: Ring::Plausible,
+        reason: HeldReason::StoreRefused,
+        field: None,
+        kind: push.kind.clone(),
+        source: push.source,
+        body: body.into(),
+        signatures: None,
+    }
+}
+
+fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {
+    match verdict {
+        Verdict::Stored(outcome) => Ok(outcome),
+        Verdict::QuarantineFull => Err(Busy),
+    }
+}
+
+fn sum(a: Outcome, b: Outcome) -> Outcome {
+    Outcome {
+        stored: a.stored + b.stored,
+        duplicates: a.duplicates + b.duplicates,
+        quarantined: a.quarantined + b.quarantined,
+    }
+}

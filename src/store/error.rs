@@ -1,0 +1,59 @@
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or failed.
+    #[error("the database did not do it")]
+    Database(#[from] sqlx::Error),
+    /// A read took longer than it may.
+    #[error("the question took too long")]
+    TooSlow,
+    /// A row holds what this version cannot read.
+    #[error("row {id} of {table} holds a value that this version cannot read")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        id: i64,
+    },
+    /// All volumes together no longer fit into 64 bits.
+    #[error("the sum of all volumes would no longer fit into 64 bits")]
+    VolumeOverflow,
+    /// A batch could not be written as JSON.
+    #[error("a batch could not be encoded")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl StoreError {
+    /// The data is at fault, not the disk: written one by one, all but the culprit can be stored.
+    pub fn is_of_data(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),
+            Self::VolumeOverflow | Self::Encode(_) => true,
+            Self::TooSlow | Self::Corrupt { .. } => false,
+        }
+    }
+
+    /// The disk or the file is at fault in a way that only a new start can mend: a failed sync may
+    /// have lost what was written before it.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Database(error) => {
+                matches!(primary_code(error), Some(10 | 11 | 26))
+                    || matches!(error, sqlx::Error::WorkerCrashed)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// SQLite's result code without its extension: 1 error, 5 busy, 9 interrupt, 10 I/O, 11 corrupt,
+/// 13 full, 18 too big, 19 constraint, 20 mismatch, 25 range, 26 not a database.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let sqlx::Error::Database(error) = error else { return None };
+    error.code()?.parse::<i32>().ok().map(|code| code & 0xFF)
+}
+
+/// A read that its deadline interrupted is too slow, whatever else it says.
+pub(super) fn of_read(error: sqlx::Error) -> StoreError {
+    if primary_code(&error) == Some(9) { StoreError::TooSlow } else { error.into() }
+}

@@ -1,0 +1,135 @@
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{fstatfs, statvfs};
+
+/// The data directory, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    /// The lock goes with the open file.
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be made.
+    #[error(
+        "cannot make the data directory {path}; make it, or choose another with SIMDECK_DATA_DIR"
+    )]
+    Make {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error(
+        "cannot write to the data directory {path}; \
+         make it belong to the user that runs simdeck (chown), or choose another with SIMDECK_DATA_DIR"
+    )]
+    Write {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another process holds it.
+    #[error(
+        "another simdeck is running on the data directory {path}; \
+         stop it, or choose another directory with SIMDECK_DATA_DIR"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Its file system does not keep SQLite's promises.
+    #[error(
+        "the data directory {path} lies on {file_system}, which can corrupt a SQLite database; \
+         use a local disk (with Docker: a named volume)"
+    )]
+    NotLocal {
+        /// The directory.
+        path: PathBuf,
+        /// What it lies on.
+        file_system: &'static str,
+    },
+}
+
+impl DataFolder {
+    /// Makes the directory if it is not there, and takes it for this process.
+    pub fn take(path: &Path) -> Result<Self, FolderError> {
+        let path = path.to_owned();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|source| FolderError::Make { path: path.clone(), source })?;
+        let unwritable = |source| FolderError::Write { path: path.clone(), source };
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("simdeck.lock"))
+            .map_err(unwritable)?;
+        let kind = fstatfs(&lock).map_err(|errno| unwritable(errno.into()))?.f_type;
+        if let Some(file_system) = unfit_file_system(kind) {
+            return Err(FolderError::NotLocal { path, file_system });
+        }
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(unwritable(source)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps a secret in a file of its own that only this user can read. It is on disk when this
+    /// returns.
+    pub fn keep_secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
+        file.write_all(secret.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(path)
+    }
+}
+
+/// Reads a secret that [`DataFolder::keep_secret`] has kept, without taking the directory.
+pub fn kept_secret(folder: &Path, name: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(folder.join(name)) {
+        Ok(text) => Ok(Some(text.trim_end_matches('\n').to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes that are free for us on the disk that holds a path.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// The name of a file system on which locks or syncs are not what they seem, by its magic number
+/// from `linux/magic.h`.
+fn unfit_file_system(kind: impl TryInto<u64>) -> Option<&'static str> {
+    Some(match kind.try_into().unwrap_or_default() {
+        0x6969 => "NFS",
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => "SMB",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "FUSE (or virtiofs)",
+        _ => return None,
+    })
+}

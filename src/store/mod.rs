@@ -1,0 +1,25 @@
+//! Keeps records: SQLite inside, one writer, many readers. The only module that says sqlx.
+//!
+//! [`open`] gives two handles. The [`Writer`] owns the one connection that writes; whoever holds it
+//! commits batches with [`Writer::commit`] and may count on it that a batch is on disk when the
+//! call returns, or not there at all. A [`Store`] reads and can be cloned freely.
+//!
+//! Records are unique by their own time, SIM and digest. Sums are kept in rollups that are complete
+//! up to a mark; readers add what came after it in the same read transaction, so that at every
+//! commit they equal the sums of the records.
+mod admin;
+mod error;
+mod folder;
+mod open;
+mod read;
+mod rollup;
+mod writer;
+
+pub use error::StoreError;
+pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
+pub use open::{OpenError, OpenOptions, Opened, open};
+pub use read::{
+    KindTally, QuarantineTally, RingTally, Store, Tallies,
+    rollup::{Dimension, DimensionHour, QuarterHour, SimDay, SimSeen},
+};
+pub use writer::{Limits, Outcome, Submission, Verdict, Writer};

@@ -1,0 +1,188 @@
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{Limits, Store, StoreError, Writer};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The first SQLite that cannot lose committed writes when two connections write or checkpoint at
+/// once.
+const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
+
+/// How many reads run side by side.
+const READERS: u32 = 4;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The database file; made if it is not there.
+    pub database: PathBuf,
+    /// The zone in which a SIM's days break. A store keeps the one it was made with.
+    pub time_zone: TimeZone,
+    /// What the writer may keep.
+    pub limits: Limits,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Opened {
+    /// For reading.
+    pub store: Store,
+    /// For writing.
+    pub writer: Writer,
+    /// Nothing had ever been put into it.
+    pub is_empty: bool,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The SQLite in this binary is too old to be trusted.
+    #[error("SQLite {0} can lose committed writes; simdeck needs 3.51.3 or newer")]
+    SqliteTooOld(String),
+    /// A newer simdeck has changed the schema.
+    #[error(
+        "the database {path} was written by a newer simdeck (its schema is {version}); \
+         use that version, or restore a backup"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The first migration that this version does not know.
+        version: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the database {path} could not be migrated")]
+    Migrate {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: MigrateError,
+    },
+    /// The zone is not the one the store's days were kept in.
+    #[error(
+        "the days of this store are kept in {kept} and SIMDECK_TIME_ZONE says {asked}; set it to {kept}"
+    )]
+    TimeZone {
+        /// The store's zone.
+        kept: String,
+        /// The setting.
+        asked: String,
+    },
+    /// The database cannot be opened or read.
+    #[error("cannot open the database {path}")]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: StoreError,
+    },
+}
+
+/// Opens the store, makes it if it is not there, and brings its schema up to date.
+pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
+    let path = &options.database;
+    let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
+    let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
+    check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
+    MIGRATIONS.run(&mut connection).await.map_err(|source| match source {
+        MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },
+        source => OpenError::Migrate { path: path.clone(), source },
+    })?;
+    let (epoch, kept) =
+        founding_facts(&mut connection, options).await.map_err(|e| unusable(e.into()))?;
+    let asked = zone_name(&options.time_zone);
+    if kept != asked {
+        return Err(OpenError::TimeZone { kept, asked });
+    }
+    let is_empty = sqlx::query_scalar("select last = 0 from seq")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|e| unusable(e.into()))?;
+    let zone = options.time_zone.clone();
+    let writer = Writer::new(connection, zone.clone(), options.limits).await.map_err(unusable)?;
+    let readers = PoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(Duration::from_secs(4))
+        .connect_lazy_with(for_reading(path));
+    Ok(Opened { store: Store::new(readers, epoch, zone), writer, is_empty })
+}
+
+/// One connection, `FULL` because a reply promises that the batch is on disk, and checkpoints as
+/// often as SQLite does by itself: larger ones stall commits.
+fn for_writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", "-16384")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "memory")
+        .disable_statement_logging()
+}
+
+fn for_reading(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(1))
+        .pragma("query_only", "on")
+        .pragma("temp_store", "memory")
+        .disable_statement_logging()
+}
+
+async fn check_version(
+    connection: &mut SqliteConnection,
+) -> Result<Result<(), OpenError>, sqlx::Error> {
+    let version: String =
+        sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let is_old = (next(), next(), next()) < SQLITE_MIN;
+    Ok(if is_old { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
+}
+
+/// What was decided when the store was made: its epoch, by which a cursor of another store is
+/// known, and the zone of its days.
+async fn founding_facts(
+    connection: &mut SqliteConnection,
+    options: &OpenOptions,
+) -> Result<(u64, String), sqlx::Error> {
+    let mut making = connection.begin_with("begin immediate").await?;
+    for (name, value) in [
+        ("epoch", format!("{:016x}", rand::random::<u64>())),
+        ("time_zone", zone_name(&options.time_zone)),
+    ] {
+        sqlx::query("insert into meta (name, value) values ($1, $2) on conflict do nothing")
+            .bind(name)
+            .bind(value)
+            .execute(&mut *making)
+            .await?;
+    }
+    let epoch: String = sqlx::query_scalar("select value from meta where name = 'epoch'")
+        .fetch_one(&mut *making)
+        .await?;
+    let zone = sqlx::query_scalar("select value from meta where name = 'time_zone'")
+        .fetch_one(&mut *making)
+        .await?;
+    making.commit().await?;
+    let epoch =
+        u64::from_str_radix(&epoch, 16).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok((epoch, zone))
+}
+
+fn zone_name(zone: &TimeZone) -> String {
+    zone.iana_name().unwrap_or("UTC").to_owned()
+}

@@ -1,0 +1,59 @@
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::domain::Filter;
+
+/// The columns of a table by which records are filtered.
+pub(super) struct Columns {
+    /// The record's own time.
+    pub(super) own_ms: &'static str,
+    /// When we received it.
+    pub(super) received_ms: &'static str,
+    /// The other fields.
+    pub(super) fields: &'static [Field],
+    /// The unknown fields, searched for words.
+    pub(super) words_in: Option<&'static str>,
+}
+
+/// A SQL expression, and what the filter asks of it.
+pub(super) type Field = (&'static str, fn(&Filter) -> &Vec<String>);
+
+/// Adds ` and …` for every part of the filter that is set.
+pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, columns: &Columns, filter: &Filter) {
+    for (column, asked) in columns.fields {
+        let values = asked(filter);
+        if !values.is_empty() {
+            sql.push(format_args!(" and {column} in "));
+            push_list(sql, values);
+        }
+    }
+    let times = [
+        (columns.own_ms, ">=", filter.from_ms),
+        (columns.own_ms, "<", filter.to_ms),
+        (columns.received_ms, ">=", filter.received_from_ms),
+        (columns.received_ms, "<", filter.received_to_ms),
+    ];
+    for (column, comparison, ms) in times {
+        if let Some(ms) = ms {
+            sql.push(format_args!(" and {column} {comparison} ")).push_bind(ms);
+        }
+    }
+    if let (Some(column), false) = (columns.words_in, filter.q.is_empty()) {
+        let mut separator = " and (";
+        for word in &filter.q {
+            sql.push(format_args!("{separator}instr({column}, "))
+                .push_bind(word.clone())
+                .push(") > 0");
+            separator = " or ";
+        }
+        sql.push(")");
+    }
+}
+
+/// `($1, $2, …)`
+pub(super) fn push_list(sql: &mut QueryBuilder<Sqlite>, values: &[String]) {
+    let mut list = sql.push("(").separated(", ");
+    for value in values {
+        list.push_bind(value.clone());
+    }
+    sql.push(")");
+}

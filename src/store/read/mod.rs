@@ -1,0 +1,67 @@
+//! Questions. Each runs on a connection of its own that cannot write, and ends by its deadline, so
+//! that no reader can hold back a checkpoint for long.
+mod filter;
+mod held;
+mod notification;
+mod page;
+pub(super) mod rollup;
+mod sms;
+mod tally;
+mod usage;
+
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
+
+use super::{StoreError, error::of_read};
+
+pub use tally::{KindTally, QuarantineTally, RingTally, Tallies};
+
+/// How long a question may take.
+const READ_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to count what a filter leaves.
+const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
+/// How many steps of SQLite's machine pass between two looks at the clock: well under 1 ms.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+/// Reads the store. Clones share one small pool of connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    readers: SqlitePool,
+    epoch: u64,
+    zone: TimeZone,
+}
+
+impl Store {
+    pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
+        Self { readers, epoch, zone }
+    }
+
+    /// Tells this store from every other, and from itself before a restore.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The newest id.
+    pub async fn top(&self) -> Result<i64, StoreError> {
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        sqlx::query_scalar("select last from seq").fetch_one(&mut *reader).await.map_err(of_read)
+    }
+
+    /// Ends all readers.
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+
+    /// A connection whose questions end after this time.
+    async fn reader(&self, time_max: Duration) -> Result<PoolConnection<Sqlite>, StoreError> {
+        let mut reader = self.readers.acquire().await?;
+        let ends = Instant::now() + time_max;
+        reader
+            .lock_handle()
+            .await?
+            .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+        Ok(reader)
+    }
+}

@@ -1,0 +1,107 @@
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    filter::{self, Columns},
+    page, tally,
+};
+use crate::{
+    domain::{Filter, Giccid, Kind, Notification, ShortText, Stored, Timestamp, Walk},
+    store::{StoreError, error::of_read},
+};
+
+const SELECT: &str = "
+    select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload";
+
+const COLUMNS: Columns = Columns {
+    // One without a time of its own is placed by when it was pushed.
+    own_ms: "key_ms",
+    received_ms: "received_ms",
+    fields: &[
+        ("kind", |filter| &filter.kind),
+        ("giccid", |filter| &filter.giccid),
+        ("imsi", |filter| &filter.imsi),
+    ],
+    words_in: None,
+};
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    received_ms: i64,
+    kind: String,
+    pushed_as: Option<String>,
+    giccid: Option<String>,
+    imsi: String,
+    event_ms: Option<i64>,
+    payload: String,
+}
+
+impl Store {
+    /// One page of notifications, the newest first.
+    pub async fn notifications(
+        &self,
+        filter: &Filter,
+        walk: &Walk,
+    ) -> Result<Vec<Stored<Notification>>, StoreError> {
+        let mut sql = question(SELECT, filter);
+        page::narrow(&mut sql, "id", walk);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let rows: Vec<Row> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        page::newest_first(walk, rows).into_iter().map(Stored::try_from).collect()
+    }
+
+    /// One notification.
+    pub async fn notification_by_id(
+        &self,
+        id: i64,
+    ) -> Result<Option<Stored<Notification>>, StoreError> {
+        let mut sql = question(SELECT, &Filter::default());
+        sql.push(" and id = ").push_bind(id);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let row: Option<Row> =
+            sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
+        row.map(Stored::try_from).transpose()
+    }
+
+    /// How many notifications a filter leaves, up to an id.
+    pub async fn notification_count(&self, filter: &Filter, top: i64) -> Result<u64, StoreError> {
+        if *filter == Filter::default() {
+            return tally::kept_count(self, "notification", None, top).await;
+        }
+        let mut sql = question("select count(*)", filter);
+        sql.push(" and id <= ").push_bind(top);
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(select);
+    sql.push(" from notification where true");
+    filter::narrow(&mut sql, &COLUMNS, filter);
+    sql
+}
+
+impl TryFrom<Row> for Stored<Notification> {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "notification", id: row.id };
+        let kind = |text: &str| text.parse::<Kind>().map_err(|_| corrupt());
+        let giccid = row.giccid.as_deref().map(str::parse::<Giccid>).transpose();
+        Ok(Self {
+            id: row.id,
+            received_at: Timestamp::from_unix_ms(row.received_ms),
+            record: Notification {
+                kind: kind(&row.kind)?,
+                pushed_as: row.pushed_as.as_deref().map(kind).transpose()?,
+                giccid: giccid.map_err(|_| corrupt())?,
+                imsi: ShortText::try_from(&*row.imsi).map_err(|_| corrupt())?,
+                event_ms: row.event_ms,
+                payload: row.payload.into(),
+            },
+        })
+    }
+}

@@ -1,0 +1,30 @@
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::domain::{Place, Walk};
+
+/// Adds which rows of a walk are on this page, and their order. `id` is the SQL name of the column.
+pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, id: &'static str, walk: &Walk) {
+    sql.push(format_args!(" and {id} <= ")).push_bind(walk.top);
+    match walk.place {
+        Place::OlderThan(place) => sql.push(format_args!(" and {id} < ")).push_bind(place),
+        Place::NewerThan(place) => sql.push(format_args!(" and {id} > ")).push_bind(place),
+        Place::Newest | Place::Skip(_) | Place::Oldest => sql,
+    };
+    let order = if is_upwards(walk) { "" } else { " desc" };
+    sql.push(format_args!(" order by {id}{order} limit ")).push_bind(i64::from(walk.size.rows()));
+    if let Place::Skip(rows) = walk.place {
+        sql.push(" offset ").push_bind(i64::from(rows));
+    }
+}
+
+/// Puts the newest first, whichever way they were read.
+pub(super) fn newest_first<T>(walk: &Walk, mut rows: Vec<T>) -> Vec<T> {
+    if is_upwards(walk) {
+        rows.reverse();
+    }
+    rows
+}
+
+fn is_upwards(walk: &Walk) -> bool {
+    matches!(walk.place, Place::NewerThan(_) | Place::Oldest)
+}

@@ -1,0 +1,107 @@
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    filter::{self, Columns},
+    page, tally,
+};
+use crate::{
+    domain::{Filter, Giccid, ShortText, SmsRecord, Stored, Timestamp, Walk},
+    store::{StoreError, error::of_read},
+};
+
+const SELECT: &str = "
+    select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra";
+const FROM: &str = " from sms join sim on sim.id = sms.sim_id where true";
+
+const COLUMNS: Columns = Columns {
+    own_ms: "sms.event_ms",
+    received_ms: "sms.received_ms",
+    fields: &[
+        ("sim.giccid", |filter| &filter.giccid),
+        ("sim.imsi", |filter| &filter.imsi),
+        ("sms.sim_group", |filter| &filter.sim_group),
+        ("sms.from_msisdn", |filter| &filter.from_msisdn),
+        ("sms.to_msisdn", |filter| &filter.to_msisdn),
+    ],
+    words_in: Some("sms.extra"),
+};
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    received_ms: i64,
+    giccid: String,
+    imsi: String,
+    sim_group: String,
+    from_msisdn: String,
+    to_msisdn: String,
+    event_ms: i64,
+    extra: Option<String>,
+}
+
+impl Store {
+    /// One page of messages, the newest first.
+    pub async fn sms(
+        &self,
+        filter: &Filter,
+        walk: &Walk,
+    ) -> Result<Vec<Stored<SmsRecord>>, StoreError> {
+        let mut sql = question(SELECT, filter);
+        page::narrow(&mut sql, "sms.id", walk);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let rows: Vec<Row> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        page::newest_first(walk, rows).into_iter().map(Stored::try_from).collect()
+    }
+
+    /// One message.
+    pub async fn sms_by_id(&self, id: i64) -> Result<Option<Stored<SmsRecord>>, StoreError> {
+        let mut sql = question(SELECT, &Filter::default());
+        sql.push(" and sms.id = ").push_bind(id);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let row: Option<Row> =
+            sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
+        row.map(Stored::try_from).transpose()
+    }
+
+    /// How many messages a filter leaves, up to an id.
+    pub async fn sms_count(&self, filter: &Filter, top: i64) -> Result<u64, StoreError> {
+        if *filter == Filter::default() {
+            return tally::kept_count(self, "sms", Some("mo-sms"), top).await;
+        }
+        let mut sql = question("select count(*)", filter);
+        sql.push(" and sms.id <= ").push_bind(top);
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(select);
+    sql.push(FROM);
+    filter::narrow(&mut sql, &COLUMNS, filter);
+    sql
+}
+
+impl TryFrom<Row> for Stored<SmsRecord> {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "sms", id: row.id };
+        let text = |text: &str| ShortText::try_from(text).map_err(|_| corrupt());
+        Ok(Self {
+            id: row.id,
+            received_at: Timestamp::from_unix_ms(row.received_ms),
+            record: SmsRecord {
+                giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
+                imsi: text(&row.imsi)?,
+                sim_group: text(&row.sim_group)?,
+                from_msisdn: text(&row.from_msisdn)?,
+                to_msisdn: text(&row.to_msisdn)?,
+                event_ms: row.event_ms,
+                extra: row.extra.map(Into::into),
+            },
+        })
+    }
+}

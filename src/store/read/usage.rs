@@ -1,0 +1,163 @@
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    filter::{self, Columns, push_list},
+    page, tally,
+};
+use crate::{
+    domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
+    store::{StoreError, error::of_read},
+};
+
+const SELECT: &str = "
+    select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
+        data_usage, duration, extra";
+const FROM: &str = "
+    from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
+
+const COLUMNS: Columns = Columns {
+    own_ms: "usage.start_ms",
+    received_ms: "usage.received_ms",
+    fields: &[
+        ("sim.giccid", |filter| &filter.giccid),
+        ("sim.imsi", |filter| &filter.imsi),
+        ("series.sim_group", |filter| &filter.sim_group),
+        ("series.country_code", |filter| &filter.country_code),
+        ("series.mcc", |filter| &filter.mcc),
+        ("series.mnc", |filter| &filter.mnc),
+        ("series.apn", |filter| &filter.apn),
+    ],
+    words_in: None,
+};
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    received_ms: i64,
+    giccid: String,
+    imsi: String,
+    sim_group: String,
+    country_code: String,
+    mcc: String,
+    mnc: String,
+    apn: String,
+    start_ms: i64,
+    data_usage: i64,
+    duration: Option<i64>,
+    extra: Option<String>,
+}
+
+impl Store {
+    /// One page of usage records, the newest first.
+    pub async fn usage(
+        &self,
+        filter: &Filter,
+        walk: &Walk,
+    ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+        let mut sql = question(SELECT, filter);
+        page::narrow(&mut sql, "usage.id", walk);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let rows: Vec<Row> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        page::newest_first(walk, rows).into_iter().map(Stored::try_from).collect()
+    }
+
+    /// One usage record.
+    pub async fn usage_by_id(&self, id: i64) -> Result<Option<Stored<UsageRecord>>, StoreError> {
+        let mut sql = QueryBuilder::new(SELECT);
+        sql.push(FROM).push(" where usage.id = ").push_bind(id);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let row: Option<Row> =
+            sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
+        row.map(Stored::try_from).transpose()
+    }
+
+    /// How many usage records a filter leaves, up to an id.
+    pub async fn usage_count(&self, filter: &Filter, top: i64) -> Result<u64, StoreError> {
+        if *filter == Filter::default() {
+            return tally::kept_count(self, "usage", Some("data-usage"), top).await;
+        }
+        let mut sql = question("select count(*)", filter);
+        sql.push(" and usage.id <= ").push_bind(top);
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+/// Everything up to the page. A question about SIMs goes by their history and not through the whole
+/// table.
+fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("");
+    let of_sims = !filter.giccid.is_empty() || !filter.imsi.is_empty();
+    if of_sims {
+        push_history(&mut sql, filter);
+    }
+    sql.push(select).push(FROM).push(" where true");
+    if of_sims {
+        sql.push(" and usage.id in (select id from history)");
+    }
+    filter::narrow(&mut sql, &COLUMNS, filter);
+    sql
+}
+
+/// `with history(id) as (…)`: the ids of the asked SIMs' records, day by day from the key tree, and
+/// those after the mark from the table.
+fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    sql.push("with recursive asked(sim_id) as materialized (select id from sim where true");
+    for (column, values) in [("giccid", &filter.giccid), ("imsi", &filter.imsi)] {
+        if !values.is_empty() {
+            sql.push(format_args!(" and {column} in "));
+            push_list(sql, values);
+        }
+    }
+    sql.push(
+        "), span(first, last) as materialized (
+            select max((select min(day) from usage_key), ",
+    )
+    .push_bind(filter.from_ms.map_or(i64::MIN, day))
+    .push("), min((select max(day) from usage_key), ")
+    .push_bind(filter.to_ms.map_or(i64::MAX, day))
+    .push(
+        ")), days(day) as (
+            select first from span where first <= last
+            union all select day + 1 from days, span where day < last
+        ), history(id) as materialized (
+            select usage_key.id from asked cross join days
+            cross join usage_key on usage_key.day = days.day and usage_key.sim_id = asked.sim_id
+            union all
+            select usage.id from usage where usage.id > (select rolled_up_to from mark)
+                and usage.sim_id in (select sim_id from asked)
+        )",
+    );
+}
+
+fn day(ms: i64) -> i64 {
+    ms.div_euclid(86_400_000)
+}
+
+impl TryFrom<Row> for Stored<UsageRecord> {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "usage", id: row.id };
+        let text = |text: &str| ShortText::try_from(text).map_err(|_| corrupt());
+        Ok(Self {
+            id: row.id,
+            received_at: Timestamp::from_unix_ms(row.received_ms),
+            record: UsageRecord {
+                giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
+                imsi: text(&row.imsi)?,
+                sim_group: text(&row.sim_group)?,
+                country_code: text(&row.country_code)?,
+                mcc: text(&row.mcc)?,
+                mnc: text(&row.mnc)?,
+                apn: text(&row.apn)?,
+                start_ms: row.start_ms,
+                data_usage: row.data_usage,
+                duration: row.duration,
+                extra: row.extra.map(Into::into),
+            },
+        })
+    }
+}

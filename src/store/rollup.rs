@@ -1,0 +1,132 @@
+//! Sums of usage, folded in memory: the same way for the writer that moves the mark and for a
+//! reader that adds the tail.
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
+pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// What a sum needs to know of a usage record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TailUsage {
+    pub(super) sim_id: i64,
+    pub(super) series_id: i64,
+    pub(super) start_ms: i64,
+    pub(super) data_usage: i64,
+}
+
+/// A volume and how many records it is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) data_usage: i64,
+    pub(super) records: i64,
+}
+
+impl Sum {
+    /// Cannot overflow: the writer keeps the sum of all volumes within 64 bits.
+    pub(super) fn add(&mut self, other: Self) {
+        self.data_usage += other.data_usage;
+        self.records += other.records;
+    }
+}
+
+/// Sums over some records, in the order in which their trees are sorted.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    /// By start and network context.
+    pub(super) by_quarter_hour: BTreeMap<(i64, i64), Sum>,
+    /// By day in the store's zone and SIM.
+    pub(super) by_sim_day: BTreeMap<(i64, i64), Sum>,
+    /// Each SIM's first and last own time.
+    pub(super) by_sim: BTreeMap<i64, (i64, i64)>,
+}
+
+impl Fold {
+    /// Folds usage records, and SIM and own time of messages.
+    pub(super) fn of(usage: &[TailUsage], sms: &[(i64, i64)], zone: &TimeZone) -> Self {
+        let mut fold = Self::default();
+        let mut days = Days::new(zone);
+        for record in usage {
+            let sum = Sum { data_usage: record.data_usage, records: 1 };
+            let quarter_hour = record.start_ms - record.start_ms.rem_euclid(QUARTER_HOUR_MS);
+            fold.by_quarter_hour.entry((quarter_hour, record.series_id)).or_default().add(sum);
+            let day = days.of(record.start_ms);
+            fold.by_sim_day.entry((day, record.sim_id)).or_default().add(sum);
+            fold.see(record.sim_id, record.start_ms);
+        }
+        for &(sim_id, event_ms) in sms {
+            fold.see(sim_id, event_ms);
+        }
+        fold
+    }
+
+    fn see(&mut self, sim_id: i64, own_ms: i64) {
+        let seen = self.by_sim.entry(sim_id).or_insert((own_ms, own_ms));
+        *seen = (seen.0.min(own_ms), seen.1.max(own_ms));
+    }
+
+    /// `[start_ms, series_id, data_usage, records]`
+    pub(super) fn quarter_hours(&self) -> Vec<[i64; 4]> {
+        rows(&self.by_quarter_hour)
+    }
+
+    /// `[start_ms, series_id, data_usage, records]`, by the hour.
+    pub(super) fn hours(&self) -> Vec<[i64; 4]> {
+        let mut by_hour: BTreeMap<(i64, i64), Sum> = BTreeMap::new();
+        for (&(start_ms, series_id), sum) in &self.by_quarter_hour {
+            let hour = start_ms - start_ms.rem_euclid(HOUR_MS);
+            by_hour.entry((hour, series_id)).or_default().add(*sum);
+        }
+        rows(&by_hour)
+    }
+
+    /// `[day, sim_id, data_usage, records]`
+    pub(super) fn sim_days(&self) -> Vec<[i64; 4]> {
+        rows(&self.by_sim_day)
+    }
+
+    /// `[sim_id, first_ms, last_ms]`
+    pub(super) fn seen(&self) -> Vec<[i64; 3]> {
+        self.by_sim.iter().map(|(sim_id, (first, last))| [*sim_id, *first, *last]).collect()
+    }
+}
+
+fn rows(sums: &BTreeMap<(i64, i64), Sum>) -> Vec<[i64; 4]> {
+    sums.iter().map(|(&(a, b), sum)| [a, b, sum.data_usage, sum.records]).collect()
+}
+
+/// Days since 1970 in a zone. Offsets change at multiples of 15 minutes, so one look at the zone
+/// serves all records of a quarter of an hour.
+struct Days<'z> {
+    zone: &'z TimeZone,
+    last: Option<(i64, i64)>,
+}
+
+impl<'z> Days<'z> {
+    fn new(zone: &'z TimeZone) -> Self {
+        Self { zone, last: None }
+    }
+
+    fn of(&mut self, at_ms: i64) -> i64 {
+        let quarter_hour = at_ms.div_euclid(QUARTER_HOUR_MS);
+        match self.last {
+            Some((known, day)) if known == quarter_hour => day,
+            _ => {
+                let day = day_in(self.zone, at_ms);
+                self.last = Some((quarter_hour, day));
+                day
+            }
+        }
+    }
+}
+
+/// The number of the civil day in which a moment lies. A record's own time is bounded to what a
+/// calendar can tell; the UTC day stands in for anything else.
+fn day_in(zone: &TimeZone, at_ms: i64) -> i64 {
+    const DAY_MS: i64 = 24 * HOUR_MS;
+    let Ok(moment) = Timestamp::from_millisecond(at_ms) else { return at_ms.div_euclid(DAY_MS) };
+    let date = zone.to_datetime(moment).date();
+    let since_1970 = Date::constant(1970, 1, 1).duration_until(date);
+    since_1970.as_hours() / 24
+}

@@ -1,0 +1,138 @@
+use std::{collections::HashMap, hash::Hash};
+
+use hashlink::LruCache;
+use sqlx::SqliteConnection;
+
+use crate::{
+    domain::{Giccid, ShortText, UsageRecord},
+    store::StoreError,
+};
+
+/// How many SIMs are known by heart: about 12 MB.
+const SIMS_MAX: usize = 131_072;
+/// How many network contexts.
+const SERIES_MAX: usize = 8_192;
+
+/// A SIM under one subscriber.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SimKey(Box<str>);
+
+/// A network context: group, country, mcc, mnc, apn.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SeriesKey(Box<str>);
+
+/// Numbers of SIMs and network contexts that records refer to.
+#[derive(Debug)]
+pub(super) struct Interned {
+    sims: LruCache<SimKey, i64>,
+    series: LruCache<SeriesKey, i64>,
+}
+
+impl Default for Interned {
+    fn default() -> Self {
+        Self { sims: LruCache::new(SIMS_MAX), series: LruCache::new(SERIES_MAX) }
+    }
+}
+
+/// No text can hold this character: U+0000 is quarantined before.
+const SEPARATOR: &str = "\0";
+
+impl SimKey {
+    pub(super) fn new(giccid: &Giccid, imsi: &ShortText) -> Self {
+        let mut key = String::with_capacity(giccid.as_str().len() + 1 + imsi.len());
+        key.push_str(giccid.as_str());
+        key.push_str(SEPARATOR);
+        key.push_str(imsi);
+        Self(key.into())
+    }
+}
+
+impl SeriesKey {
+    pub(super) fn of(usage: &UsageRecord) -> Self {
+        let parts: [&str; 5] =
+            [&usage.sim_group, &usage.country_code, &usage.mcc, &usage.mnc, &usage.apn];
+        Self(parts.join(SEPARATOR).into())
+    }
+}
+
+impl Interned {
+    /// The number of each SIM, in the same order; new ones are inserted.
+    pub(super) async fn sims(
+        &mut self,
+        connection: &mut SqliteConnection,
+        keys: &[SimKey],
+    ) -> Result<Vec<i64>, StoreError> {
+        const FIND: &str = "
+            select key.value, sim.id from json_each($1) as key
+            join sim on sim.giccid = key.value ->> 0 and sim.imsi = key.value ->> 1";
+        const INSERT: &str = "
+            insert into sim (giccid, imsi)
+            select key.value ->> 0, key.value ->> 1 from json_each($1) as key where true
+            on conflict do nothing";
+        all(&mut self.sims, connection, keys, |key| &key.0, FIND, INSERT).await
+    }
+
+    /// The number of each network context, in the same order; new ones are inserted.
+    pub(super) async fn series(
+        &mut self,
+        connection: &mut SqliteConnection,
+        keys: &[SeriesKey],
+    ) -> Result<Vec<i64>, StoreError> {
+        const FIND: &str = "
+            select key.value, series.id from json_each($1) as key
+            join series on series.sim_group = key.value ->> 0
+                and series.country_code = key.value ->> 1 and series.mcc = key.value ->> 2
+                and series.mnc = key.value ->> 3 and series.apn = key.value ->> 4";
+        const INSERT: &str = "
+            insert into series (sim_group, country_code, mcc, mnc, apn)
+            select key.value ->> 0, key.value ->> 1, key.value ->> 2, key.value ->> 3,
+                key.value ->> 4
+            from json_each($1) as key where true
+            on conflict do nothing";
+        all(&mut self.series, connection, keys, |key| &key.0, FIND, INSERT).await
+    }
+}
+
+/// Looks up what memory knows, then what the table knows, then inserts the rest.
+async fn all<K: Hash + Eq + Clone>(
+    cache: &mut LruCache<K, i64>,
+    connection: &mut SqliteConnection,
+    keys: &[K],
+    text: impl Fn(&K) -> &str,
+    find: &'static str,
+    insert: &'static str,
+) -> Result<Vec<i64>, StoreError> {
+    let mut numbers: Vec<Option<i64>> = keys.iter().map(|key| cache.get(key).copied()).collect();
+    for statement in [find, insert] {
+        let missing: Vec<Vec<&str>> = keys
+            .iter()
+            .zip(&numbers)
+            .filter(|(_, number)| number.is_none())
+            .map(|(key, _)| text(key).split(SEPARATOR).collect())
+            .collect();
+        if missing.is_empty() {
+            break;
+        }
+        let missing = serde_json::to_string(&missing)?;
+        if statement == insert {
+            sqlx::query(insert).bind(&missing).execute(&mut *connection).await?;
+        }
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as(find).bind(&missing).fetch_all(&mut *connection).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for (parts, number) in rows {
+            let parts: Vec<String> = serde_json::from_str(&parts)?;
+            found.insert(parts.join(SEPARATOR), number);
+        }
+        for (key, number) in keys.iter().zip(&mut numbers).filter(|(_, number)| number.is_none()) {
+            *number = found.get(text(key)).copied();
+            if let Some(number) = number {
+                cache.insert(key.clone(), *number);
+            }
+        }
+    }
+    numbers
+        .into_iter()
+        .map(|number| number.ok_or(StoreError::Corrupt { table: "sim or series", id: 0 }))
+        .collect()
+}

@@ -1,0 +1,213 @@
+//! The one that writes.
+//!
+//! A batch is one `begin immediate` transaction with one statement for each table. What makes
+//! records unique, and all sums, are held in memory for the records after the mark and written in
+//! sorted bulk when the mark moves; until then a push costs one append.
+mod held;
+mod insert;
+mod intern;
+mod mark;
+mod rings;
+mod tail;
+
+use jiff::tz::TimeZone;
+use sqlx::SqliteConnection;
+
+use self::{insert::Batch, intern::Interned, rings::Rings, tail::Tail};
+use super::{StoreError, read::KindTally};
+use crate::domain::{NewHeld, NewRecord, Timestamp};
+
+/// What the writer may keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of bodies in quarantine.
+    pub quarantine_bytes_max: u64,
+}
+
+/// What one push wants stored, all or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// What could be read.
+    pub records: Vec<NewRecord>,
+    /// What goes to quarantine.
+    pub quarantine: Vec<NewHeld>,
+    /// The held push that this one takes out, if it is a retry.
+    pub releases: Option<i64>,
+    /// Whether it is one of our own tests: kept apart and in no total.
+    pub is_test: bool,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Records that are new.
+    pub stored: u64,
+    /// Records that were there already.
+    pub duplicates: u64,
+    /// Parts that went to quarantine.
+    pub quarantined: u64,
+}
+
+/// The answer to one submission of a committed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is on disk.
+    Stored(Outcome),
+    /// Nothing of it was stored, because quarantine has no room for what would go there.
+    QuarantineFull,
+}
+
+/// Owns the one connection that writes.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) connection: SqliteConnection,
+    zone: TimeZone,
+    limits: Limits,
+    interned: Interned,
+    tail: Tail,
+    rings: Rings,
+    /// Bytes of bodies in quarantine.
+    quarantine_bytes: u64,
+    /// All volumes stored so far; guards every sum against overflow.
+    volume: i64,
+}
+
+impl Writer {
+    pub(super) async fn new(
+        connection: SqliteConnection,
+        zone: TimeZone,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
+        let mut writer = Self {
+            connection,
+            zone,
+            limits,
+            interned: Interned::default(),
+            tail: Tail::default(),
+            rings: Rings::default(),
+            quarantine_bytes: 0,
+            volume: 0,
+        };
+        writer.reload().await?;
+        Ok(writer)
+    }
+
+    /// Stores a batch in one transaction. When this returns `Ok`, it has been synced to disk; after
+    /// an error nothing of it is there.
+    pub async fn commit(
+        &mut self,
+        batch: &[Submission],
+        now: Timestamp,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let done = self.try_commit(batch, now).await;
+        if done.is_err() {
+            self.undo().await?;
+        }
+        done
+    }
+
+    /// Puts refused pushes into their rings, in a transaction of their own.
+    pub async fn keep_refused(
+        &mut self,
+        refused: &[NewHeld],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done = self.try_keep_refused(refused, now).await;
+        if done.is_err() {
+            self.undo().await?;
+        }
+        done
+    }
+
+    /// Counts refused pushes that nobody had time to keep.
+    pub fn count_dropped(&mut self, ring: crate::domain::Ring, pushes: u64) {
+        self.rings.count_dropped(ring, pushes);
+    }
+
+    /// Closes the connection; the last one to do so brings the log back into the database.
+    pub async fn close(mut self) -> Result<(), StoreError> {
+        sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut self.connection).await?;
+        sqlx::Connection::close(self.connection).await?;
+        Ok(())
+    }
+
+    async fn try_commit(
+        &mut self,
+        batch: &[Submission],
+        now: Timestamp,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        run(&mut self.connection, "begin immediate").await?;
+        let mut verdicts: Vec<_> =
+            batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
+        let mut rows = Batch::default();
+        for (nth, submission) in batch.iter().enumerate() {
+            if let Some(id) = submission.releases {
+                self.delete_held(id).await?;
+            }
+            if !self.quarantine_all(&submission.quarantine, now).await? {
+                verdicts[nth] = Verdict::QuarantineFull;
+                continue;
+            }
+            count(&mut verdicts, nth, |outcome| {
+                outcome.quarantined += submission.quarantine.len() as u64;
+            });
+            rows.add(nth, submission);
+        }
+        let volume = self.insert(&rows, &mut verdicts, now).await?;
+        if self.tail.is_full() {
+            self.move_mark().await?;
+        }
+        run(&mut self.connection, "commit").await?;
+        self.volume = volume;
+        if self.tail.is_full() {
+            self.tail.clear();
+        }
+        Ok(verdicts)
+    }
+
+    /// Ends a transaction that failed, and forgets what memory learned from it.
+    pub(in crate::store) async fn undo(&mut self) -> Result<(), StoreError> {
+        // SQLite has already rolled back after some errors; then there is nothing to end.
+        if let Err(error) = run(&mut self.connection, "rollback").await {
+            tracing::debug!(%error, "Nothing to roll back");
+        }
+        self.reload().await
+    }
+
+    /// Brings memory to what the database says.
+    async fn reload(&mut self) -> Result<(), StoreError> {
+        self.interned = Interned::default();
+        self.tail = Tail::load(&mut self.connection).await?;
+        let rings = Rings::load(&mut self.connection).await?;
+        self.rings = rings.with_dropped_of(&self.rings);
+        let quarantined: i64 = sqlx::query_scalar(
+            "select coalesce(sum(bytes), 0) from held where class = 'quarantined'",
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        self.quarantine_bytes = quarantined.unsigned_abs();
+        self.volume = sqlx::query_scalar("select coalesce(sum(data_usage), 0) from tally")
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Changes the outcome of a submission that is being stored.
+fn count(verdicts: &mut [Verdict], nth: usize, change: impl FnOnce(&mut Outcome)) {
+    if let Some(Verdict::Stored(outcome)) = verdicts.get_mut(nth) {
+        change(outcome);
+    }
+}
+
+/// Runs a statement that takes nothing and gives nothing.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await?;
+    Ok(())
+}
+
+/// What a batch adds to a kind's tally.
+pub(super) type TallyChange = KindTally;

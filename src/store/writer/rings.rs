@@ -1,0 +1,123 @@
+use std::collections::HashMap;
+
+use sqlx::SqliteConnection;
+
+use crate::{domain::Ring, store::StoreError};
+
+/// How many refused pushes a ring holds, and how many bytes of bodies.
+pub(super) const FULL: Use = Use { rows: 10_000, bytes: 64 << 20 };
+
+/// How much of a ring one source may take: a quarter.
+pub(super) const SHARE: Use = Use { rows: FULL.rows / 4, bytes: FULL.bytes / 4 };
+
+/// Rows and the bytes of their bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl Use {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.rows += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: u64) {
+        self.rows = self.rows.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Whether one more row of so many bytes would be too much.
+    pub(super) fn exceeds(self, limit: Self, bytes: u64) -> bool {
+        self.rows >= limit.rows || self.bytes + bytes > limit.bytes
+    }
+}
+
+/// What the two rings hold, by source.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
+    plausible: OneRing,
+    noise: OneRing,
+}
+
+/// One ring.
+#[derive(Debug, Default)]
+pub(super) struct OneRing {
+    pub(super) all: Use,
+    by_source: HashMap<String, Use>,
+    /// Pushes that could not be kept and are not yet counted in the database.
+    pub(super) dropped: u64,
+}
+
+impl Rings {
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        const SUMS: &str = "
+            select ring, source, count(*), sum(bytes) from held where class = 'refused'
+            group by ring, source";
+        let mut rings = Self::default();
+        let rows: Vec<(String, String, i64, i64)> =
+            sqlx::query_as(SUMS).fetch_all(connection).await?;
+        for (ring, source, rows, bytes) in rows {
+            let used = Use { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs() };
+            let ring =
+                if ring == name(Ring::Plausible) { &mut rings.plausible } else { &mut rings.noise };
+            ring.all.rows += used.rows;
+            ring.all.bytes += used.bytes;
+            ring.by_source.insert(source, used);
+        }
+        Ok(rings)
+    }
+
+    /// Takes over what is not yet counted in the database.
+    pub(super) fn with_dropped_of(mut self, before: &Self) -> Self {
+        self.plausible.dropped = before.plausible.dropped;
+        self.noise.dropped = before.noise.dropped;
+        self
+    }
+
+    pub(super) fn of(&mut self, ring: Ring) -> &mut OneRing {
+        match ring {
+            Ring::Plausible => &mut self.plausible,
+            Ring::Noise => &mut self.noise,
+        }
+    }
+
+    pub(super) fn count_dropped(&mut self, ring: Ring, pushes: u64) {
+        self.of(ring).dropped += pushes;
+    }
+}
+
+impl OneRing {
+    pub(super) fn add(&mut self, source: &str, bytes: u64) {
+        self.all.add(bytes);
+        self.by_source.entry(source.to_owned()).or_default().add(bytes);
+    }
+
+    pub(super) fn remove(&mut self, source: &str, bytes: u64) {
+        self.all.remove(bytes);
+        if let Some(used) = self.by_source.get_mut(source) {
+            used.remove(bytes);
+            if used.rows == 0 {
+                self.by_source.remove(source);
+            }
+        }
+    }
+
+    pub(super) fn used_by(&self, source: &str) -> Use {
+        self.by_source.get(source).copied().unwrap_or_default()
+    }
+
+    /// The source with the most rows: the one that loses its oldest when the ring is full.
+    pub(super) fn largest(&self) -> Option<String> {
+        self.by_source.iter().max_by_key(|(_, used)| used.rows).map(|(source, _)| source.clone())
+    }
+}
+
+/// The word in the database.
+pub(super) fn name(ring: Ring) -> &'static str {
+    match ring {
+        Ring::Plausible => "plausible",
+        Ring::Noise => "noise",
+    }
+}

@@ -1,0 +1,92 @@
+//! A program that a test runs beside itself: its log is read line by line, and it never outlives
+//! the test.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::Duration,
+};
+
+/// Longer than any start on a busy machine takes; a program that says nothing for so long hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// A running program and all that it has written.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    lines: Receiver<String>,
+    log: String,
+}
+
+impl Process {
+    /// Starts it. `remedy` says what to do where the program is not there.
+    pub(crate) fn start(name: &'static str, command: &mut Command, remedy: &str) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().unwrap_or_else(|err| panic!("cannot start {name} ({err}): {remedy}"));
+        let (sender, lines) = channel();
+        forward(child.stdout.take().unwrap(), sender.clone());
+        forward(child.stderr.take().unwrap(), sender);
+        Self { name, child, lines, log: String::new() }
+    }
+
+    /// Waits until a line contains each of `wanted`, in any order, and returns those lines.
+    pub(crate) fn wait_for(&mut self, wanted: &[&str]) -> Vec<String> {
+        let mut found = vec![None; wanted.len()];
+        while found.iter().any(Option::is_none) {
+            let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) else {
+                panic!("{} did not write {wanted:?}, only:\n{}", self.name, self.log);
+            };
+            for (slot, text) in found.iter_mut().zip(wanted) {
+                if slot.is_none() && line.contains(text) {
+                    *slot = Some(line.clone());
+                }
+            }
+            self.keep(&line);
+        }
+        found.into_iter().flatten().collect()
+    }
+
+    /// Asks it to end as an init system does, and returns its whole log once it has.
+    pub(crate) fn end(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        // Both pipes close when it ends.
+        while let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) {
+            self.keep(&line);
+        }
+        assert!(self.child.wait().unwrap().success(), "{} failed:\n{}", self.name, self.log);
+        std::mem::take(&mut self.log)
+    }
+
+    fn keep(&mut self, line: &str) {
+        self.log.push_str(line);
+        self.log.push('\n');
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It fails for a program that has ended already, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn forward(pipe: impl Read + Send + 'static, to: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// For a program that cannot be told to pick a port and say which.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
