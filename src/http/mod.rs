@@ -13,6 +13,7 @@ mod auth;
 mod paging;
 mod problem;
 mod query_string;
+mod rate;
 
-pub use api::{ApiSettings, InternalState, internal_router};
-pub use auth::digest_of;
+pub use api::{ApiSettings, InternalState, Origin, OriginError, internal_router};
+pub use auth::{digest_of, new_api_key};
