@@ -15,6 +15,18 @@ impl Failure {
         Self { sentence: sentence.into(), cause: None }
     }
 
+    /// A failure that the error itself tells, with its causes.
+    pub fn told(error: &(dyn Error + 'static)) -> Self {
+        let mut sentence = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self::new(sentence)
+    }
+
     /// For `map_err`: the sentence, followed by what the error says.
     pub fn because<E: Into<Box<dyn Error + Send + Sync>>>(
         sentence: impl Into<String>,

@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +16,10 @@ pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure>
         .any(|line| line.setting.name() == "log" && line.source != Source::Default);
     let filter = if is_server || chosen { &settings.log.filter } else { "warn" };
     let filter = EnvFilter::try_new(filter).map_err(Failure::because("the log filter is wrong"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let started = match settings.log.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),

@@ -1,11 +1,24 @@
 //! The command line: settings, wiring, one file for each subcommand.
+mod client;
 mod completions;
 mod config;
+mod export;
 mod failure;
+mod healthcheck;
+mod held;
+mod key;
+mod keys;
 mod logging;
+mod made;
 mod output;
+mod push;
 mod serve;
 pub mod settings;
+mod sign;
+mod signed;
+mod verify;
+mod welcome;
+mod wiring;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -15,6 +28,9 @@ pub use failure::Failure;
 
 use output::{Format, Output};
 use settings::{Environment, Flags, Settings};
+use tokio::runtime::Runtime;
+
+use crate::intake::Acknowledge;
 
 const ABOUT_SETTINGS: &str = "\
 Every setting has a flag, an environment variable and a line in simdeck.toml: see
@@ -37,7 +53,7 @@ struct Cli {
 /// Flags that every subcommand takes, besides those of the settings.
 #[derive(Args, Debug)]
 struct Everywhere {
-    /// The settings file; ./simdeck.toml if it is there [SIMDECK_CONFIG]
+    /// The settings file; SIMDECK_CONFIG or ./simdeck.toml if not given
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How results are written; a table on a terminal, JSON elsewhere
@@ -50,12 +66,48 @@ enum Command {
     /// Run the server
     #[command(after_help = "Example:\n  simdeck serve --data-dir /var/lib/simdeck")]
     Serve,
-    /// Check, print or explain the settings
+    /// Show the addresses to register in SmartHub, the push key and how to try it
+    #[command(after_help = "Example:\n  simdeck welcome --public-url https://push.example.com")]
+    Welcome,
+    /// Send signed pushes, marked as tests; also the load tool
+    #[command(after_help = "Examples:\n  simdeck push\n  \
+        simdeck push --kind mo-sms --body sms.json\n  \
+        simdeck push --count 100000 --concurrency 64 --rate 5000")]
+    Push(push::Push),
+    /// Make the signature for a time, or sign a body
+    #[command(after_help = "Examples:\n  simdeck sign --date-push 2024-09-05T01:30:48+0000\n  \
+        simdeck sign --body record.json | curl -d @- http://127.0.0.1:8080/v1/data-usage")]
+    Sign(sign::Sign),
+    /// Say whether a pushed body is signed with a live key, and if not, why
+    #[command(after_help = "Examples:\n  simdeck verify body.json\n  \
+        simdeck verify --explain --key 'the push key' < body.json")]
+    Verify(verify::Verify),
+    /// Check or print the settings, or write an example
     #[command(after_help = "Example:\n  simdeck config print")]
     Config {
         #[command(subcommand)]
         command: config::Command,
     },
+    /// Make, show and revoke API keys
+    #[command(after_help = "Example:\n  simdeck key create --label grafana --scope read")]
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
+    /// Look after pushes that were refused or could not be read
+    #[command(after_help = "Example:\n  simdeck held list --class quarantined")]
+    Held {
+        #[command(subcommand)]
+        command: held::Command,
+    },
+    /// Write out records as they are stored
+    #[command(after_help = "Examples:\n  \
+        simdeck export data-usage --format csv --out usage.csv\n  \
+        simdeck export notifications --kind sim-status --from 2024-09-01T00:00:00Z")]
+    Export(export::Export),
+    /// Ask the public listener whether it is alive; for containers
+    #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
+    Healthcheck,
     /// Write the script that completes commands in a shell
     #[command(after_help = "Example:\n  simdeck completions bash > \
                             /usr/share/bash-completion/completions/simdeck")]
@@ -67,43 +119,53 @@ enum Command {
 
 /// Runs what the command line asks for: 0 when it did it, 1 when not, 2 when it was not understood.
 pub fn main() -> ExitCode {
+    main_with(Acknowledge::AfterCommit)
+}
+
+/// The same, for the control of the attack on durability.
+pub fn main_with(acknowledge: Acknowledge) -> ExitCode {
     let matches = command().get_matches();
     let flags = Flags::of_matches(leaf(&matches));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let output = Output::new(cli.everywhere.output);
-    run(&cli.command, &flags, output).unwrap_or_else(|failure| {
+    run(&cli.command, &flags, output, acknowledge).unwrap_or_else(|failure| {
         output::note(&format!("error: {failure}"));
         ExitCode::FAILURE
     })
 }
 
-fn run(command: &Command, flags: &Flags, output: Output) -> Result<ExitCode, Failure> {
+fn run(
+    command: &Command,
+    flags: &Flags,
+    output: Output,
+    acknowledge: Acknowledge,
+) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
+    let settings = || -> Result<Settings, Failure> {
+        let settings = Settings::load(flags, &environment)?;
+        logging::start(&settings, matches!(command, Command::Serve))?;
+        Ok(settings)
+    };
     match command {
-        Command::Completions { shell } => return completions::run(*shell),
-        Command::Config { command } => {
-            return config::run(command, flags, &environment, output);
-        }
-        _ => {}
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Config { command } => config::run(command, flags, &environment, output),
+        Command::Serve => runtime()?.block_on(serve::run(settings()?, acknowledge)),
+        Command::Healthcheck => healthcheck::run(&settings()?),
+        Command::Welcome => welcome::run(&settings()?, output),
+        Command::Sign(sign) => sign::run(sign, &settings()?, output),
+        Command::Verify(verify) => verify::run(verify, &settings()?, output),
+        Command::Push(push) => runtime()?.block_on(push::run(push, &settings()?, output)),
+        Command::Key { command } => runtime()?.block_on(key::run(command, &settings()?, output)),
+        Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
+        Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
-    let settings = Settings::load(flags, &environment)?;
-    logging::start(&settings, matches!(command, Command::Serve))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::because("the runtime could not be started"))?;
-    runtime.block_on(run_with(command, settings, output))
 }
 
-async fn run_with(
-    command: &Command,
-    settings: Settings,
-    _output: Output,
-) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Serve => serve::run(settings).await,
-        Command::Config { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
-    }
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::because("the runtime could not be started"))
 }
 
 /// The whole command line. Only `serve` shows the flags of the settings, which all of them take.

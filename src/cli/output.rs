@@ -3,6 +3,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Failure;
 
@@ -41,6 +42,15 @@ impl Output {
         }
     }
 
+    /// These fields of each record as columns, or the JSON values.
+    pub(super) fn records(self, fields: &[&str], records: &[Value]) -> Result<(), Failure> {
+        let headings: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
+        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+        let cells = |record: &Value| fields.iter().map(|field| cell(&record[*field])).collect();
+        let rows: Vec<Vec<String>> = records.iter().map(cells).collect();
+        self.rows(&headings, &rows, &records)
+    }
+
     /// A text for people, or the JSON value.
     pub(super) fn text(self, people: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.format {
@@ -48,6 +58,25 @@ impl Output {
             Format::Table => text(&format!("{people}\n")),
         }
     }
+}
+
+/// A JSON value as people read it.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    }
+}
+
+/// A text without the control characters with which a sender could move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let escaped = |letter: char| match letter {
+        '\n' | '\t' => letter.to_string(),
+        _ if letter.is_control() => letter.escape_default().to_string(),
+        _ => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// A text as it is, whatever the format.

@@ -1,8 +1,82 @@
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
-use super::{Failure, settings::Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Failure,
+    keys::{API_KEY_FILE, PUSH_KEY_FILE},
+    output,
+    settings::Settings,
+    wiring::Server,
+};
+use crate::intake::Acknowledge;
 
 /// Runs the server until it is told to stop.
-pub(super) async fn run(_settings: Settings) -> Result<ExitCode, Failure> {
-    Err(Failure::new("this build has no server"))
+pub(super) async fn run(settings: Settings, acknowledge: Acknowledge) -> Result<ExitCode, Failure> {
+    let has_token = !settings.public.path_tokens.is_empty();
+    let server = Server::open(settings, acknowledge).await?;
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    if !has_token {
+        tracing::warn!(
+            "Anyone who finds the address can try to push: set SIMDECK_PUBLIC_PATH_TOKEN"
+        );
+    }
+    greet(&server);
+    tracing::info!(public.address = %server.public, internal.address = %server.internal, "Ready");
+    server.run(stop).await?;
+    tracing::info!("Stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what to do next. Secrets are shown on a terminal, and only when they were made just now;
+/// a log is read by others.
+fn greet(server: &Server) {
+    let made = &server.secrets.made;
+    if io::stderr().is_terminal() {
+        output::note(&format!(
+            "simdeck takes pushes at http://{}/v1/… and answers questions at http://{}/v1",
+            server.public, server.internal
+        ));
+        if made.contains(&PUSH_KEY_FILE)
+            && let Some(key) = server.secrets.push_keys.first()
+        {
+            output::note(&format!("push key (enter it in SmartHub): {}", key.key.expose()));
+        }
+        if made.contains(&API_KEY_FILE) {
+            output::note(&format!("admin API key: {}", server.secrets.api_key.expose()));
+        }
+        output::note("`simdeck welcome` shows the addresses to register and a first push.");
+    } else if !made.is_empty() {
+        tracing::info!(
+            files = ?made,
+            "Made secrets in the data directory; `simdeck welcome` shows them and what to do next"
+        );
+    }
+}
+
+/// TERM and INT stop the server in good order; a second one stops it at once.
+fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let cannot = |error: io::Error| Failure::because("cannot listen for signals")(error);
+    let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
+    tokio::spawn(async move {
+        for asked_before in [false, true] {
+            tokio::select! {
+                _ = term.recv() => (),
+                _ = int.recv() => (),
+            }
+            if asked_before {
+                tracing::warn!("Stopped at once, as asked twice");
+                std::process::exit(1);
+            }
+            tracing::info!("Stopping: answering what is in flight");
+            stop.cancel();
+        }
+    });
+    Ok(())
 }

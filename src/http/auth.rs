@@ -50,7 +50,7 @@ pub(super) struct Reader(pub(super) Caller);
 pub(super) struct Admin(pub(super) Caller);
 
 /// A new API key: 256 random bits, told from other secrets by its first letters.
-pub fn new_api_key() -> Secret {
+pub(super) fn new_api_key() -> Secret {
     format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())).into()
 }
 

@@ -1,5 +1,5 @@
 //! How many failed pushes one source may send before it is told to wait.
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -25,6 +25,16 @@ pub struct FailureLimiter<C: Clock = DefaultClock> {
         RateLimiter<SourceBlock, DashMapStateStore<SourceBlock>, C, NoOpMiddleware<C::Instant>>,
     clock: C,
     sources_max: usize,
+}
+
+/// How often a source may fail in a minute.
+const FAILURES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+
+impl Default for FailureLimiter {
+    /// Lets each source fail 20 times a minute.
+    fn default() -> Self {
+        Self::new(Quota::per_minute(FAILURES_A_MINUTE))
+    }
 }
 
 impl FailureLimiter {

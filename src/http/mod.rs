@@ -1,19 +1,20 @@
 //! The two listeners and what they answer. The only module that knows axum.
 //!
-//! - [`server`]: connections: how many, how long, how they end. Both listeners stand on it.
-//! - [`client_ip`]: whose request it is when a proxy stands in front, and what counts as one source.
-//! - [`failures`]: how many failed pushes one source may send before it is told to wait.
-//! - [`internal_router`]: the query API of the internal listener.
-pub mod client_ip;
-pub mod failures;
-pub mod server;
-
+//! - [`server`]: connections, under both: how many, how long, and how they end.
+//! - [`public_router`]: pushes, and nothing else.
+//! - [`internal_router`]: the query API.
+//! - [`client_ip`]: who a request is from; [`failures`]: how often a source may be wrong.
 mod api;
 mod auth;
+pub mod client_ip;
+pub mod failures;
 mod paging;
 mod problem;
+mod push;
 mod query_string;
 mod rate;
+pub mod server;
 
 pub use api::{ApiSettings, InternalState, Origin, OriginError, internal_router};
-pub use auth::{digest_of, new_api_key};
+pub use auth::digest_of;
+pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_router};

@@ -6,6 +6,7 @@ mod api_lists;
 mod api_log;
 mod caddy;
 mod client_ip;
+mod commands;
 mod failure_limiter;
 mod listener;
 mod process;

@@ -34,7 +34,11 @@ pub enum SettingsError {
         problem: String,
     },
     /// A file that was named cannot be read.
-    #[error("{place} names {path}, which cannot be read", path = path.display())]
+    #[error(
+        "{place} names {path}, which cannot be read{advice}",
+        path = path.display(),
+        advice = advice(source)
+    )]
     File {
         /// What named it.
         place: String,
@@ -46,4 +50,13 @@ pub enum SettingsError {
     /// Two settings that do not go together.
     #[error("{0}")]
     Together(&'static str),
+}
+
+/// A secret that is mounted into a container often belongs to somebody else.
+fn advice(error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let user = rustix::process::geteuid().as_raw();
+    format!("; simdeck runs as user {user}, so let it own the file: `sudo chown {user}` it")
 }

@@ -22,7 +22,8 @@ pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{SETTINGS, Setting, Shape};
 pub use typed::{
-    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
+    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings, Sms,
+    reached_at,
 };
 
 use given::Given;

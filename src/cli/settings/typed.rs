@@ -1,5 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     time::Duration,
 };
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::{InForce, SettingsError, Source};
 use crate::{
     domain::Secret,
+    http::Origin,
     smarthub::{IdentityRule, signature::PushKey},
 };
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub push: Push,
     /// The query API.
     pub api: Api,
+    /// Text messages.
+    pub sms: Sms,
     /// Pushes that could not be read.
     pub quarantine: Quarantine,
     /// Room on the disk.
@@ -107,6 +111,17 @@ pub struct Api {
     pub key: Option<Secret>,
     /// 0 or 1.
     pub first_page: u32,
+    /// Origins whose pages may ask from a browser.
+    pub cors_origins: Vec<Origin>,
+    /// How many requests a key has in an hour; no end without it.
+    pub requests_per_hour: Option<NonZeroU32>,
+}
+
+/// Text messages.
+#[derive(Clone, Debug)]
+pub struct Sms {
+    /// The field that holds a message's text.
+    pub text_field: Option<String>,
 }
 
 /// Pushes that could not be read.
@@ -188,6 +203,24 @@ impl Settings {
         url_of(self.public.listen)
     }
 
+    /// The address to push a kind to: the public one where it is known, else this machine's own.
+    pub fn push_url(&self, kind: &str) -> String {
+        let base = self.public.url.clone().unwrap_or_else(|| self.public_url_here());
+        self.push_url_at(&base, kind)
+    }
+
+    /// The address at which this machine itself pushes a kind.
+    pub fn push_url_here(&self, kind: &str) -> String {
+        self.push_url_at(&self.public_url_here(), kind)
+    }
+
+    fn push_url_at(&self, base: &str, kind: &str) -> String {
+        match self.public.path_tokens.first() {
+            Some(token) => format!("{base}/{}/v1/{kind}", token.expose()),
+            None => format!("{base}/v1/{kind}"),
+        }
+    }
+
     /// The state before the table has been read; every setting with a default overwrites its own.
     pub(super) fn blank() -> Self {
         let unset = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -216,7 +249,13 @@ impl Settings {
                 answer_body: None,
                 probe: Probe::MethodNotAllowed,
             },
-            api: Api { key: None, first_page: 0 },
+            api: Api {
+                key: None,
+                first_page: 0,
+                cors_origins: Vec::new(),
+                requests_per_hour: None,
+            },
+            sms: Sms { text_field: None },
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
             in_force: Vec::new(),
@@ -256,12 +295,16 @@ impl Settings {
     }
 }
 
-/// A listener on all addresses is reached at the local one.
-fn url_of(listen: SocketAddr) -> String {
+/// The address at which this machine reaches a listener: the local one for all addresses.
+pub fn reached_at(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    SocketAddr::new(ip, listen.port())
+}
+
+fn url_of(listen: SocketAddr) -> String {
+    format!("http://{}", reached_at(listen))
 }

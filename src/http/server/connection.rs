@@ -26,7 +26,8 @@ use tower::Service;
 use super::{
     ConnectionLimits,
     closing::Closing,
-    watched::{Phase, Turn, Watched},
+    phase::{Patience, Phase, Turn},
+    watched::Watched,
 };
 
 /// A request's header at most. A larger one is answered 431.
@@ -65,12 +66,14 @@ impl Connection {
             tracing::debug!(%peer, error = &err as &dyn Error, "Cannot set TCP_NODELAY");
         }
         let phase = Phase::default();
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&self.limits), phase.clone()));
+        let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone());
+        let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));
         let app = self.app.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let turn = phase.answer();
             request.extensions_mut().insert(Peer(peer));
-            let answer = app.clone().call(request);
+            let asked = |body| Asked { body, ended: false, phase: phase.clone() };
+            let answer = app.clone().call(request.map(asked));
             async move {
                 let response = answer.await?;
                 Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
@@ -81,18 +84,60 @@ impl Connection {
         let mut ending = false;
         let outcome = poll_fn(|cx| {
             // First the connection: a request that has come is answered, even while closing.
-            let outcome = http.as_mut().poll(cx);
-            if outcome.is_ready() || ending || !order.has_come(cx) {
-                return outcome;
+            let mut outcome = http.as_mut().poll(cx);
+            if outcome.is_pending() && !ending && order.has_come(cx) {
+                ending = true;
+                http.as_mut().graceful_shutdown();
+                outcome = http.as_mut().poll(cx);
             }
-            ending = true;
-            http.as_mut().graceful_shutdown();
-            http.as_mut().poll(cx)
+            match outcome {
+                Poll::Ready(outcome) => Poll::Ready(outcome),
+                // Dropping the connection closes it without an answer.
+                Poll::Pending if patience.is_over(cx) => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await;
         if let Err(err) = outcome {
             // The client's doing: gone, too slow, or no HTTP. Nothing that a person should see.
             tracing::debug!(%peer, error = &err as &dyn Error, "A connection ended early");
+        }
+    }
+}
+
+/// A request body that says when it has been given up before its end.
+struct Asked {
+    body: Incoming,
+    ended: bool,
+    phase: Phase,
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended = matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.phase.left_unread();
         }
     }
 }

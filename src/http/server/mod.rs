@@ -3,13 +3,15 @@
 //! - this file: bind, accept, and the ending;
 //! - `limits`: the numbers; `slots`: who may still come in;
 //! - `connection`: HTTP/1.1 on one connection; `closing`: how it hears that it should end;
-//! - `watched`: the socket with its deadlines, and the way it is closed.
+//! - `phase`: what a connection is at, and how long it may be;
+//! - `watched`: the socket: stalled writes, and the way it is closed.
 //!
 //! `axum::serve` is not used because it has no such deadlines. Nor is hyper's own header timeout:
 //! it would also end kept-alive connections that rest, and a proxy's next POST on one would fail.
 mod closing;
 mod connection;
 mod limits;
+mod phase;
 mod slots;
 mod watched;
 

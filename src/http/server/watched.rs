@@ -1,11 +1,7 @@
-//! A socket with deadlines, and the way it is closed.
+//! A client's socket: what comes from it, how long a write may wait, how it is closed.
 use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,10 +9,10 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Sleep, sleep},
 };
 
-use super::ConnectionLimits;
+use super::phase::Phase;
 
 /// How long, after we have said all, we still take in what the client is sending. Closing a socket
 /// with unread bytes in it sends a reset, and a reset can destroy the answer before the client has
@@ -27,56 +23,12 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 128 * 1024 * 1024;
 const LINGER_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The connection waits for a request's first byte.
-const RESTING: u8 = 0;
-/// A request has begun, and its header is not complete.
-const IN_HEADER: u8 = 1;
-/// A handler has the request: its deadlines are its own.
-const ANSWERING: u8 = 2;
-/// The answer has been handed over. What arrives now may be left over of its request.
-const ANSWERED: u8 = 3;
-
-/// What a connection is at: told by the service and by the socket, which hyper keeps apart. Both
-/// run in the connection's one task, so no order among other memory is asked for.
-#[derive(Clone, Default)]
-pub(super) struct Phase(Arc<AtomicU8>);
-
-impl Phase {
-    /// A handler has a request, until the turn is dropped.
-    pub(super) fn answer(&self) -> Turn {
-        self.set(ANSWERING);
-        Turn(self.clone())
-    }
-
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, phase: u8) {
-        self.0.store(phase, Ordering::Relaxed);
-    }
-}
-
-/// A handler's turn; over when its answer has been handed to the connection.
-pub(super) struct Turn(Phase);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.set(ANSWERED);
-    }
-}
-
-/// A client's socket. Reads fail when the client is too slow with a header or rests too long,
-/// writes fail when it does not read; a read that fails makes hyper close without an answer.
-///
-/// What it costs a request is one look at the clock: see [`Alarm`].
+/// A client's socket. It tells the phase of bytes that come; a write that waits too long for a
+/// client that does not read fails, and so ends the connection.
 pub(super) struct Watched {
     stream: TcpStream,
-    limits: Arc<ConnectionLimits>,
+    write_time_max: Duration,
     phase: Phase,
-    /// When the present rest or header must be over; unset until a read has had to wait in it.
-    read_by: Option<Instant>,
-    alarm: Alarm,
     /// Goes off when a write has made no progress for too long; set only while one waits.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Whether the client has said that it will send no more.
@@ -85,45 +37,8 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, limits: Arc<ConnectionLimits>, phase: Phase) -> Self {
-        Self {
-            stream,
-            limits,
-            phase,
-            read_by: None,
-            alarm: Alarm(None),
-            stalled: None,
-            ended: false,
-            linger: None,
-        }
-    }
-
-    fn bytes_came(&mut self) {
-        // In `ANSWERED` no clock starts: the bytes may be the end of a body that the handler left
-        // unread, which hyper takes out of the way. If they begin a request after all (a client
-        // that pipelines), its header has the time of a rest: as long as a silent client has.
-        if self.phase.get() == RESTING {
-            self.phase.set(IN_HEADER);
-            self.read_by = None;
-        }
-    }
-
-    /// A read has to wait; errs when it has waited too long.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let time_max = match self.phase.get() {
-            ANSWERING => return Poll::Pending,
-            IN_HEADER => self.limits.header_time_max,
-            phase => {
-                if phase == ANSWERED {
-                    self.phase.set(RESTING);
-                    self.read_by = None;
-                }
-                self.limits.idle_time_max
-            }
-        };
-        let read_by = *self.read_by.get_or_insert_with(|| Instant::now() + time_max);
-        ready!(self.alarm.poll(cx, read_by));
-        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    pub(super) fn new(stream: TcpStream, write_time_max: Duration, phase: Phase) -> Self {
+        Self { stream, write_time_max, phase, stalled: None, ended: false, linger: None }
     }
 
     fn poll_wrote(
@@ -135,7 +50,7 @@ impl Watched {
             self.stalled = None;
             return wrote;
         }
-        let time_max = self.limits.write_time_max;
+        let time_max = self.write_time_max;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(time_max)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
@@ -149,11 +64,11 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) if buf.filled().len() > before => self.bytes_came(),
-            Poll::Ready(Ok(())) => self.ended = true,
-            Poll::Ready(Err(err)) => return Poll::Ready(Err(err)),
-            Poll::Pending => return self.poll_wait(cx),
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.phase.bytes_came();
+        } else {
+            self.ended = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -192,34 +107,12 @@ impl AsyncWrite for Watched {
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             // A client at rest has sent nothing that we have not read.
-            if this.ended || this.phase.get() == RESTING {
+            if this.ended || this.phase.is_resting() {
                 return Poll::Ready(Ok(()));
             }
         }
         let linger = this.linger.get_or_insert_with(Linger::new);
         linger.poll(cx, &mut this.stream).map(Ok)
-    }
-}
-
-/// The timer of a connection's reads. Resetting a timer takes a lock of the runtime, and a
-/// connection has a new deadline with every request. So the timer stays where it is while it is
-/// early enough; when it goes off, the true deadline decides.
-struct Alarm(Option<Pin<Box<Sleep>>>);
-
-impl Alarm {
-    /// Ready once `deadline` has passed.
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if deadline < sleep.deadline() {
-            sleep.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
     }
 }
 

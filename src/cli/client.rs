@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use reqwest::{Method, Response, StatusCode, Url, redirect};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    Failure, keys,
+    settings::Settings,
+    wiring::{self, Offline},
+};
+use crate::domain::Secret;
+
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long an answer may keep us waiting for its next bytes.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Talks to the internal API.
+pub(super) struct ApiClient {
+    http: reqwest::Client,
+    base_url: String,
+    key: Secret,
+    /// Serves this client where no server runs, for as long as the client lives.
+    _offline: Option<Offline>,
+}
+
+/// What the API says when it refuses.
+#[derive(Deserialize)]
+struct Problem {
+    title: String,
+    detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<FieldProblem>,
+}
+
+#[derive(Deserialize)]
+struct FieldProblem {
+    field: Option<String>,
+    code: String,
+}
+
+impl ApiClient {
+    /// The running server's API; with none running, that of the store in the data directory.
+    pub(super) async fn connect(settings: &Settings) -> Result<Self, Failure> {
+        if answers(&settings.internal_url()).await? {
+            return Self::of_server(settings);
+        }
+        if !settings.data_dir.is_dir() {
+            return Err(Failure::new(format!(
+                "no server answers at {}, and there is no data directory {}: start `simdeck \
+                 serve`, or name the right one with --internal-url or --data-dir",
+                settings.internal_url(),
+                settings.data_dir.display()
+            )));
+        }
+        let offline = wiring::open_offline(settings).await?;
+        let (base_url, key) = (offline.base_url.clone(), offline.key.clone());
+        Ok(Self { http: http_client(&base_url)?, base_url, key, _offline: Some(offline) })
+    }
+
+    /// The running server's API, and no other.
+    pub(super) fn of_server(settings: &Settings) -> Result<Self, Failure> {
+        let (base_url, key) = (settings.internal_url(), keys::api_key(settings)?);
+        Ok(Self { http: http_client(&base_url)?, base_url, key, _offline: None })
+    }
+
+    /// Asks, and gives the answer of a request that succeeded.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Response, Failure> {
+        let mut url: Url = format!("{}{path}", self.base_url)
+            .parse()
+            .map_err(Failure::because("the server's address is wrong"))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url).header("X-API-Key", self.key.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|err| no_answer(&self.base_url, err))?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(refusal(response).await),
+        }
+    }
+
+    /// Asks, and reads the answer.
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
+        let response = self.send(method, path, query, body).await?;
+        response.json().await.map_err(Failure::because("the server's answer cannot be read"))
+    }
+
+    /// Walks a list by its cursor, and stops after `limit` rows.
+    pub(super) async fn list(
+        &self,
+        path: &str,
+        filters: &[(&str, &str)],
+        limit: usize,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let size = (limit - rows.len()).clamp(1, 1000).to_string();
+            let mut query = filters.to_vec();
+            query.extend([("cursor", cursor.as_str()), ("size", &size)]);
+            let response = self.send(Method::GET, path, &query, None).await?;
+            let next = next_cursor(&response);
+            let page: Vec<Value> = response
+                .json()
+                .await
+                .map_err(Failure::because("the server's answer cannot be read"))?;
+            rows.extend(page);
+            match next {
+                Some(next) if rows.len() < limit => cursor = next,
+                _ => return Ok(rows),
+            }
+        }
+    }
+}
+
+/// A client for one address: no redirects, no proxy, and certificates only where they are needed,
+/// since a small container has none.
+pub(super) fn http_client(url: &str) -> Result<reqwest::Client, Failure> {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIME_MAX)
+        .read_timeout(SILENCE_MAX);
+    let builder = if url.starts_with("http://") { builder.tls_certs_only([]) } else { builder };
+    builder.build().map_err(Failure::because("the HTTP client cannot start"))
+}
+
+/// Whether anybody listens there.
+async fn answers(base_url: &str) -> Result<bool, Failure> {
+    match http_client(base_url)?.get(format!("{base_url}/healthz")).send().await {
+        Ok(_) => Ok(true),
+        Err(err) if err.is_connect() => Ok(false),
+        Err(err) => Err(no_answer(base_url, err)),
+    }
+}
+
+fn no_answer(base_url: &str, err: reqwest::Error) -> Failure {
+    if err.is_connect() {
+        return Failure::new(format!(
+            "no server answers at {base_url}: start `simdeck serve`, or name the right address \
+             with --internal-url"
+        ));
+    }
+    Failure::because(format!("the server at {base_url} did not answer"))(err.without_url())
+}
+
+/// One sentence from a problem document.
+async fn refusal(response: Response) -> Failure {
+    let status = response.status();
+    if status == StatusCode::UNAUTHORIZED {
+        return Failure::new(
+            "the server does not accept this API key: set SIMDECK_API_KEY to the admin's, or \
+             --data-dir to where the server keeps its own",
+        );
+    }
+    let Ok(problem) = response.json::<Problem>().await else {
+        return Failure::new(format!("the server answered {status}"));
+    };
+    let mut sentence = format!("the server answered {}, {}", status.as_u16(), problem.title);
+    if let Some(detail) = problem.detail {
+        sentence += &format!(": {detail}");
+    }
+    for error in problem.errors {
+        let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
+        sentence += &format!(" ({field}{})", error.code);
+    }
+    Failure::new(sentence)
+}
+
+/// The cursor in `Link: <…?cursor=…>; rel="next"`.
+fn next_cursor(response: &Response) -> Option<String> {
+    let links = response.headers().get("link")?.to_str().ok()?;
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    let url: Url = next.split(['<', '>']).nth(1)?.parse().ok()?;
+    url.query_pairs().find(|(name, _)| name == "cursor").map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,77 @@
+use super::{Failure, settings::Settings};
+use crate::{domain::Secret, smarthub::signature::PushKey, store::kept_secret};
+
+/// Holds the admin's API key in the data directory, where no setting gives one.
+pub(super) const API_KEY_FILE: &str = "api-key";
+/// Holds the push key in the data directory, where no setting gives one.
+pub(super) const PUSH_KEY_FILE: &str = "push-key";
+
+/// The admin's API key: from the settings, else from the data directory.
+pub(super) fn api_key(settings: &Settings) -> Result<Secret, Failure> {
+    if let Some(key) = &settings.api.key {
+        return Ok(key.clone());
+    }
+    kept(settings, API_KEY_FILE)?.ok_or_else(|| {
+        Failure::new(format!(
+            "there is no admin API key in {}: set SIMDECK_API_KEY, or --data-dir to where the \
+             server keeps its data",
+            settings.data_dir.join(API_KEY_FILE).display()
+        ))
+    })
+}
+
+/// The live push keys: from the settings, else from the data directory.
+pub(super) fn push_keys(settings: &Settings) -> Result<Vec<PushKey>, Failure> {
+    if !settings.push.keys.is_empty() {
+        return Ok(settings.push.keys.clone());
+    }
+    match kept(settings, PUSH_KEY_FILE)? {
+        Some(key) => Ok(vec![PushKey { label: None, key }]),
+        None => Err(Failure::new(format!(
+            "there is no push key in {}: set SIMDECK_PUSH_KEY, or let `simdeck serve` make one",
+            settings.data_dir.join(PUSH_KEY_FILE).display()
+        ))),
+    }
+}
+
+/// The live push keys for a command that leaves the data directory alone: those on the command
+/// line, else those of the settings.
+pub(super) fn push_keys_given(
+    settings: &Settings,
+    on_command_line: &[String],
+) -> Result<Vec<PushKey>, Failure> {
+    if let Some(empty) = on_command_line.iter().position(String::is_empty) {
+        return Err(Failure::new(format!("--key number {} is empty: give it a value", empty + 1)));
+    }
+    let given: Vec<PushKey> = on_command_line
+        .iter()
+        .map(|key| PushKey { label: None, key: key.clone().into() })
+        .collect();
+    let keys = if given.is_empty() { settings.push.keys.clone() } else { given };
+    if keys.is_empty() {
+        return Err(Failure::new(format!(
+            "no push key is set: give --key, or SIMDECK_PUSH_KEY_FILE={} for the one that the \
+             server made",
+            settings.data_dir.join(PUSH_KEY_FILE).display()
+        )));
+    }
+    Ok(keys)
+}
+
+/// What to call a key without showing it.
+pub(super) fn name_of(keys: &[PushKey], nth: usize) -> String {
+    match keys.get(nth).and_then(|key| key.label.as_deref()) {
+        Some(label) => format!("key `{label}`"),
+        None if keys.len() == 1 => "the key".to_owned(),
+        None => format!("key number {} of {}", nth + 1, keys.len()),
+    }
+}
+
+/// The secret that the server has made and kept, if it has.
+fn kept(settings: &Settings, name: &str) -> Result<Option<Secret>, Failure> {
+    let secret = kept_secret(&settings.data_dir, name).map_err(Failure::because(format!(
+        "{} cannot be read",
+        settings.data_dir.join(name).display()
+    )))?;
+    Ok(secret.filter(|secret| !secret.is_empty()).map(Secret::from))
+}

@@ -1,0 +1,78 @@
+//! The secrets that a first start makes.
+use super::{
+    Failure,
+    keys::{API_KEY_FILE, PUSH_KEY_FILE},
+    settings::Settings,
+};
+use crate::{
+    domain::Secret,
+    smarthub::signature::PushKey,
+    store::{DataFolder, kept_secret},
+};
+
+/// The secrets in force.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) push_keys: Vec<PushKey>,
+    pub(super) api_key: Secret,
+    /// What was made just now, by the name of its file.
+    pub(super) made: Vec<&'static str>,
+}
+
+/// Takes the secrets from the settings, else from the data directory, else makes them. A push key is
+/// only proposed for an empty store: a store that has taken pushes with another key would refuse
+/// everything under a new one.
+pub(super) fn secrets(
+    settings: &Settings,
+    folder: &DataFolder,
+    store_is_empty: bool,
+) -> Result<Secrets, Failure> {
+    let mut made = Vec::new();
+    let api_key = match &settings.api.key {
+        Some(key) => key.clone(),
+        None => kept_or_made(folder, API_KEY_FILE, "sd_", &mut made)?,
+    };
+    let push_keys = if !settings.push.keys.is_empty() {
+        settings.push.keys.clone()
+    } else if store_is_empty || kept(folder, PUSH_KEY_FILE)?.is_some() {
+        let key = kept_or_made(folder, PUSH_KEY_FILE, "", &mut made)?;
+        vec![PushKey { label: None, key }]
+    } else {
+        return Err(Failure::new(
+            "this store has taken pushes and no push key is set: \
+             set SIMDECK_PUSH_KEY to the key that SmartHub signs with",
+        ));
+    };
+    Ok(Secrets { push_keys, api_key, made })
+}
+
+fn kept_or_made(
+    folder: &DataFolder,
+    name: &'static str,
+    prefix: &str,
+    made: &mut Vec<&'static str>,
+) -> Result<Secret, Failure> {
+    if let Some(kept) = kept(folder, name)? {
+        return Ok(kept);
+    }
+    let secret = format!("{prefix}{}", hex::encode(rand::random::<[u8; 32]>()));
+    folder.keep_secret(name, &secret).map_err(Failure::because(format!(
+        "{} cannot be written",
+        folder.path().join(name).display()
+    )))?;
+    made.push(name);
+    Ok(secret.into())
+}
+
+fn kept(folder: &DataFolder, name: &str) -> Result<Option<Secret>, Failure> {
+    let path = folder.path().join(name);
+    let secret = kept_secret(folder.path(), name)
+        .map_err(Failure::because(format!("{} cannot be read", path.display())))?;
+    match secret {
+        Some(empty) if empty.is_empty() => Err(Failure::new(format!(
+            "{} is empty: delete it to have a new one made, or put the secret into it",
+            path.display()
+        ))),
+        secret => Ok(secret.map(Secret::from)),
+    }
+}

@@ -1,0 +1,238 @@
+//! How the parts are put together: a server, or the internal API alone for a single command.
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Failure,
+    made::{Secrets, secrets},
+    settings::{AllowMode, Probe, Settings},
+};
+use crate::{
+    domain::{Secret, SystemClock},
+    http::{
+        ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, digest_of,
+        failures::FailureLimiter,
+        internal_router, public_router,
+        server::{ConnectionLimits, bind, serve},
+    },
+    intake::{Acknowledge, Intake, IntakeError, IntakeOptions, IntakeTasks},
+    smarthub::{AgePolicy, signature::Verifier},
+    store::{DataFolder, Limits, OpenOptions, open},
+};
+
+/// How often the failures of sources that have calmed down are forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+
+/// A server that listens and is not yet run.
+pub(super) struct Server {
+    pub(super) public: SocketAddr,
+    pub(super) internal: SocketAddr,
+    pub(super) secrets: Secrets,
+    parts: Parts,
+    listeners: Listeners,
+    settings: Settings,
+}
+
+struct Listeners {
+    public: TcpListener,
+    internal: TcpListener,
+}
+
+/// What a server and a single command have in common.
+struct Parts {
+    intake: Intake,
+    tasks: IntakeTasks,
+    stop_intake: CancellationToken,
+    internal: InternalState,
+    /// Ours until all is done.
+    folder: DataFolder,
+}
+
+/// The internal API of a store that no server runs on, for one command.
+pub(super) struct Offline {
+    /// Where it listens.
+    pub(super) base_url: String,
+    /// A key that it accepts.
+    pub(super) key: Secret,
+    _stop: DropGuard,
+    _folder: DataFolder,
+}
+
+/// Opens the store under the instance lock and serves the internal API to one command.
+pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure> {
+    let (parts, secrets) = parts(settings, Acknowledge::AfterCommit).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
+    let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
+    let stop = CancellationToken::new();
+    let (router, limits) = (internal_router(parts.internal), ConnectionLimits::internal());
+    // Both end with the command: what it asked for is on disk when it was answered.
+    tokio::spawn(serve(listener, router, limits, stop.clone()));
+    tokio::spawn(parts.tasks.run());
+    let key = secrets.api_key;
+    Ok(Offline { base_url, key, _stop: stop.drop_guard(), _folder: parts.folder })
+}
+
+impl Server {
+    /// Opens everything that can fail, so that a server that starts also runs.
+    pub(super) async fn open(
+        settings: Settings,
+        acknowledge: Acknowledge,
+    ) -> Result<Self, Failure> {
+        let (parts, secrets) = parts(&settings, acknowledge).await?;
+        let listener = async |address, name: &str| {
+            bind(address).await.map_err(Failure::because(format!(
+                "cannot listen on {address}; is something else there? choose another with {name}"
+            )))
+        };
+        let public = listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?;
+        let internal = listener(settings.internal.listen, "SIMDECK_INTERNAL_LISTEN").await?;
+        Ok(Self {
+            public: public.local_addr().map_err(cannot_listen)?,
+            internal: internal.local_addr().map_err(cannot_listen)?,
+            secrets,
+            parts,
+            listeners: Listeners { public, internal },
+            settings,
+        })
+    }
+
+    /// Runs until `stop`. Then no one new comes in, requests in flight are answered, what waits is
+    /// committed, and the log is brought back into the database. A part that ends by itself ends
+    /// all others, and that is a failure.
+    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
+        let Self { parts, listeners, settings, .. } = self;
+        let failures = Arc::new(FailureLimiter::default());
+        let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
+        let limits = ConnectionLimits::public(trusted.clone());
+        let public = public_router(
+            parts.intake.clone(),
+            push_settings(&settings, trusted),
+            failures.clone(),
+        );
+        let internal = internal_router(parts.internal);
+        let mut fronts = JoinSet::new();
+        fronts.spawn(serve(listeners.public, public, limits, stop.clone()));
+        fronts.spawn(serve(
+            listeners.internal,
+            internal,
+            ConnectionLimits::internal(),
+            stop.clone(),
+        ));
+        let mut intake = tokio::spawn(parts.tasks.run());
+        let mut prune = tokio::time::interval(PRUNE_EVERY);
+        let mut ended_early = None;
+        loop {
+            tokio::select! {
+                front = fronts.join_next() => match front {
+                    None => break,
+                    Some(Ok(())) if stop.is_cancelled() => (),
+                    Some(_) => {
+                        ended_early = Some(Failure::new("a listener ended by itself"));
+                        stop.cancel();
+                    }
+                },
+                done = &mut intake => {
+                    // Whoever waits for it is answered 503; nothing can be stored any more.
+                    stop.cancel();
+                    return Err(ended_early_because(done));
+                }
+                _ = prune.tick() => failures.prune(),
+            }
+        }
+        parts.stop_intake.cancel();
+        let outcome = match intake.await {
+            Ok(Ok(())) => ended_early.map_or(Ok(()), Err),
+            done => Err(ended_early_because(done)),
+        };
+        drop(parts.folder);
+        outcome
+    }
+}
+
+/// Takes the data directory, opens the store, finds or makes the secrets.
+async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, Secrets), Failure> {
+    let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
+    let options = OpenOptions {
+        database: settings.database.clone(),
+        time_zone: settings.time_zone.clone(),
+        limits: Limits { quarantine_bytes_max: settings.quarantine.max_bytes },
+    };
+    let opened = open(&options).await.map_err(told)?;
+    let secrets = secrets(settings, &folder, opened.is_empty)?;
+    let stop_intake = CancellationToken::new();
+    let options = IntakeOptions {
+        verifier: Verifier::new(&secrets.push_keys, settings.push.date_shift_s),
+        age: AgePolicy { max_age: settings.push.max_age, max_ahead: settings.push.max_ahead },
+        identity: settings.push.identity,
+        clock: Arc::new(SystemClock),
+        data_dir: settings.data_dir.clone(),
+        disk_reserve_bytes: settings.disk.reserve_bytes,
+        acknowledge,
+    };
+    let (intake, tasks) = Intake::new(opened, options, stop_intake.clone())
+        .await
+        .map_err(Failure::because("the store cannot be read"))?;
+    let internal = InternalState {
+        store: intake.store().clone(),
+        intake: intake.clone(),
+        clock: Arc::new(SystemClock),
+        admin_key: Some(digest_of(secrets.api_key.expose())),
+        settings: Arc::new(ApiSettings {
+            first_page: settings.api.first_page,
+            internal_url: settings.internal.url.clone(),
+            sms_text_field: settings.sms.text_field.clone(),
+            requests_per_hour: settings.api.requests_per_hour,
+            cors_origins: settings.api.cors_origins.clone(),
+        }),
+    };
+    Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))
+}
+
+fn push_settings(settings: &Settings, trusted_proxies: Arc<[IpNet]>) -> PushSettings {
+    let public = &settings.public;
+    PushSettings {
+        path_tokens: public.path_tokens.clone(),
+        trusted_proxies,
+        allow_sources: public.allow_sources.clone(),
+        elsewhere: match public.allow_mode {
+            AllowMode::Off => Elsewhere::Ignored,
+            AllowMode::Monitor => Elsewhere::Told,
+            AllowMode::Enforce => Elsewhere::Refused,
+        },
+        body_bytes_max: public.max_body_bytes,
+        success_status: settings.push.answer_status,
+        success_body: settings.push.answer_body.clone(),
+        probe: match settings.push.probe {
+            Probe::MethodNotAllowed => ProbeAnswer::MethodNotAllowed,
+            Probe::Ok => ProbeAnswer::Ok,
+        },
+    }
+}
+
+/// An error that is a whole sentence itself, with its causes.
+fn told(error: impl std::error::Error + 'static) -> Failure {
+    Failure::told(&error)
+}
+
+fn cannot_listen(error: io::Error) -> Failure {
+    Failure::because("cannot listen")(error)
+}
+
+fn ended_early_because(done: Result<Result<(), IntakeError>, JoinError>) -> Failure {
+    match done {
+        Ok(Ok(())) => Failure::new("the writer ended by itself"),
+        Ok(Err(error)) => Failure::because("the writer ended")(error),
+        Err(error) => Failure::because("the writer broke")(error),
+    }
+}
