@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
-    extract::{FromRef, Request},
+    extract::{FromRef, MatchedPath, Request},
     http::{HeaderName, HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
@@ -160,13 +160,14 @@ impl IntoResponse for Denied {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's span names the path and never the query, which may hold what is personal.
-fn span_of<B>(request: &axum::http::Request<B>) -> tracing::Span {
+/// A request's span names the route, never the path or the query: they may hold what is personal.
+fn span_of(request: &Request) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     tracing::info_span!(
         "internal",
         http.method = %request.method(),
-        http.path = request.uri().path(),
+        http.route = route,
         request.id = id,
     )
 }
