@@ -22,7 +22,7 @@ pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{SETTINGS, Setting, Shape};
 pub use typed::{
-    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings, Sms,
+    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
     reached_at,
 };
 

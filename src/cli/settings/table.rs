@@ -355,9 +355,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "sms",
         key: "text_field",
-        hint: "NAME",
-        doc: "The field of a pushed message that holds its text; the API shows it as text.",
         sample: "\"content\"",
+        hint: "FIELD",
+        doc: "The name of the field that holds a message's text; applied when reading.",
         set: |s, given| given.one(name).map(|v| s.sms.text_field = Some(v)),
         ..PLAIN
     },

@@ -34,7 +34,7 @@ pub struct Settings {
     pub push: Push,
     /// The query API.
     pub api: Api,
-    /// Text messages.
+    /// Messages.
     pub sms: Sms,
     /// Pushes that could not be read.
     pub quarantine: Quarantine,
@@ -117,10 +117,10 @@ pub struct Api {
     pub requests_per_hour: Option<NonZeroU32>,
 }
 
-/// Text messages.
+/// Messages.
 #[derive(Clone, Debug)]
 pub struct Sms {
-    /// The field that holds a message's text.
+    /// The unknown field that holds a message's text.
     pub text_field: Option<String>,
 }
 
