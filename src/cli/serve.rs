@@ -7,8 +7,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, output,
+    Failure,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
+    output,
     settings::Settings,
     wiring::Server,
 };

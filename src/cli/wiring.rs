@@ -22,7 +22,7 @@ use crate::{
     domain::{Secret, SystemClock},
     http::{
         ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, digest_of,
-        failures::{FailureLimiter},
+        failures::FailureLimiter,
         internal_router, public_router,
         server::{ConnectionLimits, bind, serve},
     },
@@ -85,7 +85,10 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
 
 impl Server {
     /// Opens everything that can fail, so that a server that starts also runs.
-    pub(super) async fn open(settings: Settings, acknowledge: Acknowledge) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        settings: Settings,
+        acknowledge: Acknowledge,
+    ) -> Result<Self, Failure> {
         let (parts, secrets) = parts(&settings, acknowledge).await?;
         let listener = async |address, name: &str| {
             bind(address).await.map_err(Failure::because(format!(
@@ -158,10 +161,7 @@ impl Server {
 }
 
 /// Takes the data directory, opens the store, finds or makes the secrets.
-async fn parts(
-    settings: &Settings,
-    acknowledge: Acknowledge,
-) -> Result<(Parts, Secrets), Failure> {
+async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, Secrets), Failure> {
     let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
     let options = OpenOptions {
         database: settings.database.clone(),
@@ -191,6 +191,7 @@ async fn parts(
         settings: Arc::new(ApiSettings {
             first_page: settings.api.first_page,
             internal_url: settings.internal.url.clone(),
+            sms_text_field: settings.sms.text_field.clone(),
         }),
     };
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))

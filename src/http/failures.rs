@@ -1,5 +1,5 @@
 //! How many failed pushes one source may send before it is told to wait.
-use std::{num::NonZeroU32, net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use governor::{
     Quota, RateLimiter,

@@ -2,8 +2,8 @@ use super::{
     Settings, SettingsError,
     given::Given,
     values::{
-        self, address, data_dir, database, duration, header_text, network, size, time_zone, token,
-        url, whole, word,
+        self, address, data_dir, database, duration, header_text, name, network, size, time_zone,
+        token, url, whole, word,
     },
 };
 use crate::{domain::Secret, smarthub::signature::PushKey};
@@ -325,6 +325,15 @@ pub const SETTINGS: &[Setting] = &[
         hint: "0|1",
         doc: "The number of the first page of a list.",
         set: |s, given| given.one(|text| whole(text, 0, 1)).map(|v| s.api.first_page = v),
+        ..PLAIN
+    },
+    Setting {
+        section: "sms",
+        key: "text_field",
+        sample: "\"content\"",
+        hint: "FIELD",
+        doc: "The name of the field that holds a message's text; applied when reading.",
+        set: |s, given| given.one(name).map(|v| s.sms.text_field = Some(v)),
         ..PLAIN
     },
     Setting {

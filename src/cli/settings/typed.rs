@@ -32,6 +32,8 @@ pub struct Settings {
     pub push: Push,
     /// The query API.
     pub api: Api,
+    /// Messages.
+    pub sms: Sms,
     /// Pushes that could not be read.
     pub quarantine: Quarantine,
     /// Room on the disk.
@@ -107,6 +109,13 @@ pub struct Api {
     pub key: Option<Secret>,
     /// 0 or 1.
     pub first_page: u32,
+}
+
+/// Messages.
+#[derive(Clone, Debug)]
+pub struct Sms {
+    /// The unknown field that holds a message's text.
+    pub text_field: Option<String>,
 }
 
 /// Pushes that could not be read.
@@ -235,6 +244,7 @@ impl Settings {
                 probe: Probe::MethodNotAllowed,
             },
             api: Api { key: None, first_page: 0 },
+            sms: Sms { text_field: None },
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
             in_force: Vec::new(),

@@ -93,6 +93,14 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a JSON field.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=256 => Ok(text.to_owned()),
+        _ => Err("a field's name of 1 to 256 bytes".to_owned()),
+    }
+}
+
 /// A whole number within bounds, of the type that the setting has.
 pub(super) fn whole<T: TryFrom<i64>>(text: &str, min: i64, max: i64) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| (min..=max).contains(number));
