@@ -186,6 +186,16 @@ async fn caddy_passes_on_pushes_only_and_never_redirects() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_answered_413_through_caddy() {
+    let deck = Deck::start();
+    let url = format!("{}/{PATH_TOKEN}/v1/data-usage", deck.https);
+    for bytes in [4_300_000, 6_000_000, 60_000_000] {
+        let answer = deck.outside.post(&url).body(vec![b' '; bytes]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
 async fn caddy_answers_503_with_retry_after_while_simdeck_is_away() {
     let deck = Deck::start();
     deck.simdeck.end();
