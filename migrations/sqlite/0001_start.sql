@@ -9,9 +9,11 @@ create table meta (name text primary key, value text not null) strict, without r
 create table seq (one integer primary key check (one = 1), last integer not null) strict;
 insert into seq (one, last) values (1, 0);
 
--- Rollups, usage_key and sim_seen are complete up to this id; what came after is their tail.
-create table mark (one integer primary key check (one = 1), rolled_up_to integer not null) strict;
-insert into mark (one, rolled_up_to) values (1, 0);
+-- How far each summary of the usage records has come: it is complete up to this id, and what came
+-- after is its tail. keys: usage_key; sums: usage_quarter_hour and usage_hour; sims: usage_sim_day
+-- and sim_seen.
+create table mark (summary text primary key, complete_to integer not null) strict, without rowid;
+insert into mark (summary, complete_to) values ('keys', 0), ('sums', 0), ('sims', 0);
 
 -- What came in, by push category: a kept counter for lists that nothing filters.
 create table tally (

@@ -1,5 +1,5 @@
-//! Sums of usage, folded in memory: the same way for the writer that moves the mark and for a
-//! reader that adds the tail.
+//! Sums of usage, folded in memory: the same way for the writer that moves a mark and for a reader
+//! that adds the tail.
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -31,39 +31,30 @@ impl Sum {
     }
 }
 
-/// Sums over some records, in the order in which their trees are sorted.
+/// Sums by quarter of an hour and network context, in the order of their tree.
 #[derive(Debug, Default)]
-pub(super) struct Fold {
-    /// By start and network context.
+pub(super) struct NetworkSums {
     pub(super) by_quarter_hour: BTreeMap<(i64, i64), Sum>,
-    /// By day in the store's zone and SIM.
-    pub(super) by_sim_day: BTreeMap<(i64, i64), Sum>,
-    /// Each SIM's first and last own time.
-    pub(super) by_sim: BTreeMap<i64, (i64, i64)>,
 }
 
-impl Fold {
-    /// Folds usage records, and SIM and own time of messages.
-    pub(super) fn of(usage: &[TailUsage], sms: &[(i64, i64)], zone: &TimeZone) -> Self {
-        let mut fold = Self::default();
-        let mut days = Days::new(zone);
-        for record in usage {
-            let sum = Sum { data_usage: record.data_usage, records: 1 };
-            let quarter_hour = record.start_ms - record.start_ms.rem_euclid(QUARTER_HOUR_MS);
-            fold.by_quarter_hour.entry((quarter_hour, record.series_id)).or_default().add(sum);
-            let day = days.of(record.start_ms);
-            fold.by_sim_day.entry((day, record.sim_id)).or_default().add(sum);
-            fold.see(record.sim_id, record.start_ms);
-        }
-        for &(sim_id, event_ms) in sms {
-            fold.see(sim_id, event_ms);
-        }
-        fold
-    }
+/// What is known of each SIM, in the order of its trees.
+#[derive(Debug, Default)]
+pub(super) struct SimSums {
+    /// By day in the store's zone and SIM.
+    pub(super) by_day: BTreeMap<(i64, i64), Sum>,
+    /// First and last own time.
+    pub(super) seen: BTreeMap<i64, (i64, i64)>,
+}
 
-    fn see(&mut self, sim_id: i64, own_ms: i64) {
-        let seen = self.by_sim.entry(sim_id).or_insert((own_ms, own_ms));
-        *seen = (seen.0.min(own_ms), seen.1.max(own_ms));
+impl NetworkSums {
+    pub(super) fn of(usage: &[TailUsage]) -> Self {
+        let mut sums = Self::default();
+        for record in usage {
+            let quarter_hour = record.start_ms - record.start_ms.rem_euclid(QUARTER_HOUR_MS);
+            let sum = sums.by_quarter_hour.entry((quarter_hour, record.series_id)).or_default();
+            sum.add(Sum { data_usage: record.data_usage, records: 1 });
+        }
+        sums
     }
 
     /// `[start_ms, series_id, data_usage, records]`
@@ -80,15 +71,38 @@ impl Fold {
         }
         rows(&by_hour)
     }
+}
+
+impl SimSums {
+    /// Sums usage records, and takes SIM and own time of messages into account.
+    pub(super) fn of(usage: &[TailUsage], sms: &[(i64, i64)], zone: &TimeZone) -> Self {
+        let mut sums = Self::default();
+        let mut days = Days::new(zone);
+        for record in usage {
+            let day = days.of(record.start_ms);
+            let sum = sums.by_day.entry((day, record.sim_id)).or_default();
+            sum.add(Sum { data_usage: record.data_usage, records: 1 });
+            sums.see(record.sim_id, record.start_ms);
+        }
+        for &(sim_id, event_ms) in sms {
+            sums.see(sim_id, event_ms);
+        }
+        sums
+    }
+
+    fn see(&mut self, sim_id: i64, own_ms: i64) {
+        let seen = self.seen.entry(sim_id).or_insert((own_ms, own_ms));
+        *seen = (seen.0.min(own_ms), seen.1.max(own_ms));
+    }
 
     /// `[day, sim_id, data_usage, records]`
-    pub(super) fn sim_days(&self) -> Vec<[i64; 4]> {
-        rows(&self.by_sim_day)
+    pub(super) fn days(&self) -> Vec<[i64; 4]> {
+        rows(&self.by_day)
     }
 
     /// `[sim_id, first_ms, last_ms]`
     pub(super) fn seen(&self) -> Vec<[i64; 3]> {
-        self.by_sim.iter().map(|(sim_id, (first, last))| [*sim_id, *first, *last]).collect()
+        self.seen.iter().map(|(sim_id, (first, last))| [*sim_id, *first, *last]).collect()
     }
 }
 

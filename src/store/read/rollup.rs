@@ -8,7 +8,7 @@ use super::{READ_TIME_MAX, Store};
 use crate::store::{
     StoreError,
     error::of_read,
-    rollup::{Fold, HOUR_MS, Sum, TailUsage},
+    rollup::{HOUR_MS, NetworkSums, SimSums, Sum, TailUsage},
 };
 
 /// The sum of one quarter of an hour in one network context.
@@ -99,7 +99,7 @@ impl Store {
             from usage_quarter_hour where start_ms >= $1 and start_ms < $2";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let mut fold = self.tail(&mut moment).await?;
+        let mut fold = network_tail(&mut moment).await?;
         fold.by_quarter_hour.retain(|(start_ms, _), _| (from_ms..to_ms).contains(start_ms));
         add_kept(&mut fold.by_quarter_hour, KEPT, from_ms, to_ms, &mut moment).await?;
         let names = series_names(&mut moment).await?;
@@ -127,7 +127,7 @@ impl Store {
         let mut moment = reader.begin().await?;
         let names = series_names(&mut moment).await?;
         let mut sums: BTreeMap<(i64, String), Sum> = BTreeMap::new();
-        for ((start_ms, series_id), sum) in self.tail(&mut moment).await?.by_quarter_hour {
+        for ((start_ms, series_id), sum) in network_tail(&mut moment).await?.by_quarter_hour {
             if (from_ms..to_ms).contains(&start_ms) {
                 let value = dimension.of(&named(&names, series_id, "series")?);
                 sums.entry((start_ms - start_ms.rem_euclid(HOUR_MS), value)).or_default().add(sum);
@@ -159,11 +159,11 @@ impl Store {
             from usage_sim_day where day >= $1 and day < $2";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let mut fold = self.tail(&mut moment).await?;
-        fold.by_sim_day.retain(|(day, _), _| (from_day..to_day).contains(day));
-        add_kept(&mut fold.by_sim_day, KEPT, from_day, to_day, &mut moment).await?;
+        let mut fold = self.sim_tail(&mut moment).await?;
+        fold.by_day.retain(|(day, _), _| (from_day..to_day).contains(day));
+        add_kept(&mut fold.by_day, KEPT, from_day, to_day, &mut moment).await?;
         let names = sim_names(&mut moment).await?;
-        fold.by_sim_day
+        fold.by_day
             .into_iter()
             .map(|((day, sim_id), Sum { data_usage, records })| {
                 let (giccid, imsi) = named(&names, sim_id, "sim")?;
@@ -177,7 +177,7 @@ impl Store {
         const KEPT: &str = "select sim_id, first_ms, last_ms from sim_seen";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let mut seen = self.tail(&mut moment).await?.by_sim;
+        let mut seen = self.sim_tail(&mut moment).await?.seen;
         let kept: Vec<(i64, i64, i64)> =
             sqlx::query_as(KEPT).fetch_all(&mut *moment).await.map_err(of_read)?;
         for (sim_id, first, last) in kept {
@@ -193,28 +193,40 @@ impl Store {
             .collect()
     }
 
-    /// What came after the mark.
-    async fn tail(&self, moment: &mut SqliteConnection) -> Result<Fold, StoreError> {
-        const USAGE: &str = "
-            select sim_id, series_id, start_ms, data_usage from usage
-            where id > (select rolled_up_to from mark)";
+    /// What came after the mark of the sums by SIM.
+    async fn sim_tail(&self, moment: &mut SqliteConnection) -> Result<SimSums, StoreError> {
         const SMS: &str = "
-            select sim_id, event_ms from sms where id > (select rolled_up_to from mark)";
-        let usage: Vec<(i64, i64, i64, i64)> =
-            sqlx::query_as(USAGE).fetch_all(&mut *moment).await.map_err(of_read)?;
-        let usage: Vec<_> = usage
-            .into_iter()
-            .map(|(sim_id, series_id, start_ms, data_usage)| TailUsage {
-                sim_id,
-                series_id,
-                start_ms,
-                data_usage,
-            })
-            .collect();
+            select sim_id, event_ms from sms
+            where id > (select complete_to from mark where summary = 'sims')";
+        let usage = usage_tail(moment, "sims").await?;
         let sms: Vec<(i64, i64)> =
             sqlx::query_as(SMS).fetch_all(&mut *moment).await.map_err(of_read)?;
-        Ok(Fold::of(&usage, &sms, &self.zone))
+        Ok(SimSums::of(&usage, &sms, &self.zone))
     }
+}
+
+/// What came after the mark of the sums by time and network.
+async fn network_tail(moment: &mut SqliteConnection) -> Result<NetworkSums, StoreError> {
+    Ok(NetworkSums::of(&usage_tail(moment, "sums").await?))
+}
+
+/// The usage records that a summary does not have.
+async fn usage_tail(
+    moment: &mut SqliteConnection,
+    summary: &'static str,
+) -> Result<Vec<TailUsage>, StoreError> {
+    const USAGE: &str = "
+        select sim_id, series_id, start_ms, data_usage from usage
+        where id > (select complete_to from mark where summary = $1)";
+    let rows: Vec<(i64, i64, i64, i64)> =
+        sqlx::query_as(USAGE).bind(summary).fetch_all(moment).await.map_err(of_read)?;
+    let of_row = |(sim_id, series_id, start_ms, data_usage)| TailUsage {
+        sim_id,
+        series_id,
+        start_ms,
+        data_usage,
+    };
+    Ok(rows.into_iter().map(of_row).collect())
 }
 
 impl Dimension {

@@ -126,7 +126,7 @@ fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
             select usage_key.id from asked cross join days
             cross join usage_key on usage_key.day = days.day and usage_key.sim_id = asked.sim_id
             union all
-            select usage.id from usage where usage.id > (select rolled_up_to from mark)
+            select usage.id from usage where usage.id > (select complete_to from mark where summary = 'keys')
                 and usage.sim_id in (select sim_id from asked)
         )",
     );

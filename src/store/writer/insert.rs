@@ -136,7 +136,7 @@ impl Writer {
         let tally = tally(tallies, "mo-sms");
         for (row, insert) in rows.iter().zip(&inserts) {
             if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
-                self.tail.sms.push((*insert.2, insert.1));
+                self.tail.add_sms(*insert.2, insert.1);
             }
         }
         Ok(())

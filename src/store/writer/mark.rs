@@ -1,15 +1,39 @@
-use super::{Writer, run};
-use crate::store::{StoreError, rollup::Fold};
+use super::{
+    Writer,
+    round::{ROWS_MAX, Round, values},
+    tail::Summary,
+};
+use crate::store::{
+    StoreError,
+    rollup::{NetworkSums, SimSums},
+};
 
 impl Writer {
-    /// Writes what the tail holds into the key tree and the rollups, sorted, inside the open
-    /// transaction, and moves the mark to the newest id.
-    pub(super) async fn move_mark(&mut self) -> Result<(), StoreError> {
+    /// Brings a summary up to the newest id inside the open transaction, in the order of its trees.
+    pub(super) async fn move_mark(&mut self, summary: Summary) -> Result<(), StoreError> {
+        match summary {
+            Summary::Keys => self.write_keys().await?,
+            Summary::Sums => self.write_sums().await?,
+            Summary::Sims => self.write_sims().await?,
+        }
+        sqlx::query("update mark set complete_to = $1 where summary = $2")
+            .bind(self.tail.last_id)
+            .bind(summary.as_str())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn write_keys(&mut self) -> Result<(), StoreError> {
         const KEYS: &str = "
             insert into usage_key (day, sim_id, start_ms, h, id)
             select start_ms / 86400000 as day, sim_id, start_ms, h, id from usage
-            where id > (select rolled_up_to from mark)
+            where id > (select complete_to from mark where summary = 'keys')
             order by day, sim_id, start_ms, h";
+        super::run(&mut self.connection, KEYS).await
+    }
+
+    async fn write_sums(&mut self) -> Result<(), StoreError> {
         const QUARTER_HOURS: &str = "
             insert into usage_quarter_hour (start_ms, series_id, data_usage, records)
             select row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3
@@ -28,32 +52,51 @@ impl Writer {
             where true group by 1, 2, 3
             on conflict (dimension, start_ms, value) do update set
                 data_usage = data_usage + excluded.data_usage, records = records + excluded.records";
-        const SIM_DAYS: &str = "
-            insert into usage_sim_day (day, sim_id, data_usage, records)
-            select row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3
-            from json_each($1) as row where true
-            on conflict (day, sim_id) do update set
-                data_usage = data_usage + excluded.data_usage, records = records + excluded.records";
-        const SEEN: &str = "
-            insert into sim_seen (sim_id, first_ms, last_ms)
-            select row.value ->> 0, row.value ->> 1, row.value ->> 2
-            from json_each($1) as row where true
-            on conflict (sim_id) do update set
-                first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)";
-        let fold = Fold::of(&self.tail.usage, &self.tail.sms, &self.zone);
-        run(&mut self.connection, KEYS).await?;
-        for (statement, rows) in [
-            (QUARTER_HOURS, serde_json::to_string(&fold.quarter_hours())?),
-            (HOURS, serde_json::to_string(&fold.hours())?),
-            (SIM_DAYS, serde_json::to_string(&fold.sim_days())?),
-            (SEEN, serde_json::to_string(&fold.seen())?),
-        ] {
-            sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
+        let sums = NetworkSums::of(self.tail.for_sums());
+        for (statement, rows) in [(QUARTER_HOURS, sums.quarter_hours()), (HOURS, sums.hours())] {
+            sqlx::query(statement)
+                .bind(serde_json::to_string(&rows)?)
+                .execute(&mut self.connection)
+                .await?;
         }
-        sqlx::query("update mark set rolled_up_to = $1")
-            .bind(self.tail.last_id)
-            .execute(&mut self.connection)
-            .await?;
+        Ok(())
+    }
+
+    async fn write_sims(&mut self) -> Result<(), StoreError> {
+        const DAYS: [&str; 2] = [
+            "insert into usage_sim_day (day, sim_id, data_usage, records)
+            select column1, column2, column3, column4 from (values ",
+            ") where column1 is not null
+            on conflict (day, sim_id) do update set
+                data_usage = data_usage + excluded.data_usage, records = records + excluded.records;",
+        ];
+        const SEEN: [&str; 2] = [
+            "insert into sim_seen (sim_id, first_ms, last_ms)
+            select column1, column2, column3 from (values ",
+            ") where column1 is not null
+            on conflict (sim_id) do update set
+                first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms);",
+        ];
+        let (usage, sms) = self.tail.for_sims();
+        let sums = SimSums::of(usage, sms, &self.zone);
+        self.upsert(DAYS, &sums.days()).await?;
+        self.upsert(SEEN, &sums.seen()).await
+    }
+
+    /// Upserts sorted rows of numbers; the statement is what stands before and behind its values.
+    async fn upsert<const COLUMNS: usize>(
+        &mut self,
+        [before, behind]: [&str; 2],
+        rows: &[[i64; COLUMNS]],
+    ) -> Result<(), StoreError> {
+        for chunk in rows.chunks(ROWS_MAX) {
+            let mut round = Round::default();
+            round.add(before).add(&values(chunk.len(), COLUMNS)).add(behind);
+            for number in chunk.as_flattened() {
+                round.bind(number)?;
+            }
+            round.run(&mut self.connection).await?;
+        }
         Ok(())
     }
 }

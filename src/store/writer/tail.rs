@@ -2,11 +2,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use sqlx::SqliteConnection;
 
-use crate::{store::StoreError, store::rollup::TailUsage};
-
-/// How many records may come after the mark. Readers fold as many for each answer, so it stays
-/// small; each move of the mark writes sorted, so it should not be tiny.
-const RECORDS_MAX: usize = 4096;
+use crate::store::{StoreError, rollup::TailUsage};
 
 /// What makes a usage record unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,36 +12,74 @@ pub(super) struct UsageKey {
     pub(super) h: i64,
 }
 
-/// The records after the mark: what is not yet in `usage_key` and the rollups.
+/// A part of the database that is complete up to a mark of its own. They move one at a time, so that
+/// no commit has to wait for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Summary {
+    /// The key tree.
+    Keys,
+    /// Sums by time and network.
+    Sums,
+    /// Sums by SIM.
+    Sims,
+}
+
+/// The records after the marks: what the summaries do not have yet.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// Their keys with the `datePush` they came under.
+    /// Keys that the key tree does not have, with the `datePush` they came under.
     keys: HashMap<UsageKey, i64>,
-    pub(super) usage: Vec<TailUsage>,
-    /// SIM and own time of each message.
-    pub(super) sms: Vec<(i64, i64)>,
+    /// Usage records after the oldest mark of the two kinds of sums …
+    usage: Vec<TailUsage>,
+    /// … of which the first so many are in the one kind …
+    in_sums: usize,
+    /// … or the other.
+    in_sims: usize,
+    /// SIM and own time of the messages that the sums by SIM do not have.
+    sms: Vec<(i64, i64)>,
     /// The newest id.
     pub(super) last_id: i64,
+}
+
+impl Summary {
+    /// The word in the database.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Sums => "sums",
+            Self::Sims => "sims",
+        }
+    }
 }
 
 impl Tail {
     /// Reads the tail that an earlier process left.
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        const MARKS: &str = "
+            select max(iif(summary = 'keys', complete_to, 0)),
+                max(iif(summary = 'sums', complete_to, 0)),
+                max(iif(summary = 'sims', complete_to, 0)), (select last from seq) from mark";
         const USAGE: &str = "
             select id, sim_id, start_ms, h, date_push_s, series_id, data_usage from usage
-            where id > (select rolled_up_to from mark) order by id";
-        const SMS: &str = "
-            select sim_id, event_ms from sms where id > (select rolled_up_to from mark)";
-        let mut tail = Self::default();
-        let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> =
-            sqlx::query_as(USAGE).fetch_all(&mut *connection).await?;
-        for (_, sim_id, start_ms, h, date_push_s, series_id, data_usage) in rows {
-            tail.keys.insert(UsageKey { sim_id, start_ms, h }, date_push_s);
+            where id > $1 order by id";
+        const SMS: &str = "select sim_id, event_ms from sms where id > $1";
+        let (keys, sums, sims, last_id): (i64, i64, i64, i64) =
+            sqlx::query_as(MARKS).fetch_one(&mut *connection).await?;
+        let mut tail = Self { last_id, ..Self::default() };
+        let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(USAGE)
+            .bind(keys.min(sums).min(sims))
+            .fetch_all(&mut *connection)
+            .await?;
+        for (id, sim_id, start_ms, h, date_push_s, series_id, data_usage) in rows {
+            if id > keys {
+                tail.keys.insert(UsageKey { sim_id, start_ms, h }, date_push_s);
+            }
             tail.usage.push(TailUsage { sim_id, series_id, start_ms, data_usage });
+            tail.in_sums += usize::from(id <= sums);
+            tail.in_sims += usize::from(id <= sims);
         }
-        tail.sms = sqlx::query_as(SMS).fetch_all(&mut *connection).await?;
-        tail.last_id =
-            sqlx::query_scalar("select last from seq").fetch_one(&mut *connection).await?;
+        tail.sms = sqlx::query_as(SMS).bind(sims).fetch_all(&mut *connection).await?;
+        tail.forget_summed();
         Ok(tail)
     }
 
@@ -60,14 +94,54 @@ impl Tail {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.usage.len() + self.sms.len() >= RECORDS_MAX
+    pub(super) fn add_usage(&mut self, usage: TailUsage) {
+        self.usage.push(usage);
     }
 
-    /// Forgets what the mark has passed.
-    pub(super) fn clear(&mut self) {
-        self.keys.clear();
-        self.usage.clear();
-        self.sms.clear();
+    pub(super) fn add_sms(&mut self, sim_id: i64, event_ms: i64) {
+        self.sms.push((sim_id, event_ms));
+    }
+
+    /// The usage records that the sums by time and network do not have.
+    pub(super) fn for_sums(&self) -> &[TailUsage] {
+        &self.usage[self.in_sums..]
+    }
+
+    /// The usage records and messages that the sums by SIM do not have.
+    pub(super) fn for_sims(&self) -> (&[TailUsage], &[(i64, i64)]) {
+        (&self.usage[self.in_sims..], &self.sms)
+    }
+
+    /// The summary with the longest tail, if that has so many records.
+    pub(super) fn due(&self, records: usize) -> Option<Summary> {
+        [
+            (self.keys.len(), Summary::Keys),
+            (self.for_sums().len(), Summary::Sums),
+            (self.for_sims().0.len() + self.sms.len(), Summary::Sims),
+        ]
+        .into_iter()
+        .filter(|(tail, _)| *tail >= records)
+        .max_by_key(|(tail, _)| *tail)
+        .map(|(_, summary)| summary)
+    }
+
+    /// Forgets what a summary now has.
+    pub(super) fn moved(&mut self, summary: Summary) {
+        match summary {
+            Summary::Keys => self.keys.clear(),
+            Summary::Sums => self.in_sums = self.usage.len(),
+            Summary::Sims => {
+                self.in_sims = self.usage.len();
+                self.sms.clear();
+            }
+        }
+        self.forget_summed();
+    }
+
+    fn forget_summed(&mut self) {
+        let in_both = self.in_sums.min(self.in_sims);
+        self.usage.drain(..in_both);
+        self.in_sums -= in_both;
+        self.in_sims -= in_both;
     }
 }

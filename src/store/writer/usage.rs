@@ -66,7 +66,7 @@ impl Writer {
             let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
             tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
             tally.records += 1;
-            self.tail.usage.push(candidate.folded);
+            self.tail.add_usage(candidate.folded);
             count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
         }
         Ok(())
