@@ -29,24 +29,47 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts parts of a push into quarantine inside the open transaction; false, and nothing put, if
-    /// there is no room for all of them.
+    /// Whether quarantine has room for these parts of a push once `released` is gone. What lies
+    /// there already needs none.
+    pub(super) async fn has_room(
+        &mut self,
+        quarantine: &[NewHeld],
+        released: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        const FREED: &str =
+            "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
+        const THERE: &str =
+            "select exists (select 1 from held where class = 'quarantined' and digest = $1)";
+        let mut added = 0;
+        for held in quarantine {
+            let is_there: bool = sqlx::query_scalar(THERE)
+                .bind(&digest(held)[..])
+                .fetch_one(&mut self.connection)
+                .await?;
+            added += if is_there { 0 } else { held.body.len() as u64 };
+        }
+        if added == 0 {
+            return Ok(true);
+        }
+        let freed: i64 =
+            sqlx::query_scalar(FREED).bind(released).fetch_one(&mut self.connection).await?;
+        let kept = self.quarantine_bytes.saturating_sub(freed.unsigned_abs());
+        Ok(kept + added <= self.limits.quarantine_bytes_max)
+    }
+
+    /// Puts parts of a push into quarantine inside the open transaction.
     pub(super) async fn quarantine_all(
         &mut self,
         quarantine: &[NewHeld],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let bytes: u64 = quarantine.iter().map(|held| held.body.len() as u64).sum();
-        if bytes > 0 && self.quarantine_bytes + bytes > self.limits.quarantine_bytes_max {
-            return Ok(false);
-        }
+    ) -> Result<(), StoreError> {
         for held in quarantine {
             if !self.came_again(held).await? {
                 self.insert_held(held, "", now).await?;
                 self.quarantine_bytes += held.body.len() as u64;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Deletes a held push; false if it is not there.
