@@ -10,6 +10,7 @@ mod failure_limiter;
 mod front;
 mod listener;
 mod process;
+mod rings;
 mod server;
 mod settings;
 mod smarthub_vectors;
