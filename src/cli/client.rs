@@ -169,16 +169,20 @@ async fn refusal(response: Response) -> Failure {
              --data-dir to where the server keeps its own",
         );
     }
+    if status == StatusCode::NOT_FOUND {
+        return Failure::new("the server has none of that number: `list` shows those there are");
+    }
     let Ok(problem) = response.json::<Problem>().await else {
         return Failure::new(format!("the server answered {status}"));
     };
     let mut sentence = format!("the server answered {}, {}", status.as_u16(), problem.title);
     if let Some(detail) = problem.detail {
-        sentence += &format!(": {detail}");
-    }
-    for error in problem.errors {
-        let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
-        sentence += &format!(" ({field}{})", error.code);
+        sentence += &format!(": {}", detail.trim_end_matches('.'));
+    } else {
+        for error in problem.errors {
+            let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
+            sentence += &format!(" ({field}{})", error.code);
+        }
     }
     Failure::new(sentence)
 }

@@ -24,6 +24,12 @@ pub(super) struct Export {
     /// The file to write; standard output if not given
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// In CSV, leave cells as they are that a spreadsheet would take for a formula; for programs
+    #[arg(long)]
+    raw: bool,
+    /// In CSV, write long numbers so that Excel keeps every digit
+    #[arg(long)]
+    excel: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -79,6 +85,9 @@ struct Filter {
     /// Push categories of notifications
     #[arg(long)]
     kind: Vec<String>,
+    /// Words in the unknown fields of messages
+    #[arg(long, value_name = "WORDS")]
+    q: Option<String>,
     /// The record's own time from here on: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -107,7 +116,8 @@ impl Filter {
             ("to_msisdn", &self.to_msisdn),
             ("kind", &self.kind),
         ];
-        let times = [
+        let texts = [
+            ("q", &self.q),
             ("from", &self.from),
             ("to", &self.to),
             ("received_from", &self.received_from),
@@ -116,8 +126,8 @@ impl Filter {
         let lists = lists
             .into_iter()
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
-        let times = times.into_iter().filter_map(|(name, time)| Some((name, time.as_deref()?)));
-        lists.chain(times).collect()
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
+        lists.chain(texts).collect()
     }
 }
 
@@ -168,6 +178,8 @@ async fn copy(
     let (path, format) = (path_of(export.records), name_of(export.format));
     let mut query = export.filter.query();
     query.push(("format", format));
+    let wanted = [("raw", export.raw), ("excel", export.excel)];
+    query.extend(wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| (*name, "true")));
     let response = api.send(Method::GET, path, &query, None).await?;
     let mut chunks = response.bytes_stream();
     // The heading line of CSV is no row.

@@ -92,7 +92,12 @@ async fn show(api: &ApiClient, id: i64, output: Output) -> Result<(), Failure> {
     let held: Value = api.json(Method::GET, &format!("/v1/held/{id}"), &[], None).await?;
     let facts: Vec<String> =
         COLUMNS.iter().map(|name| format!("{name:<12} {}", cell(&held[*name]))).collect();
-    output.text(&format!("{}\n\n{}", facts.join("\n"), cell(&held["body"])), &held)
+    let heading = match held["body_encoding"].as_str() {
+        Some("base64") => "the body, which is no text, in base64:\n",
+        _ => "",
+    };
+    let people = format!("{}\n\n{heading}{}", facts.join("\n"), cell(&held["body"]));
+    output.text(&people, &held)
 }
 
 /// A retry that stores nothing has not done what was asked.

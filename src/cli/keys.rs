@@ -40,9 +40,6 @@ pub(super) fn push_keys_given(
     settings: &Settings,
     on_command_line: &[String],
 ) -> Result<Vec<PushKey>, Failure> {
-    if let Some(empty) = on_command_line.iter().position(String::is_empty) {
-        return Err(Failure::new(format!("--key number {} is empty: give it a value", empty + 1)));
-    }
     let given: Vec<PushKey> = on_command_line
         .iter()
         .map(|key| PushKey { label: None, key: key.clone().into() })

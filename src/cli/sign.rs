@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Sign {
     /// The push key; the first of the settings if not given
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// datePush in any form that a push may have; now if not given
     #[arg(long, value_name = "TIME")]

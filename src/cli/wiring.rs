@@ -192,6 +192,8 @@ async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, 
             first_page: settings.api.first_page,
             internal_url: settings.internal.url.clone(),
             sms_text_field: settings.sms.text_field.clone(),
+            requests_per_hour: settings.api.requests_per_hour,
+            cors_origins: settings.api.cors_origins.clone(),
         }),
     };
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))

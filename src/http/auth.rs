@@ -5,11 +5,13 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    domain::{Caller, KeyDigest, Scope},
+    domain::{Caller, KeyDigest, Scope, Secret},
+    http::rate::Meter,
     intake::Intake,
 };
 
@@ -32,6 +34,11 @@ pub(super) enum Denied {
     NoKey,
     /// A key that does not allow it.
     Forbidden,
+    /// A key that asked too often.
+    TooOften {
+        /// When it may ask again.
+        retry_after_s: i64,
+    },
 }
 
 /// A caller who may look.
@@ -42,21 +49,34 @@ pub(super) struct Reader(pub(super) Caller);
 #[derive(Clone, Debug)]
 pub(super) struct Admin(pub(super) Caller);
 
+/// A new API key: 256 random bits, told from other secrets by its first letters.
+pub(super) fn new_api_key() -> Secret {
+    format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())).into()
+}
+
 /// What the store keeps of a key. A key has 256 random bits, so a plain hash is enough.
 pub fn digest_of(key: &str) -> KeyDigest {
     Sha256::digest(key.as_bytes()).into()
 }
 
 impl Gate {
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Denied> {
-        let digest = digest_of(sent_key(headers).ok_or(Denied::NoKey)?);
-        // Both are asked always, so that the time tells nothing about which one knew the key.
-        let is_admin = self.admin_key.map(|admin| bool::from(admin.ct_eq(&digest)));
-        let stored = self.intake.caller(&digest);
-        if is_admin == Some(true) {
-            return Ok(Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin });
+    fn caller(&self, parts: &Parts) -> Result<Caller, Denied> {
+        let digest = digest_of(sent_key(&parts.headers).ok_or(Denied::NoKey)?);
+        let caller = self.holder(&digest).ok_or(Denied::NoKey)?;
+        match parts.extensions.get::<Meter>().map(|meter| meter.count(&digest)) {
+            Some(rate) if rate.is_over => Err(Denied::TooOften { retry_after_s: rate.reset_s }),
+            _ => Ok(caller),
         }
-        stored.ok_or(Denied::NoKey)
+    }
+
+    fn holder(&self, digest: &KeyDigest) -> Option<Caller> {
+        // Both are asked always, so that the time tells nothing about which one knew the key.
+        let is_admin = self.admin_key.is_some_and(|admin| admin.ct_eq(digest).into());
+        let stored = self.intake.caller(digest);
+        if is_admin {
+            return Some(Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin });
+        }
+        stored
     }
 }
 
@@ -68,7 +88,7 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        Gate::from_ref(state).caller(&parts.headers).map(Self)
+        Gate::from_ref(state).caller(parts).map(Self)
     }
 }
 
@@ -80,7 +100,7 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        let caller = Gate::from_ref(state).caller(&parts.headers)?;
+        let caller = Gate::from_ref(state).caller(parts)?;
         if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self(caller)) }
     }
 }

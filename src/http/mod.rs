@@ -12,8 +12,9 @@ mod paging;
 mod problem;
 mod push;
 mod query_string;
+mod rate;
 pub mod server;
 
-pub use api::{ApiSettings, InternalState, internal_router};
+pub use api::{ApiSettings, InternalState, Origin, OriginError, internal_router};
 pub use auth::digest_of;
 pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_router};

@@ -144,6 +144,7 @@ impl Intake {
             kept_as: self.shared.kinds.kept_as(kind),
             identity: self.shared.options.identity,
             age,
+            date_shift_s: self.shared.options.verifier.date_shift_s(),
             now: self.now(),
         })
     }

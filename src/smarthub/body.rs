@@ -36,8 +36,8 @@ pub struct Authentic<'a> {
 pub struct Refusal {
     /// What is wrong with the first element that fails.
     pub reason: HeldReason,
-    /// That element's `datePush`, whole seconds since 1970, where it can be read.
-    pub date_push_s: Option<i64>,
+    /// The second that its `datePush` stands for, since 1970, where it can be read.
+    pub stands_for_s: Option<i64>,
 }
 
 /// The two fields of one element.
@@ -96,7 +96,7 @@ impl<'a> Body<'a> {
             .elements()
             .map(date_push)
             .collect::<Result<_, _>>()
-            .map_err(|reason| Refusal { reason, date_push_s: None })?;
+            .map_err(|reason| Refusal { reason, stands_for_s: None })?;
         Ok(Authentic { body: self, dates_s })
     }
 
@@ -131,8 +131,8 @@ impl<'a> Body<'a> {
         let mut dates_s = Vec::new();
         let mut last_good = None;
         for (nth, element) in self.elements().enumerate() {
-            let date_push_s = date_push(element).ok();
-            let refused = |reason| Refusal { reason, date_push_s };
+            let stands_for_s = date_push(element).ok().map(|seconds| verifier.shifted(seconds));
+            let refused = |reason| Refusal { reason, stands_for_s };
             let (seconds, signature) = proof(nth, element).map_err(refused)?;
             let signature = signature.ok_or(refused(HeldReason::SignatureMissing))?;
             // The elements of one push usually share both fields; one hash then does for all.
@@ -169,7 +169,7 @@ impl Refusal {
     /// formed and the time is near.
     pub fn is_plausible(&self, now: Timestamp) -> bool {
         self.reason == HeldReason::SignatureWrong
-            && self.date_push_s.is_some_and(|seconds| {
+            && self.stands_for_s.is_some_and(|seconds| {
                 seconds.abs_diff(now.unix_seconds()) <= PLAUSIBLE_SECONDS.unsigned_abs()
             })
     }

@@ -40,6 +40,8 @@ pub struct ReadRules {
     pub identity: IdentityRule,
     /// None where a person has decided to take the push whatever its age.
     pub age: Option<AgePolicy>,
+    /// Seconds between `datePush` and the second that it stands for, as for the signature.
+    pub date_shift_s: i64,
     /// The current moment.
     pub now: Timestamp,
 }
@@ -112,7 +114,8 @@ impl<'a> Push<'a> {
 
     fn check_age(&self) -> Result<(), Fault> {
         let Some(age) = self.rules.age else { return Ok(()) };
-        let pushed = Timestamp::from_unix_ms(self.date_push_s * 1000);
+        let pushed_s = self.date_push_s + self.rules.date_shift_s;
+        let pushed = Timestamp::from_unix_ms(pushed_s * 1000);
         if pushed < self.rules.now.minus(age.max_age) {
             Err(HeldReason::DateOld.into())
         } else if pushed > self.rules.now.plus(age.max_ahead) {

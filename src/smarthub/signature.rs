@@ -34,11 +34,20 @@ impl Verifier {
         Self { keyed, date_shift_s }
     }
 
+    /// The second that enters the hash for this `datePush`.
+    pub fn shifted(&self, date_push_s: i64) -> i64 {
+        date_push_s.saturating_add(self.date_shift_s)
+    }
+
+    /// The seconds between `datePush` and what enters the hash.
+    pub fn date_shift_s(&self) -> i64 {
+        self.date_shift_s
+    }
+
     /// Whether any live key makes this signature for this second. It takes the same time whichever
     /// key matches, or none.
     pub fn verify(&self, date_push_s: i64, signature: &[u8; 32]) -> bool {
-        let shifted = date_push_s.saturating_add(self.date_shift_s);
-        let Some(seconds) = date_push::in_range(shifted) else { return false };
+        let Some(seconds) = date_push::in_range(self.shifted(date_push_s)) else { return false };
         let digits = ten_digits(seconds);
         let matches = self.keyed.iter().fold(Choice::from(0), |found, keyed| {
             let expected: [u8; 32] = keyed.clone().chain_update(digits).finalize().into();

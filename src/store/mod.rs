@@ -1,6 +1,6 @@
 //! Keeps records: SQLite inside, one writer, many readers. The only module that says sqlx.
 //!
-//! [`open`] gives two handles. The [`Writer`] owns the one connection that writes; whoever holds it
+//! [`open()`] gives two handles. The [`Writer`] owns the one connection that writes; whoever holds it
 //! commits batches with [`Writer::commit`] and may count on it that a batch is on disk when the
 //! call returns, or not there at all. A [`Store`] reads and can be cloned freely.
 //!

@@ -20,6 +20,7 @@ use simdeck::{
     },
     store::{self, Limits, OpenOptions},
 };
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ const SECOND: i64 = 1_725_499_848;
 
 pub(crate) struct Api {
     pub(crate) base: String,
-    pub(crate) database: PathBuf,
+    database: PathBuf,
     intake: Intake,
     client: reqwest::Client,
     pushed: AtomicUsize,
@@ -106,6 +107,14 @@ impl Api {
             })
             .collect();
         self.push("data-usage", &format!(r#""cdrs":[{}]"#, records.join(","))).await;
+    }
+
+    /// Makes a stored row such as nothing of ours would write.
+    pub(crate) async fn spoil(&self, id: i64) {
+        let options = SqliteConnectOptions::new().filename(&self.database);
+        let mut connection = options.connect().await.unwrap();
+        let sql = "update usage set extra = '{broken' where id = $1";
+        sqlx::query(sql).bind(id).execute(&mut connection).await.unwrap();
     }
 
     pub(crate) async fn send(&self, method: Method, url: &str, key: Option<&str>) -> Response {

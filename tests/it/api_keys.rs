@@ -1,4 +1,6 @@
 //! Who may do what on the internal listener, and what lies aside there.
+use std::num::NonZeroU32;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simdeck::http::ApiSettings;
@@ -9,7 +11,6 @@ async fn api_and_reader() -> (Api, String) {
     let api = Api::new(ApiSettings::default()).await;
     let response = api.post("/v1/keys", ADMIN_KEY, r#"{"label":"grafana","scope":"read"}"#).await;
     assert_eq!(response.status(), StatusCode::CREATED);
-    assert!(response.headers()["location"].to_str().unwrap().ends_with("/v1/keys/1"));
     let made: Value = response.json().await.unwrap();
     let key = made["key"].as_str().unwrap().to_owned();
     (api, key)
@@ -186,4 +187,51 @@ async fn the_status_names_live_keys_and_what_the_rings_dropped() {
     assert_eq!(status["keys"], json!([{"id": 1, "label": "grafana", "scope": "read"}]));
     assert_eq!(status["held"]["refused"]["plausible"]["dropped"], 0);
     assert_eq!(status["queue"], json!({"records": 0, "bytes": 0}));
+}
+
+#[tokio::test]
+async fn a_key_that_asks_too_often_is_told_when_it_may_again() {
+    let requests_per_hour = NonZeroU32::new(2);
+    let api = Api::new(ApiSettings { requests_per_hour, ..ApiSettings::default() }).await;
+    for remaining in ["1", "0"] {
+        let response = api.get("/v1").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["x-ratelimit-limit"], "2");
+        assert_eq!(response.headers()["x-ratelimit-remaining"], remaining);
+        assert_eq!(response.headers()["x-ratelimit-reset"], "3600");
+    }
+    let response = api.get("/v1").await;
+    assert_eq!(response.headers()["retry-after"], "3600");
+    assert_eq!(response.headers()["x-ratelimit-remaining"], "0");
+    let (status, problem) = problem_of(response).await;
+    assert_eq!((status, &problem["title"]), (429, &json!("API rate limit exceeded")));
+    // What needs no key is not counted, and neither is what has none.
+    assert_eq!(api.get("/healthz").await.status(), StatusCode::OK);
+    let response = api.send(Method::GET, "/v1", Some("sd_wrong")).await;
+    assert!(!response.headers().contains_key("x-ratelimit-limit"));
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_ask_and_no_other() {
+    let cors_origins = vec!["https://ops.example".parse().unwrap()];
+    let api = Api::new(ApiSettings { cors_origins, ..ApiSettings::default() }).await;
+    let preflight = async |origin: &str| {
+        reqwest::Client::new()
+            .request(Method::OPTIONS, format!("{}/v1/data-usage", api.base))
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "GET")
+            .header("Access-Control-Request-Headers", "x-api-key")
+            .send()
+            .await
+            .unwrap()
+    };
+    let allowed = preflight("https://ops.example").await;
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://ops.example");
+    assert!(
+        !preflight("https://evil.example")
+            .await
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
 }

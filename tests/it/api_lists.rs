@@ -2,7 +2,6 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simdeck::http::ApiSettings;
-use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::api_harness::{ADMIN_KEY, Api, ids, link, problem_of};
 
@@ -202,18 +201,12 @@ async fn a_table_is_safe_to_open_and_whole() {
 #[tokio::test]
 async fn an_export_that_fails_is_seen_to_be_cut_short() {
     let api = api_with(2_500).await;
-    let spoil = async |id: i64| {
-        let options = SqliteConnectOptions::new().filename(&api.database);
-        let mut connection = options.connect().await.unwrap();
-        let sql = "update usage set extra = '{broken' where id = $1";
-        sqlx::query(sql).bind(id).execute(&mut connection).await.unwrap();
-    };
-    spoil(400).await;
+    api.spoil(400).await;
     let response = api.get("/v1/data-usage?format=ndjson").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(response.text().await.is_err());
     // What fails at once is told with a status, and without what was in the row.
-    spoil(2_400).await;
+    api.spoil(2_400).await;
     let (status, problem) = api.problem("/v1/data-usage?format=ndjson").await;
     assert_eq!(status, 500);
     assert!(!problem.to_string().contains("broken"), "{problem}");

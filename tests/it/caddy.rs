@@ -38,15 +38,15 @@ struct Deck {
 impl Deck {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let (public, internal, https, http) = (free_port(), free_port(), free_port(), free_port());
-        let simdeck = start_simdeck(folder.path(), public, internal);
-        let caddy = start_caddy(folder.path(), public, https, http);
+        let (simdeck, public, internal) = start_simdeck(folder.path());
+        let (https, http) = (free_port(), free_port());
+        let caddy = start_caddy(folder.path(), &public, https, http);
         Self {
             simdeck,
             caddy,
             https: format!("https://localhost:{https}"),
             http: format!("http://localhost:{http}"),
-            api: format!("http://127.0.0.1:{internal}/v1"),
+            api: format!("http://{internal}/v1"),
             outside: client_outside(folder.path()),
             inside: Client::builder().no_proxy().build().unwrap(),
             _folder: folder,
@@ -65,7 +65,8 @@ impl Deck {
     }
 }
 
-fn start_simdeck(folder: &Path, public: u16, internal: u16) -> Process {
+/// The server, its public and its internal address.
+fn start_simdeck(folder: &Path) -> (Process, String, String) {
     // tests/all names the release binary; cargo alone builds the one that goes with the tests.
     let binary = env::var("SIMDECK_TEST_BINARY").unwrap_or(env!("CARGO_BIN_EXE_simdeck").into());
     let mut command = Command::new(binary);
@@ -73,19 +74,22 @@ fn start_simdeck(folder: &Path, public: u16, internal: u16) -> Process {
         .arg("serve")
         .current_dir(folder)
         .env("SIMDECK_DATA_DIR", folder.join("data"))
-        .env("SIMDECK_PUBLIC_LISTEN", format!("127.0.0.1:{public}"))
+        .env("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:0")
         .env("SIMDECK_PUBLIC_TRUSTED_PROXIES", "127.0.0.1/32")
         .env("SIMDECK_PUBLIC_PATH_TOKEN", PATH_TOKEN)
-        .env("SIMDECK_INTERNAL_LISTEN", format!("127.0.0.1:{internal}"))
+        .env("SIMDECK_INTERNAL_LISTEN", "127.0.0.1:0")
         .env("SIMDECK_PUSH_KEY", PUSH_KEY)
         .env("SIMDECK_API_KEY", API_KEY)
-        .env("SIMDECK_LOG", "debug");
+        .env("SIMDECK_LOG", "debug")
+        .env("SIMDECK_LOG_FORMAT", "json");
     let mut simdeck = Process::start("simdeck", &mut command, "cargo builds it");
-    simdeck.wait_for(&["Ready"]);
-    simdeck
+    let ready: Value = serde_json::from_str(&simdeck.wait_for(&["\"Ready\""])[0]).unwrap();
+    let address = |name| ready["fields"][name].as_str().unwrap().to_owned();
+    let (public, internal) = (address("public.address"), address("internal.address"));
+    (simdeck, public, internal)
 }
 
-fn start_caddy(folder: &Path, upstream: u16, https: u16, http: u16) -> Process {
+fn start_caddy(folder: &Path, upstream: &str, https: u16, http: u16) -> Process {
     let caddyfile = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/Caddyfile");
     let mut command = Command::new("caddy");
     command
@@ -93,7 +97,7 @@ fn start_caddy(folder: &Path, upstream: u16, https: u16, http: u16) -> Process {
         .env_remove("SIMDECK_DOMAIN")
         .env("XDG_DATA_HOME", folder)
         .env("XDG_CONFIG_HOME", folder)
-        .env("SIMDECK_UPSTREAM", format!("127.0.0.1:{upstream}"))
+        .env("SIMDECK_UPSTREAM", upstream)
         .env("SIMDECK_HTTPS_PORT", https.to_string())
         .env("SIMDECK_HTTP_PORT", http.to_string());
     let remedy = "install it with `apt-get install caddy`, or run tests/all, which does so";
@@ -179,6 +183,16 @@ async fn caddy_passes_on_pushes_only_and_never_redirects() {
     let healthy = deck.outside.get(format!("{https}/healthz")).send().await.unwrap();
     assert_eq!(healthy.status(), StatusCode::OK);
     assert_eq!(deck.ask("/data-usage").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_answered_413_through_caddy() {
+    let deck = Deck::start();
+    let url = format!("{}/{PATH_TOKEN}/v1/data-usage", deck.https);
+    for bytes in [4_300_000, 6_000_000, 60_000_000] {
+        let answer = deck.outside.post(&url).body(vec![b' '; bytes]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{bytes} bytes");
+    }
 }
 
 #[tokio::test]

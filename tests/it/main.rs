@@ -3,6 +3,7 @@
 mod api_harness;
 mod api_keys;
 mod api_lists;
+mod api_log;
 mod caddy;
 mod client_ip;
 mod commands;

@@ -3,9 +3,12 @@ mod mark;
 mod record;
 mod tally;
 
-use std::process::ExitCode;
+use std::{ops::RangeInclusive, process::ExitCode};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{NonEmptyStringValueParser, RangedU64ValueParser},
+};
 use reqwest::Url;
 
 use super::{
@@ -41,13 +44,13 @@ pub(super) struct Push {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "records"])]
     body: Option<String>,
     /// How many pushes
-    #[arg(long, default_value_t = 1, value_name = "PUSHES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "PUSHES", value_parser = within::<u64>(1..=u64::MAX))]
     count: u64,
     /// How many records in each push, for data-usage and mo-sms
-    #[arg(long, default_value_t = 1, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..=RECORDS_MAX))]
+    #[arg(long, default_value_t = 1, value_name = "RECORDS", value_parser = within::<u64>(1..=RECORDS_MAX))]
     records: u64,
     /// How many connections push at the same time
-    #[arg(long, default_value_t = 1, value_name = "CONNECTIONS", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, default_value_t = 1, value_name = "CONNECTIONS", value_parser = within::<u16>(1..=4096))]
     concurrency: u16,
     /// How many pushes a second; as fast as it goes if not given
     #[arg(long, value_name = "PUSHES", value_parser = rate)]
@@ -56,7 +59,7 @@ pub(super) struct Push {
     #[arg(long)]
     real: bool,
     /// The push key; the first of the settings if not given
-    #[arg(long)]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// Make up the same records each time, dated 5 September 2024
     #[arg(long, value_name = "NUMBER")]
@@ -128,6 +131,10 @@ async fn test_mark(pushes: u64, settings: &Settings) -> Result<TestMark, Failure
              are stored as real"
         ))
     })
+}
+
+fn within<T: TryFrom<u64>>(bounds: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::from(bounds)
 }
 
 fn rate(text: &str) -> Result<f64, String> {

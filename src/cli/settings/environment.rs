@@ -8,8 +8,15 @@ use super::{
 
 const PREFIX: &str = "SIMDECK_";
 const CONFIG: &str = "SIMDECK_CONFIG";
-/// Read by the build and by the compose file, so no mistake where they are set.
-const NOT_OURS: [&str; 2] = ["SIMDECK_COMMIT", "SIMDECK_DOMAIN"];
+/// Read by the build, the compose file and the Caddyfile, so no mistake where they are set.
+const NOT_OURS: [&str; 6] = [
+    "SIMDECK_COMMIT",
+    "SIMDECK_DOMAIN",
+    "SIMDECK_EDGE_SUBNET",
+    "SIMDECK_HTTPS_PORT",
+    "SIMDECK_HTTP_PORT",
+    "SIMDECK_UPSTREAM",
+];
 
 /// The environment's `SIMDECK_*` variables; a test brings its own.
 #[derive(Clone, Debug, Default)]

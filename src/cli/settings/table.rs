@@ -1,9 +1,11 @@
+use std::num::NonZeroU32;
+
 use super::{
     Settings, SettingsError,
     given::Given,
     values::{
-        self, address, data_dir, database, duration, header_text, name, network, size, time_zone,
-        token, url, whole, word,
+        self, address, data_dir, database, duration, header_text, name, network, origin, size,
+        time_zone, token, url, whole, word,
     },
 };
 use crate::{domain::Secret, smarthub::signature::PushKey};
@@ -325,6 +327,29 @@ pub const SETTINGS: &[Setting] = &[
         hint: "0|1",
         doc: "The number of the first page of a list.",
         set: |s, given| given.one(|text| whole(text, 0, 1)).map(|v| s.api.first_page = v),
+        ..PLAIN
+    },
+    Setting {
+        section: "api",
+        key: "cors_origins",
+        shape: Shape::List,
+        sample: "[\"https://ops.example.com\"]",
+        hint: "ORIGINS",
+        doc: "Other origins whose pages may use the query API from a browser.",
+        set: |s, given| given.all(origin).map(|v| s.api.cors_origins = v),
+        ..PLAIN
+    },
+    Setting {
+        section: "api",
+        key: "rate_limit",
+        shape: Shape::Number,
+        default: Some("100000"),
+        hint: "REQUESTS",
+        doc: "How many requests an hour an API key may make; 0 for no limit.",
+        set: |s, given| {
+            let count = |text: &str| whole(text, 0, 1_000_000_000);
+            given.one(count).map(|v| s.api.requests_per_hour = NonZeroU32::new(v))
+        },
         ..PLAIN
     },
     Setting {

@@ -1,5 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     time::Duration,
 };
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::{InForce, SettingsError, Source};
 use crate::{
     domain::Secret,
+    http::Origin,
     smarthub::{IdentityRule, signature::PushKey},
 };
 
@@ -109,6 +111,10 @@ pub struct Api {
     pub key: Option<Secret>,
     /// 0 or 1.
     pub first_page: u32,
+    /// Origins whose pages may ask from a browser.
+    pub cors_origins: Vec<Origin>,
+    /// How many requests a key has in an hour; no end without it.
+    pub requests_per_hour: Option<NonZeroU32>,
 }
 
 /// Messages.
@@ -243,7 +249,12 @@ impl Settings {
                 answer_body: None,
                 probe: Probe::MethodNotAllowed,
             },
-            api: Api { key: None, first_page: 0 },
+            api: Api {
+                key: None,
+                first_page: 0,
+                cors_origins: Vec::new(),
+                requests_per_hour: None,
+            },
             sms: Sms { text_field: None },
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },

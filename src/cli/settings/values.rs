@@ -12,6 +12,7 @@ use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
 use super::typed::Words;
+use crate::http::Origin;
 
 const DAY_S: u64 = 86_400;
 /// Ten years: longer than any of our spans is meant to be, short enough for all arithmetic.
@@ -107,6 +108,10 @@ pub(super) fn whole<T: TryFrom<i64>>(text: &str, min: i64, max: i64) -> Result<T
     number
         .and_then(|number: i64| T::try_from(number).ok())
         .ok_or_else(|| format!("a whole number from {min} to {max}"))
+}
+
+pub(super) fn origin(text: &str) -> Result<Origin, String> {
+    text.parse().map_err(|_| "origins such as https://ops.example.com, without a path".to_owned())
 }
 
 /// A number of bytes, such as `4194304` or `4MiB`, within bounds.

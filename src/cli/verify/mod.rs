@@ -2,7 +2,7 @@ mod explain;
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,7 +27,7 @@ pub(super) struct Verify {
     #[arg(default_value = "-")]
     file: String,
     /// A push key to try; those of the settings if not given
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Vec<String>,
     /// Try other readings of datePush, other hours and other ways to hash
     #[arg(long)]

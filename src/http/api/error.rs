@@ -25,6 +25,12 @@ pub(super) enum ApiError {
     /// The key does not allow this.
     #[error("the API key's scope does not allow this")]
     Forbidden,
+    /// The key asked too often.
+    #[error("the API key has no requests left in this hour")]
+    TooOften {
+        /// When it may ask again.
+        retry_after_s: i64,
+    },
     /// There is nothing at this address.
     #[error("there is nothing at this address")]
     NoSuchAddress,
@@ -148,6 +154,9 @@ impl ApiError {
             Self::NoKey => Problem::new(StatusCode::UNAUTHORIZED, "Invalid api key"),
             Self::Forbidden => Problem::new(StatusCode::FORBIDDEN, "Access forbidden")
                 .detail("This needs an API key of scope admin."),
+            Self::TooOften { .. } => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded")
+            }
             Self::NoSuchAddress => Problem::new(StatusCode::NOT_FOUND, "Not Found"),
             Self::NoSuchRow(resource) => Problem::new(StatusCode::NOT_FOUND, "Not Found")
                 .errors(vec![FieldError { resource, field: "id".to_owned(), code: Code::Missing }]),
@@ -190,6 +199,10 @@ impl IntoResponse for ApiError {
             Self::NoKey => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"simdeck\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            Self::TooOften { retry_after_s } => {
+                let seconds = HeaderValue::from(*retry_after_s);
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
             Self::Busy => {
                 // Not the same for all, so that they do not come back together.

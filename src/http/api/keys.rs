@@ -2,14 +2,12 @@
 use axum::{
     Json,
     extract::{Path, RawQuery, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::IntoResponse,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 
 use super::{
-    base::Base,
     body::Members,
     error::{ApiError, Invalid},
     list::row_id,
@@ -17,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::ApiKey,
-    http::auth::{ADMIN_LABEL, Admin, Reader, digest_of},
+    http::auth::{ADMIN_LABEL, Admin, Reader, digest_of, new_api_key},
     intake::Intake,
     store::Store,
 };
@@ -61,7 +59,6 @@ pub(super) async fn create(
     State(intake): State<Intake>,
     State(store): State<Store>,
     Admin(caller): Admin,
-    base: Base,
     RawQuery(query): RawQuery,
     mut members: Members,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -75,11 +72,10 @@ pub(super) async fn create(
     if is_taken(&store, &label).await? {
         return Err(Invalid::taken(RESOURCE, "label").into());
     }
-    let text = new_key();
-    let key = intake.create_key(&label, scope, digest_of(&text), &caller).await?;
-    let location = base.row(RESOURCE, key.id);
-    let out = NewKeyOut { key: key.into(), text };
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(out)))
+    let text = new_api_key();
+    let key = intake.create_key(&label, scope, digest_of(text.expose()), &caller).await?;
+    let out = NewKeyOut { key: key.into(), text: text.expose().to_owned() };
+    Ok((StatusCode::CREATED, Json(out)))
 }
 
 /// `DELETE /v1/keys/{id}`
@@ -120,9 +116,4 @@ async fn is_taken(store: &Store, label: &str) -> Result<bool, ApiError> {
 fn is_label(label: &str) -> bool {
     (1..=LABEL_CHARACTERS_MAX).contains(&label.chars().count())
         && !label.chars().any(char::is_control)
-}
-
-/// 256 random bits, told from other secrets by its first letters.
-fn new_key() -> String {
-    format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }

@@ -2,11 +2,11 @@
 //!
 //! [`params`] is the table of query parameters, [`list`] walks any list, [`export`] streams one;
 //! each resource has a file that says what its rows look like.
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
-    extract::{FromRef, Request},
+    extract::{FromRef, MatchedPath, Request},
     http::{HeaderName, HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
@@ -22,6 +22,7 @@ use tower_http::{
 use super::{
     auth::{Denied, Gate},
     problem::log_causes,
+    rate::{self, Limiter},
 };
 use crate::{
     domain::{Clock, KeyDigest},
@@ -32,6 +33,7 @@ use crate::{
 mod base;
 mod body;
 mod cells;
+mod cors;
 mod error;
 mod export;
 mod health;
@@ -48,6 +50,8 @@ mod test_nonces;
 mod usage;
 
 use error::ApiError;
+
+pub use cors::{Origin, OriginError};
 
 /// What the internal listener answers from.
 #[derive(Clone)]
@@ -73,6 +77,10 @@ pub struct ApiSettings {
     pub internal_url: Option<String>,
     /// The field among the unknown ones that holds a message's text.
     pub sms_text_field: Option<String>,
+    /// How many requests a key has in an hour; no end without it.
+    pub requests_per_hour: Option<NonZeroU32>,
+    /// The origins whose pages may ask from a browser.
+    pub cors_origins: Vec<Origin>,
 }
 
 impl FromRef<InternalState> for Gate {
@@ -97,6 +105,27 @@ impl FromRef<InternalState> for Intake {
 pub fn internal_router(state: InternalState) -> Router {
     let no_store = HeaderValue::from_static("no-store");
     let no_sniff = HeaderValue::from_static("nosniff");
+    let mut router = routes()
+        .layer(CatchPanicLayer::custom(|_| ApiError::Panicked.into_response()))
+        .layer(middleware::from_fn(log_causes));
+    if let Some(per_hour) = state.settings.requests_per_hour {
+        let limiter = Arc::new(Limiter::new(per_hour, Arc::clone(&state.clock)));
+        router = router.layer(middleware::from_fn_with_state(limiter, rate::meter));
+    }
+    if !state.settings.cors_origins.is_empty() {
+        router = router.layer(cors::layer(&state.settings.cors_origins));
+    }
+    router
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store))
+        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span_of).on_failure(()))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(middleware::map_request(drop_odd_request_id))
+        .with_state(state)
+}
+
+fn routes() -> Router<InternalState> {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -116,15 +145,6 @@ pub fn internal_router(state: InternalState) -> Router {
         .route("/v1/test-nonces", post(test_nonces::issue))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .fallback(async || ApiError::NoSuchAddress)
-        .layer(CatchPanicLayer::custom(|_| ApiError::Panicked.into_response()))
-        .layer(middleware::from_fn(log_causes))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store))
-        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http().make_span_with(span_of).on_failure(()))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(middleware::map_request(drop_odd_request_id))
-        .with_state(state)
 }
 
 impl IntoResponse for Denied {
@@ -132,6 +152,7 @@ impl IntoResponse for Denied {
         match self {
             Self::NoKey => ApiError::NoKey,
             Self::Forbidden => ApiError::Forbidden,
+            Self::TooOften { retry_after_s } => ApiError::TooOften { retry_after_s },
         }
         .into_response()
     }
@@ -139,13 +160,14 @@ impl IntoResponse for Denied {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's span names the path and never the query, which may hold what is personal.
-fn span_of<B>(request: &axum::http::Request<B>) -> tracing::Span {
+/// A request's span names the route, never the path or the query: they may hold what is personal.
+fn span_of(request: &Request) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     tracing::info_span!(
         "internal",
         http.method = %request.method(),
-        http.path = request.uri().path(),
+        http.route = route,
         request.id = id,
     )
 }

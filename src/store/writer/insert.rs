@@ -2,17 +2,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
-    Submission, TallyChange, Verdict, Writer, count,
-    intern::{SeriesKey, SimKey},
-    tail::UsageKey,
-};
+use super::{Submission, TallyChange, Verdict, Writer, count, intern::SimKey, round::Round};
 use crate::{
     domain::{NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},
-    store::{StoreError, rollup::TailUsage},
+    store::StoreError,
 };
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The records of a batch by table, each with the submission it belongs to.
 #[derive(Default)]
@@ -23,10 +17,10 @@ pub(super) struct Batch<'a> {
     tests: Vec<Row<'a, Record>>,
 }
 
-struct Row<'a, T> {
-    submission: usize,
-    new: &'a NewRecord,
-    record: &'a T,
+pub(super) struct Row<'a, T> {
+    pub(super) submission: usize,
+    pub(super) new: &'a NewRecord,
+    pub(super) record: &'a T,
 }
 
 /// Changes of the tallies by kind.
@@ -48,7 +42,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn len(&self) -> usize {
+    fn is_usage_only(&self) -> bool {
+        self.len() == self.usage.len()
+    }
+
+    pub(super) fn len(&self) -> usize {
         self.usage.len() + self.sms.len() + self.notifications.len() + self.tests.len()
     }
 }
@@ -59,21 +57,32 @@ impl Writer {
         &mut self,
         batch: &Batch<'_>,
         verdicts: &mut [Verdict],
+        round: &mut Round,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         if batch.len() == 0 {
             return Ok(self.volume);
         }
         let ids = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-        let last: i64 = sqlx::query_scalar("update seq set last = last + $1 returning last")
-            .bind(ids)
-            .fetch_one(&mut self.connection)
-            .await?;
-        self.tail.last_id = last;
-        let mut ids = last - ids + 1..=last;
+        // Nobody else writes, so what the row will say is known before it is asked.
+        round.add("update seq set last = last + ?;").bind(ids)?;
+        let first = self.tail.last_id + 1;
+        self.tail.last_id += ids;
+        let mut ids = first..=self.tail.last_id;
         let mut tallies = Tallies::new();
-        self.insert_usage(&batch.usage, &mut ids, verdicts, &mut tallies, now).await?;
-        self.insert_sms(&batch.sms, &mut ids, verdicts, &mut tallies, now).await?;
+        self.insert_usage(
+            &batch.usage,
+            &mut ids,
+            verdicts,
+            tally(&mut tallies, "data-usage"),
+            round,
+            now,
+        )
+        .await?;
+        if !batch.is_usage_only() {
+            round.run(&mut self.connection).await?;
+        }
+        self.insert_sms(&batch.sms, &mut ids, verdicts, &mut tallies, round, now).await?;
         self.insert_notifications(&batch.notifications, &mut ids, verdicts, &mut tallies, now)
             .await?;
         self.insert_tests(&batch.tests, &mut ids, verdicts, now).await?;
@@ -81,82 +90,9 @@ impl Writer {
         let volume = added
             .and_then(|added| self.volume.checked_add(added))
             .ok_or(StoreError::VolumeOverflow)?;
-        self.move_tallies(&tallies, now).await?;
+        tallies.retain(|_, change| *change != TallyChange::default());
+        move_tallies(&tallies, round, now)?;
         Ok(volume)
-    }
-
-    async fn insert_usage(
-        &mut self,
-        rows: &[Row<'_, UsageRecord>],
-        ids: &mut impl Iterator<Item = i64>,
-        verdicts: &mut [Verdict],
-        tallies: &mut Tallies,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const INSERT: &str = "
-            insert into usage (id, received_ms, sim_id, series_id, start_ms, data_usage, duration,
-                date_push_s, h, extra)
-            select row.value ->> 0, $2, row.value ->> 3, row.value ->> 5, row.value ->> 1,
-                row.value ->> 6, row.value ->> 7, row.value ->> 8, row.value ->> 4, row.value ->> 9
-            from json_each($1) as row
-            where not exists (
-                select 1 from usage_key as key
-                where key.day = row.value ->> 2 and key.sim_id = row.value ->> 3
-                    and key.start_ms = row.value ->> 1 and key.h = row.value ->> 4)";
-        const THERE: &str = "
-            select row.value ->> 0, first.date_push_s from json_each($1) as row
-            join usage_key as key on key.day = row.value ->> 2 and key.sim_id = row.value ->> 3
-                and key.start_ms = row.value ->> 1 and key.h = row.value ->> 4
-            join usage as first on first.id = key.id";
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let sims: Vec<_> =
-            rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
-        let sims = self.interned.sims(&mut self.connection, &sims).await?;
-        let series: Vec<_> = rows.iter().map(|row| SeriesKey::of(row.record)).collect();
-        let series = self.interned.series(&mut self.connection, &series).await?;
-        let tally = tally(tallies, "data-usage");
-        let mut candidates = Vec::with_capacity(rows.len());
-        let mut inserts = Vec::with_capacity(rows.len());
-        for ((row, sim_id), (series_id, id)) in
-            rows.iter().zip(sims).zip(series.into_iter().zip(ids))
-        {
-            let UsageRecord { start_ms, data_usage, duration, ref extra, .. } = *row.record;
-            let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
-            if let Some(first) = self.tail.take(UsageKey { sim_id, start_ms, h }, date_push_s) {
-                repeat(verdicts, row.submission, tally, first != date_push_s);
-                continue;
-            }
-            let day = start_ms / DAY_MS;
-            inserts.push((
-                id,
-                start_ms,
-                day,
-                sim_id,
-                h,
-                series_id,
-                data_usage,
-                duration,
-                date_push_s,
-                extra,
-            ));
-            let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
-            candidates.push(Candidate { id, submission: row.submission, date_push_s, folded });
-        }
-        let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
-        for candidate in candidates {
-            if let Some(first) = there.get(&candidate.id) {
-                repeat(verdicts, candidate.submission, tally, *first != candidate.date_push_s);
-                continue;
-            }
-            let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
-            tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
-            tally.records += 1;
-            self.tail.usage.push(candidate.folded);
-            count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
-        }
-        Ok(())
     }
 
     async fn insert_sms(
@@ -165,6 +101,7 @@ impl Writer {
         ids: &mut impl Iterator<Item = i64>,
         verdicts: &mut [Verdict],
         tallies: &mut Tallies,
+        round: &mut Round,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const INSERT: &str = "
@@ -184,7 +121,7 @@ impl Writer {
         }
         let sims: Vec<_> =
             rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
-        let sims = self.interned.sims(&mut self.connection, &sims).await?;
+        let sims = self.interned.sims(&mut self.connection, round, &sims).await?;
         let inserts: Vec<_> = rows
             .iter()
             .zip(sims.iter().zip(ids))
@@ -316,37 +253,28 @@ impl Writer {
             sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
         Ok(there.into_iter().collect())
     }
-
-    async fn move_tallies(&mut self, tallies: &Tallies, now: Timestamp) -> Result<(), StoreError> {
-        const MOVE: &str = "
-            insert into tally (kind, records, data_usage, repeats, repeats_redated, last_received_ms)
-            values ($1, $2, $3, $4, $5, $6)
-            on conflict (kind) do update set records = records + excluded.records,
-                data_usage = data_usage + excluded.data_usage,
-                repeats = repeats + excluded.repeats,
-                repeats_redated = repeats_redated + excluded.repeats_redated,
-                last_received_ms = excluded.last_received_ms";
-        for (kind, change) in tallies {
-            sqlx::query(MOVE)
-                .bind(&**kind)
-                .bind(change.records)
-                .bind(change.data_usage)
-                .bind(change.repeats)
-                .bind(change.repeats_redated)
-                .bind(now.unix_ms())
-                .execute(&mut self.connection)
-                .await?;
-        }
-        Ok(())
-    }
 }
 
-/// A usage record that is not in the tail; the table decides.
-struct Candidate {
-    id: i64,
-    submission: usize,
-    date_push_s: i64,
-    folded: TailUsage,
+fn move_tallies(tallies: &Tallies, round: &mut Round, now: Timestamp) -> Result<(), StoreError> {
+    const MOVE: &str = "
+        insert into tally (kind, records, data_usage, repeats, repeats_redated, last_received_ms)
+        values (?, ?, ?, ?, ?, ?)
+        on conflict (kind) do update set records = records + excluded.records,
+            data_usage = data_usage + excluded.data_usage,
+            repeats = repeats + excluded.repeats,
+            repeats_redated = repeats_redated + excluded.repeats_redated,
+            last_received_ms = excluded.last_received_ms;";
+    for (kind, change) in tallies {
+        round
+            .add(MOVE)
+            .bind(&**kind)?
+            .bind(change.records)?
+            .bind(change.data_usage)?
+            .bind(change.repeats)?
+            .bind(change.repeats_redated)?
+            .bind(now.unix_ms())?;
+    }
+    Ok(())
 }
 
 type TestRow<'a> = (i64, i64, i64, &'a str, Option<&'a str>);
@@ -385,7 +313,13 @@ fn settle(
     true
 }
 
-fn repeat(verdicts: &mut [Verdict], submission: usize, tally: &mut TallyChange, redated: bool) {
+/// Counts a record as a repeat.
+pub(super) fn repeat(
+    verdicts: &mut [Verdict],
+    submission: usize,
+    tally: &mut TallyChange,
+    redated: bool,
+) {
     tally.repeats += 1;
     tally.repeats_redated += i64::from(redated);
     count(verdicts, submission, |outcome| outcome.duplicates += 1);

@@ -3,6 +3,7 @@ use std::{collections::HashMap, hash::Hash};
 use hashlink::LruCache;
 use sqlx::SqliteConnection;
 
+use super::round::Round;
 use crate::{
     domain::{Giccid, ShortText, UsageRecord},
     store::StoreError,
@@ -60,6 +61,7 @@ impl Interned {
     pub(super) async fn sims(
         &mut self,
         connection: &mut SqliteConnection,
+        round: &mut Round,
         keys: &[SimKey],
     ) -> Result<Vec<i64>, StoreError> {
         const FIND: &str = "
@@ -69,13 +71,14 @@ impl Interned {
             insert into sim (giccid, imsi)
             select key.value ->> 0, key.value ->> 1 from json_each($1) as key where true
             on conflict do nothing";
-        all(&mut self.sims, connection, keys, |key| &key.0, FIND, INSERT).await
+        all(&mut self.sims, connection, round, keys, |key| &key.0, FIND, INSERT).await
     }
 
     /// The number of each network context, in the same order; new ones are inserted.
     pub(super) async fn series(
         &mut self,
         connection: &mut SqliteConnection,
+        round: &mut Round,
         keys: &[SeriesKey],
     ) -> Result<Vec<i64>, StoreError> {
         const FIND: &str = "
@@ -89,7 +92,7 @@ impl Interned {
                 key.value ->> 4
             from json_each($1) as key where true
             on conflict do nothing";
-        all(&mut self.series, connection, keys, |key| &key.0, FIND, INSERT).await
+        all(&mut self.series, connection, round, keys, |key| &key.0, FIND, INSERT).await
     }
 }
 
@@ -97,6 +100,7 @@ impl Interned {
 async fn all<K: Hash + Eq + Clone>(
     cache: &mut LruCache<K, i64>,
     connection: &mut SqliteConnection,
+    round: &mut Round,
     keys: &[K],
     text: impl Fn(&K) -> &str,
     find: &'static str,
@@ -113,6 +117,8 @@ async fn all<K: Hash + Eq + Clone>(
         if missing.is_empty() {
             break;
         }
+        // What was put off comes first: the transaction's beginning.
+        round.run(connection).await?;
         let missing = serde_json::to_string(&missing)?;
         if statement == insert {
             sqlx::query(insert).bind(&missing).execute(&mut *connection).await?;

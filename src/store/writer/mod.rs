@@ -8,12 +8,14 @@ mod insert;
 mod intern;
 mod mark;
 mod rings;
+mod round;
 mod tail;
+mod usage;
 
 use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
-use self::{insert::Batch, intern::Interned, rings::Rings, tail::Tail};
+use self::{insert::Batch, intern::Interned, rings::Rings, round::Round, tail::Tail};
 use super::{StoreError, read::KindTally};
 use crate::domain::{NewHeld, NewRecord, Timestamp};
 
@@ -35,6 +37,12 @@ pub struct Submission {
     pub releases: Option<i64>,
     /// Whether it is one of our own tests: kept apart and in no total.
     pub is_test: bool,
+}
+
+impl Submission {
+    fn concerns_held(&self) -> bool {
+        self.releases.is_some() || !self.quarantine.is_empty()
+    }
 }
 
 /// What became of a push.
@@ -136,7 +144,11 @@ impl Writer {
         batch: &[Submission],
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
-        run(&mut self.connection, "begin immediate").await?;
+        let mut round = Round::default();
+        round.add("begin immediate;");
+        if batch.iter().any(Submission::concerns_held) {
+            round.run(&mut self.connection).await?;
+        }
         let mut verdicts: Vec<_> =
             batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
         let mut rows = Batch::default();
@@ -154,11 +166,12 @@ impl Writer {
             });
             rows.add(nth, submission);
         }
-        let volume = self.insert(&rows, &mut verdicts, now).await?;
+        let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
         if self.tail.is_full() {
+            round.run(&mut self.connection).await?;
             self.move_mark().await?;
         }
-        run(&mut self.connection, "commit").await?;
+        round.add("commit").run(&mut self.connection).await?;
         self.volume = volume;
         if self.tail.is_full() {
             self.tail.clear();

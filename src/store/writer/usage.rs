@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+
+use super::{
+    TallyChange, Verdict, Writer, count,
+    insert::{Row, repeat},
+    intern::{SeriesKey, SimKey},
+    round::{ROWS_MAX, Round, values},
+    tail::UsageKey,
+};
+use crate::{
+    domain::{Timestamp, UsageRecord},
+    store::{StoreError, rollup::TailUsage},
+};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A usage record that is not in the tail; the key tree decides whether it is new.
+struct Candidate<'a> {
+    id: i64,
+    submission: usize,
+    date_push_s: i64,
+    h: i64,
+    record: &'a UsageRecord,
+    folded: TailUsage,
+}
+
+impl Writer {
+    /// Inserts usage records inside the open transaction.
+    pub(super) async fn insert_usage(
+        &mut self,
+        rows: &[Row<'_, UsageRecord>],
+        ids: &mut impl Iterator<Item = i64>,
+        verdicts: &mut [Verdict],
+        tally: &mut TallyChange,
+        round: &mut Round,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sims: Vec<_> =
+            rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
+        let sims = self.interned.sims(&mut self.connection, round, &sims).await?;
+        let series: Vec<_> = rows.iter().map(|row| SeriesKey::of(row.record)).collect();
+        let series = self.interned.series(&mut self.connection, round, &series).await?;
+        let mut candidates = Vec::with_capacity(rows.len());
+        for ((row, id), (sim_id, series_id)) in
+            rows.iter().zip(ids).zip(sims.into_iter().zip(series))
+        {
+            let UsageRecord { start_ms, data_usage, .. } = *row.record;
+            let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
+            if let Some(first) = self.tail.take(UsageKey { sim_id, start_ms, h }, date_push_s) {
+                repeat(verdicts, row.submission, tally, first != date_push_s);
+                continue;
+            }
+            let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
+            let (submission, record) = (row.submission, row.record);
+            candidates.push(Candidate { id, submission, date_push_s, h, record, folded });
+        }
+        let there = self.append(&candidates, round, now).await?;
+        for candidate in candidates {
+            if let Some(first) = there.get(&candidate.id) {
+                repeat(verdicts, candidate.submission, tally, *first != candidate.date_push_s);
+                continue;
+            }
+            let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
+            tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
+            tally.records += 1;
+            self.tail.usage.push(candidate.folded);
+            count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
+        }
+        Ok(())
+    }
+
+    /// Appends what the key tree does not have; gives the ids of what it has, with the `datePush`
+    /// that they came under first.
+    async fn append(
+        &mut self,
+        candidates: &[Candidate<'_>],
+        round: &mut Round,
+        now: Timestamp,
+    ) -> Result<BTreeMap<i64, i64>, StoreError> {
+        const INSERT: &str = "
+            insert into usage (id, received_ms, sim_id, series_id, start_ms, data_usage, duration,
+                date_push_s, h, extra)
+            select column1, column2, column3, column4, column5, column6, column7, column8, column9,
+                column10
+            from (values ";
+        const UNLESS_THERE: &str = ")
+            where column1 is not null and not exists (
+                select 1 from usage_key as key
+                where key.day = column5 / 86400000 and key.sim_id = column3
+                    and key.start_ms = column5 and key.h = column9);";
+        const THERE: &str = "
+            select row.value ->> 0, first.date_push_s from json_each($1) as row
+            join usage_key as key on key.day = row.value ->> 1 and key.sim_id = row.value ->> 2
+                and key.start_ms = row.value ->> 3 and key.h = row.value ->> 4
+            join usage as first on first.id = key.id";
+        let mut appended = 0;
+        for chunk in candidates.chunks(ROWS_MAX) {
+            round.add(INSERT).add(&values(chunk.len(), 10)).add(UNLESS_THERE);
+            for Candidate { id, date_push_s, h, record, folded, .. } in chunk {
+                round
+                    .bind(id)?
+                    .bind(now.unix_ms())?
+                    .bind(folded.sim_id)?
+                    .bind(folded.series_id)?
+                    .bind(folded.start_ms)?
+                    .bind(folded.data_usage)?
+                    .bind(record.duration)?
+                    .bind(date_push_s)?
+                    .bind(h)?
+                    .bind(record.extra.as_deref())?;
+            }
+            appended += round.run(&mut self.connection).await?;
+        }
+        if appended == candidates.len() as u64 {
+            return Ok(BTreeMap::new());
+        }
+        let keys: Vec<_> = candidates
+            .iter()
+            .map(|Candidate { id, h, folded: TailUsage { sim_id, start_ms, .. }, .. }| {
+                (id, start_ms / DAY_MS, sim_id, start_ms, h)
+            })
+            .collect();
+        let there: Vec<(i64, i64)> = sqlx::query_as(THERE)
+            .bind(serde_json::to_string(&keys)?)
+            .fetch_all(&mut self.connection)
+            .await?;
+        Ok(there.into_iter().collect())
+    }
+}
