@@ -151,6 +151,7 @@ create table held (
     field text,
     kind text not null,
     source text not null,
+    source_block text not null,        -- what counts as one source: the IPv4 address or IPv6 /64
     received_ms integer not null,
     bytes integer not null,
     count integer not null,
@@ -159,7 +160,7 @@ create table held (
     signatures blob,
     unique (class, digest)
 ) strict;
-create index held_of_source on held (ring, source, id);
+create index held_of_source on held (ring, source_block, id);
 
 -- Refused pushes that the rings could not keep.
 create table ring_dropped (ring text primary key, pushes integer not null) strict, without rowid;

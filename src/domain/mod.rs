@@ -10,6 +10,7 @@ mod kind;
 mod question;
 mod record;
 mod secret;
+mod source;
 mod text;
 
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
@@ -22,4 +23,5 @@ pub use record::{
     NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, UsageRecord, VOLUME_MAX,
 };
 pub use secret::Secret;
+pub use source::SourceBlock;
 pub use text::{ShortText, TextTooLong};

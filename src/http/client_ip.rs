@@ -2,13 +2,12 @@
 //!
 //! Anyone may write an `X-Forwarded-For` header; only what a proxy of ours added to it is true.
 //! So the list is read from its right end, and only as far as those who wrote it are trusted.
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+
+pub use crate::domain::SourceBlock;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -61,38 +60,4 @@ pub fn is_within(address: IpAddr, networks: &[IpNet]) -> bool {
         }
         (network, address) => network.contains(&address),
     })
-}
-
-/// What counts as one source: an IPv4 address, or the /64 of an IPv6 address, since whoever has
-/// one address of a /64 has all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SourceBlock {
-    /// One IPv4 address.
-    V4([u8; 4]),
-    /// The first 64 bits of IPv6 addresses.
-    V6([u8; 8]),
-}
-
-impl From<IpAddr> for SourceBlock {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
-
-impl fmt::Display for SourceBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::V4(octets) => write!(f, "{}", Ipv4Addr::from(octets)),
-            Self::V6([a, b, c, d, e, f6, g, h]) => {
-                let first = Ipv6Addr::from([a, b, c, d, e, f6, g, h, 0, 0, 0, 0, 0, 0, 0, 0]);
-                write!(f, "{first}/64")
-            }
-        }
-    }
 }

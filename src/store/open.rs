@@ -1,4 +1,7 @@
 use std::{
+    fs::OpenOptions as OpenFile,
+    io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,7 +43,7 @@ pub struct Opened {
     pub store: Store,
     /// For writing.
     pub writer: Writer,
-    /// Nothing had ever been put into it.
+    /// Nothing authentic had ever been put into it.
     pub is_empty: bool,
 }
 
@@ -89,10 +92,15 @@ pub enum OpenError {
     },
 }
 
+/// No authentic push has ever been stored, and none lies aside.
+const NOTHING_AUTHENTIC: &str = "
+    select last = 0 and not exists (select 1 from held where class = 'quarantined') from seq";
+
 /// Opens the store, makes it if it is not there, and brings its schema up to date.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
+    make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
     check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
     MIGRATIONS.run(&mut connection).await.map_err(|source| match source {
@@ -105,7 +113,7 @@ pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     if kept != asked {
         return Err(OpenError::TimeZone { kept, asked });
     }
-    let is_empty = sqlx::query_scalar("select last = 0 from seq")
+    let is_empty = sqlx::query_scalar(NOTHING_AUTHENTIC)
         .fetch_one(&mut connection)
         .await
         .map_err(|e| unusable(e.into()))?;
@@ -116,6 +124,12 @@ pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
         .acquire_timeout(Duration::from_secs(4))
         .connect_lazy_with(for_reading(path));
     Ok(Opened { store: Store::new(readers, epoch, zone), writer, is_empty })
+}
+
+/// Makes the file, if it is not there, so that only this user can read it. SQLite would let everybody,
+/// and gives the log beside it the mode that the database has.
+fn make_private(path: &Path) -> io::Result<()> {
+    OpenFile::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// One connection, `FULL` because a reply promises that the batch is on disk, and checkpoints as

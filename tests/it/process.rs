@@ -50,15 +50,35 @@ impl Process {
         found.into_iter().flatten().collect()
     }
 
-    /// Asks it to end as an init system does, and returns its whole log once it has.
-    pub(crate) fn end(mut self) -> String {
+    /// Asks it to end as an init system does.
+    pub(crate) fn signal_term(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Asks it to end, and returns its whole log once it has.
+    pub(crate) fn end(self) -> String {
+        self.signal_term();
+        self.ended()
+    }
+
+    /// Waits for the end that it was asked for, and returns its whole log.
+    pub(crate) fn ended(mut self) -> String {
         // Both pipes close when it ends.
         while let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) {
             self.keep(&line);
         }
         assert!(self.child.wait().unwrap().success(), "{} failed:\n{}", self.name, self.log);
+        std::mem::take(&mut self.log)
+    }
+
+    /// Waits until it has given up by itself with exit code 1, and returns all that it said.
+    pub(crate) fn refused(mut self) -> String {
+        while let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) {
+            self.keep(&line);
+            assert!(!line.contains("Ready"), "{} started:\n{}", self.name, self.log);
+        }
+        assert_eq!(self.child.wait().unwrap().code(), Some(1), "{}", self.log);
         std::mem::take(&mut self.log)
     }
 

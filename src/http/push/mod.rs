@@ -145,6 +145,9 @@ impl Front {
                 Method::GET | Method::HEAD if self.settings.probe == ProbeAnswer::Ok => {
                     Err(Refusal::Fine)
                 }
+                _ if self.settings.probe == ProbeAnswer::Ok => {
+                    Err(Refusal::MethodNotAllowed("GET, HEAD, POST"))
+                }
                 _ => Err(Refusal::MethodNotAllowed("POST")),
             },
             Target::Health => match *request.method() {

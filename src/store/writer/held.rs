@@ -6,7 +6,7 @@ use super::{
     run,
 };
 use crate::{
-    domain::{HeldClass, NewHeld, Ring, Timestamp},
+    domain::{HeldClass, NewHeld, Ring, SourceBlock, Timestamp},
     store::StoreError,
 };
 
@@ -29,36 +29,60 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts parts of a push into quarantine inside the open transaction; false, and nothing put, if
-    /// there is no room for all of them.
+    /// Whether quarantine has room for these parts of a push once `released` is gone. What lies
+    /// there already needs none.
+    pub(super) async fn has_room(
+        &mut self,
+        quarantine: &[NewHeld],
+        released: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        const FREED: &str =
+            "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
+        const THERE: &str =
+            "select exists (select 1 from held where class = 'quarantined' and digest = $1)";
+        let mut added = 0;
+        for held in quarantine {
+            let is_there: bool = sqlx::query_scalar(THERE)
+                .bind(&digest(held)[..])
+                .fetch_one(&mut self.connection)
+                .await?;
+            added += if is_there { 0 } else { held.body.len() as u64 };
+        }
+        if added == 0 {
+            return Ok(true);
+        }
+        let freed: i64 =
+            sqlx::query_scalar(FREED).bind(released).fetch_one(&mut self.connection).await?;
+        let kept = self.quarantine_bytes.saturating_sub(freed.unsigned_abs());
+        Ok(kept + added <= self.limits.quarantine_bytes_max)
+    }
+
+    /// Puts parts of a push into quarantine inside the open transaction.
     pub(super) async fn quarantine_all(
         &mut self,
         quarantine: &[NewHeld],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let bytes: u64 = quarantine.iter().map(|held| held.body.len() as u64).sum();
-        if bytes > 0 && self.quarantine_bytes + bytes > self.limits.quarantine_bytes_max {
-            return Ok(false);
-        }
+    ) -> Result<(), StoreError> {
         for held in quarantine {
             if !self.came_again(held).await? {
                 self.insert_held(held, "", now).await?;
                 self.quarantine_bytes += held.body.len() as u64;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Deletes a held push; false if it is not there.
     pub(in crate::store) async fn delete_held(&mut self, id: i64) -> Result<bool, StoreError> {
-        const DELETE: &str = "delete from held where id = $1 returning class, ring, source, bytes";
+        const DELETE: &str =
+            "delete from held where id = $1 returning class, ring, source_block, bytes";
         let gone: Option<(String, String, String, i64)> =
             sqlx::query_as(DELETE).bind(id).fetch_optional(&mut self.connection).await?;
-        let Some((class, ring, source, bytes)) = gone else { return Ok(false) };
+        let Some((class, ring, block, bytes)) = gone else { return Ok(false) };
         if class == HeldClass::Quarantined.as_str() {
             self.quarantine_bytes = self.quarantine_bytes.saturating_sub(bytes.unsigned_abs());
         } else {
-            self.ring_named(&ring).remove(&source, bytes.unsigned_abs());
+            self.ring_named(&ring).remove(&block, bytes.unsigned_abs());
         }
         Ok(true)
     }
@@ -75,35 +99,35 @@ impl Writer {
     }
 
     async fn keep_in_ring(&mut self, held: &NewHeld, now: Timestamp) -> Result<(), StoreError> {
-        let (source, bytes) = (held.source.to_string(), held.body.len() as u64);
+        let (block, bytes) = (block(held), held.body.len() as u64);
         if bytes > SHARE.bytes {
             self.rings.count_dropped(held.ring, 1);
             return Ok(());
         }
-        while self.rings.of(held.ring).used_by(&source).exceeds(SHARE, bytes) {
-            self.drop_oldest(held.ring, &source).await?;
+        while self.rings.of(held.ring).used_by(&block).exceeds(SHARE, bytes) {
+            self.drop_oldest(held.ring, &block).await?;
         }
         while self.rings.of(held.ring).all.exceeds(FULL, bytes) {
             let Some(largest) = self.rings.of(held.ring).largest() else { break };
             self.drop_oldest(held.ring, &largest).await?;
         }
         self.insert_held(held, rings::name(held.ring), now).await?;
-        self.rings.of(held.ring).add(&source, bytes);
+        self.rings.of(held.ring).add(&block, bytes);
         Ok(())
     }
 
-    async fn drop_oldest(&mut self, ring: Ring, source: &str) -> Result<(), StoreError> {
+    async fn drop_oldest(&mut self, ring: Ring, block: &str) -> Result<(), StoreError> {
         const OLDEST: &str = "
             delete from held where id = (
-                select min(id) from held where ring = $1 and source = $2)
+                select min(id) from held where ring = $1 and source_block = $2)
             returning bytes";
         let bytes: Option<i64> = sqlx::query_scalar(OLDEST)
             .bind(rings::name(ring))
-            .bind(source)
+            .bind(block)
             .fetch_optional(&mut self.connection)
             .await?;
         self.rings.count_dropped(ring, 1);
-        self.rings.of(ring).remove(source, bytes.unwrap_or_default().unsigned_abs());
+        self.rings.of(ring).remove(block, bytes.unwrap_or_default().unsigned_abs());
         Ok(())
     }
 
@@ -114,9 +138,9 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const INSERT: &str = "
-            insert into held (class, ring, reason, field, kind, source, received_ms, bytes, count,
-                digest, body, signatures)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11)";
+            insert into held (class, ring, reason, field, kind, source, source_block,
+                received_ms, bytes, count, digest, body, signatures)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)";
         sqlx::query(INSERT)
             .bind(held.class.as_str())
             .bind(ring)
@@ -124,6 +148,7 @@ impl Writer {
             .bind(held.field.as_deref())
             .bind(held.kind.as_str())
             .bind(held.source.to_string())
+            .bind(block(held))
             .bind(now.unix_ms())
             .bind(i64::try_from(held.body.len()).unwrap_or(i64::MAX))
             .bind(&digest(held)[..])
@@ -155,6 +180,11 @@ impl Writer {
         let plausible = ring == rings::name(Ring::Plausible);
         self.rings.of(if plausible { Ring::Plausible } else { Ring::Noise })
     }
+}
+
+/// Who counts as one source with whoever sent it.
+fn block(held: &NewHeld) -> String {
+    SourceBlock::from(held.source).to_string()
 }
 
 /// What makes two held pushes the very same: kind, body and signatures.

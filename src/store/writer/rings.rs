@@ -53,8 +53,8 @@ pub(super) struct OneRing {
 impl Rings {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         const SUMS: &str = "
-            select ring, source, count(*), sum(bytes) from held where class = 'refused'
-            group by ring, source";
+            select ring, source_block, count(*), sum(bytes) from held where class = 'refused'
+            group by ring, source_block";
         let mut rings = Self::default();
         let rows: Vec<(String, String, i64, i64)> =
             sqlx::query_as(SUMS).fetch_all(connection).await?;

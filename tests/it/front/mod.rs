@@ -1,0 +1,10 @@
+//! The public listener and the reading of pushes: a real server, a real socket.
+mod doors;
+mod held;
+mod identity;
+mod life;
+mod limits;
+mod proof;
+mod quarantine;
+mod records;
+mod sources;
