@@ -3,6 +3,7 @@
 mod api_harness;
 mod api_keys;
 mod api_lists;
+mod architecture;
 mod caddy;
 mod client_ip;
 mod commands;
