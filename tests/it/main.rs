@@ -8,6 +8,8 @@ mod caddy;
 mod client_ip;
 mod commands;
 mod failure_limiter;
+mod front;
+mod kill;
 mod listener;
 mod process;
 mod settings;
