@@ -54,6 +54,7 @@ impl Front {
             .env("SIMDECK_INTERNAL_LISTEN", format!("127.0.0.1:{}", self.internal))
             .env("SIMDECK_PUSH_KEY", PUSH_KEY)
             .env("SIMDECK_API_KEY", API_KEY)
+            .env("SIMDECK_PUSH_MAX_AGE", "3650d")
             .env("SIMDECK_DISK_RESERVE", "0");
         let remedy = "`cargo test` builds it; by hand: cargo build --bins --examples";
         let mut simdeck = Process::start("simdeck", &mut command, remedy);

@@ -11,6 +11,8 @@ mod failure_limiter;
 mod front;
 mod kill;
 mod listener;
+mod mutated;
+mod plain_json;
 mod process;
 mod settings;
 mod smarthub_vectors;
