@@ -23,10 +23,10 @@ pub(super) struct Batch<'a> {
     tests: Vec<Row<'a, Record>>,
 }
 
-struct Row<'a, T> {
-    submission: usize,
-    new: &'a NewRecord,
-    record: &'a T,
+pub(super) struct Row<'a, T> {
+    pub(super) submission: usize,
+    pub(super) new: &'a NewRecord,
+    pub(super) record: &'a T,
 }
 
 /// Changes of the tallies by kind.
@@ -111,21 +111,17 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
-        let sims: Vec<_> =
-            rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
-        let sims = self.interned.sims(&mut self.connection, &sims).await?;
-        let series: Vec<_> = rows.iter().map(|row| SeriesKey::of(row.record)).collect();
-        let series = self.interned.series(&mut self.connection, &series).await?;
+        let contexts = self.contexts(rows).await?;
         let tally = tally(tallies, "data-usage");
         let mut candidates = Vec::with_capacity(rows.len());
         let mut inserts = Vec::with_capacity(rows.len());
-        for ((row, sim_id), (series_id, id)) in
-            rows.iter().zip(sims).zip(series.into_iter().zip(ids))
-        {
+        let mut repeats = Vec::new();
+        for ((row, (sim_id, series_id)), id) in rows.iter().zip(contexts).zip(ids) {
             let UsageRecord { start_ms, data_usage, duration, ref extra, .. } = *row.record;
             let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
-            if let Some(first) = self.tail.take(UsageKey { sim_id, start_ms, h }, date_push_s) {
-                repeat(verdicts, row.submission, tally, first != date_push_s);
+            let key = UsageKey { sim_id, start_ms, h };
+            if !self.tail.take(key, date_push_s) {
+                repeats.push((row.submission, key, date_push_s));
                 continue;
             }
             let day = start_ms / DAY_MS;
@@ -142,11 +138,12 @@ impl Writer {
                 extra,
             ));
             let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
-            candidates.push(Candidate { id, submission: row.submission, date_push_s, folded });
+            candidates.push(Candidate { id, submission: row.submission, key, date_push_s, folded });
         }
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         for candidate in candidates {
             if let Some(first) = there.get(&candidate.id) {
+                self.tail.came_first_under(candidate.key, *first);
                 repeat(verdicts, candidate.submission, tally, *first != candidate.date_push_s);
                 continue;
             }
@@ -156,7 +153,25 @@ impl Writer {
             self.tail.usage.push(candidate.folded);
             count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
         }
+        // Only now the tail knows for each key under which date it came first.
+        for (submission, key, date_push_s) in repeats {
+            let redated = self.tail.first_date_push_s(key) != Some(date_push_s);
+            repeat(verdicts, submission, tally, redated);
+        }
         Ok(())
+    }
+
+    /// The interned SIM and network context of each record.
+    async fn contexts(
+        &mut self,
+        rows: &[Row<'_, UsageRecord>],
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        let sims: Vec<_> =
+            rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
+        let sims = self.interned.sims(&mut self.connection, &sims).await?;
+        let series: Vec<_> = rows.iter().map(|row| SeriesKey::of(row.record)).collect();
+        let series = self.interned.series(&mut self.connection, &series).await?;
+        Ok(sims.into_iter().zip(series).collect())
     }
 
     async fn insert_sms(
@@ -256,43 +271,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Our own tests: enough of them to show that they arrived, apart from all records.
-    async fn insert_tests(
-        &mut self,
-        rows: &[Row<'_, Record>],
-        ids: &mut impl Iterator<Item = i64>,
-        verdicts: &mut [Verdict],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const INSERT: &str = "
-            insert into test_record (id, received_ms, kind, own_ms, h, giccid)
-            select row.value ->> 0, $2, row.value ->> 3, row.value ->> 1, row.value ->> 2,
-                row.value ->> 4
-            from json_each($1) as row where true
-            on conflict do nothing";
-        const THERE: &str = "
-            select row.value ->> 0, 0 from json_each($1) as row
-            join test_record as first on first.own_ms = row.value ->> 1
-                and first.h = row.value ->> 2 and first.kind = row.value ->> 3
-            where first.id <> row.value ->> 0";
-        const KEEP: &str = "
-            delete from test_record
-            where id < (select id from test_record order by id desc limit 1 offset 9999)";
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let inserts: Vec<_> = rows.iter().zip(ids).map(test_row).collect();
-        let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
-        let mut in_no_total = TallyChange::default();
-        for (row, insert) in rows.iter().zip(&inserts) {
-            settle(verdicts, row.submission, &mut in_no_total, row.new, there.get(&insert.0));
-        }
-        super::run(&mut self.connection, KEEP).await
-    }
-
     /// Inserts rows, whose first column is the id; gives the ids of those that were there already,
     /// with the `datePush` that they came under first.
-    async fn insert_rows<T: Serialize>(
+    pub(super) async fn insert_rows<T: Serialize>(
         &mut self,
         insert: &'static str,
         there: &'static str,
@@ -345,23 +326,9 @@ impl Writer {
 struct Candidate {
     id: i64,
     submission: usize,
+    key: UsageKey,
     date_push_s: i64,
     folded: TailUsage,
-}
-
-type TestRow<'a> = (i64, i64, i64, &'a str, Option<&'a str>);
-
-fn test_row<'a>((row, id): (&Row<'a, Record>, i64)) -> TestRow<'a> {
-    let (kind, own_ms, giccid) = match row.record {
-        Record::Usage(usage) => ("data-usage", usage.start_ms, Some(usage.giccid.as_str())),
-        Record::Sms(sms) => ("mo-sms", sms.event_ms, Some(sms.giccid.as_str())),
-        Record::Notification(notification) => (
-            notification.kind.as_str(),
-            notification.event_ms.unwrap_or(row.new.date_push_s * 1000),
-            notification.giccid.as_ref().map(|giccid| giccid.as_str()),
-        ),
-    };
-    (id, own_ms, row.new.identity, kind, giccid)
 }
 
 fn tally<'t>(tallies: &'t mut Tallies, kind: &str) -> &'t mut TallyChange {
@@ -369,7 +336,7 @@ fn tally<'t>(tallies: &'t mut Tallies, kind: &str) -> &'t mut TallyChange {
 }
 
 /// Counts a record as stored, or as a repeat of one that came under `first`.
-fn settle(
+pub(super) fn settle(
     verdicts: &mut [Verdict],
     submission: usize,
     tally: &mut TallyChange,

@@ -9,11 +9,17 @@ mod intern;
 mod mark;
 mod rings;
 mod tail;
+mod test_record;
 
 use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
-use self::{insert::Batch, intern::Interned, rings::Rings, tail::Tail};
+use self::{
+    insert::Batch,
+    intern::Interned,
+    rings::Rings,
+    tail::{RECORDS_MAX, Tail},
+};
 use super::{StoreError, read::KindTally};
 use crate::domain::{NewHeld, NewRecord, Timestamp};
 
@@ -65,6 +71,7 @@ pub struct Writer {
     limits: Limits,
     interned: Interned,
     tail: Tail,
+    tail_records_max: usize,
     rings: Rings,
     /// Bytes of bodies in quarantine.
     quarantine_bytes: u64,
@@ -84,12 +91,19 @@ impl Writer {
             limits,
             interned: Interned::default(),
             tail: Tail::default(),
+            tail_records_max: RECORDS_MAX,
             rings: Rings::default(),
             quarantine_bytes: 0,
             volume: 0,
         };
         writer.reload().await?;
         Ok(writer)
+    }
+
+    /// Moves the mark after so many records: fewer than usual let a test see it move.
+    #[must_use]
+    pub fn with_tail_records_max(self, tail_records_max: usize) -> Self {
+        Self { tail_records_max, ..self }
     }
 
     /// Stores a batch in one transaction. When this returns `Ok`, it has been synced to disk; after
@@ -154,12 +168,12 @@ impl Writer {
             rows.add(nth, submission);
         }
         let volume = self.insert(&rows, &mut verdicts, now).await?;
-        if self.tail.is_full() {
+        if self.tail.is_full(self.tail_records_max) {
             self.move_mark().await?;
         }
         run(&mut self.connection, "commit").await?;
         self.volume = volume;
-        if self.tail.is_full() {
+        if self.tail.is_full(self.tail_records_max) {
             self.tail.clear();
         }
         Ok(verdicts)

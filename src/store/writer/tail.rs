@@ -6,7 +6,7 @@ use crate::{store::StoreError, store::rollup::TailUsage};
 
 /// How many records may come after the mark. Readers fold as many for each answer, so it stays
 /// small; each move of the mark writes sorted, so it should not be tiny.
-const RECORDS_MAX: usize = 4096;
+pub(super) const RECORDS_MAX: usize = 4096;
 
 /// What makes a usage record unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub(super) struct UsageKey {
 /// The records after the mark: what is not yet in `usage_key` and the rollups.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// Their keys with the `datePush` they came under.
+    /// Their keys, and those of repeats of older ones, with the `datePush` they came under first.
     keys: HashMap<UsageKey, i64>,
     pub(super) usage: Vec<TailUsage>,
     /// SIM and own time of each message.
@@ -49,19 +49,30 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Takes a key in; if it was there, gives the `datePush` that it came under first.
-    pub(super) fn take(&mut self, key: UsageKey, date_push_s: i64) -> Option<i64> {
+    /// Takes a key in; false if it was there.
+    pub(super) fn take(&mut self, key: UsageKey, date_push_s: i64) -> bool {
         match self.keys.entry(key) {
-            Entry::Occupied(there) => Some(*there.get()),
+            Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
                 free.insert(date_push_s);
-                None
+                true
             }
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.usage.len() + self.sms.len() >= RECORDS_MAX
+    /// Notes that a key taken in stands before the mark already, under this `datePush`.
+    pub(super) fn came_first_under(&mut self, key: UsageKey, date_push_s: i64) {
+        self.keys.insert(key, date_push_s);
+    }
+
+    /// The `datePush` that a key came under first.
+    pub(super) fn first_date_push_s(&self, key: UsageKey) -> Option<i64> {
+        self.keys.get(&key).copied()
+    }
+
+    /// Repeats of records before the mark count too: they hold memory like the others.
+    pub(super) fn is_full(&self, records_max: usize) -> bool {
+        self.keys.len() + self.sms.len() >= records_max
     }
 
     /// Forgets what the mark has passed.
