@@ -148,7 +148,7 @@ fn upward_uses(sources: &[Source]) -> Vec<String> {
         let own = top_module(&source.path);
         let Some(own_layer) = layer(&own) else { continue };
         for used in used_modules(&code(&source.text)).filter(|used| *used != own) {
-            if !layer(&used).is_some_and(|other| other < own_layer) {
+            if layer(&used).is_none_or(|other| other >= own_layer) {
                 offences.push(format!(
                     "{} uses crate::{used}, which is not below it",
                     source.path.display()
@@ -200,7 +200,7 @@ fn long_functions(sources: &[Source]) -> Vec<String> {
                 continue;
             };
             let begins = at + opens + 1;
-            let body = lines[begins..].iter().position(|line| at_indent(line));
+            let body = lines[begins..].iter().position(at_indent);
             if body.is_some_and(|length| length > FUNCTION_LINES_MAX) {
                 offences.push(format!("{} has a long {}", source.path.display(), line.trim()));
             }

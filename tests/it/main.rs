@@ -14,5 +14,6 @@ mod listener;
 mod mutated;
 mod plain_json;
 mod process;
+mod properties;
 mod settings;
 mod smarthub_vectors;

@@ -112,7 +112,7 @@ fn send(front: &Front, seed: u64, next: &AtomicU64, bodies: u64) -> Promised {
         let source =
             Ipv4Addr::from_bits(0x0A00_0000 + u32::try_from(nth / PUSHES_PER_SOURCE).unwrap());
         // Every twentieth comes twice.
-        for _ in 0..=u64::from(nth % 20 == 0) {
+        for _ in 0..=u64::from(nth.is_multiple_of(20)) {
             let mut open = line.take().unwrap_or_else(|| Line::to(front.public).unwrap());
             let answer = open.push(kind, source, &body).unwrap_or_else(|error| {
                 panic!("body {nth} broke the connection: {error}\n{}", body.escape_ascii())
