@@ -1,7 +1,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Writer,
+    Submission, Writer,
     rings::{self, FULL, SHARE},
     run,
 };
@@ -29,24 +29,48 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts parts of a push into quarantine inside the open transaction; false, and nothing put, if
-    /// there is no room for all of them.
-    pub(super) async fn quarantine_all(
+    /// Whether quarantine has room for all that a push brings there, with what it releases gone.
+    /// What is held already takes no more.
+    pub(super) async fn has_room(&mut self, submission: &Submission) -> Result<bool, StoreError> {
+        const RELEASED: &str = "
+            select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
+        const THERE: &str = "
+            select exists (select 1 from held where class = 'quarantined' and digest = $1)";
+        let max = self.limits.quarantine_bytes_max;
+        let mut bytes: u64 = submission.quarantine.iter().map(bytes_of).sum();
+        if bytes == 0 || self.quarantine_bytes + bytes <= max {
+            return Ok(true);
+        }
+        for held in &submission.quarantine {
+            let is_there: bool = sqlx::query_scalar(THERE)
+                .bind(&digest(held)[..])
+                .fetch_one(&mut self.connection)
+                .await?;
+            if is_there {
+                bytes -= bytes_of(held);
+            }
+        }
+        let released: i64 = sqlx::query_scalar(RELEASED)
+            .bind(submission.releases)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let left = self.quarantine_bytes.saturating_sub(released.unsigned_abs());
+        Ok(bytes == 0 || left + bytes <= max)
+    }
+
+    /// Puts parts of a push into quarantine inside the open transaction.
+    pub(super) async fn quarantine(
         &mut self,
         quarantine: &[NewHeld],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let bytes: u64 = quarantine.iter().map(|held| held.body.len() as u64).sum();
-        if bytes > 0 && self.quarantine_bytes + bytes > self.limits.quarantine_bytes_max {
-            return Ok(false);
-        }
+    ) -> Result<(), StoreError> {
         for held in quarantine {
             if !self.came_again(held).await? {
                 self.insert_held(held, "", now).await?;
-                self.quarantine_bytes += held.body.len() as u64;
+                self.quarantine_bytes += bytes_of(held);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Deletes a held push; false if it is not there.
@@ -155,6 +179,10 @@ impl Writer {
         let plausible = ring == rings::name(Ring::Plausible);
         self.rings.of(if plausible { Ring::Plausible } else { Ring::Noise })
     }
+}
+
+fn bytes_of(held: &NewHeld) -> u64 {
+    held.body.len() as u64
 }
 
 /// What makes two held pushes the very same: kind, body and signatures.

@@ -155,13 +155,14 @@ impl Writer {
             batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
         let mut rows = Batch::default();
         for (nth, submission) in batch.iter().enumerate() {
-            if let Some(id) = submission.releases {
-                self.delete_held(id).await?;
-            }
-            if !self.quarantine_all(&submission.quarantine, now).await? {
+            if !self.has_room(submission).await? {
                 verdicts[nth] = Verdict::QuarantineFull;
                 continue;
             }
+            if let Some(id) = submission.releases {
+                self.delete_held(id).await?;
+            }
+            self.quarantine(&submission.quarantine, now).await?;
             count(&mut verdicts, nth, |outcome| {
                 outcome.quarantined += submission.quarantine.len() as u64;
             });
