@@ -17,3 +17,4 @@ mod process;
 mod properties;
 mod settings;
 mod smarthub_vectors;
+mod store_contract;
