@@ -50,10 +50,14 @@ impl Process {
         found.into_iter().flatten().collect()
     }
 
+    /// Its number, for a signal of another kind than [`Process::end`] sends.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// Asks it to end as an init system does.
     pub(crate) fn signal_term(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
     }
 
     /// Asks it to end, and returns its whole log once it has.

@@ -27,7 +27,8 @@ pub(super) enum Summary {
 /// The records after the marks: what the summaries do not have yet.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// Keys that the key tree does not have, with the `datePush` they came under.
+    /// Keys that the key tree does not have, and those of repeats of what it has, with the
+    /// `datePush` that they came under first.
     keys: HashMap<UsageKey, i64>,
     /// Usage records after the oldest mark of the two kinds of sums …
     usage: Vec<TailUsage>,
@@ -83,15 +84,25 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Takes a key in; if it was there, gives the `datePush` that it came under first.
-    pub(super) fn take(&mut self, key: UsageKey, date_push_s: i64) -> Option<i64> {
+    /// Takes a key in; false if it was there.
+    pub(super) fn take(&mut self, key: UsageKey, date_push_s: i64) -> bool {
         match self.keys.entry(key) {
-            Entry::Occupied(there) => Some(*there.get()),
+            Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
                 free.insert(date_push_s);
-                None
+                true
             }
         }
+    }
+
+    /// Notes that the key tree has a key that was taken in, under this `datePush`.
+    pub(super) fn came_first_under(&mut self, key: UsageKey, date_push_s: i64) {
+        self.keys.insert(key, date_push_s);
+    }
+
+    /// The `datePush` that a key came under first.
+    pub(super) fn first_date_push_s(&self, key: UsageKey) -> Option<i64> {
+        self.keys.get(&key).copied()
     }
 
     pub(super) fn add_usage(&mut self, usage: TailUsage) {

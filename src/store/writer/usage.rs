@@ -24,6 +24,13 @@ struct Candidate<'a> {
     folded: TailUsage,
 }
 
+impl Candidate<'_> {
+    fn key(&self) -> UsageKey {
+        let TailUsage { sim_id, start_ms, .. } = self.folded;
+        UsageKey { sim_id, start_ms, h: self.h }
+    }
+}
+
 impl Writer {
     /// Inserts usage records inside the open transaction.
     pub(super) async fn insert_usage(
@@ -44,13 +51,15 @@ impl Writer {
         let series: Vec<_> = rows.iter().map(|row| SeriesKey::of(row.record)).collect();
         let series = self.interned.series(&mut self.connection, round, &series).await?;
         let mut candidates = Vec::with_capacity(rows.len());
+        let mut repeats = Vec::new();
         for ((row, id), (sim_id, series_id)) in
             rows.iter().zip(ids).zip(sims.into_iter().zip(series))
         {
             let UsageRecord { start_ms, data_usage, .. } = *row.record;
             let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
-            if let Some(first) = self.tail.take(UsageKey { sim_id, start_ms, h }, date_push_s) {
-                repeat(verdicts, row.submission, tally, first != date_push_s);
+            let key = UsageKey { sim_id, start_ms, h };
+            if !self.tail.take(key, date_push_s) {
+                repeats.push((row.submission, key, date_push_s));
                 continue;
             }
             let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
@@ -60,7 +69,8 @@ impl Writer {
         let there = self.append(&candidates, round, now).await?;
         for candidate in candidates {
             if let Some(first) = there.get(&candidate.id) {
-                repeat(verdicts, candidate.submission, tally, *first != candidate.date_push_s);
+                self.tail.came_first_under(candidate.key(), *first);
+                repeats.push((candidate.submission, candidate.key(), candidate.date_push_s));
                 continue;
             }
             let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
@@ -68,6 +78,11 @@ impl Writer {
             tally.records += 1;
             self.tail.add_usage(candidate.folded);
             count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
+        }
+        // Only now is it known of all of them under which datePush they came first.
+        for (submission, key, date_push_s) in repeats {
+            let redated = self.tail.first_date_push_s(key) != Some(date_push_s);
+            repeat(verdicts, submission, tally, redated);
         }
         Ok(())
     }

@@ -1,0 +1,3 @@
+//! What holds for every input, looked for by proptest among small and hostile ones.
+mod json;
+mod sums;
