@@ -166,10 +166,7 @@ async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, 
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),
-        limits: Limits {
-            quarantine_bytes_max: settings.quarantine.max_bytes,
-            tail_records_max: Limits::TAIL_RECORDS_MAX,
-        },
+        limits: Limits::of_quarantine(settings.quarantine.max_bytes),
     };
     let opened = open(&options).await.map_err(told)?;
     let secrets = secrets(settings, &folder, opened.is_empty)?;

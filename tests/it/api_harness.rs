@@ -45,10 +45,7 @@ impl Api {
         let options = OpenOptions {
             database: database.clone(),
             time_zone: TimeZone::UTC,
-            limits: Limits {
-                quarantine_bytes_max: 1 << 20,
-                tail_records_max: Limits::TAIL_RECORDS_MAX,
-            },
+            limits: Limits::of_quarantine(1 << 20),
         };
         let opened = store::open(&options).await.unwrap();
         let clock = Arc::new(FixedClock(Timestamp::from_unix_ms((SECOND + 1) * 1000)));

@@ -19,8 +19,8 @@ use simdeck::store::{self, Dimension, Limits, OpenOptions};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    front::{Front, Line, ack_before_commit, now_s, proof},
     process::Process,
+    program::{Line, Program, ack_before_commit, now_s, proof},
 };
 
 const CONNECTIONS: usize = 64;
@@ -56,7 +56,7 @@ fn record(nth: usize) -> (i64, i64) {
 
 /// Senders, and a server that one of them kills whenever so many pushes have been acknowledged.
 struct Attack<'a> {
-    front: &'a Front,
+    program: &'a Program,
     pushes: Vec<Push>,
     /// The two fields of a push, by its age.
     proofs: [String; 2],
@@ -78,11 +78,11 @@ struct Server {
 
 impl Attack<'_> {
     /// Sends every push until it is acknowledged, and never again; gives the last server.
-    fn run(front: &Front, count: usize, kills: Vec<usize>) -> Process {
-        let mut process = front.start();
+    fn run(program: &Program, count: usize, kills: Vec<usize>) -> Process {
+        let mut process = program.start();
         let now = now_s();
         let attack = Attack {
-            front,
+            program,
             pushes: pushes(count),
             proofs: [proof(now), proof(now - 1)],
             next: AtomicUsize::new(0),
@@ -101,7 +101,7 @@ impl Attack<'_> {
             // Ends when all senders have.
             for () in kills {
                 drop(process);
-                process = front.start();
+                process = program.start();
                 attack.is_up_again(process.pid());
             }
             process
@@ -152,7 +152,7 @@ impl Attack<'_> {
         loop {
             let server = self.server.lock().unwrap();
             let life = self.changed.wait_while(server, |server| !server.is_up).unwrap().life;
-            match Line::to(self.front.public) {
+            match Line::to(self.program.public) {
                 Ok(line) => return (line, life),
                 Err(error) => self.must_have_been_killed(life, &error),
             }
@@ -181,8 +181,8 @@ impl Attack<'_> {
 }
 
 /// Own time and volume of every record that was pushed, and of every one in the table.
-async fn wanted_and_stored(front: &Front, count: usize) -> [BTreeMap<i64, i64>; 2] {
-    let mut database = read(&front.database()).await;
+async fn wanted_and_stored(program: &Program, count: usize) -> [BTreeMap<i64, i64>; 2] {
+    let mut database = read(&program.database()).await;
     let intact: String =
         sqlx::query_scalar("pragma integrity_check").fetch_one(&mut database).await.unwrap();
     assert_eq!(intact, "ok");
@@ -202,7 +202,7 @@ async fn read(database: &Path) -> SqliteConnection {
 
 /// Volume and number of records by each kind of rollup, with what the mark has not passed.
 async fn rolled_up(database: &Path) -> Vec<(i64, i64)> {
-    let limits = Limits { quarantine_bytes_max: 0 };
+    let limits = Limits::of_quarantine(0);
     let database = database.to_owned();
     let opened =
         store::open(&OpenOptions { database, time_zone: TimeZone::UTC, limits }).await.unwrap();
@@ -228,12 +228,12 @@ fn sum(rows: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
 async fn a_server_killed_six_times_under_load_has_every_acknowledged_push_exactly_once() {
     const PUSHES: usize = 100_000;
     let kills: Vec<_> = (1..=6).map(|nth| PUSHES / 7 * nth).collect();
-    let front = Front::new();
-    let server = Attack::run(&front, PUSHES, kills);
+    let program = Program::new();
+    let server = Attack::run(&program, PUSHES, kills);
 
-    let status = &front.ask("/v1/status")["pushes"]["data-usage"];
+    let status = &program.ask("/v1/status")["pushes"]["data-usage"];
     server.end();
-    let [wanted, stored] = wanted_and_stored(&front, PUSHES).await;
+    let [wanted, stored] = wanted_and_stored(&program, PUSHES).await;
     assert!(wanted == stored, "{} records, not {}", stored.len(), wanted.len());
     let (volume, records) = sum(wanted.values().map(|volume| (*volume, 1)));
     assert_eq!([&status["records"], &status["data_usage"]], [records, volume]);
@@ -241,7 +241,7 @@ async fn a_server_killed_six_times_under_load_has_every_acknowledged_push_exactl
     let repeats = status["repeats"].as_i64().unwrap();
     assert!(records + repeats >= PUSHES as i64, "{repeats} repeats counted");
     assert!(status["repeats_redated"].as_i64().unwrap() > 0);
-    for rollup in rolled_up(&front.database()).await {
+    for rollup in rolled_up(&program.database()).await {
         assert_eq!(rollup, (volume, records));
     }
 }
@@ -250,10 +250,10 @@ async fn a_server_killed_six_times_under_load_has_every_acknowledged_push_exactl
 async fn the_same_attack_finds_what_a_server_loses_that_acknowledges_before_the_commit() {
     const PUSHES: usize = 5_000;
     let kills: Vec<_> = (1..=9).map(|nth| PUSHES / 10 * nth).collect();
-    let front = Front::of(ack_before_commit());
-    Attack::run(&front, PUSHES, kills).end();
+    let program = Program::of(ack_before_commit());
+    Attack::run(&program, PUSHES, kills).end();
 
-    let [wanted, stored] = wanted_and_stored(&front, PUSHES).await;
+    let [wanted, stored] = wanted_and_stored(&program, PUSHES).await;
     let lost = wanted.keys().filter(|start_ms| !stored.contains_key(start_ms)).count();
     assert!(lost > 0, "the attack is too weak to tell");
 }

@@ -23,7 +23,7 @@ impl Ground {
         let options = OpenOptions {
             database: folder.path().join("simdeck.db"),
             time_zone: TimeZone::UTC,
-            limits: Limits { quarantine_bytes_max: 1 << 20 },
+            limits: Limits::of_quarantine(1 << 20),
         };
         let opened = store::open(&options).await.unwrap();
         Self { store: opened.store, writer: opened.writer, sent: 0, _folder: folder }

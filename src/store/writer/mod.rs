@@ -35,6 +35,11 @@ impl Limits {
     /// 100,000 SIMs, every 32,768 half of it. The price is memory, 3 MiB, and the time that one
     /// move takes.
     pub const TAIL_RECORDS_MAX: usize = 32_768;
+
+    /// These limits, and the usual tail.
+    pub const fn of_quarantine(bytes_max: u64) -> Self {
+        Self { quarantine_bytes_max: bytes_max, tail_records_max: Self::TAIL_RECORDS_MAX }
+    }
 }
 
 /// What one push wants stored, all or nothing.

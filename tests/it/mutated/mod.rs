@@ -19,8 +19,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    front::{Answer, Front, Line, is_signed, proof},
     plain_json::{Json, parse},
+    program::{Answer, Line, Program, is_signed, proof},
 };
 
 const CONNECTIONS: u64 = 4;
@@ -65,14 +65,14 @@ fn damaged_bodies_break_nothing_and_none_that_is_authentic_is_lost() {
     let setting = |name, usual| env::var(name).map_or(usual, |number| number.parse().unwrap());
     let bodies: u64 = setting("SIMDECK_MUTATIONS", 20_000);
     let seed = setting("SIMDECK_MUTATION_SEED", 20_240_905);
-    let front = Front::new();
-    let server = front.start();
+    let program = Program::new();
+    let server = program.start();
 
     let next = AtomicU64::new(0);
     let promised: Vec<Promised> = thread::scope(|scope| {
-        let (front, next) = (&front, &next);
+        let (program, next) = (&program, &next);
         let senders: Vec<_> = (0..CONNECTIONS)
-            .map(|_| scope.spawn(move || send(front, seed, next, bodies)))
+            .map(|_| scope.spawn(move || send(program, seed, next, bodies)))
             .collect();
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
@@ -83,14 +83,14 @@ fn damaged_bodies_break_nothing_and_none_that_is_authentic_is_lost() {
     }
     assert!(promised.stored > bodies / 20 && promised.quarantined > bodies / 20);
 
-    let readable = read_all(&front);
-    assert_eq!(front.ask("/v1/status")["ready"], true);
+    let readable = read_all(&program);
+    assert_eq!(program.ask("/v1/status")["ready"], true);
     let log = server.end();
     for bad in ["panic", "ERROR"] {
         let line = log.lines().find(|line| line.contains(bad));
         assert_eq!(line, None, "in the server's log");
     }
-    let kept = kept(&front.database());
+    let kept = kept(&program.database());
     assert_eq!(kept.records, promised.stored);
     assert_eq!(kept.records, readable);
     assert_eq!(kept.repeats, promised.duplicates);
@@ -99,7 +99,7 @@ fn damaged_bodies_break_nothing_and_none_that_is_authentic_is_lost() {
     assert!(lost.is_empty(), "authentic, answered 200 and gone: {lost:?}");
 }
 
-fn send(front: &Front, seed: u64, next: &AtomicU64, bodies: u64) -> Promised {
+fn send(program: &Program, seed: u64, next: &AtomicU64, bodies: u64) -> Promised {
     let mut promised = Promised::default();
     let mut line = None;
     loop {
@@ -113,7 +113,7 @@ fn send(front: &Front, seed: u64, next: &AtomicU64, bodies: u64) -> Promised {
             Ipv4Addr::from_bits(0x0A00_0000 + u32::try_from(nth / PUSHES_PER_SOURCE).unwrap());
         // Every twentieth comes twice.
         for _ in 0..=u64::from(nth.is_multiple_of(20)) {
-            let mut open = line.take().unwrap_or_else(|| Line::to(front.public).unwrap());
+            let mut open = line.take().unwrap_or_else(|| Line::to(program.public).unwrap());
             let answer = open.push(kind, source, &body).unwrap_or_else(|error| {
                 panic!("body {nth} broke the connection: {error}\n{}", body.escape_ascii())
             });
@@ -276,11 +276,11 @@ fn marks(text: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 /// Reads every record through the API: whatever was taken in can be shown. Gives their number.
-fn read_all(front: &Front) -> u64 {
+fn read_all(program: &Program) -> u64 {
     let mut read = 0;
     for list in ["data-usage", "mo-sms", "notifications"] {
         for page in 0.. {
-            let rows = front.ask(&format!("/v1/{list}?size=100&page={page}"));
+            let rows = program.ask(&format!("/v1/{list}?size=100&page={page}"));
             let rows = rows.as_array().unwrap().len();
             if rows == 0 {
                 break;

@@ -194,11 +194,9 @@ async fn run(case: &Case) -> Result<(), TestCaseError> {
 }
 
 async fn open(path: &Path, zone: &TimeZone) -> Opened {
-    let limits = Limits { quarantine_bytes_max: 0 };
+    let limits = Limits { tail_records_max: TAIL_RECORDS_MAX, ..Limits::of_quarantine(0) };
     let options = OpenOptions { database: PathBuf::from(path), time_zone: zone.clone(), limits };
-    let opened = store::open(&options).await.unwrap();
-    let writer = opened.writer.with_tail_records_max(TAIL_RECORDS_MAX);
-    Opened { writer, ..opened }
+    store::open(&options).await.unwrap()
 }
 
 async fn raw(path: &Path) -> SqliteConnection {

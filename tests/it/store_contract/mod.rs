@@ -29,7 +29,10 @@ impl Place {
     }
 
     fn with_quarantine_of(quarantine_bytes_max: u64) -> Self {
-        Self { folder: TempDir::new().unwrap(), limits: Limits { quarantine_bytes_max } }
+        Self {
+            folder: TempDir::new().unwrap(),
+            limits: Limits::of_quarantine(quarantine_bytes_max),
+        }
     }
 
     async fn open(&self) -> Opened {

@@ -90,9 +90,9 @@ async fn ids_are_in_the_order_of_commit_and_never_used_twice() {
 
 #[tokio::test]
 async fn a_sims_history_equals_a_scan_before_and_after_the_mark() {
-    let place = Place::new();
+    let mut place = Place::new();
+    place.limits.tail_records_max = 10;
     let mut opened = place.open().await;
-    opened.writer = opened.writer.with_tail_records_max(10);
     for nth in 0..47_usize {
         let number = i64::try_from(nth).unwrap();
         let start_ms = FIRST_MS + (number * 7 % 5) * DAY_MS + number;

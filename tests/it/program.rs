@@ -23,14 +23,14 @@ const API_KEY: &str = "api-key-of-an-attack-0123456789";
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Where a server stands that can be started again and again.
-pub(crate) struct Front {
+pub(crate) struct Program {
     binary: PathBuf,
     folder: TempDir,
     pub(crate) public: u16,
     internal: u16,
 }
 
-impl Front {
+impl Program {
     /// A folder and two ports for the program that is shipped.
     pub(crate) fn new() -> Self {
         // tests/all names the release binary; cargo alone builds the one that goes with the tests.
