@@ -83,7 +83,8 @@ async fn what_cannot_be_read_as_date_push_is_401() {
 #[tokio::test]
 async fn one_401_answers_every_cause() {
     let simdeck = Simdeck::start(&[]);
-    let (now, good) = (now_s(), signature(PUSH_KEY, now_s()));
+    let now = now_s();
+    let good = signature(PUSH_KEY, now);
     let causes = [
         (format!(r#"{{"datePush":{now}}}"#), "signature_missing"),
         ("{}".to_owned(), "signature_missing"),
