@@ -83,7 +83,8 @@ async fn what_cannot_be_read_as_date_push_is_401() {
 #[tokio::test]
 async fn one_401_answers_every_cause() {
     let simdeck = Simdeck::start(&[]);
-    let (now, good) = (now_s(), signature(PUSH_KEY, now_s()));
+    let now = now_s();
+    let good = signature(PUSH_KEY, now);
     let causes = [
         (format!(r#"{{"datePush":{now}}}"#), "signature_missing"),
         ("{}".to_owned(), "signature_missing"),
@@ -226,12 +227,19 @@ async fn every_live_key_verifies_and_a_removed_one_does_not() {
 }
 
 #[tokio::test]
-async fn the_date_shift_is_added_before_hashing_and_not_to_the_age() {
+async fn the_date_shift_is_added_before_hashing_and_before_the_age_is_judged() {
     let simdeck = Simdeck::start(&[("SIMDECK_PUSH_DATE_SHIFT", "28800")]);
     let now = now_s();
-    let shifted = signature(PUSH_KEY, now + 28_800);
-    let body = format!(r#"{{"datePush":{now},"signature":"{shifted}"}}"#);
-    assert_eq!(simdeck.push("sim-status", body).await, (1, 0, 0));
+    let shifted = |second: i64| {
+        let signature = signature(PUSH_KEY, second + 28_800);
+        format!(r#"{{"datePush":{second},"signature":"{signature}"}}"#)
+    };
+    assert_eq!(simdeck.push("sim-status", shifted(now - 28_800)).await, (1, 0, 0));
+    assert_eq!(
+        simdeck.push("sim-status", shifted(now)).await,
+        (0, 0, 1),
+        "it stands for 8 h ahead"
+    );
     is_invalid_signature(&simdeck.post("sim-status", signed("")).await);
     simdeck.end();
 }

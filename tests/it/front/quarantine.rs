@@ -115,7 +115,7 @@ async fn a_record_with_a_field_out_of_bounds_is_quarantined_alone() {
         ("data_usage", "1".to_owned()),
         ("start_time", format!("{}000", now_s())),
     ];
-    let late = (now_s() + 2 * 86_400 + 60) * 1000;
+    let late = (now_s() + 2 * 86_400 + 600) * 1000;
     let long = format!("\"{}é\"", "x".repeat(255));
     let wrong: [(&'static str, &[&str]); 7] = [
         (

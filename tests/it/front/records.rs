@@ -7,7 +7,7 @@ use crate::server::{Simdeck, now_s, proof, signed, signed_at, usage};
 const SIM: &str = "8944501503181377993";
 
 fn sms(giccid: &str) -> String {
-    format!(r#""giccid":"{giccid}","event_time":{}000"#, now_s() - 60)
+    format!(r#""giccid":"{giccid}","event_time":1711889742473"#)
 }
 
 #[tokio::test]
