@@ -12,6 +12,10 @@ use crate::domain::{HeldReason, Notification, SmsRecord, TIME_MS_MIN, Timestamp,
 /// How far after now a record's own time may lie.
 const OWN_TIME_AHEAD_MAX: Duration = Duration::from_secs(2 * 24 * 3600);
 
+/// The latest time that is lifted out of a notification: the end of the year 9999. It does not move
+/// with the clock, because a time that is lifted is part of what makes two notifications the same.
+const LIFTED_TIME_MS_MAX: i64 = 253_402_300_799_999;
+
 /// The member of `extra` that holds what stood beside the container of a record.
 const BESIDE: &str = "_push";
 
@@ -140,7 +144,7 @@ pub(super) fn notification(
     let event_ms = [event_time, start_time]
         .into_iter()
         .flatten()
-        .find_map(|value| own_time(value, rules.now).ok());
+        .find_map(|value| fields::time_ms(value, TIME_MS_MIN, LIFTED_TIME_MS_MAX).ok());
     Ok(Notification {
         kind: rules.kept_as.clone(),
         pushed_as: (rules.kind != rules.kept_as).then(|| rules.kind.clone()),
