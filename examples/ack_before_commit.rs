@@ -3,8 +3,12 @@
 //! not, the test could not tell.
 use std::process::ExitCode;
 
-use simdeck::{cli, intake::Acknowledge};
+use simdeck::{
+    cli::{self, Experiment},
+    intake::Acknowledge,
+};
 
 fn main() -> ExitCode {
-    cli::main_with(Acknowledge::BeforeCommit)
+    let acknowledge = Acknowledge::BeforeCommit;
+    cli::main_with(Experiment { acknowledge, ..Experiment::default() })
 }

@@ -20,7 +20,7 @@ mod verify;
 mod welcome;
 mod wiring;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -30,7 +30,7 @@ use output::{Format, Output};
 use settings::{Environment, Flags, Settings};
 use tokio::runtime::Runtime;
 
-use crate::intake::Acknowledge;
+use crate::{intake::Acknowledge, store::Limits};
 
 const ABOUT_SETTINGS: &str = "\
 Every setting has a flag, an environment variable and a line in simdeck.toml: see
@@ -119,16 +119,33 @@ enum Command {
 
 /// Runs what the command line asks for: 0 when it did it, 1 when not, 2 when it was not understood.
 pub fn main() -> ExitCode {
-    main_with(Acknowledge::AfterCommit)
+    main_with(Experiment::default())
 }
 
-/// The same, for the control of the attack on durability.
-pub fn main_with(acknowledge: Acknowledge) -> ExitCode {
+/// What an experiment changes about the server. No setting leads here.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// When a push is acknowledged: the control of the attack on durability.
+    pub acknowledge: Acknowledge,
+    /// How many records the summaries are behind at most: without end, to measure what they cost.
+    pub tail_records_max: usize,
+}
+
+impl Default for Experiment {
+    /// The product.
+    fn default() -> Self {
+        let tail_records_max = Limits::TAIL_RECORDS_MAX;
+        Self { acknowledge: Acknowledge::AfterCommit, tail_records_max }
+    }
+}
+
+/// The same as [`main`], but for what the experiment changes.
+pub fn main_with(experiment: Experiment) -> ExitCode {
     let matches = command().get_matches();
     let flags = Flags::of_matches(leaf(&matches));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let output = Output::new(cli.everywhere.output);
-    run(&cli.command, &flags, output, acknowledge).unwrap_or_else(|failure| {
+    run(&cli.command, &flags, output, experiment).unwrap_or_else(|failure| {
         output::note(&format!("error: {failure}"));
         ExitCode::FAILURE
     })
@@ -138,7 +155,7 @@ fn run(
     command: &Command,
     flags: &Flags,
     output: Output,
-    acknowledge: Acknowledge,
+    experiment: Experiment,
 ) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let settings = || -> Result<Settings, Failure> {
@@ -149,7 +166,7 @@ fn run(
     match command {
         Command::Completions { shell } => completions::run(*shell),
         Command::Config { command } => config::run(command, flags, &environment, output),
-        Command::Serve => runtime()?.block_on(serve::run(settings()?, acknowledge)),
+        Command::Serve => runtime()?.block_on(serve::run(settings()?, experiment)),
         Command::Healthcheck => healthcheck::run(&settings()?),
         Command::Welcome => welcome::run(&settings()?, output),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),
@@ -161,8 +178,11 @@ fn run(
     }
 }
 
+/// SQLite writes on a thread of its own: one core is left to it.
 fn runtime() -> Result<Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()
         .map_err(Failure::because("the runtime could not be started"))

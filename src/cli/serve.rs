@@ -7,18 +7,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure,
+    Experiment, Failure,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
     output,
     settings::Settings,
     wiring::Server,
 };
-use crate::intake::Acknowledge;
 
 /// Runs the server until it is told to stop.
-pub(super) async fn run(settings: Settings, acknowledge: Acknowledge) -> Result<ExitCode, Failure> {
+pub(super) async fn run(settings: Settings, experiment: Experiment) -> Result<ExitCode, Failure> {
     let has_token = !settings.public.path_tokens.is_empty();
-    let server = Server::open(settings, acknowledge).await?;
+    let server = Server::open(settings, experiment).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     if !has_token {

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Failure,
+    Experiment, Failure,
     made::{Secrets, secrets},
     settings::{AllowMode, Probe, Settings},
 };
@@ -23,10 +23,10 @@ use crate::{
     http::{
         ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, digest_of,
         failures::FailureLimiter,
-        internal_router, public_router,
+        internal_router, public_app,
         server::{ConnectionLimits, bind, serve},
     },
-    intake::{Acknowledge, Intake, IntakeError, IntakeOptions, IntakeTasks},
+    intake::{Intake, IntakeError, IntakeOptions, IntakeTasks},
     smarthub::{AgePolicy, signature::Verifier},
     store::{DataFolder, Limits, OpenOptions, open},
 };
@@ -71,7 +71,7 @@ pub(super) struct Offline {
 
 /// Opens the store under the instance lock and serves the internal API to one command.
 pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure> {
-    let (parts, secrets) = parts(settings, Acknowledge::AfterCommit).await?;
+    let (parts, secrets) = parts(settings, Experiment::default()).await?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
     let stop = CancellationToken::new();
@@ -85,11 +85,8 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
 
 impl Server {
     /// Opens everything that can fail, so that a server that starts also runs.
-    pub(super) async fn open(
-        settings: Settings,
-        acknowledge: Acknowledge,
-    ) -> Result<Self, Failure> {
-        let (parts, secrets) = parts(&settings, acknowledge).await?;
+    pub(super) async fn open(settings: Settings, experiment: Experiment) -> Result<Self, Failure> {
+        let (parts, secrets) = parts(&settings, experiment).await?;
         let listener = async |address, name: &str| {
             bind(address).await.map_err(Failure::because(format!(
                 "cannot listen on {address}; is something else there? choose another with {name}"
@@ -115,11 +112,8 @@ impl Server {
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
-        let public = public_router(
-            parts.intake.clone(),
-            push_settings(&settings, trusted),
-            failures.clone(),
-        );
+        let public =
+            public_app(parts.intake.clone(), push_settings(&settings, trusted), failures.clone());
         let internal = internal_router(parts.internal);
         let mut fronts = JoinSet::new();
         fronts.spawn(serve(listeners.public, public, limits, stop.clone()));
@@ -161,12 +155,15 @@ impl Server {
 }
 
 /// Takes the data directory, opens the store, finds or makes the secrets.
-async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, Secrets), Failure> {
+async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Secrets), Failure> {
     let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),
-        limits: Limits::of_quarantine(settings.quarantine.max_bytes),
+        limits: Limits {
+            quarantine_bytes_max: settings.quarantine.max_bytes,
+            tail_records_max: experiment.tail_records_max,
+        },
     };
     let opened = open(&options).await.map_err(told)?;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
@@ -178,7 +175,7 @@ async fn parts(settings: &Settings, acknowledge: Acknowledge) -> Result<(Parts, 
         clock: Arc::new(SystemClock),
         data_dir: settings.data_dir.clone(),
         disk_reserve_bytes: settings.disk.reserve_bytes,
-        acknowledge,
+        acknowledge: experiment.acknowledge,
     };
     let (intake, tasks) = Intake::new(opened, options, stop_intake.clone())
         .await

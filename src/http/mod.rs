@@ -1,7 +1,7 @@
 //! The two listeners and what they answer. The only module that knows axum.
 //!
 //! - [`server`]: connections, under both: how many, how long, and how they end.
-//! - [`public_router`]: pushes, and nothing else.
+//! - [`public_app`]: pushes, and nothing else.
 //! - [`internal_router`]: the query API.
 //! - [`client_ip`]: who a request is from; [`failures`]: how often a source may be wrong.
 mod api;
@@ -17,4 +17,4 @@ pub mod server;
 
 pub use api::{ApiSettings, InternalState, Origin, OriginError, internal_router};
 pub use auth::digest_of;
-pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_router};
+pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_app};

@@ -115,12 +115,25 @@ impl Intake {
             return Err(Busy);
         }
         let records = submission.records.len() + submission.quarantine.len();
-        let room = self.shared.queue.room(records, bytes).ok_or(Busy)?;
+        let Some(room) = self.shared.queue.room(records, bytes) else {
+            self.shared
+                .sent_away
+                .tell("the queue is full: pushes come faster than the disk takes them");
+            return Err(Busy);
+        };
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { push, reply: Some(reply), _room: room };
         self.shared.queue.send(Job { submission, ticket })?;
-        // A writer that ended, or that is slower than it may be: stored or not, it is not proved.
-        timeout(COMMIT_TIME_MAX, answer).await.map_err(|_| Busy)?.map_err(|_| Busy)?
+        match timeout(COMMIT_TIME_MAX, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The writer ended; its last words are in the log.
+            Ok(Err(_)) => Err(Busy),
+            // Stored or not, it is not proved.
+            Err(_) => {
+                self.shared.sent_away.tell("a commit took longer than 5 s: the disk is too slow");
+                Err(Busy)
+            }
+        }
     }
 
     /// Verifies a push and reads its records.
@@ -140,7 +153,7 @@ impl Intake {
         age: Option<AgePolicy>,
     ) -> Reading {
         authentic.read(&ReadRules {
-            kind: kind.clone(),
+            kind,
             kept_as: self.shared.kinds.kept_as(kind),
             identity: self.shared.options.identity,
             age,

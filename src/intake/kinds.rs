@@ -20,21 +20,24 @@ impl Kinds {
         Self { unknown: Mutex::new(stored.filter(is_unknown).collect()) }
     }
 
-    /// The kind under which a push of this kind is kept: itself, or `other` when there are too many
-    /// unknown ones. Only for pushes that are authentic.
-    pub(super) fn kept_as(&self, pushed: &Kind) -> Kind {
-        if kind::is_known(pushed.as_str()) {
-            return pushed.clone();
+    /// The kind under which a push of this kind is kept, if it is not its own: `other`, when there
+    /// are too many unknown ones. Only for pushes that are authentic.
+    pub(super) fn kept_as(&self, pushed: &Kind) -> Option<Kind> {
+        if kind::is_known(pushed.as_str()) || *pushed == Kind::other() {
+            return None;
         }
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.contains(pushed) {
-            return pushed.clone();
+            return None;
         }
         if unknown.len() >= UNKNOWN_MAX {
-            return Kind::other();
+            return Some(Kind::other());
         }
-        tracing::warn!(push.kind = %pushed, "SmartHub does not document this kind; it is kept as a notification");
+        tracing::warn!(
+            push.kind = %pushed,
+            "SmartHub does not document this kind; it is kept as a notification"
+        );
         unknown.insert(pushed.clone());
-        pushed.clone()
+        None
     }
 }

@@ -10,6 +10,7 @@ mod kinds;
 mod nonces;
 mod queue;
 mod refused;
+mod sent_away;
 mod task;
 
 use std::{
@@ -27,7 +28,10 @@ pub use admin::{AdminError, RetryError};
 pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 
-use self::{admin::Command, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting};
+use self::{
+    admin::Command, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting,
+    sent_away::SentAway,
+};
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
     smarthub::{AgePolicy, IdentityRule, signature::Verifier},
@@ -77,6 +81,7 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     kinds: Kinds,
     nonces: Nonces,
+    sent_away: SentAway,
     keys: RwLock<Vec<ApiKey>>,
     /// Why nothing can be stored now; empty while all is well.
     trouble: RwLock<Option<Trouble>>,
@@ -120,6 +125,7 @@ impl Intake {
             commands,
             kinds: Kinds::new(tallies.kinds.into_iter().map(|(kind, ..)| kind)),
             nonces: Nonces::default(),
+            sent_away: SentAway::default(),
             keys: RwLock::new(keys),
             trouble: RwLock::new(None),
         });

@@ -132,6 +132,10 @@ impl WriterTask {
             Ok(verdicts) => {
                 self.intake.note_failing(false);
                 for (ticket, verdict) in batch.tickets.into_iter().zip(verdicts) {
+                    if verdict == Verdict::QuarantineFull {
+                        let cause = "quarantine is full: look at `simdeck held list`";
+                        self.intake.shared.sent_away.tell(cause);
+                    }
                     ticket.answer(verdict_of(verdict));
                 }
                 Ok(())

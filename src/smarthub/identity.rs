@@ -24,7 +24,7 @@ pub(super) fn identity(
     record: Value<'_>,
     date_push_s: Option<i64>,
 ) -> Result<i64, RepeatedKey> {
-    let mut form = Vec::with_capacity(record.source().len() + 64);
+    let mut form = Vec::with_capacity(record.source().len() * 2 + 64);
     part(&mut form, b'k', kind.as_bytes());
     if let Some(seconds) = date_push_s {
         part(&mut form, b'd', &seconds.to_le_bytes());

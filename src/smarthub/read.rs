@@ -31,11 +31,11 @@ pub enum IdentityRule {
 
 /// How a body is to be read.
 #[derive(Clone, Debug)]
-pub struct ReadRules {
+pub struct ReadRules<'a> {
     /// The push category in the address. It is part of a record's identity.
-    pub kind: Kind,
-    /// The category that a notification is kept under.
-    pub kept_as: Kind,
+    pub kind: &'a Kind,
+    /// The category that a notification is kept under, if it is another.
+    pub kept_as: Option<Kind>,
     /// What makes two records the same.
     pub identity: IdentityRule,
     /// None where a person has decided to take the push whatever its age.
@@ -75,7 +75,7 @@ pub(super) struct Fault {
 
 impl Authentic<'_> {
     /// Turns every element into records, and what cannot be read into bodies for quarantine.
-    pub fn read(&self, rules: &ReadRules) -> Reading {
+    pub fn read(&self, rules: &ReadRules<'_>) -> Reading {
         let mut reading = Reading::default();
         for (element, date_push_s) in self.elements() {
             let push = Push { element, date_push_s, rules };
@@ -91,7 +91,7 @@ impl Authentic<'_> {
 struct Push<'a> {
     element: Value<'a>,
     date_push_s: i64,
-    rules: &'a ReadRules,
+    rules: &'a ReadRules<'a>,
 }
 
 impl<'a> Push<'a> {

@@ -126,7 +126,7 @@ pub(super) fn sms(
 pub(super) fn notification(
     record: Value<'_>,
     beside: Option<&[u8]>,
-    rules: &ReadRules,
+    rules: &ReadRules<'_>,
 ) -> Result<Notification, Fault> {
     let mut payload = Extra::default();
     let (mut giccid, mut imsi, mut event_time, mut start_time) = (None, None, None, None);
@@ -146,8 +146,8 @@ pub(super) fn notification(
         .flatten()
         .find_map(|value| fields::time_ms(value, TIME_MS_MIN, LIFTED_TIME_MS_MAX).ok());
     Ok(Notification {
-        kind: rules.kept_as.clone(),
-        pushed_as: (rules.kind != rules.kept_as).then(|| rules.kind.clone()),
+        kind: rules.kept_as.as_ref().unwrap_or(rules.kind).clone(),
+        pushed_as: rules.kept_as.is_some().then(|| rules.kind.clone()),
         giccid: giccid.and_then(|value| fields::giccid(value).ok()),
         imsi: fields::short_text(imsi).unwrap_or_default(),
         event_ms,

@@ -1,7 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use axum::{
-    body::Body,
+    body::HttpBody,
     http::{HeaderMap, header},
 };
 use bytes::{Bytes, BytesMut};
@@ -29,11 +29,16 @@ pub(super) enum BodyError {
     NoRoom,
 }
 
+/// A request's body on its way in.
+pub trait RequestBody: HttpBody<Data = Bytes, Error: Send> + Send + Unpin + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Send> + Send + Unpin + 'static> RequestBody for B {}
+
 /// Reads a body that declares no encoding, within its size, its time and the budget. A declared
 /// size that is too large is refused before a byte is read.
 pub(super) async fn read(
     headers: &HeaderMap,
-    body: Body,
+    body: impl RequestBody,
     budget: &Budget,
     source: IpAddr,
     bytes_max: usize,
@@ -58,8 +63,8 @@ pub(super) async fn read(
     timeout(BODY_TIME_MAX, reading.run()).await.map_err(|_| BodyError::TooSlow)?
 }
 
-struct Reading<'a> {
-    body: Body,
+struct Reading<'a, B> {
+    body: B,
     reserved: Reserved,
     /// How many bytes are reserved.
     room: usize,
@@ -68,7 +73,7 @@ struct Reading<'a> {
     bytes_max: usize,
 }
 
-impl Reading<'_> {
+impl<B: RequestBody> Reading<'_, B> {
     async fn run(mut self) -> Result<WholeBody, BodyError> {
         let first = self.chunk().await?.unwrap_or_default();
         self.grow(first.len())?;

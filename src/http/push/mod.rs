@@ -8,20 +8,24 @@ mod path;
 
 use std::{
     collections::HashSet,
+    convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
 use rand::RngExt;
+use tower::{Service, service_fn};
 
-use self::{body::BodyError, budget::Budget, path::Target};
+use self::{
+    body::{BodyError, RequestBody},
+    budget::Budget,
+    path::Target,
+};
 use super::{
     client_ip::{SourceBlock, client_ip, is_within},
     failures::FailureLimiter,
@@ -90,30 +94,33 @@ struct Front {
 }
 
 /// All that the public listener answers. `failures` is shared so that its owner can prune it.
-pub fn public_router(
+///
+/// There is nothing to route: a service of its own spares each push what a router does.
+pub fn public_app<B: RequestBody>(
     intake: Intake,
     settings: PushSettings,
     failures: Arc<FailureLimiter>,
-) -> Router {
-    let front = Front {
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone {
+    let front = Arc::new(Front {
         intake,
         settings,
         failures,
         budget: Budget::default(),
         told_sources: Mutex::default(),
-    };
-    Router::new().fallback(receive).with_state(Arc::new(front))
-}
-
-async fn receive(State(front): State<Arc<Front>>, request: Request) -> Response {
-    match front.take(request).await {
-        Ok(outcome) => front.success(outcome),
-        Err(refusal) => refusal.into_response(),
-    }
+    });
+    service_fn(move |request| {
+        let front = Arc::clone(&front);
+        async move {
+            Ok(match front.take(request).await {
+                Ok(outcome) => front.success(outcome),
+                Err(refusal) => refusal.into_response(),
+            })
+        }
+    })
 }
 
 impl Front {
-    async fn take(&self, request: Request) -> Result<Outcome, Refusal> {
+    async fn take<B: RequestBody>(&self, request: Request<B>) -> Result<Outcome, Refusal> {
         let kind = self.kind_of(&request)?;
         let source = self.source_of(&request)?;
         let (head, body) = request.into_parts();
@@ -135,7 +142,7 @@ impl Front {
     }
 
     /// What a request is for, from its head alone.
-    fn kind_of(&self, request: &Request) -> Result<Kind, Refusal> {
+    fn kind_of<B>(&self, request: &Request<B>) -> Result<Kind, Refusal> {
         if request.uri().host().is_none() && !request.headers().contains_key(header::HOST) {
             return Err(Refusal::NoHost);
         }
@@ -159,7 +166,7 @@ impl Front {
     }
 
     /// Who sent a request, if that is somebody we take pushes from.
-    fn source_of(&self, request: &Request) -> Result<IpAddr, Refusal> {
+    fn source_of<B>(&self, request: &Request<B>) -> Result<IpAddr, Refusal> {
         let peer =
             request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
         let source = client_ip(peer, request.headers(), &self.settings.trusted_proxies);

@@ -9,8 +9,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::{
+    App, ConnectionLimits,
+    closing::Closing,
+    phase::{Patience, Phase, Turn},
+    watched::Watched,
+};
 use axum::{
-    Router,
     body::{Body, Bytes, HttpBody},
     http::Request,
 };
@@ -21,14 +26,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tower::Service;
-
-use super::{
-    ConnectionLimits,
-    closing::Closing,
-    phase::{Patience, Phase, Turn},
-    watched::Watched,
-};
 
 /// A request's header at most. A larger one is answered 431.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -40,15 +37,15 @@ const HEADERS_MAX: usize = 64;
 pub struct Peer(pub SocketAddr);
 
 /// What all connections of a listener share.
-pub(super) struct Connection {
-    app: Router,
+pub(super) struct Connection<A> {
+    app: A,
     limits: Arc<ConnectionLimits>,
     http: http1::Builder,
     closing: Closing,
 }
 
-impl Connection {
-    pub(super) fn new(app: Router, limits: Arc<ConnectionLimits>) -> Self {
+impl<A: App> Connection<A> {
+    pub(super) fn new(app: A, limits: Arc<ConnectionLimits>) -> Self {
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).max_headers(HEADERS_MAX).max_buf_size(HEADER_BYTES_MAX);
         Self { app, limits, http, closing: Closing::default() }
@@ -106,7 +103,7 @@ impl Connection {
 }
 
 /// A request body that says when it has been given up before its end.
-struct Asked {
+pub struct Asked {
     body: Incoming,
     ended: bool,
     phase: Phase,

@@ -16,21 +16,23 @@ mod slots;
 mod watched;
 
 use std::{
+    convert::Infallible,
     io::{self, ErrorKind},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use axum::Router;
+use axum::{http::Request, response::Response};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
-pub use connection::Peer;
+pub use connection::{Asked, Peer};
 pub use limits::ConnectionLimits;
 
 use connection::Connection;
@@ -71,6 +73,25 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Answers requests: a [`Router`](axum::Router), or a service of one's own.
+pub trait App:
+    Service<Request<Asked>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> App for S where
+    S: Service<Request<Asked>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Answers with `app` whoever connects to `listener`, until `stop` is cancelled.
 ///
 /// Then nobody new comes in, connections at rest are closed, requests in flight are answered, and
@@ -79,7 +100,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// logged and costs no more than itself.
 pub async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: impl App,
     limits: ConnectionLimits,
     stop: CancellationToken,
 ) {

@@ -33,7 +33,7 @@ impl Tape {
         if u32::try_from(text.len()).is_err() {
             return Err(Malformed { at: 0 });
         }
-        let parts = Vec::with_capacity((text.len() / 12).clamp(16, 4096));
+        let parts = Vec::with_capacity((text.len() / 8).clamp(16, 4096));
         let mut scanner = Scanner { text, at: 0, parts, open: Vec::new() };
         scanner.document()?;
         Ok(Self { parts: scanner.parts })

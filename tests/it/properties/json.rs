@@ -140,8 +140,8 @@ fn identity(mut object: Map<String, Value>, how: Vec<u8>) -> i64 {
     let body = Body::parse(text.as_bytes()).unwrap_or_else(|_| panic!("refused: {text}"));
     let kind: simdeck::domain::Kind = "sim-status".parse().unwrap();
     let reading = body.trust().unwrap().read(&ReadRules {
-        kind: kind.clone(),
-        kept_as: kind,
+        kind: &kind,
+        kept_as: None,
         identity: IdentityRule::Content,
         age: None,
         date_shift_s: 0,
