@@ -47,11 +47,12 @@ impl IntakeTasks {
         let commands = intake.shared.commands.clone();
         let disk = intake.clone();
         let writing = WriterTask { intake, writer, jobs, asked };
-        // The other two end only with the writer, so they cannot cut a transaction short.
+        // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
+        // as soon as the writer takes no more of them, which is before it has written the last.
+        let beside = async { tokio::join!(refused.run(commands), disk.watch_disk()) };
         tokio::select! {
             done = writing.run(stop) => done,
-            () = refused.run(commands) => Ok(()),
-            () = disk.watch_disk() => Ok(()),
+            _ = beside => Ok(()),
         }
     }
 }

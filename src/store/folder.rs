@@ -133,3 +133,27 @@ fn unfit_file_system(kind: impl TryInto<u64>) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_breaks_locks_or_syncs_is_called_by_its_name() {
+        let unfit: [(u64, &str); 6] = [
+            (0x6969, "NFS"),
+            (0x517B, "SMB"),
+            (0xFF53_4D42, "SMB"),
+            (0xFE53_4D42, "SMB"),
+            (0x0102_1997, "9p"),
+            (0x6573_5546, "FUSE (or virtiofs)"),
+        ];
+        for (magic, name) in unfit {
+            assert_eq!(unfit_file_system(magic), Some(name));
+        }
+        // ext4, XFS, Btrfs, tmpfs, overlayfs
+        for magic in [0xEF53_u64, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630] {
+            assert_eq!(unfit_file_system(magic), None);
+        }
+    }
+}

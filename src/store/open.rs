@@ -162,10 +162,13 @@ async fn check_version(
 ) -> Result<Result<(), OpenError>, sqlx::Error> {
     let version: String =
         sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await?;
+    Ok(if is_too_old(&version) { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
+}
+
+fn is_too_old(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
-    let is_old = (next(), next(), next()) < SQLITE_MIN;
-    Ok(if is_old { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
+    (next(), next(), next()) < SQLITE_MIN
 }
 
 /// What was decided when the store was made: its epoch, by which a cursor of another store is
@@ -199,4 +202,19 @@ async fn founding_facts(
 
 fn zone_name(zone: &TimeZone) -> String {
     zone.iana_name().unwrap_or("UTC").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_below_3_51_3_is_too_old() {
+        for version in ["3.51.2", "3.9.0", "2.99.99", "3.51", "nonsense"] {
+            assert!(is_too_old(version), "{version}");
+        }
+        for version in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert!(!is_too_old(version), "{version}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod failure_limiter;
 mod front;
 mod kill;
 mod listener;
+mod live_commands;
 mod mutated;
 mod plain_json;
 mod process;

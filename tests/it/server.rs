@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     path::Path,
-    process::Command,
+    process::{Command, Output},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -102,6 +102,11 @@ impl Simdeck {
         Self::start_in(folder, variables)
     }
 
+    /// Runs another command with the settings of this server.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        run(self.folder.path(), &self.public, &self.internal, args)
+    }
+
     /// Posts a body as it is.
     pub(crate) async fn post(&self, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.post_with(kind, body, &[]).await
@@ -153,6 +158,13 @@ impl Simdeck {
         let request = self.client.request(method, url).header("X-API-Key", API_KEY);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The status of a question with another key.
+    pub(crate) async fn status_with(&self, key: &str, path: &str) -> u16 {
+        let url = format!("http://{}{path}", self.internal);
+        let answer = self.client.get(url).header("X-API-Key", key).send().await.unwrap();
+        answer.status().as_u16()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -263,7 +275,34 @@ pub(crate) fn refused_start(folder: &Path, variables: &[(&str, &str)]) -> String
     Process::start("simdeck", &mut command(folder, variables), "cargo builds it").refused()
 }
 
+/// Runs a command with the settings of a server at these addresses.
+pub(crate) fn run(folder: &Path, public: &str, internal: &str, args: &[&str]) -> Output {
+    program(folder)
+        .args(args)
+        .env("SIMDECK_PUBLIC_LISTEN", public)
+        .env("SIMDECK_INTERNAL_LISTEN", internal)
+        .output()
+        .unwrap()
+}
+
 fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = program(folder);
+    command
+        .arg("serve")
+        .env("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:0")
+        .env("SIMDECK_INTERNAL_LISTEN", "127.0.0.1:0");
+    for (name, value) in variables {
+        // A setting that a test takes away.
+        match *value {
+            UNSET => command.env_remove(name),
+            value => command.env(name, value),
+        };
+    }
+    command
+}
+
+/// The program with the settings that all tests share, and no others.
+fn program(folder: &Path) -> Command {
     let binary = env::var_os("SIMDECK_TEST_BINARY");
     let mut command =
         Command::new(binary.as_deref().unwrap_or(OsStr::new(env!("CARGO_BIN_EXE_simdeck"))));
@@ -273,21 +312,11 @@ fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
         }
     }
     command
-        .arg("serve")
         .current_dir(folder)
-        .env("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:0")
         .env("SIMDECK_PUBLIC_TRUSTED_PROXIES", "127.0.0.1")
-        .env("SIMDECK_INTERNAL_LISTEN", "127.0.0.1:0")
         .env("SIMDECK_PUSH_KEY", PUSH_KEY)
         .env("SIMDECK_API_KEY", API_KEY)
         .env("SIMDECK_DISK_RESERVE", "0");
-    for (name, value) in variables {
-        // A setting that a test takes away.
-        match *value {
-            UNSET => command.env_remove(name),
-            value => command.env(name, value),
-        };
-    }
     command
 }
 
