@@ -1,4 +1,5 @@
 //! The public listener and the reading of pushes: a real server, a real socket.
+mod busy;
 mod doors;
 mod held;
 mod identity;
