@@ -2,12 +2,14 @@
 use std::time::Duration;
 
 use super::{
-    fields::{self, Field, Invalid},
+    fields::{self, Invalid},
     identity::{DATE_PUSH, SIGNATURE},
     json::Value,
     read::{Fault, ReadRules},
 };
-use crate::domain::{HeldReason, Notification, SmsRecord, TIME_MS_MIN, Timestamp, UsageRecord};
+use crate::domain::{
+    HeldReason, Notification, ShortText, SmsRecord, TIME_MS_MIN, Timestamp, UsageRecord,
+};
 
 /// How far after now a record's own time may lie.
 const OWN_TIME_AHEAD_MAX: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -19,71 +21,40 @@ const LIFTED_TIME_MS_MAX: i64 = 253_402_300_799_999;
 /// The member of `extra` that holds what stood beside the container of a record.
 const BESIDE: &str = "_push";
 
-#[derive(Default)]
-struct UsageFields<'a> {
-    giccid: Field<'a>,
-    data_usage: Field<'a>,
-    start_time: Field<'a>,
-    duration: Field<'a>,
-    mcc: Field<'a>,
-    mnc: Field<'a>,
-    country_code: Field<'a>,
-    apn: Field<'a>,
-    imsi: Field<'a>,
-    sim_group: Field<'a>,
-}
-
 /// Reads one `data-usage` record.
 pub(super) fn usage(
     record: Value<'_>,
     beside: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<UsageRecord, Fault> {
-    let mut sent = UsageFields::default();
-    let mut extra = Extra::default();
-    for (key, value) in record.members() {
-        let field = match &*key.unescaped() {
-            b"giccid" => &mut sent.giccid,
-            b"data_usage" => &mut sent.data_usage,
-            b"start_time" => &mut sent.start_time,
-            b"duration" => &mut sent.duration,
-            b"mcc" => &mut sent.mcc,
-            b"mnc" => &mut sent.mnc,
-            b"country_code" => &mut sent.country_code,
-            b"apn" => &mut sent.apn,
-            b"imsi" => &mut sent.imsi,
-            b"sim_group" => &mut sent.sim_group,
-            name => {
-                extra.add(name, key, value);
-                continue;
-            }
-        };
-        *field = fields::sent(value);
-    }
-    let text = |name, field| fields::short_text(field).map_err(invalid(name));
+    const NAMES: [&str; 10] = [
+        "giccid",
+        "data_usage",
+        "start_time",
+        "duration",
+        "mcc",
+        "mnc",
+        "country_code",
+        "apn",
+        "imsi",
+        "sim_group",
+    ];
+    let (fields, extra) = split(record, NAMES);
+    let [giccid, data_usage, start_time, duration, mcc, mnc, country_code, apn, imsi, sim_group] =
+        fields;
     Ok(UsageRecord {
-        giccid: required("giccid", sent.giccid, fields::giccid)?,
-        data_usage: required("data_usage", sent.data_usage, fields::volume)?,
-        start_ms: required("start_time", sent.start_time, |value| own_time(value, now))?,
-        duration: sent.duration.map(fields::volume).transpose().map_err(invalid("duration"))?,
-        mcc: text("mcc", sent.mcc)?,
-        mnc: text("mnc", sent.mnc)?,
-        country_code: text("country_code", sent.country_code)?,
-        apn: text("apn", sent.apn)?,
-        imsi: text("imsi", sent.imsi)?,
-        sim_group: text("sim_group", sent.sim_group)?,
+        giccid: giccid.required(fields::giccid)?,
+        data_usage: data_usage.required(fields::volume)?,
+        start_ms: start_time.required(|value| own_time(value, now))?,
+        duration: duration.optional(fields::volume)?,
+        mcc: mcc.text()?,
+        mnc: mnc.text()?,
+        country_code: country_code.text()?,
+        apn: apn.text()?,
+        imsi: imsi.text()?,
+        sim_group: sim_group.text()?,
         extra: extra.finish(beside)?,
     })
-}
-
-#[derive(Default)]
-struct SmsFields<'a> {
-    giccid: Field<'a>,
-    event_time: Field<'a>,
-    from_msisdn: Field<'a>,
-    to_msisdn: Field<'a>,
-    imsi: Field<'a>,
-    sim_group: Field<'a>,
 }
 
 /// Reads one `mo-sms` record.
@@ -92,31 +63,17 @@ pub(super) fn sms(
     beside: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<SmsRecord, Fault> {
-    let mut sent = SmsFields::default();
-    let mut extra = Extra::default();
-    for (key, value) in record.members() {
-        let field = match &*key.unescaped() {
-            b"giccid" => &mut sent.giccid,
-            b"event_time" => &mut sent.event_time,
-            b"from_msisdn" => &mut sent.from_msisdn,
-            b"to_msisdn" => &mut sent.to_msisdn,
-            b"imsi" => &mut sent.imsi,
-            b"sim_group" => &mut sent.sim_group,
-            name => {
-                extra.add(name, key, value);
-                continue;
-            }
-        };
-        *field = fields::sent(value);
-    }
-    let text = |name, field| fields::short_text(field).map_err(invalid(name));
+    const NAMES: [&str; 6] =
+        ["giccid", "event_time", "from_msisdn", "to_msisdn", "imsi", "sim_group"];
+    let (fields, extra) = split(record, NAMES);
+    let [giccid, event_time, from_msisdn, to_msisdn, imsi, sim_group] = fields;
     Ok(SmsRecord {
-        giccid: required("giccid", sent.giccid, fields::giccid)?,
-        event_ms: required("event_time", sent.event_time, |value| own_time(value, now))?,
-        from_msisdn: text("from_msisdn", sent.from_msisdn)?,
-        to_msisdn: text("to_msisdn", sent.to_msisdn)?,
-        imsi: text("imsi", sent.imsi)?,
-        sim_group: text("sim_group", sent.sim_group)?,
+        giccid: giccid.required(fields::giccid)?,
+        event_ms: event_time.required(|value| own_time(value, now))?,
+        from_msisdn: from_msisdn.text()?,
+        to_msisdn: to_msisdn.text()?,
+        imsi: imsi.text()?,
+        sim_group: sim_group.text()?,
         extra: extra.finish(beside)?,
     })
 }
@@ -160,17 +117,49 @@ fn own_time(value: Value<'_>, now: Timestamp) -> Result<i64, Invalid> {
     fields::time_ms(value, TIME_MS_MIN, now.plus(OWN_TIME_AHEAD_MAX).unix_ms())
 }
 
-fn required<'a, T>(
-    name: &'static str,
-    field: Field<'a>,
-    read: impl Fn(Value<'a>) -> Result<T, Invalid>,
-) -> Result<T, Fault> {
-    let missing = Fault { reason: HeldReason::FieldMissing, field: Some(name) };
-    read(field.ok_or(missing)?).map_err(invalid(name))
+/// Tells the fields that have these names from all others.
+fn split<'a, const N: usize>(
+    record: Value<'a>,
+    names: [&'static str; N],
+) -> ([Field<'a>; N], Extra) {
+    let mut fields = names.map(|name| Field { name, value: None });
+    let mut extra = Extra::default();
+    for (key, value) in record.members() {
+        let name = key.unescaped();
+        match fields.iter_mut().find(|field| field.name.as_bytes() == &*name) {
+            Some(field) => field.value = fields::sent(value),
+            None => extra.add(&name, key, value),
+        }
+    }
+    (fields, extra)
 }
 
-fn invalid(name: &'static str) -> impl Fn(Invalid) -> Fault {
-    move |Invalid| Fault { reason: HeldReason::FieldInvalid, field: Some(name) }
+/// A field that has a column.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    name: &'static str,
+    value: fields::Field<'a>,
+}
+
+impl<'a> Field<'a> {
+    fn required<T>(self, read: impl Fn(Value<'a>) -> Result<T, Invalid>) -> Result<T, Fault> {
+        self.optional(read)?.ok_or(self.fault(HeldReason::FieldMissing))
+    }
+
+    fn optional<T>(
+        self,
+        read: impl Fn(Value<'a>) -> Result<T, Invalid>,
+    ) -> Result<Option<T>, Fault> {
+        self.value.map(read).transpose().map_err(|Invalid| self.fault(HeldReason::FieldInvalid))
+    }
+
+    fn text(self) -> Result<ShortText, Fault> {
+        fields::short_text(self.value).map_err(|Invalid| self.fault(HeldReason::FieldInvalid))
+    }
+
+    fn fault(self, reason: HeldReason) -> Fault {
+        Fault { reason, field: Some(self.name) }
+    }
 }
 
 /// The members of a record that have no column, as the source wrote them.

@@ -53,9 +53,7 @@ impl Store {
     ) -> Result<Vec<Held>, StoreError> {
         let mut sql = question(SELECT, classes, reasons);
         page::narrow(&mut sql, "id", walk);
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<Row> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
-        page::newest_first(walk, rows).into_iter().map(Held::try_from).collect()
+        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
     }
 
     /// How many held pushes there are up to a number.
@@ -67,9 +65,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut sql = question("select count(*)", classes, reasons);
         sql.push(" and id <= ").push_bind(top);
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
-        Ok(count.unsigned_abs())
+        self.count(sql).await
     }
 
     /// One held push with its body.

@@ -12,7 +12,7 @@ mod usage;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, pool::PoolConnection, sqlite::SqliteRow};
 
 use super::{StoreError, error::of_read};
 
@@ -52,6 +52,26 @@ impl Store {
     /// Ends all readers.
     pub async fn close(&self) {
         self.readers.close().await;
+    }
+
+    /// The rows that a question asks for.
+    async fn rows<R, T>(&self, sql: QueryBuilder<Sqlite>) -> Result<Vec<T>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: TryFrom<R, Error = StoreError>,
+    {
+        let mut sql = sql;
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let rows: Vec<R> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        rows.into_iter().map(T::try_from).collect()
+    }
+
+    /// How many rows there are.
+    async fn count(&self, sql: QueryBuilder<Sqlite>) -> Result<u64, StoreError> {
+        let mut sql = sql;
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
+        Ok(count.unsigned_abs())
     }
 
     /// A connection whose questions end after this time.

@@ -1,13 +1,13 @@
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
-    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    Store,
     filter::{self, Columns, push_list},
     page, tally,
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
-    store::{StoreError, error::of_read},
+    store::StoreError,
 };
 
 const SELECT: &str = "
@@ -57,19 +57,14 @@ impl Store {
     ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
         let mut sql = question(SELECT, filter);
         page::narrow(&mut sql, "usage.id", walk);
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<Row> = sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
-        page::newest_first(walk, rows).into_iter().map(Stored::try_from).collect()
+        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
     }
 
     /// One usage record.
     pub async fn usage_by_id(&self, id: i64) -> Result<Option<Stored<UsageRecord>>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id = ").push_bind(id);
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let row: Option<Row> =
-            sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
-        row.map(Stored::try_from).transpose()
+        Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
     /// How many usage records a filter leaves, up to an id.
@@ -79,9 +74,7 @@ impl Store {
         }
         let mut sql = question("select count(*)", filter);
         sql.push(" and usage.id <= ").push_bind(top);
-        let mut reader = self.reader(COUNT_TIME_MAX).await?;
-        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)?;
-        Ok(count.unsigned_abs())
+        self.count(sql).await
     }
 }
 
