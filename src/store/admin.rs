@@ -12,11 +12,9 @@ impl Writer {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.refresh().await?;
         let done = self.try_discard(id, caller, now).await;
-        if done.is_err() {
-            self.undo().await?;
-        }
-        done
+        self.undo_unless(done).await
     }
 
     /// Keeps a new API key's hash.

@@ -12,6 +12,8 @@ mod round;
 mod tail;
 mod usage;
 
+use std::error::Error;
+
 use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
@@ -94,6 +96,8 @@ pub struct Writer {
     quarantine_bytes: u64,
     /// All volumes stored so far; guards every sum against overflow.
     volume: i64,
+    /// Memory may know of records that were never stored: it has to be read again first.
+    is_stale: bool,
 }
 
 impl Writer {
@@ -111,8 +115,9 @@ impl Writer {
             rings: Rings::default(),
             quarantine_bytes: 0,
             volume: 0,
+            is_stale: true,
         };
-        writer.reload().await?;
+        writer.refresh().await?;
         Ok(writer)
     }
 
@@ -123,11 +128,9 @@ impl Writer {
         batch: &[Submission],
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
+        self.refresh().await?;
         let done = self.try_commit(batch, now).await;
-        if done.is_err() {
-            self.undo().await?;
-        }
-        done
+        self.undo_unless(done).await
     }
 
     /// Puts refused pushes into their rings, in a transaction of their own.
@@ -136,11 +139,9 @@ impl Writer {
         refused: &[NewHeld],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.refresh().await?;
         let done = self.try_keep_refused(refused, now).await;
-        if done.is_err() {
-            self.undo().await?;
-        }
-        done
+        self.undo_unless(done).await
     }
 
     /// Counts refused pushes that nobody had time to keep.
@@ -196,13 +197,34 @@ impl Writer {
         Ok(verdicts)
     }
 
-    /// Ends a transaction that failed, and forgets what memory learned from it.
-    pub(in crate::store) async fn undo(&mut self) -> Result<(), StoreError> {
+    /// Ends a transaction that failed, and forgets what memory learned from it. A database that will
+    /// not even be read now is read before the next batch: until then memory would take records that
+    /// were never stored for repeats.
+    pub(in crate::store) async fn undo_unless<T>(
+        &mut self,
+        done: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if done.is_err() {
+            self.is_stale = true;
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(error = &error as &dyn Error, "The store cannot be read again yet");
+            }
+        }
+        done
+    }
+
+    /// Makes sure that no transaction is open and that memory says what the database says.
+    pub(in crate::store) async fn refresh(&mut self) -> Result<(), StoreError> {
+        if !self.is_stale {
+            return Ok(());
+        }
         // SQLite has already rolled back after some errors; then there is nothing to end.
         if let Err(error) = run(&mut self.connection, "rollback").await {
-            tracing::debug!(%error, "Nothing to roll back");
+            tracing::debug!(error = &error as &dyn Error, "Nothing to roll back");
         }
-        self.reload().await
+        self.reload().await?;
+        self.is_stale = false;
+        Ok(())
     }
 
     /// Brings memory to what the database says.
