@@ -34,7 +34,7 @@ impl Limits {
     /// How many records a summary is behind at most, unless a test wants it otherwise. The summaries
     /// are ordered by SIM, so a move rewrites a page for nearly each of its records until there are
     /// more records than pages: moving every 4,096 records cost 18 µs for each of them on a fleet of
-    /// 100,000 SIMs, every 32,768 half of it. The price is memory, 3 MiB, and the time that one
+    /// 100,000 SIMs, every 32,768 a third of it. The price is memory, 3 MiB, and the time that one
     /// move takes.
     pub const TAIL_RECORDS_MAX: usize = 32_768;
 
