@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    COMMIT_TIME_MAX, Intake,
+    Acknowledge, COMMIT_TIME_MAX, Intake,
     queue::{Job, Ticket},
 };
 use crate::{
@@ -115,6 +115,11 @@ impl Intake {
             return Err(Busy);
         }
         let records = submission.records.len() + submission.quarantine.len();
+        let unproved = Outcome {
+            stored: submission.records.len() as u64,
+            duplicates: 0,
+            quarantined: submission.quarantine.len() as u64,
+        };
         let Some(room) = self.shared.queue.room(records, bytes) else {
             self.shared
                 .sent_away
@@ -122,8 +127,11 @@ impl Intake {
             return Err(Busy);
         };
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { push, reply: Some(reply), _room: room };
+        let ticket = Ticket { push, reply, _room: room };
         self.shared.queue.send(Job { submission, ticket })?;
+        if self.shared.options.acknowledge == Acknowledge::BeforeCommit {
+            return Ok(unproved);
+        }
         match timeout(COMMIT_TIME_MAX, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer ended; its last words are in the log.

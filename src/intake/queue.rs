@@ -23,20 +23,16 @@ pub(super) struct Job {
 pub(super) struct Ticket {
     /// The push itself; none for a retry, which still lies in the table of held pushes.
     pub(super) push: Option<Push>,
-    /// There until it is used.
-    pub(super) reply: Option<oneshot::Sender<Result<Outcome, Busy>>>,
+    pub(super) reply: oneshot::Sender<Result<Outcome, Busy>>,
     pub(super) _room: Room,
 }
 
 impl Ticket {
     /// Tells the waiting request. One that went away has its push stored all the same.
-    pub(super) fn answer(mut self, answer: Result<Outcome, Busy>) {
-        self.reply.take().map(|reply| reply.send(answer));
-    }
-
-    /// Tells the waiting request while the push still has to be stored.
-    pub(super) fn answer_early(&mut self, outcome: Outcome) {
-        self.reply.take().map(|reply| reply.send(Ok(outcome)));
+    pub(super) fn answer(self, answer: Result<Outcome, Busy>) {
+        if self.reply.send(answer).is_err() {
+            tracing::trace!("Nobody waits for this push any more");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Acknowledge, Intake, Push, Trouble,
+    Intake, Push, Trouble,
     accept::Busy,
     admin::{Command, Reply},
     queue::{Job, Ticket},
@@ -125,9 +125,6 @@ impl WriterTask {
             batch.tickets.push(ticket);
             next = (records < BATCH_RECORDS_MAX).then(|| self.jobs.try_recv().ok()).flatten();
         }
-        if self.intake.shared.options.acknowledge == Acknowledge::BeforeCommit {
-            batch.acknowledge_early();
-        }
         let now = self.intake.now();
         match self.writer.commit(&batch.submissions, now).await {
             Ok(verdicts) => {
@@ -247,17 +244,6 @@ impl WriterTask {
         tracing::warn!(error = &error as &dyn Error, "The database did not take a batch");
         self.intake.note_failing(true);
         Ok(())
-    }
-}
-
-impl Batch {
-    /// The control that must lose pushes: says that everything is stored before it is.
-    fn acknowledge_early(&mut self) {
-        for (submission, ticket) in self.submissions.iter().zip(&mut self.tickets) {
-            let stored = submission.records.len() as u64;
-            let quarantined = submission.quarantine.len() as u64;
-            ticket.answer_early(Outcome { stored, duplicates: 0, quarantined });
-        }
     }
 }
 
