@@ -44,7 +44,7 @@ pub struct QuarantineTally {
 /// What the store has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// By push category: what came in, and when the last record was committed.
+    /// By push category: what came in, and when the last push was committed, a repeat too.
     pub kinds: Vec<(Kind, KindTally, Timestamp)>,
     /// The two rings of refused pushes.
     pub rings: Vec<RingTally>,
