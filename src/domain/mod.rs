@@ -1,12 +1,14 @@
-//! What simdeck is about, in its own words: SIMs, records, held pushes, questions.
+//! What simdeck is about, in its own words: SIMs, records, held pushes, devices, questions.
 //!
 //! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
 //! types has already been checked; the layers above pass them on without looking again.
 mod clock;
+mod device;
 mod giccid;
 mod held;
 mod key;
 mod kind;
+mod poll;
 mod question;
 mod record;
 mod secret;
@@ -14,10 +16,16 @@ mod source;
 mod text;
 
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use device::{
+    Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,
+    DeviceStatus, Fleet, FleetTotals, Freshness, HistoryFilter, KnownDevice, ListedDevice, Listing,
+    SerialNumber, SerialNumberError, StatusFacts, StatusSample,
+};
 pub use giccid::{Giccid, GiccidError};
 pub use held::{Held, HeldBody, HeldClass, HeldReason, NewHeld, Ring};
 pub use key::{ApiKey, Caller, KeyDigest, Scope};
 pub use kind::{Kind, KindError};
+pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
 pub use question::{Filter, PageSize, Place, Walk};
 pub use record::{
     NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, UsageRecord, VOLUME_MAX,
