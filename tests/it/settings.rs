@@ -5,7 +5,7 @@ use std::{
 };
 
 use simdeck::cli::settings::{
-    AllowMode, Environment, Flags, LogFormat, Probe, SETTINGS, Settings, Source, example,
+    AllowMode, Environment, Flags, LogFormat, Probe, Setting, Settings, Source, example,
 };
 use simdeck::smarthub::{IdentityRule, signature::PushKey};
 use tempfile::TempDir;
@@ -348,7 +348,7 @@ fn the_example_has_every_setting_and_can_be_used() {
         }
         assert!(line.setting.doc.ends_with('.'), "{name} is not explained in a sentence");
     }
-    assert_eq!(settings.in_force.len(), SETTINGS.len());
+    assert_eq!(settings.in_force.len(), Setting::all().count());
 }
 
 #[test]
