@@ -5,8 +5,9 @@
 //!
 //! From the bottom up; a module uses only those with a lower number, and `tests/it` checks it.
 //!
-//! 0. [`domain`]: what a SIM, a record and a held push are; the clock; secrets. No I/O.
+//! 0. [`domain`]: what a SIM, a record, a held push and a device are; the clock; secrets. No I/O.
 //! 1. [`smarthub`]: SmartHub's protocol: push kinds, signature, a body turned into records.
+//! 1. [`rcms`]: RCMS's protocol: signature, client, lenient answers.
 //! 1. [`store`]: keeps records. The only module that knows SQL.
 //! 2. [`intake`]: the one way a push gets in: verify, read, queue, commit, reply.
 //! 3. [`http`]: the two listeners and what they answer. The only module that knows axum.
@@ -27,6 +28,7 @@
 //! - a database: `store/` and a folder beside `migrations/sqlite`.
 pub mod domain;
 
+pub mod rcms;
 pub mod smarthub;
 pub mod store;
 

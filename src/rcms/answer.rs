@@ -1,0 +1,225 @@
+//! What RCMS answers, read as the protocol page says: what is known is read whatever its type, what
+//! is not is kept or passed over, and nothing is guessed.
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::RcmsError;
+use crate::domain::{
+    DeviceState, FleetTotals, ListedDevice, SerialNumber, ShortText, StatusFacts, StatusSample,
+    Timestamp,
+};
+
+/// The code of success.
+const SUCCESS: i64 = 0;
+/// The code of a signature that does not hold.
+const SIGNATURE_REFUSED: i64 = 40002;
+/// More items than any page that we ask for has.
+const ITEMS_MAX: usize = 100_000;
+/// How much of RCMS's own words is passed on.
+const MSG_CHARS_MAX: usize = 256;
+
+/// The members of an object, each as it was written.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// A page of the device list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DevicePage {
+    /// The devices on it that could be read.
+    pub devices: Vec<ListedDevice>,
+    /// How many items it had, with those that could not.
+    pub items: usize,
+}
+
+/// A page of a device's samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusPage {
+    /// In RCMS's order.
+    pub samples: Vec<StatusSample>,
+    /// How many items it had.
+    pub items: usize,
+}
+
+/// `{"msg":…,"code":…,"data":…}`
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    msg: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// Opens an answer's envelope. `clock_ahead_ms` is what the answer's `Date` says of our clock.
+pub(super) fn open(
+    body: &[u8],
+    clock_ahead_ms: Option<i64>,
+) -> Result<Option<Box<RawValue>>, RcmsError> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| {
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+        RcmsError::Unreadable(if is_json { "JSON of another shape" } else { "something not JSON" })
+    })?;
+    match envelope.code.and_then(integer) {
+        Some(SUCCESS) => Ok(envelope.data.map(ToOwned::to_owned)),
+        Some(SIGNATURE_REFUSED) => Err(RcmsError::Signature { clock_ahead_ms }),
+        Some(code) => {
+            let msg = envelope.msg.and_then(text).unwrap_or_default();
+            let msg = msg.chars().filter(|letter| !letter.is_control());
+            Err(RcmsError::Code { code, msg: msg.take(MSG_CHARS_MAX).collect() })
+        }
+        None => Err(RcmsError::Unreadable("JSON without a `code`")),
+    }
+}
+
+/// Reads the data of `deviceTotal`. A count that is not there is none, and no zero.
+pub(super) fn totals(data: &RawValue) -> Result<FleetTotals, RcmsError> {
+    let members = members(data).ok_or(RcmsError::Unreadable("counts that are no object"))?;
+    let count = |name: &str| members.get(name).copied().and_then(integer);
+    Ok(FleetTotals {
+        device_total: count("deviceTotal"),
+        online_total: count("onlineTotal"),
+        offline_total: count("offlineTotal"),
+        registered_total: count("registeredTotal"),
+        un_registered_total: count("unRegisteredTotal"),
+        user_total: count("userTotal"),
+    })
+}
+
+/// Reads a page of the device list. An item without a serial number is counted and passed over.
+pub(super) fn device_page(data: Option<&RawValue>) -> Result<DevicePage, RcmsError> {
+    let items = items(data)?;
+    let devices = items.iter().filter_map(|item| device(item)).collect();
+    Ok(DevicePage { devices, items: items.len() })
+}
+
+/// Reads a page of samples that were asked for between these moments.
+pub(super) fn status_page(
+    data: Option<&RawValue>,
+    begin: Timestamp,
+    end: Timestamp,
+) -> Result<StatusPage, RcmsError> {
+    let items = items(data)?;
+    let samples = items.iter().map(|item| sample(item, begin, end)).collect();
+    Ok(StatusPage { samples, items: items.len() })
+}
+
+/// The items of a list: a bare array, or the array in `list`, `records` or `data` of an object.
+/// No data at all is an empty list.
+fn items(data: Option<&RawValue>) -> Result<Vec<&RawValue>, RcmsError> {
+    const NO_LIST: RcmsError = RcmsError::Unreadable("data that is no list");
+    let Some(data) = data.filter(|data| data.get() != "null") else { return Ok(Vec::new()) };
+    let array = match members(data) {
+        None => Some(data),
+        Some(members) => ["list", "records", "data"]
+            .into_iter()
+            .find_map(|name| members.get(name).copied().filter(|value| value.get() != "null")),
+    };
+    let items: Vec<&RawValue> =
+        serde_json::from_str(array.ok_or(NO_LIST)?.get()).map_err(|_| NO_LIST)?;
+    if items.len() > ITEMS_MAX {
+        return Err(RcmsError::Unreadable("a page of more than 100,000 items"));
+    }
+    Ok(items)
+}
+
+fn device(item: &RawValue) -> Option<ListedDevice> {
+    let mut members = members(item)?;
+    let sn: SerialNumber = short(members.get("sn")?)?.parse().ok()?;
+    members.remove("sn");
+    let mut take = |names: &[&str]| {
+        let found = names.iter().find_map(|name| {
+            let text = short(members.get(*name)?)?;
+            members.remove(*name);
+            Some(text)
+        });
+        found.unwrap_or_default()
+    };
+    let name = take(&["deviceName"]);
+    let model = take(&["deviceModel"]);
+    let group = take(&["deviceGroup", "groupName"]);
+    let firmware_version = take(&["deviceFirmWareVersion"]);
+    let description = take(&["deviceDesc"]);
+    let create_time = take(&["createTime"]);
+    let state = match take(&["onlineStatus", "deviceOnLineStatus"]).as_ref() {
+        "1" => DeviceState::Online,
+        "0" => DeviceState::Offline,
+        _ => DeviceState::Unknown,
+    };
+    members.retain(|_, value| value.get() != "null");
+    let extra = (!members.is_empty()).then(|| serde_json::to_string(&members).ok()).flatten();
+    Some(ListedDevice {
+        sn,
+        name,
+        model,
+        group,
+        firmware_version,
+        description,
+        create_time,
+        state,
+        extra: extra.map(Into::into),
+    })
+}
+
+fn sample(item: &RawValue, begin: Timestamp, end: Timestamp) -> StatusSample {
+    let whole = item.get();
+    let outer = members(item).unwrap_or_default();
+    let inner = outer.get("data").copied().and_then(members).unwrap_or(outer);
+    let section = |name: &str| inner.get(name).copied().and_then(members).unwrap_or_default();
+    let (system, link) = (section("system"), section("active_link"));
+    let fact = |section: &Members<'_>, name: &str| {
+        section.get(name).copied().and_then(short).unwrap_or_default()
+    };
+    let facts = StatusFacts {
+        system_time: fact(&system, "system_time"),
+        device_model: fact(&system, "device_model"),
+        firmware_version: fact(&system, "firmware_version"),
+        uptime: fact(&system, "uptime"),
+        ip: fact(&link, "ip"),
+        gateway: fact(&link, "gateway"),
+        link_uptime: fact(&link, "link_uptime"),
+    };
+    let sampled_at = moment(&facts.system_time, begin, end);
+    StatusSample { sampled_at, facts, whole: whole.into() }
+}
+
+/// The router's own time, if it is one that leaves no doubt (epoch milliseconds or seconds, RFC
+/// 3339 with its offset) and lies in the span that was asked for, more or less: RCMS's form is not
+/// known, and a router's clock may be wrong.
+fn moment(text: &str, begin: Timestamp, end: Timestamp) -> Option<Timestamp> {
+    const SLACK_MS: i64 = 3_600_000;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let ms = match (is_number, text.len()) {
+        (true, 13) => text.parse().ok()?,
+        (true, 10) => text.parse::<i64>().ok()? * 1000,
+        (true, _) => return None,
+        (false, _) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+    };
+    let span = begin.unix_ms().saturating_sub(SLACK_MS)..=end.unix_ms().saturating_add(SLACK_MS);
+    span.contains(&ms).then(|| Timestamp::from_unix_ms(ms))
+}
+
+fn members(value: &RawValue) -> Option<Members<'_>> {
+    value.get().starts_with('{').then(|| serde_json::from_str(value.get()).ok()).flatten()
+}
+
+/// A text, or a number as its digits.
+fn text(value: &RawValue) -> Option<String> {
+    let json = value.get();
+    match json.as_bytes().first()? {
+        b'"' => serde_json::from_str(json).ok(),
+        b'-' | b'0'..=b'9' => Some(json.to_owned()),
+        _ => None,
+    }
+}
+
+/// A text that has its place in a column.
+fn short(value: &RawValue) -> Option<ShortText> {
+    ShortText::try_from(text(value)?.as_str()).ok()
+}
+
+/// A whole number, or a text of one.
+fn integer(value: &RawValue) -> Option<i64> {
+    text(value)?.trim().parse().ok()
+}

@@ -1,0 +1,210 @@
+use std::{sync::Arc, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use jiff::fmt::rfc2822;
+use reqwest::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    redirect,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    account::Account,
+    answer::{self, DevicePage, StatusPage},
+    error::RcmsError,
+    request::{Method, Page, Request},
+};
+use crate::domain::{Clock, FleetTotals, SerialNumber, Timestamp};
+
+/// No answer that we ask for comes near.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a connection that nobody uses is kept. RCMS's own patience is not known; one that it
+/// has closed costs a failed request.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
+/// The first pause before a question is asked again; each is twice the one before, more or less.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// A `Retry-After` beyond this is not waited for: whoever asks hears of it.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How a [`Client`] behaves.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// Where the signed time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// How long a question may take, from connecting to the answer's last byte.
+    pub total_time_max: Duration,
+    /// How often a read is asked again when it fails for a reason that may pass. What changes
+    /// something is asked once.
+    pub retries: usize,
+}
+
+impl ClientOptions {
+    /// How long a question may usually take.
+    pub const TOTAL_TIME_MAX: Duration = Duration::from_secs(30);
+}
+
+/// The machine has no certificates, or no memory.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client for RCMS cannot start")]
+pub struct ClientError(#[from] reqwest::Error);
+
+/// Asks RCMS. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    account: Arc<Account>,
+    options: ClientOptions,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client that has no connection yet.
+    pub fn new(account: Account, options: ClientOptions) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME_MAX)
+            .timeout(options.total_time_max)
+            .pool_idle_timeout(IDLE_TIME_MAX);
+        if account.endpoint.is_plain {
+            builder = builder.tls_certs_only([]);
+        }
+        if account.endpoint.is_loopback {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { account: Arc::new(account), options, http: builder.build()? })
+    }
+
+    /// Who we are to RCMS.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Asks anything; gives the `data` of a success. Each attempt is signed anew.
+    pub async fn call(&self, request: &Request) -> Result<Option<Box<RawValue>>, RcmsError> {
+        let retries = if request.is_read() { self.options.retries } else { 0 };
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(RETRY_PAUSE)
+            .with_max_times(retries)
+            .with_jitter();
+        (async || self.attempt(request).await)
+            .retry(pauses)
+            .when(RcmsError::is_temporary)
+            .adjust(|error, pause| match error.retry_after() {
+                Some(asked) if asked > RETRY_PAUSE_MAX => None,
+                asked => pause.map(|pause| pause.max(asked.unwrap_or_default())),
+            })
+            .await
+    }
+
+    /// RCMS's counts of the whole fleet.
+    pub async fn device_total(&self) -> Result<FleetTotals, RcmsError> {
+        let data = self.call(&Request::device_total()?).await?;
+        answer::totals(data.as_deref().unwrap_or(RawValue::NULL))
+    }
+
+    /// A page of the device list.
+    pub async fn devices(&self, page: Page) -> Result<DevicePage, RcmsError> {
+        let data = self.call(&Request::devices(page)?).await?;
+        answer::device_page(data.as_deref())
+    }
+
+    /// All that RCMS says of one device, as JSON.
+    pub async fn device(&self, sn: &SerialNumber) -> Result<Option<Box<RawValue>>, RcmsError> {
+        self.call(&Request::device(sn)?).await
+    }
+
+    /// A page of what a device told about itself between two moments.
+    pub async fn status_data(
+        &self,
+        sn: &SerialNumber,
+        page: Page,
+        begin: Timestamp,
+        end: Timestamp,
+    ) -> Result<StatusPage, RcmsError> {
+        let request = Request::status_data(sn, page, begin.unix_ms(), end.unix_ms())?;
+        let data = self.call(&request).await?;
+        answer::status_page(data.as_deref(), begin, end)
+    }
+
+    /// Puts a device into a group.
+    pub async fn set_group(&self, sn: &SerialNumber, group: &str) -> Result<(), RcmsError> {
+        self.call(&Request::set_group(sn, group)?).await.map(drop)
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Option<Box<RawValue>>, RcmsError> {
+        let signed = self.account.sign(request, self.options.clock.now().unix_ms());
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut sending = self.http.request(method, &signed.url);
+        for (name, value) in &signed.headers {
+            sending = sending.header(*name, value);
+        }
+        if let Some(body) = &request.body {
+            sending = sending.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let response = sending.send().await.map_err(|error| self.broken(error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let clock_ahead_ms = self.clock_ahead_ms(&headers);
+        let body = self.body(response).await;
+        match status {
+            StatusCode::OK => answer::open(&body?, clock_ahead_ms),
+            // RCMS may say with any status that the signature is the reason.
+            _ => match body.map(|body| answer::open(&body, clock_ahead_ms)) {
+                Ok(Err(refused @ RcmsError::Signature { .. })) => Err(refused),
+                _ => Err(RcmsError::Status {
+                    status: status.as_u16(),
+                    retry_after: self.retry_after(&headers),
+                }),
+            },
+        }
+    }
+
+    /// The answer's body, unpacked, as long as it is not larger than any that we ask for.
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, RcmsError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(RcmsError::TooLarge(ANSWER_BYTES_MAX));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn broken(&self, error: reqwest::Error) -> RcmsError {
+        if error.is_timeout() && !error.is_connect() {
+            return RcmsError::Timeout(self.options.total_time_max);
+        }
+        RcmsError::Transport(error.without_url())
+    }
+
+    fn clock_ahead_ms(&self, headers: &HeaderMap) -> Option<i64> {
+        let date = moment(headers.get(DATE)?.to_str().ok()?)?;
+        Some(self.options.clock.now().unix_ms() - date.unix_ms())
+    }
+
+    /// Seconds, or a moment by RCMS's own clock.
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until_ms = moment(text)?.unix_ms();
+        let now_ms = match headers.get(DATE).and_then(|date| moment(date.to_str().ok()?)) {
+            Some(theirs) => theirs.unix_ms(),
+            None => self.options.clock.now().unix_ms(),
+        };
+        Some(Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0)))
+    }
+}
+
+/// A date as HTTP writes it.
+fn moment(text: &str) -> Option<Timestamp> {
+    let moment = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_unix_ms(moment.as_millisecond()))
+}

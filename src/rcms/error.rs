@@ -1,0 +1,117 @@
+use std::{error::Error, time::Duration};
+
+use super::request::Refusal;
+use crate::domain::PollFailureKind;
+
+/// Why RCMS did not do what it was asked, in a sentence that says what to look at. None of them
+/// holds an address: ours carry the signature.
+#[derive(Debug, thiserror::Error)]
+pub enum RcmsError {
+    /// It could not be signed; nothing was sent.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No connection, or one that broke before the answer's end.
+    #[error("RCMS cannot be reached; check SIMDECK_RCMS_ENDPOINT and the way to it")]
+    Transport(#[source] reqwest::Error),
+    /// No whole answer in the time it has.
+    #[error("RCMS did not answer within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// An answer that is not a success of HTTP.
+    #[error("RCMS answered with HTTP status {status}{}", hint(*status))]
+    Status {
+        /// The status.
+        status: u16,
+        /// When RCMS wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// An answer that nobody needs whole.
+    #[error("RCMS answered with more than {} MiB, of which nothing was taken", .0 >> 20)]
+    TooLarge(usize),
+    /// An answer that is not the JSON that it should be.
+    #[error("RCMS answered with {0}; is SIMDECK_RCMS_ENDPOINT the address of its API?")]
+    Unreadable(&'static str),
+    /// RCMS says no, in its own code.
+    #[error("RCMS refused it with code {code}: {msg}")]
+    Code {
+        /// Its code; −1 is a business reason.
+        code: i64,
+        /// Its words, cut, without control characters.
+        msg: String,
+    },
+    /// RCMS does not accept our signature, which it says with code 40002.
+    #[error("RCMS does not accept our signature (code 40002); {}", clock_hint(*clock_ahead_ms))]
+    Signature {
+        /// Our clock minus RCMS's, as its answer's `Date` tells, to the second.
+        clock_ahead_ms: Option<i64>,
+    },
+}
+
+/// From here on a clock may be the reason for a refused signature. RCMS's tolerance is not known.
+const CLOCK_SUSPECT_MS: u64 = 30_000;
+
+impl RcmsError {
+    /// Whether the same question may well be answered a little later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Transport(_) | Self::Timeout(_) => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            _ => false,
+        }
+    }
+
+    /// When RCMS wants to be asked again, where it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// In which way it failed.
+    pub fn kind(&self) -> PollFailureKind {
+        match self {
+            Self::Transport(_) | Self::Timeout(_) => PollFailureKind::Transport,
+            Self::Status { .. } => PollFailureKind::Status,
+            Self::TooLarge(_) | Self::Unreadable(_) => PollFailureKind::Unreadable,
+            Self::Refused(_) | Self::Code { .. } => PollFailureKind::Code,
+            Self::Signature { .. } => PollFailureKind::Signature,
+        }
+    }
+
+    /// The sentence with its first cause, for people.
+    pub fn sentence(&self) -> String {
+        let mut root = self.source();
+        while let Some(deeper) = root.and_then(Error::source) {
+            root = Some(deeper);
+        }
+        match root {
+            Some(root) => format!("{self}: {root}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            ", a redirect; it is not followed, because it would take our signature elsewhere: set \
+             SIMDECK_RCMS_ENDPOINT to the right address"
+        }
+        429 => ", too many requests",
+        _ => "",
+    }
+}
+
+fn clock_hint(clock_ahead_ms: Option<i64>) -> String {
+    let check = "check SIMDECK_RCMS_CLIENT_ID and SIMDECK_RCMS_CLIENT_SECRET, then `simdeck rcms \
+                 probe`";
+    let Some(ahead_ms) = clock_ahead_ms else {
+        return check.to_owned();
+    };
+    let seconds = ahead_ms.unsigned_abs() / 1000;
+    if ahead_ms.unsigned_abs() < CLOCK_SUSPECT_MS {
+        return format!("our clock and RCMS's agree to {} s, so {check}", seconds.max(1));
+    }
+    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    format!("our clock is {seconds} s {side} RCMS's: set it right; if that is not it, {check}")
+}

@@ -1,0 +1,67 @@
+use std::collections::HashSet;
+
+use super::{answer::DevicePage, request::Page};
+use crate::domain::{ListedDevice, SerialNumber};
+
+/// A walk through the pages of the device list.
+///
+/// RCMS documents no total, so it ends at a short page, at a page with no new device, and at a page
+/// cap. Pages may overlap and repeat, since devices come and go meanwhile: each device counts once.
+#[derive(Debug)]
+pub struct ListWalk {
+    page: Page,
+    expected: Option<usize>,
+    seen: HashSet<SerialNumber>,
+    end: Option<End>,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Behind the last device.
+    Whole,
+    /// Before what `deviceTotal` promises, or at the cap.
+    Short,
+}
+
+impl ListWalk {
+    /// Devices on a page. RCMS's largest page is not known.
+    pub const PAGE_SIZE: u32 = 100;
+    /// Pages that one walk asks for at most.
+    pub const PAGES_MAX: u32 = 1_000;
+
+    /// A walk from the first page. `expected` is what `deviceTotal` says, where it says something: a
+    /// page that is short although more should come may only be RCMS's own cap on `pageSize`.
+    pub fn new(expected: Option<i64>) -> Self {
+        let expected = expected.and_then(|count| usize::try_from(count).ok());
+        let page = Page { number: 1, size: Self::PAGE_SIZE };
+        Self { page, expected, seen: HashSet::new(), end: None }
+    }
+
+    /// The page to ask for; none at the end.
+    pub fn next(&self) -> Option<Page> {
+        self.end.is_none().then_some(self.page)
+    }
+
+    /// Takes a page in; gives the devices that no page had before.
+    pub fn take(&mut self, page: DevicePage) -> Vec<ListedDevice> {
+        let is_full = page.items >= Self::PAGE_SIZE as usize;
+        let mut devices = page.devices;
+        devices.retain(|device| self.seen.insert(device.sn.clone()));
+        let is_all_there = self.expected.is_none_or(|expected| self.seen.len() >= expected);
+        self.end = if devices.is_empty() || (!is_full && is_all_there) {
+            Some(if is_all_there { End::Whole } else { End::Short })
+        } else if self.page.number >= Self::PAGES_MAX {
+            Some(End::Short)
+        } else {
+            None
+        };
+        self.page.number += 1;
+        devices
+    }
+
+    /// Whether the list was read to its end, so that who was not in it is gone.
+    pub fn is_whole(&self) -> bool {
+        self.end == Some(End::Whole)
+    }
+}

@@ -1,0 +1,24 @@
+//! RCMS's protocol: how a request is signed and sent, and what an answer says.
+//!
+//! Robustel RCMS manages routers; we ask it as one of its customers. A [`Request`] can only be made
+//! of what survives the way there unchanged, [`Account::sign`] signs it for one moment, [`Client`]
+//! sends it and opens the answer's envelope. Reading is lenient: much of RCMS is known from a third
+//! party only, and what is unknown stays so.
+mod account;
+mod answer;
+mod client;
+mod error;
+mod list;
+mod request;
+mod signature;
+
+pub use account::{
+    Account, ClientId, ClientIdError, Endpoint, EndpointError, ParametersIn, SignBody,
+    SigningVariant, UniqueCode,
+};
+pub use answer::{DevicePage, StatusPage};
+pub use client::{Client, ClientError, ClientOptions};
+pub use error::RcmsError;
+pub use list::ListWalk;
+pub use request::{Method, Page, Refusal, Request};
+pub use signature::Signed;
