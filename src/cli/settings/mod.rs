@@ -12,6 +12,7 @@ mod nearest;
 mod table;
 mod typed;
 mod values;
+mod words;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -21,10 +22,11 @@ pub use example::example;
 pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{Setting, Shape};
-pub use typed::{
-    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
-    reached_at,
-};
+pub use typed::{Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, reached_at};
+pub use words::{AllowMode, LogFormat, Probe};
+
+pub(super) use values::duration;
+pub(super) use words::Words;
 
 use given::Given;
 

@@ -1,14 +1,21 @@
 mod api;
 mod listeners;
 mod push;
+mod rcms;
 mod room;
 mod top;
 
 use super::{Settings, SettingsError, given::Given};
 
 /// Every setting, section by section.
-const SECTIONS: [&[Setting]; 5] =
-    [top::SETTINGS, listeners::SETTINGS, push::SETTINGS, api::SETTINGS, room::SETTINGS];
+const SECTIONS: [&[Setting]; 6] = [
+    top::SETTINGS,
+    listeners::SETTINGS,
+    push::SETTINGS,
+    api::SETTINGS,
+    rcms::SETTINGS,
+    room::SETTINGS,
+];
 
 /// One setting: its names, its default, what it is for and where it goes.
 #[derive(Debug)]
