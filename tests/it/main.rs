@@ -18,6 +18,7 @@ mod plain_json;
 mod process;
 mod program;
 mod properties;
+mod rcms_offline;
 mod rings;
 mod server;
 mod settings;
