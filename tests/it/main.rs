@@ -19,6 +19,7 @@ mod process;
 mod program;
 mod properties;
 mod rcms;
+mod rcms_offline;
 mod rings;
 mod server;
 mod settings;
