@@ -9,14 +9,10 @@ use crate::{
     store::{StoreError, error::of_read},
 };
 
-/// A state as of now: one that nobody confirmed for too long is unknown, whether or not the writer
-/// has already noted that it lapsed.
-const STATE: &str = "iif(holds, state, 'unknown')";
-
 const SELECT_LISTED: &str = "
     select id, sn, name, model, device_group, firmware_version, description, create_time, extra,
-        iif(holds, state, 'unknown') as state,
-        iif(holds or state = 'unknown', state_ms, coalesce(until_ms, state_ms)) as state_ms,
+        state_now as state,
+        iif(state_now = state, state_ms, coalesce(until_ms, state_ms)) as state_ms,
         is_listed, seen_ms, status_asked_ms";
 const SELECT_STATUS: &str = ",
         status_ms, status_system_time, status_device_model, status_firmware_version, status_uptime,
@@ -133,8 +129,7 @@ impl Store {
             select totals_ms, device_total, online_total, offline_total, registered_total,
                 un_registered_total, user_total, listed_ms
             from fleet";
-        let mut states = QueryBuilder::new("select ");
-        states.push(STATE).push(" as state_now, count(*)");
+        let mut states = QueryBuilder::new("select state_now, count(*)");
         push_devices(&mut states, freshness);
         states.push(" group by state_now");
         let mut reader = self.reader(READ_TIME_MAX).await?;
@@ -156,19 +151,21 @@ impl Store {
     }
 }
 
-/// `from … where true`: the devices, with what tells whether their states still hold.
+/// `from … where true`: the devices with their states as of now. One that nobody confirmed for too
+/// long is unknown, whether or not the writer has already noted that it lapsed.
 fn push_devices(sql: &mut QueryBuilder<Sqlite>, freshness: Freshness) {
     let oldest_ms = freshness.oldest().unix_ms();
-    sql.push(" from (select *, coalesce(seen_ms >= ")
+    sql.push(" from (select *, iif(seen_ms >= ")
         .push_bind(oldest_ms)
-        .push(", false) as holds, seen_ms + ")
+        .push(", state, 'unknown') as state_now, seen_ms + ")
         .push_bind(freshness.now.unix_ms().saturating_sub(oldest_ms))
         .push(" as until_ms from device_seen) as device where true");
 }
 
 fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &DeviceFilter) {
     let states: Vec<_> = filter.state.iter().map(|state| state.as_str().to_owned()).collect();
-    let fields = [(STATE, &states), ("model", &filter.model), ("device_group", &filter.group)];
+    let fields =
+        [("state_now", &states), ("model", &filter.model), ("device_group", &filter.group)];
     for (column, values) in fields {
         if !values.is_empty() {
             sql.push(format_args!(" and {column} in "));

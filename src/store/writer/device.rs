@@ -43,19 +43,20 @@ impl Writer {
             from device_seen as seen
             where seen.id = device.id and seen.state <> 'unknown'
                 and coalesce(seen.seen_ms < $1, true)";
-        for statement in [HISTORY, LAPSE] {
-            let changed = sqlx::query(statement)
-                .bind(freshness.oldest().unix_ms())
-                .bind(good_for_ms(freshness))
+        let (oldest_ms, good_for_ms) = (freshness.oldest().unix_ms(), good_for_ms(freshness));
+        let lapsed = sqlx::query(HISTORY)
+            .bind(oldest_ms)
+            .bind(good_for_ms)
+            .execute(&mut self.connection)
+            .await?
+            .rows_affected();
+        if lapsed > 0 {
+            self.use_ids(lapsed).await?;
+            sqlx::query(LAPSE)
+                .bind(oldest_ms)
+                .bind(good_for_ms)
                 .execute(&mut self.connection)
-                .await?
-                .rows_affected();
-            if changed == 0 {
-                break;
-            }
-            if statement == HISTORY {
-                self.use_ids(changed).await?;
-            }
+                .await?;
         }
         Ok(())
     }
@@ -175,17 +176,14 @@ impl Writer {
         }
         let gone: Vec<_> = listing.gone.iter().map(|sn| sn.as_str()).collect();
         let gone = serde_json::to_string(&gone)?;
-        for statement in [HISTORY, GO] {
-            let changed = sqlx::query(statement)
-                .bind(&gone)
-                .bind(now.unix_ms())
-                .execute(&mut self.connection)
-                .await?
-                .rows_affected();
-            if statement == HISTORY {
-                self.use_ids(changed).await?;
-            }
-        }
+        let states = sqlx::query(HISTORY)
+            .bind(&gone)
+            .bind(now.unix_ms())
+            .execute(&mut self.connection)
+            .await?
+            .rows_affected();
+        self.use_ids(states).await?;
+        sqlx::query(GO).bind(&gone).bind(now.unix_ms()).execute(&mut self.connection).await?;
         Ok(())
     }
 

@@ -3,9 +3,10 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use simdeck::{
     domain::{
-        Caller, FixedClock, HeldClass, HeldReason, PageSize, Place as At, Scope, Secret, Walk,
+        Caller, DevicePoll, DeviceStatus, FixedClock, Freshness, HeldClass, HeldReason, PageSize,
+        Place as At, Scope, Secret, SerialNumber, Walk,
     },
-    intake::{Acknowledge, Intake, IntakeOptions, Push},
+    intake::{Acknowledge, AdminError, Health, Intake, IntakeOptions, Push},
     smarthub::{
         AgePolicy, IdentityRule,
         signature::{PushKey, Verifier, sign},
@@ -19,6 +20,10 @@ use super::{NOW, Place};
 const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 
 async fn intake(place: &Place) -> Intake {
+    intake_with(place, 0, CancellationToken::new()).await
+}
+
+async fn intake_with(place: &Place, disk_reserve_bytes: u64, stop: CancellationToken) -> Intake {
     let key = PushKey { label: None, key: Secret::from(PUSH_KEY.to_owned()) };
     let day = Duration::from_secs(24 * 3600);
     let options = IntakeOptions {
@@ -27,11 +32,11 @@ async fn intake(place: &Place) -> Intake {
         identity: IdentityRule::Content,
         clock: Arc::new(FixedClock(NOW)),
         data_dir: place.folder.path().to_owned(),
-        disk_reserve_bytes: 0,
+        disk_reserve_bytes,
         acknowledge: Acknowledge::AfterCommit,
     };
     let opened = place.open().await;
-    let (intake, tasks) = Intake::new(opened, options, CancellationToken::new()).await.unwrap();
+    let (intake, tasks) = Intake::new(opened, options, stop).await.unwrap();
     tokio::spawn(tasks.run());
     intake
 }
@@ -101,4 +106,72 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
     assert_eq!(outcome, Outcome { stored: 0, duplicates: 1, quarantined: 0 });
     assert_eq!(store.held_count(&[], &[], top).await.unwrap(), 0);
     assert_eq!(store.tallies().await.unwrap().kinds[0].1.records, 7);
+}
+
+fn sn() -> SerialNumber {
+    "RB1".parse().unwrap()
+}
+
+fn poll() -> DevicePoll {
+    let status = DeviceStatus { sn: sn(), asked_to: NOW, samples: Vec::new() };
+    let freshness = Freshness { now: NOW, good_for: Duration::from_secs(180) };
+    DevicePoll { freshness, totals: None, listing: None, statuses: vec![status] }
+}
+
+#[tokio::test]
+async fn a_poll_that_the_database_refuses_fails_alone() {
+    let place = Place::new();
+    let intake = intake(&place).await;
+    place
+        .sql("create trigger refuse before insert on device begin select raise(abort, 'no'); end")
+        .await;
+    let error = intake.keep_poll(poll()).await.unwrap_err();
+    assert!(matches!(error, AdminError::Store(_)), "{error}");
+    assert_eq!(intake.health(), Health::Ready);
+    assert_eq!(intake.accept(push(&[1])).await.unwrap().stored, 1);
+
+    place.sql("drop trigger refuse").await;
+    let (poll, push) = tokio::join!(intake.keep_poll(poll()), intake.accept(push(&[2])));
+    poll.unwrap();
+    assert_eq!(push.unwrap().stored, 1);
+    assert_eq!(intake.store().device_top().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn who_moved_a_device_to_another_group_is_written_down() {
+    let place = Place::new();
+    let intake = intake(&place).await;
+    let caller = Caller { label: "a test".into(), scope: Scope::Admin };
+    intake.audit_device_group(&sn(), &caller).await.unwrap();
+    let rows = "select count(*) from audit
+        where who = 'a test' and action = 'device.group' and target = 'RB1'";
+    assert_eq!(place.number(rows).await, 1);
+}
+
+#[tokio::test]
+async fn a_poll_is_refused_while_the_disk_has_no_room_or_we_stop() {
+    let place = Place::new();
+    let full = intake_with(&place, u64::MAX, CancellationToken::new()).await;
+    let reason = loop {
+        match full.health() {
+            Health::NotReady(reason) => break reason,
+            Health::Ready => tokio::task::yield_now().await,
+        }
+    };
+    let error = full.keep_poll(poll()).await.unwrap_err();
+    assert!(matches!(error, AdminError::NotReady(_)), "{error}");
+    assert_eq!(error.to_string(), reason);
+
+    let place = Place::new();
+    let stop = CancellationToken::new();
+    let stopping = intake_with(&place, 0, stop.clone()).await;
+    stopping.keep_poll(poll()).await.unwrap();
+    stop.cancel();
+    // Whether it was before or after the writer ended, nobody waits for it.
+    loop {
+        match stopping.keep_poll(poll()).await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(error) => break assert!(matches!(error, AdminError::Stopping), "{error}"),
+        }
+    }
 }

@@ -20,7 +20,7 @@ const REFUSE: &str = "
 async fn a_device_and_its_changes_of_state_are_kept() {
     let place = Place::new();
     let mut opened = place.open().await;
-    let whole = ListedDevice { description: text("Depot 3"), ..listed(1, Online) };
+    let whole = ListedDevice { description: text("Depot\0 3 ü"), ..listed(1, Online) };
     let bare = ListedDevice {
         name: ShortText::default(),
         create_time: ShortText::default(),

@@ -1,17 +1,17 @@
 //! Devices beside records, in one store with one writer.
 use simdeck::{
     domain::{
-        Caller, DevicePoll,
+        DevicePoll,
         DeviceState::{Offline, Online},
-        Filter, FleetTotals, PageSize, Place as At, Scope, Walk,
+        Filter, FleetTotals, PageSize, Place as At, Walk,
     },
     store::{Opened, StoreError},
 };
 
 use super::{
     super::{commit, push, repeated, stored, usage},
-    MINUTE_MS, NOW, Place, asked, device, fleet, history, keep, listed, poll, sample, samples, sn,
-    state, states, walk,
+    MINUTE_MS, Place, asked, device, fleet, history, keep, listed, poll, sample, samples, sn,
+    states, walk,
 };
 
 const FIRST_MS: i64 = 1_713_888_842_473;
@@ -124,17 +124,4 @@ async fn a_row_that_this_version_cannot_read_is_named() {
     let walk = Walk { top: 9, place: At::Newest, size: PageSize::ONE };
     let error = opened.store.device_history(&sn(1), &Default::default(), &walk).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { table: "device_history", id: 1 }), "{error}");
-}
-
-#[tokio::test]
-async fn who_moved_a_device_to_another_group_is_written_down() {
-    let place = Place::new();
-    let mut opened = place.open().await;
-    let caller = Caller { label: "a test".into(), scope: Scope::Admin };
-    opened.writer.audit_device_group(&sn(1), &caller, NOW).await.unwrap();
-    let rows = "select count(*) from audit where action = 'device.group' and target = 'RB00001'
-        and who = 'a test' and at_ms = 1725499848000";
-    assert_eq!(place.number(rows).await, 1);
-    keep(&mut opened, walk(0, vec![listed(1, Online)], &[])).await;
-    assert_eq!(state(&opened, 1, 0).await.0, Online);
 }
