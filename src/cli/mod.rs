@@ -6,12 +6,14 @@ mod export;
 mod failure;
 mod healthcheck;
 mod held;
+mod indented;
 mod key;
 mod keys;
 mod logging;
 mod made;
 mod output;
 mod push;
+mod rcms;
 mod serve;
 pub mod settings;
 mod sign;
@@ -100,6 +102,12 @@ enum Command {
         #[command(subcommand)]
         command: held::Command,
     },
+    /// Ask RCMS about routers, by itself: no server is needed
+    #[command(after_help = "Examples:\n  simdeck rcms total\n  simdeck rcms probe")]
+    Rcms {
+        #[command(subcommand)]
+        command: rcms::Command,
+    },
     /// Write out records as they are stored
     #[command(after_help = "Examples:\n  \
         simdeck export data-usage --format csv --out usage.csv\n  \
@@ -174,6 +182,7 @@ fn run(
         Command::Push(push) => runtime()?.block_on(push::run(push, &settings()?, output)),
         Command::Key { command } => runtime()?.block_on(key::run(command, &settings()?, output)),
         Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
+        Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
         Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
 }

@@ -2,10 +2,11 @@
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, indented::indented};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,9 +38,20 @@ impl Output {
         json: &impl Serialize,
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Json => write_json(json),
+            Format::Json => self::json(json),
             Format::Table => text(&table(headings, rows)),
         }
+    }
+
+    /// Rows under their headings with a text below them, or the JSON value.
+    pub(super) fn report(
+        self,
+        headings: &[&str],
+        rows: &[Vec<String>],
+        people: &str,
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        self.text(&format!("{}\n{people}", table(headings, rows)), json)
     }
 
     /// These fields of each record as columns, or the JSON values.
@@ -52,9 +64,13 @@ impl Output {
     }
 
     /// A text for people, or the JSON value.
-    pub(super) fn text(self, people: &str, json: &impl Serialize) -> Result<(), Failure> {
+    pub(super) fn text(
+        self,
+        people: &str,
+        json: &(impl Serialize + ?Sized),
+    ) -> Result<(), Failure> {
         match self.format {
-            Format::Json => write_json(json),
+            Format::Json => self::json(json),
             Format::Table => text(&format!("{people}\n")),
         }
     }
@@ -70,7 +86,7 @@ pub(super) fn cell(value: &Value) -> String {
 }
 
 /// A text without the control characters with which a sender could move a terminal's cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let escaped = |letter: char| match letter {
         '\n' | '\t' => letter.to_string(),
         _ if letter.is_control() => letter.escape_default().to_string(),
@@ -92,10 +108,21 @@ pub(super) fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-fn write_json(value: &impl Serialize) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(value)
+/// Shows on a terminal how many there are so far.
+pub(super) fn counting(what: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {human_pos} {msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::no_length().with_style(style).with_message(what)
+}
+
+/// A JSON value, whatever the format.
+pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    let json = serde_json::to_string(value)
         .map_err(Failure::because("the result could not be written as JSON"))?;
-    text(&format!("{json}\n"))
+    text(&format!("{}\n", indented(&json)))
 }
 
 /// Columns as wide as their widest cell.

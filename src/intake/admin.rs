@@ -2,9 +2,12 @@ use std::sync::PoisonError;
 
 use tokio::sync::oneshot;
 
-use super::{Intake, accept::quarantine};
+use super::{Intake, Trouble, accept::quarantine};
 use crate::{
-    domain::{ApiKey, Caller, HeldClass, HeldReason, KeyDigest, Kind, NewHeld, Ring, Scope},
+    domain::{
+        ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, NewHeld, Ring, Scope,
+        SerialNumber,
+    },
     smarthub::{Body, NotJson, Refusal},
     store::{Outcome, StoreError, Submission},
 };
@@ -37,6 +40,15 @@ pub(super) enum Command {
         caller: Caller,
         reply: Reply<bool>,
     },
+    KeepPoll {
+        poll: Box<DevicePoll>,
+        reply: Reply<()>,
+    },
+    AuditDeviceGroup {
+        sn: SerialNumber,
+        caller: Caller,
+        reply: Reply<()>,
+    },
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -47,6 +59,9 @@ pub enum AdminError {
     /// The database refused or failed.
     #[error("the change could not be stored")]
     Store(#[from] StoreError),
+    /// Nothing can be stored now, and why, as [`Intake::health`] says it.
+    #[error("{0}")]
+    NotReady(&'static str),
     /// simdeck is stopping.
     #[error("simdeck is stopping")]
     Stopping,
@@ -142,6 +157,30 @@ impl Intake {
             key.revoked_at = Some(now);
         }
         Ok(was_live)
+    }
+
+    /// Keeps what a poll of RCMS learned. Pushes that wait come first. While the disk has no room, or
+    /// when we stop, nothing is queued: a poll can be made again, and a push cannot.
+    pub async fn keep_poll(&self, poll: DevicePoll) -> Result<(), AdminError> {
+        match self.trouble() {
+            Some(trouble @ Trouble::DiskReserve) => {
+                return Err(AdminError::NotReady(trouble.sentence()));
+            }
+            Some(Trouble::Stopping) => return Err(AdminError::Stopping),
+            Some(Trouble::Failing) | None => (),
+        }
+        let poll = Box::new(poll);
+        self.ask(|reply| Command::KeepPoll { poll, reply }).await
+    }
+
+    /// Notes that a person had RCMS move a device to another group.
+    pub async fn audit_device_group(
+        &self,
+        sn: &SerialNumber,
+        caller: &Caller,
+    ) -> Result<(), AdminError> {
+        let (sn, caller) = (sn.clone(), caller.clone());
+        self.ask(|reply| Command::AuditDeviceGroup { sn, caller, reply }).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AdminError> {

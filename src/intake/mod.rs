@@ -2,8 +2,8 @@
 //!
 //! [`Intake::accept`] runs in the request's task up to the queue and then waits. The records belong
 //! to the writer task from there on: a client that goes away takes nothing back, and no transaction
-//! ever lives in a request's future. Everything else that writes (retries, keys, refused pushes)
-//! goes through the same task, so that there is one writer.
+//! ever lives in a request's future. Everything else that writes (retries, keys, refused pushes,
+//! polls of RCMS) goes through the same task, so that there is one writer.
 mod accept;
 mod admin;
 mod kinds;
@@ -95,6 +95,18 @@ enum Trouble {
     Stopping,
 }
 
+impl Trouble {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::DiskReserve => {
+                "the disk has less room than SIMDECK_DISK_RESERVE; free some, or lower the reserve"
+            }
+            Self::Failing => "the database does not take records; the log says why",
+            Self::Stopping => "simdeck is stopping",
+        }
+    }
+}
+
 /// Whether pushes can be stored now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -138,13 +150,7 @@ impl Intake {
     pub fn health(&self) -> Health {
         match self.trouble() {
             None => Health::Ready,
-            Some(Trouble::DiskReserve) => Health::NotReady(
-                "the disk has less room than SIMDECK_DISK_RESERVE; free some, or lower the reserve",
-            ),
-            Some(Trouble::Failing) => {
-                Health::NotReady("the database does not take records; the log says why")
-            }
-            Some(Trouble::Stopping) => Health::NotReady("simdeck is stopping"),
+            Some(trouble) => Health::NotReady(trouble.sentence()),
         }
     }
 

@@ -233,6 +233,10 @@ impl WriterTask {
             Command::RevokeKey { id, caller, reply } => {
                 answer(reply, self.writer.revoke_key(id, &caller, now).await)
             }
+            Command::KeepPoll { poll, reply } => answer(reply, self.writer.keep_poll(&poll).await),
+            Command::AuditDeviceGroup { sn, caller, reply } => {
+                answer(reply, self.writer.audit_device_group(&sn, &caller, now).await)
+            }
         }
     }
 

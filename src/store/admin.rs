@@ -2,7 +2,7 @@
 use sqlx::{Connection, SqliteConnection};
 
 use super::{StoreError, Writer};
-use crate::domain::{ApiKey, Caller, KeyDigest, Scope, Timestamp};
+use crate::domain::{ApiKey, Caller, KeyDigest, Scope, SerialNumber, Timestamp};
 
 impl Writer {
     /// Throws a held push away; false if it is not there.
@@ -71,6 +71,17 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         audit(&mut self.connection, caller, "held.retry", &id.to_string(), now).await
+    }
+
+    /// Notes that a person had RCMS move a device to another group.
+    pub async fn audit_device_group(
+        &mut self,
+        sn: &SerialNumber,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.refresh().await?;
+        audit(&mut self.connection, caller, "device.group", sn.as_str(), now).await
     }
 
     async fn try_discard(

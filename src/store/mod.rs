@@ -4,6 +4,10 @@
 //! commits batches with [`Writer::commit`] and may count on it that a batch is on disk when the
 //! call returns, or not there at all. A [`Store`] reads and can be cloned freely.
 //!
+//! What the poller of RCMS learns goes through the same writer, with [`Writer::keep_poll`]. Changes
+//! of devices share the one sequence of ids with the records. Whether a device's state still holds
+//! depends on the moment of asking, so readers say it; the writer only notes when it ended.
+//!
 //! Records are unique by their own time, SIM and digest. Sums are kept in rollups that are complete
 //! up to a mark; readers add what came after it in the same read transaction, so that at every
 //! commit they equal the sums of the records.

@@ -14,18 +14,24 @@ const KEY: &str = "UzE4MDkxNDA2MTE1M";
 const SECONDS: i64 = 1_725_499_848;
 const SIGNATURE: &str = "58210277eeea982589a3f2c5711ce5ac23a866298d77fcb5c30bb1e0aa9c345f";
 
-struct Machine(TempDir);
+/// A folder in which the program runs, with no setting from outside.
+pub(crate) struct Machine(TempDir);
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.run_with(args, &[], "")
     }
 
-    fn run_with(&self, args: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+    pub(crate) fn run_with(
+        &self,
+        args: &[&str],
+        variables: &[(&str, &str)],
+        input: &str,
+    ) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simdeck"));
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("SIMDECK_")) {
@@ -46,7 +52,7 @@ impl Machine {
         child.wait_with_output().unwrap()
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         fs::read_dir(self.0.path()).unwrap().next().is_none()
     }
 
@@ -57,12 +63,12 @@ impl Machine {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap()
 }
@@ -277,7 +283,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 21, "11 commands, and those below config, key and held");
+    assert_eq!(seen, 31, "12 commands, and those below config, key, held and rcms");
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod plain_json;
 mod process;
 mod program;
 mod properties;
+mod rcms;
+mod rcms_offline;
 mod rings;
 mod server;
 mod settings;

@@ -5,8 +5,10 @@ use std::{
 };
 
 use simdeck::cli::settings::{
-    AllowMode, Environment, Flags, LogFormat, Probe, SETTINGS, Settings, Source, example,
+    AllowMode, Environment, Flags, LogFormat, Probe, Setting, Settings, Source, example,
 };
+use simdeck::domain::SerialNumber;
+use simdeck::rcms::{Endpoint, ParametersIn, SignBody, SigningVariant, UniqueCode};
 use simdeck::smarthub::{IdentityRule, signature::PushKey};
 use tempfile::TempDir;
 
@@ -81,6 +83,13 @@ fn with_nothing_said_the_defaults_hold() {
     assert_eq!(settings.push.identity, IdentityRule::Content);
     assert_eq!(settings.push.probe, Probe::MethodNotAllowed);
     assert!(settings.push.keys.is_empty() && settings.api.key.is_none());
+    assert!(settings.rcms.account().is_none() && settings.rcms.devices.is_empty());
+    assert_eq!(
+        settings.rcms.endpoint.as_ref().map(Endpoint::as_str),
+        Some("https://rcms-cloud.robustel.net")
+    );
+    assert_eq!(settings.rcms.poll_every.as_secs(), 60);
+    assert_eq!(settings.rcms.variant, SigningVariant::default());
     assert_eq!(settings.quarantine.max_bytes, 1 << 30);
     assert_eq!(settings.disk.reserve_bytes, 512 << 20);
 }
@@ -318,6 +327,91 @@ fn settings_that_cannot_go_together_are_refused() {
 }
 
 #[test]
+fn with_id_and_secret_rcms_has_an_account() {
+    let machine = Machine::with_file(
+        "[rcms]\nendpoint = \"http://gateway.example/rcms//\"\nclient_id = \"me\"\n\
+         devices = [\"RB2\", \"RB1\"]\npoll_every = \"10s\"\nunique_code = \"random\"\n\
+         sign_body = \"ampersand_json\"\nparameters_in = \"headers\"",
+    );
+    let path = machine.write("secret", "hush, with comma\n");
+    let settings = machine.variable("SIMDECK_RCMS_CLIENT_SECRET_FILE", path).load().unwrap();
+    let account = settings.rcms.account().unwrap();
+    assert_eq!(account.endpoint.as_str(), "http://gateway.example/rcms");
+    assert_eq!(account.client_id.as_str(), "me");
+    assert_eq!(account.client_secret.expose(), "hush, with comma");
+    let variant = SigningVariant {
+        unique_code: UniqueCode::Random,
+        sign_body: SignBody::AmpersandJson,
+        parameters_in: ParametersIn::Headers,
+    };
+    assert_eq!((account.variant, settings.rcms.variant), (variant, variant));
+    let devices: Vec<&str> = settings.rcms.devices.iter().map(SerialNumber::as_str).collect();
+    assert_eq!((devices, settings.rcms.poll_every.as_secs()), (vec!["RB2", "RB1"], 10));
+    assert_eq!(settings.warnings, [""; 0]);
+    assert!(!format!("{settings:?}").contains("hush"));
+}
+
+#[test]
+fn rcms_has_an_id_and_a_secret_or_neither() {
+    let [id, secret] = ["SIMDECK_RCMS_CLIENT_ID", "SIMDECK_RCMS_CLIENT_SECRET"];
+    assert_eq!(
+        Machine::new().variable(id, "me").refusal(),
+        "`rcms.client_id` is set without `rcms.client_secret`: set both or neither"
+    );
+    assert_eq!(
+        Machine::new().variable(secret, "hush").refusal(),
+        "`rcms.client_secret` is set without `rcms.client_id`: set both or neither"
+    );
+    assert_eq!(
+        Machine::new().variable(id, "").variable(secret, "").refusal(),
+        "SIMDECK_RCMS_CLIENT_SECRET is set but empty: give it a value or leave it out"
+    );
+    let machine = Machine::new();
+    let path = machine.write("secret", "one\ntwo\n");
+    let machine = machine.variable(id, "me").variable("SIMDECK_RCMS_CLIENT_SECRET_FILE", path);
+    assert_eq!(
+        machine.refusal(),
+        "SIMDECK_RCMS_CLIENT_SECRET_FILE (./secret) must be one value, not several"
+    );
+    let settings = Machine::new().variable("SIMDECK_RCMS_DEVICES", "RB1").load().unwrap();
+    let warning = "`rcms.devices` has no effect without `rcms.client_id` and `rcms.client_secret`";
+    assert_eq!(settings.warnings, [warning]);
+}
+
+#[test]
+fn what_rcms_could_not_be_asked_with_is_refused() {
+    let endpoint = "must be an http:// or https:// address without user, query and fragment";
+    let client_id = "must be 1 to 256 visible ASCII characters, none of them &, #, %, + or ;";
+    let span = "must be a span from 10s to 3600s, such as 30s or 5m";
+    for (name, value, refusal) in [
+        ("ENDPOINT", "ftp://rcms", format!("{endpoint}, not `ftp://rcms`")),
+        ("ENDPOINT", "https://rcms/?a=1", format!("{endpoint}, not `https://rcms/?a=1`")),
+        ("ENDPOINT", "https://me:hush@rcms", endpoint.to_owned()),
+        ("CLIENT_ID", "a b", format!("{client_id}, not `a b`")),
+        ("CLIENT_ID", "a&b", format!("{client_id}, not `a&b`")),
+        ("CLIENT_ID", "é", format!("{client_id}, not `é`")),
+        ("POLL_EVERY", "9s", format!("{span}, not `9s`")),
+        ("POLL_EVERY", "61m", format!("{span}, not `61m`")),
+        ("UNIQUE_CODE", "uuid", "must be client-id or random, not `uuid`".to_owned()),
+        ("SIGN_BODY", "yes", "must be none or ampersand_json, not `yes`".to_owned()),
+        ("PARAMETERS_IN", "query", "must be query+headers or headers, not `query`".to_owned()),
+        (
+            "DEVICES",
+            "RB1, RB-2",
+            "must be serial numbers of 1 to 50 letters and digits, not `RB-2`".to_owned(),
+        ),
+    ] {
+        let variable = format!("SIMDECK_RCMS_{name}");
+        let machine = Machine::new().variable(&variable, value);
+        assert_eq!(machine.refusal(), format!("{variable} {refusal}"));
+    }
+    let longest = "x".repeat(256);
+    let id = |id: &str| Machine::new().variable("SIMDECK_RCMS_CLIENT_ID", id).refusal();
+    assert!(id(&longest).starts_with("`rcms.client_id` is set without"));
+    assert!(id(&format!("{longest}x")).contains("must be 1 to 256"));
+}
+
+#[test]
 fn networks_and_plain_addresses_are_read() {
     let settings = Machine::new()
         .variable("SIMDECK_PUBLIC_TRUSTED_PROXIES", "10.1.2.3/8, fd00::1, 192.0.2.7")
@@ -348,7 +442,7 @@ fn the_example_has_every_setting_and_can_be_used() {
         }
         assert!(line.setting.doc.ends_with('.'), "{name} is not explained in a sentence");
     }
-    assert_eq!(settings.in_force.len(), SETTINGS.len());
+    assert_eq!(settings.in_force.len(), Setting::all().count());
 }
 
 #[test]

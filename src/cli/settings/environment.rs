@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
 
 use super::{
-    SETTINGS, Setting, SettingsError, Source,
+    Setting, SettingsError, Source,
     given::{Given, Item},
     nearest,
 };
@@ -32,8 +32,7 @@ impl Environment {
 
     /// A sentence for every variable that looks like one of ours and is none.
     pub(super) fn unknown(&self) -> Vec<String> {
-        let known: Vec<String> = SETTINGS
-            .iter()
+        let known: Vec<String> = Setting::all()
             .flat_map(|setting| [Some(setting.variable()), setting.file_variable()])
             .flatten()
             .chain([CONFIG.to_owned()])

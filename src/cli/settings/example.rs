@@ -1,4 +1,4 @@
-use super::{SETTINGS, Setting, Shape};
+use super::{Setting, Shape};
 
 const HEAD: &str = "\
 # Every setting of simdeck with its default, or with a sample where there is none.
@@ -10,7 +10,7 @@ const HEAD: &str = "\
 pub fn example() -> String {
     let mut text = HEAD.to_owned();
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in Setting::all() {
         if setting.section != section {
             section = setting.section;
             text += &format!("\n[{section}]\n");

@@ -10,7 +10,7 @@ use toml::{
 };
 
 use super::{
-    SETTINGS, Setting, SettingsError, Shape, Source,
+    Setting, SettingsError, Shape, Source,
     given::{Given, Item, in_file},
     nearest,
 };
@@ -50,7 +50,7 @@ impl File<'_> {
                 section => format!("{section}.{}", key.get_ref()),
             };
             let line = self.line(key);
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.name() == name) {
+            if let Some(setting) = Setting::all().find(|setting| setting.name() == name) {
                 found.insert(name, self.given(setting, line, value)?);
             } else if section.is_empty() && is_section(&name) {
                 let DeValue::Table(table) = value.get_ref() else {
@@ -150,8 +150,8 @@ impl File<'_> {
     }
 
     fn unknown(&self, key: String, line: usize) -> SettingsError {
-        let names: Vec<String> = SETTINGS.iter().map(Setting::name).collect();
-        let sections = SETTINGS.iter().map(|setting| setting.section);
+        let names: Vec<String> = Setting::all().map(Setting::name).collect();
+        let sections = Setting::all().map(|setting| setting.section);
         let known =
             names.iter().map(String::as_str).chain(sections.filter(|name| !name.is_empty()));
         let hint = nearest::hint(&key, known);
@@ -167,7 +167,7 @@ impl File<'_> {
 }
 
 fn is_section(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| setting.section == name)
+    Setting::all().any(|setting| setting.section == name)
 }
 
 /// An integer in decimal, however it was written; one too large is left for its setting to refuse.

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::{SETTINGS, Setting, SettingsError, Shape, Source, given::Given};
+use super::{Setting, SettingsError, Shape, Source, given::Given};
 
 /// What the command line says about settings.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ impl Flags {
         };
         Self {
             config: matches.try_get_one::<PathBuf>("config").ok().flatten().cloned(),
-            values: SETTINGS.iter().filter_map(value_of).collect(),
+            values: Setting::all().filter_map(value_of).collect(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Flags {
 
 /// A flag for every setting.
 pub fn flag_args() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().map(|setting| {
+    Setting::all().map(|setting| {
         let several = matches!(setting.shape, Shape::List | Shape::Keys);
         let default = setting.default.filter(|text| !text.is_empty());
         let default = default.map(|text| format!(" [default: {text}]")).unwrap_or_default();

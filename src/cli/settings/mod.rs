@@ -1,6 +1,6 @@
 //! Settings: read once, at the top, and handed down as plain values.
 //!
-//! [`table::SETTINGS`] has a line for each. Flags, environment, `simdeck.toml`, the commented
+//! [`Setting::all`] has them all. Flags, environment, `simdeck.toml`, the commented
 //! example and `config print` all come from it.
 mod environment;
 mod error;
@@ -12,6 +12,7 @@ mod nearest;
 mod table;
 mod typed;
 mod values;
+mod words;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -20,11 +21,12 @@ pub use error::SettingsError;
 pub use example::example;
 pub use flags::{Flags, flag_args};
 pub use given::Source;
-pub use table::{SETTINGS, Setting, Shape};
-pub use typed::{
-    AllowMode, Api, Disk, Internal, Log, LogFormat, Probe, Public, Push, Quarantine, Settings,
-    reached_at,
-};
+pub use table::{Setting, Shape};
+pub use typed::{Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, reached_at};
+pub use words::{AllowMode, LogFormat, Probe};
+
+pub(super) use values::duration;
+pub(super) use words::Words;
 
 use given::Given;
 
@@ -51,7 +53,7 @@ impl Settings {
             Some(path) => file::read(&path)?,
             None => BTreeMap::new(),
         };
-        for setting in SETTINGS {
+        for setting in Setting::all() {
             let given = match (flags.given(setting)?, environment.given(setting)?) {
                 (Some(given), _) | (None, Some(given)) => Some(given),
                 (None, None) => from_file.get(&setting.name()).cloned(),

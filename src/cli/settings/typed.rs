@@ -8,10 +8,14 @@ use std::{
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use super::{InForce, SettingsError, Source};
+use super::{
+    InForce, SettingsError, Source,
+    words::{AllowMode, LogFormat, Probe},
+};
 use crate::{
-    domain::Secret,
+    domain::{Secret, SerialNumber},
     http::Origin,
+    rcms::{Account, ClientId, Endpoint, SigningVariant},
     smarthub::{IdentityRule, signature::PushKey},
 };
 
@@ -36,6 +40,8 @@ pub struct Settings {
     pub api: Api,
     /// Messages.
     pub sms: Sms,
+    /// RCMS, which manages the routers.
+    pub rcms: Rcms,
     /// Pushes that could not be read.
     pub quarantine: Quarantine,
     /// Room on the disk.
@@ -124,6 +130,23 @@ pub struct Sms {
     pub text_field: Option<String>,
 }
 
+/// RCMS, which manages the routers. It is asked where id and secret are set.
+#[derive(Clone, Debug)]
+pub struct Rcms {
+    /// Where it is; always there once the settings are read.
+    pub endpoint: Option<Endpoint>,
+    /// Our id there; never without the secret.
+    pub client_id: Option<ClientId>,
+    /// What we sign with; never without the id.
+    pub client_secret: Option<Secret>,
+    /// Routers whose status is asked for in any case.
+    pub devices: Vec<SerialNumber>,
+    /// How often it is asked, 10 s to 1 h.
+    pub poll_every: Duration,
+    /// The variant of the signature.
+    pub variant: SigningVariant,
+}
+
 /// Pushes that could not be read.
 #[derive(Clone, Debug)]
 pub struct Quarantine {
@@ -138,58 +161,16 @@ pub struct Disk {
     pub reserve_bytes: u64,
 }
 
-/// A closed set of words, as a setting has them.
-pub(super) trait Words: Sized + Copy + 'static {
-    /// Each word and what it means.
-    const WORDS: &'static [(&'static str, Self)];
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
-/// What happens to a push from outside the allowed sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllowMode {
-    /// Nothing.
-    Off,
-    /// It is told.
-    Monitor,
-    /// It is refused.
-    Enforce,
-}
-
-/// The answer to GET and HEAD on a push address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// 405
-    MethodNotAllowed,
-    /// 200
-    Ok,
-}
-
-impl Words for LogFormat {
-    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-}
-
-impl Words for AllowMode {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("off", Self::Off), ("monitor", Self::Monitor), ("enforce", Self::Enforce)];
-}
-
-impl Words for IdentityRule {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("content", Self::Content), ("content+date", Self::ContentAndDate)];
-}
-
-impl Words for Probe {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("405", Self::MethodNotAllowed), ("ok", Self::Ok)];
+impl Rcms {
+    /// Who we are to RCMS; nobody without id and secret.
+    pub fn account(&self) -> Option<Account> {
+        Some(Account {
+            endpoint: self.endpoint.clone()?,
+            client_id: self.client_id.clone()?,
+            client_secret: self.client_secret.clone()?,
+            variant: self.variant,
+        })
+    }
 }
 
 impl Settings {
@@ -256,6 +237,14 @@ impl Settings {
                 requests_per_hour: None,
             },
             sms: Sms { text_field: None },
+            rcms: Rcms {
+                endpoint: None,
+                client_id: None,
+                client_secret: None,
+                devices: Vec::new(),
+                poll_every: Duration::ZERO,
+                variant: SigningVariant::default(),
+            },
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
             in_force: Vec::new(),
@@ -283,7 +272,29 @@ impl Settings {
                 "`public.listen` and `internal.listen` are the same address: give each its own",
             ));
         }
-        Ok(())
+        self.finish_rcms()
+    }
+
+    fn finish_rcms(&mut self) -> Result<(), SettingsError> {
+        match (&self.rcms.client_id, &self.rcms.client_secret) {
+            (Some(_), Some(_)) => Ok(()),
+            (None, None) => {
+                if !self.rcms.devices.is_empty() {
+                    self.warnings.push(
+                        "`rcms.devices` has no effect without `rcms.client_id` and \
+                         `rcms.client_secret`"
+                            .to_owned(),
+                    );
+                }
+                Ok(())
+            }
+            (Some(_), None) => Err(SettingsError::Together(
+                "`rcms.client_id` is set without `rcms.client_secret`: set both or neither",
+            )),
+            (None, Some(_)) => Err(SettingsError::Together(
+                "`rcms.client_secret` is set without `rcms.client_id`: set both or neither",
+            )),
+        }
     }
 
     /// Shows what follows from other settings.

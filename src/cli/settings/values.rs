@@ -2,7 +2,9 @@
 //! goes "… must be {error}".
 use std::{
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
@@ -11,7 +13,7 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
-use super::typed::Words;
+use super::words::Words;
 use crate::http::Origin;
 
 const DAY_S: u64 = 86_400;
@@ -150,11 +152,22 @@ fn size_text(bytes: u64) -> String {
 }
 
 /// A span such as `7d`, `5m` or `1h30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     seconds_of(text)
         .filter(|seconds| (1..=DURATION_S_MAX).contains(seconds))
         .map(Duration::from_secs)
         .ok_or_else(|| "a span from 1s to 3650d, such as 7d, 5m or 1h30m".to_owned())
+}
+
+/// A span such as `30s` or `5m` within bounds.
+pub(super) fn duration_within(
+    text: &str,
+    bounds: &RangeInclusive<Duration>,
+) -> Result<Duration, String> {
+    duration(text).ok().filter(|span| bounds.contains(span)).ok_or_else(|| {
+        let (min, max) = (bounds.start().as_secs(), bounds.end().as_secs());
+        format!("a span from {min}s to {max}s, such as 30s or 5m")
+    })
 }
 
 fn seconds_of(text: &str) -> Option<u64> {
@@ -175,6 +188,11 @@ fn seconds_of(text: &str) -> Option<u64> {
         rest = letters.as_str();
     }
     Some(total)
+}
+
+/// What a layer below reads by itself.
+pub(super) fn parsed<T: FromStr>(text: &str, wanted: &str) -> Result<T, String> {
+    text.parse().map_err(|_| wanted.to_owned())
 }
 
 /// One of a closed set of words.

@@ -121,6 +121,7 @@ impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Store(error) => Self::Store(error),
+            AdminError::NotReady(reason) => Self::NotReady(reason),
             AdminError::Stopping => Self::NotReady("simdeck is stopping"),
         }
     }

@@ -1,4 +1,5 @@
 //! What the store promises to the layers above it, on SQLite files in temporary folders.
+mod devices;
 mod held;
 mod intake;
 mod records;
@@ -58,6 +59,15 @@ impl Place {
         let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
         sqlx::raw_sql(statement).execute(&mut raw).await.unwrap();
         raw.close().await.unwrap();
+    }
+
+    /// What such a connection reads.
+    async fn number(&self, question: &'static str) -> i64 {
+        let options = SqliteConnectOptions::new().filename(self.database());
+        let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+        let number = sqlx::query_scalar(question).fetch_one(&mut raw).await.unwrap();
+        raw.close().await.unwrap();
+        number
     }
 }
 

@@ -1,0 +1,225 @@
+//! The calls that simdeck itself makes.
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    cli::{
+        Failure,
+        output::{self, Output, printable},
+    },
+    domain::{
+        Clock, FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample,
+        SystemClock,
+    },
+    rcms::{Client, ListWalk, Page, RcmsError},
+};
+
+/// Samples on a page. RCMS's largest page is not known.
+const SAMPLES_PER_PAGE: u32 = 100;
+/// More pages than any span that is worth looking at has.
+const SAMPLE_PAGES_MAX: u32 = 1_000;
+
+/// A device as a command shows it.
+#[derive(Serialize)]
+struct DeviceOut<'a> {
+    sn: &'a str,
+    name: Option<&'a str>,
+    model: Option<&'a str>,
+    group: Option<&'a str>,
+    state: &'a str,
+    firmware_version: Option<&'a str>,
+    description: Option<&'a str>,
+    create_time: Option<&'a str>,
+    extra: Option<&'a RawValue>,
+}
+
+pub(super) async fn total(client: &Client, output: Output) -> Result<(), Failure> {
+    let totals = client.device_total().await?;
+    let FleetTotals {
+        device_total,
+        online_total,
+        offline_total,
+        registered_total,
+        un_registered_total,
+        user_total,
+    } = totals;
+    let headings = ["DEVICES", "ONLINE", "OFFLINE", "REGISTERED", "UNREGISTERED", "USERS"];
+    let counts = [
+        device_total,
+        online_total,
+        offline_total,
+        registered_total,
+        un_registered_total,
+        user_total,
+    ];
+    let row = counts.map(|count| count.map_or("-".to_owned(), |count| count.to_string()));
+    let json = json!({
+        "deviceTotal": device_total,
+        "onlineTotal": online_total,
+        "offlineTotal": offline_total,
+        "registeredTotal": registered_total,
+        "unRegisteredTotal": un_registered_total,
+        "userTotal": user_total,
+    });
+    output.rows(&headings, &[row.to_vec()], &json)
+}
+
+/// Walks the whole list. The total tells whether a short page is the last; without it, one is.
+pub(super) async fn devices(client: &Client, output: Output) -> Result<(), Failure> {
+    let expected = match client.device_total().await {
+        Ok(totals) => totals.device_total,
+        Err(error) if ends_all(&error) => return Err(error.into()),
+        Err(_) => None,
+    };
+    let (mut walk, mut devices) = (ListWalk::new(expected), Vec::new());
+    let progress = output::counting("devices");
+    while let Some(page) = walk.next() {
+        let new = walk.take(client.devices(page).await?);
+        progress.inc(new.len() as u64);
+        devices.extend(new);
+    }
+    progress.finish_and_clear();
+    let rows: Vec<Vec<String>> = devices.iter().map(row_of).collect();
+    let json: Vec<DeviceOut<'_>> = devices.iter().map(DeviceOut::from).collect();
+    output.rows(&["SN", "NAME", "MODEL", "GROUP", "STATE", "FIRMWARE"], &rows, &json)?;
+    if !walk.is_whole() {
+        let of = expected.map(|count| format!(" of {count}")).unwrap_or_default();
+        output::note(&format!(
+            "RCMS's list ended after {}{of} devices, so some may be missing.",
+            devices.len()
+        ));
+    }
+    Ok(())
+}
+
+pub(super) async fn device(
+    client: &Client,
+    sn: &SerialNumber,
+    output: Output,
+) -> Result<(), Failure> {
+    let data = client.device(sn).await?;
+    let data = data.as_deref().unwrap_or(RawValue::NULL);
+    let people = match serde_json::from_str::<BTreeMap<String, &RawValue>>(data.get()) {
+        Ok(members) if !members.is_empty() => {
+            let width = members.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+            let line = |(name, value): (&String, &&RawValue)| {
+                format!("{:width$}  {}", printable(name), cell(value))
+            };
+            members.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        _ => printable(data.get()),
+    };
+    output.text(&people, data)
+}
+
+/// Walks the samples of a span. RCMS says no total here either: it ends at a short page, and at one
+/// that is the page before again.
+pub(super) async fn status(
+    client: &Client,
+    sn: &SerialNumber,
+    since: Duration,
+    output: Output,
+) -> Result<(), Failure> {
+    let end = SystemClock.now();
+    let begin = end.minus(since);
+    let mut samples: Vec<StatusSample> = Vec::new();
+    let mut last: Vec<StatusSample> = Vec::new();
+    for number in 1..=SAMPLE_PAGES_MAX {
+        let page = Page { number, size: SAMPLES_PER_PAGE };
+        let page = client.status_data(sn, page, begin, end).await?;
+        if page.samples == last {
+            break;
+        }
+        samples.extend(page.samples.iter().cloned());
+        if page.items < SAMPLES_PER_PAGE as usize {
+            break;
+        }
+        last = page.samples;
+    }
+    let headings = ["TIME", "MODEL", "FIRMWARE", "UPTIME", "IP", "GATEWAY", "LINK UPTIME"];
+    let rows: Vec<Vec<String>> = samples.iter().map(sample_row).collect();
+    let wholes: Result<Vec<&RawValue>, _> =
+        samples.iter().map(|sample| serde_json::from_str(&sample.whole)).collect();
+    let wholes = wholes.map_err(Failure::because("RCMS's samples cannot be written"))?;
+    output.rows(&headings, &rows, &wholes)?;
+    if samples.is_empty() {
+        output::note(&format!("RCMS has nothing from {sn} since {begin}."));
+    }
+    Ok(())
+}
+
+pub(super) async fn group(
+    client: &Client,
+    sn: &SerialNumber,
+    name: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    client.set_group(sn, name).await?;
+    let people = format!("RCMS has put {sn} into the group {}.", printable(name));
+    output.text(&people, &json!({"sn": sn.as_str(), "group": name}))?;
+    output::note("A server's own list shows it after its next poll.");
+    Ok(())
+}
+
+/// Whether the next question would fail in the same way.
+fn ends_all(error: &RcmsError) -> bool {
+    matches!(error.kind(), PollFailureKind::Transport | PollFailureKind::Signature)
+}
+
+impl<'a> From<&'a ListedDevice> for DeviceOut<'a> {
+    fn from(device: &'a ListedDevice) -> Self {
+        Self {
+            sn: device.sn.as_str(),
+            name: device.name.sent(),
+            model: device.model.sent(),
+            group: device.group.sent(),
+            state: device.state.as_str(),
+            firmware_version: device.firmware_version.sent(),
+            description: device.description.sent(),
+            create_time: device.create_time.sent(),
+            extra: device.extra.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+        }
+    }
+}
+
+fn row_of(device: &ListedDevice) -> Vec<String> {
+    vec![
+        device.sn.to_string(),
+        shown(&device.name),
+        shown(&device.model),
+        shown(&device.group),
+        device.state.as_str().to_owned(),
+        shown(&device.firmware_version),
+    ]
+}
+
+fn sample_row(sample: &StatusSample) -> Vec<String> {
+    let facts = &sample.facts;
+    let time = match sample.sampled_at {
+        Some(moment) => moment.to_string(),
+        None => shown(&facts.system_time),
+    };
+    vec![
+        time,
+        shown(&facts.device_model),
+        shown(&facts.firmware_version),
+        shown(&facts.uptime),
+        shown(&facts.ip),
+        shown(&facts.gateway),
+        shown(&facts.link_uptime),
+    ]
+}
+
+fn shown(text: &ShortText) -> String {
+    text.sent().map_or("-".to_owned(), printable)
+}
+
+/// A member's value as people read it: a text without its quotes, the rest as it came.
+fn cell(value: &RawValue) -> String {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => printable(&text),
+        Err(_) => printable(value.get()),
+    }
+}

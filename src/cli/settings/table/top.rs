@@ -1,0 +1,46 @@
+use super::{PLAIN, Setting};
+use crate::cli::settings::values::{data_dir, database, log_filter, time_zone, word};
+
+/// What stands at the top of the file.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data_dir",
+        default: Some("data"),
+        hint: "FOLDER",
+        doc: "Where simdeck keeps everything; made where it does not exist.",
+        set: |s, given| given.one(data_dir).map(|v| s.data_dir = v),
+        ..PLAIN
+    },
+    Setting {
+        key: "database_url",
+        sample: "\"sqlite://data/simdeck.db\"",
+        hint: "URL",
+        doc: "The database, sqlite://PATH; simdeck.db in the data directory where not set.",
+        set: |s, given| given.one(database).map(|v| s.database = v),
+        ..PLAIN
+    },
+    Setting {
+        key: "time_zone",
+        default: Some("UTC"),
+        hint: "ZONE",
+        doc: "The time zone in which a SIM's days begin and end, such as Asia/Shanghai.",
+        set: |s, given| given.one(time_zone).map(|v| s.time_zone = v),
+        ..PLAIN
+    },
+    Setting {
+        key: "log",
+        default: Some("info"),
+        hint: "FILTER",
+        doc: "What is logged: error, warn, info, debug, trace, or by module as in info,simdeck=debug.",
+        set: |s, given| given.one(log_filter).map(|v| s.log.filter = v),
+        ..PLAIN
+    },
+    Setting {
+        key: "log_format",
+        default: Some("text"),
+        hint: "text|json",
+        doc: "How log lines are written.",
+        set: |s, given| given.one(word).map(|v| s.log.format = v),
+        ..PLAIN
+    },
+];

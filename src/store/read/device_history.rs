@@ -1,0 +1,79 @@
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{Store, page};
+use crate::{
+    domain::{
+        DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SerialNumber, Timestamp, Walk,
+    },
+    store::StoreError,
+};
+
+const SELECT: &str = "select id, at_ms, what, state, sample";
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    at_ms: i64,
+    what: String,
+    state: Option<String>,
+    sample: Option<String>,
+}
+
+impl Store {
+    /// One page of a device's history, the newest first; empty for a device that is not there.
+    pub async fn device_history(
+        &self,
+        sn: &SerialNumber,
+        filter: &HistoryFilter,
+        walk: &Walk,
+    ) -> Result<Vec<DeviceEvent>, StoreError> {
+        let mut sql = question(SELECT, sn, filter);
+        page::narrow(&mut sql, "id", walk);
+        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+    }
+
+    /// How many entries a filter leaves of a device's history, up to an id.
+    pub async fn device_history_count(
+        &self,
+        sn: &SerialNumber,
+        filter: &HistoryFilter,
+        top: i64,
+    ) -> Result<u64, StoreError> {
+        let mut sql = question("select count(*)", sn, filter);
+        sql.push(" and id <= ").push_bind(top);
+        self.count(sql).await
+    }
+}
+
+fn question(select: &str, sn: &SerialNumber, filter: &HistoryFilter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(select);
+    sql.push(" from device_history where device_id = (select id from device where sn = ")
+        .push_bind(sn.as_str().to_owned())
+        .push(")");
+    if let Some(word) = filter.only {
+        sql.push(" and what = ").push_bind(word.as_str());
+    }
+    for (comparison, ms) in [(">=", filter.from_ms), ("<", filter.to_ms)] {
+        if let Some(ms) = ms {
+            sql.push(format_args!(" and at_ms {comparison} ")).push_bind(ms);
+        }
+    }
+    sql
+}
+
+impl TryFrom<Row> for DeviceEvent {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "device_history", id: row.id };
+        let word = row.what.parse::<DeviceEventWord>().map_err(|_| corrupt())?;
+        let what = match (word, row.state, row.sample) {
+            (DeviceEventWord::State, Some(state), None) => {
+                DeviceEventKind::State(state.parse().map_err(|_| corrupt())?)
+            }
+            (DeviceEventWord::Status, None, Some(sample)) => DeviceEventKind::Status(sample.into()),
+            _ => return Err(corrupt()),
+        };
+        Ok(Self { id: row.id, at: Timestamp::from_unix_ms(row.at_ms), what })
+    }
+}

@@ -1,0 +1,8 @@
+//! RCMS as the tests know it: a server that stands in for it, and what is asked of the two.
+mod answers;
+mod asking;
+mod faults;
+pub(crate) mod stand_in;
+mod stand_in_tests;
+mod vectors;
+mod wire_properties;
