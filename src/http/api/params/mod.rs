@@ -5,14 +5,16 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Invalid};
 use crate::{
-    domain::{Filter, HeldClass, HeldReason, Kind},
+    domain::{DeviceFilter, Filter, HeldClass, HeldReason, HistoryFilter, Kind},
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
 mod table;
 mod values;
 
-pub(super) use table::{HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, USAGE};
+pub(super) use table::{
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, USAGE,
+};
 
 /// The most values that one list may have.
 const VALUES_MAX: usize = 100;
@@ -22,6 +24,10 @@ const VALUES_MAX: usize = 100;
 pub(super) struct Question {
     /// Which records.
     pub(super) filter: Filter,
+    /// Which routers.
+    pub(super) devices: DeviceFilter,
+    /// Which entries of a router's history.
+    pub(super) history: HistoryFilter,
     /// Which held pushes, by class.
     pub(super) class: Vec<HeldClass>,
     /// Which held pushes, by reason.

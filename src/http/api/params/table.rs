@@ -85,6 +85,26 @@ const HELD: &[Param] = &[
     }),
 ];
 
+const DEVICE: &[Param] = &[
+    any_of("state", |ask, text| {
+        let state = text.parse().map_err(|_| "one of online, offline, unknown")?;
+        ask.devices.state.push(state);
+        Ok(())
+    }),
+    any_of("model", |ask, text| short(text).map(|it| ask.devices.model.push(it))),
+    any_of("group", |ask, text| short(text).map(|it| ask.devices.group.push(it))),
+    repeated("q", |ask, text| words(text).map(|it| ask.devices.q.push(it))),
+];
+
+const HISTORY: &[Param] = &[
+    when("kind", |ask, text| {
+        ask.history.only = Some(text.parse().map_err(|_| "one of state, status")?);
+        Ok(())
+    }),
+    when("from", |ask, text| time_ms(text).map(|it| ask.history.from_ms = Some(it))),
+    when("to", |ask, text| time_ms(text).map(|it| ask.history.to_ms = Some(it))),
+];
+
 const AS: &[Param] = &[one("as", |ask, text| kind(text).map(|it| ask.as_kind = Some(it)))];
 
 /// `GET /v1/data-usage`
@@ -101,3 +121,9 @@ pub(in crate::http::api) const HELD_PUSHES: Route =
     Route { resource: "held", params: &[HELD, SHOWN] };
 /// `POST /v1/held/{id}/retry`
 pub(in crate::http::api) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
+/// `GET /v1/devices`
+pub(in crate::http::api) const DEVICES: Route =
+    Route { resource: "devices", params: &[DEVICE, SHOWN] };
+/// `GET /v1/devices/{sn}/history`
+pub(in crate::http::api) const DEVICE_HISTORY: Route =
+    Route { resource: "device-history", params: &[HISTORY, SHOWN] };
