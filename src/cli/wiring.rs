@@ -183,6 +183,7 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
     let internal = InternalState {
         store: intake.store().clone(),
         intake: intake.clone(),
+        rcms: None,
         clock: Arc::new(SystemClock),
         admin_key: Some(digest_of(secrets.api_key.expose())),
         settings: Arc::new(ApiSettings {

@@ -15,6 +15,6 @@ mod query_string;
 mod rate;
 pub mod server;
 
-pub use api::{ApiSettings, InternalState, Origin, OriginError, internal_router};
+pub use api::{ApiSettings, InternalState, Origin, OriginError, Rcms, internal_router};
 pub use auth::digest_of;
 pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_app};

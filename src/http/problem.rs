@@ -101,7 +101,7 @@ fn log_cause(status: StatusCode, cause: &(dyn Error + Send + Sync + 'static)) {
     let error = cause as &dyn Error;
     let status_code = status.as_u16();
     match status {
-        StatusCode::SERVICE_UNAVAILABLE => {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
             tracing::warn!(http.status = status_code, error, "Cannot answer now");
         }
         _ if status.is_server_error() => {

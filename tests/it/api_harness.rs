@@ -3,17 +3,19 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::tz::TimeZone;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use simdeck::{
-    domain::{FixedClock, Secret, Timestamp},
-    http::{ApiSettings, InternalState, digest_of, internal_router},
+    domain::{Clock, DevicePoll, Freshness, PollReport, Secret, Timestamp},
+    http::{ApiSettings, InternalState, Rcms, digest_of, internal_router},
     intake::{AcceptError, Acknowledge, Intake, IntakeOptions, Push},
+    rcms,
     smarthub::{
         AgePolicy, IdentityRule,
         signature::{PushKey, Verifier, sign},
@@ -22,6 +24,7 @@ use simdeck::{
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const ADMIN_KEY: &str = "sd_admin";
@@ -29,8 +32,13 @@ const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 /// The second of `datePush`, and of all that the pushes tell.
 const SECOND: i64 = 1_725_499_848;
 
+/// For how long what a poll learned holds.
+pub(crate) const GOOD_FOR: Duration = Duration::from_secs(180);
+
 pub(crate) struct Api {
     pub(crate) base: String,
+    clock: Arc<HeldClock>,
+    report: watch::Sender<PollReport>,
     database: PathBuf,
     intake: Intake,
     client: reqwest::Client,
@@ -38,8 +46,43 @@ pub(crate) struct Api {
     _folder: TempDir,
 }
 
+/// A clock that moves when it is told to.
+struct HeldClock(AtomicI64);
+
+impl Clock for HeldClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::Relaxed))
+    }
+}
+
 impl Api {
+    /// RCMS is not set up.
     pub(crate) async fn new(settings: ApiSettings) -> Self {
+        Self::open(settings, |_| None).await
+    }
+
+    /// RCMS is set up, at a port where nobody listens.
+    pub(crate) async fn with_rcms() -> Self {
+        Self::open(ApiSettings::default(), |(clock, report)| {
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let account = rcms::Account {
+                endpoint: format!("http://{}", nobody.local_addr().unwrap()).parse().unwrap(),
+                client_id: "tester".parse().unwrap(),
+                client_secret: Secret::from("canary".to_owned()),
+                variant: rcms::SigningVariant::default(),
+            };
+            let total_time_max = rcms::ClientOptions::TOTAL_TIME_MAX;
+            let options = rcms::ClientOptions { clock, total_time_max, retries: 0 };
+            let client = rcms::Client::new(account, options).unwrap();
+            Some(Rcms { client, report, good_for: GOOD_FOR })
+        })
+        .await
+    }
+
+    async fn open(
+        settings: ApiSettings,
+        rcms: impl FnOnce((Arc<HeldClock>, watch::Receiver<PollReport>)) -> Option<Rcms>,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let database = folder.path().join("simdeck.db");
         let options = OpenOptions {
@@ -48,7 +91,8 @@ impl Api {
             limits: Limits::of_quarantine(1 << 20),
         };
         let opened = store::open(&options).await.unwrap();
-        let clock = Arc::new(FixedClock(Timestamp::from_unix_ms((SECOND + 1) * 1000)));
+        let clock = Arc::new(HeldClock(AtomicI64::new((SECOND + 1) * 1000)));
+        let report = watch::Sender::new(PollReport::default());
         let key = PushKey { label: None, key: Secret::from(PUSH_KEY.to_owned()) };
         let options = IntakeOptions {
             verifier: Verifier::new(&[key], 0),
@@ -67,7 +111,8 @@ impl Api {
         let state = InternalState {
             store: intake.store().clone(),
             intake: intake.clone(),
-            clock,
+            rcms: rcms((clock.clone(), report.subscribe())),
+            clock: clock.clone(),
             admin_key: Some(digest_of(ADMIN_KEY)),
             settings: Arc::new(settings),
         };
@@ -75,7 +120,25 @@ impl Api {
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, internal_router(state)).await });
         let (client, pushed) = (reqwest::Client::new(), AtomicUsize::new(0));
-        Self { base, database, intake, client, pushed, _folder: folder }
+        Self { base, clock, report, database, intake, client, pushed, _folder: folder }
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        Freshness { now: self.clock.now(), good_for: GOOD_FOR }
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+
+    /// Stores what the poller would have learned.
+    pub(crate) async fn poll(&self, poll: DevicePoll) {
+        self.intake.keep_poll(poll).await.unwrap();
+    }
+
+    /// Says how the poller fares.
+    pub(crate) fn report(&self, report: PollReport) {
+        self.report.send_replace(report);
     }
 
     /// Pushes one body with these members, well signed.
@@ -117,6 +180,14 @@ impl Api {
         sqlx::query(sql).bind(id).execute(&mut connection).await.unwrap();
     }
 
+    /// Who did what to whom, in order.
+    pub(crate) async fn audit(&self) -> Vec<(String, String, String)> {
+        let options = SqliteConnectOptions::new().filename(&self.database);
+        let mut connection = options.connect().await.unwrap();
+        let sql = "select who, action, target from audit order by id";
+        sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, method: Method, url: &str, key: Option<&str>) -> Response {
         let url = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
         let mut request = self.client.request(method, url);
@@ -129,6 +200,16 @@ impl Api {
     pub(crate) async fn post(&self, url: &str, key: &str, body: &str) -> Response {
         self.client
             .post(format!("{}{url}", self.base))
+            .bearer_auth(key)
+            .body(body.to_owned())
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn put(&self, url: &str, key: &str, body: &str) -> Response {
+        self.client
+            .put(format!("{}{url}", self.base))
             .bearer_auth(key)
             .body(body.to_owned())
             .send()

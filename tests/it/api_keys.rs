@@ -28,6 +28,12 @@ async fn nothing_but_health_is_told_without_a_live_key() {
         (Method::GET, "/v1/mo-sms/1"),
         (Method::GET, "/v1/notifications"),
         (Method::GET, "/v1/notifications/1"),
+        (Method::GET, "/v1/devices"),
+        (Method::GET, "/v1/devices?format=csv"),
+        (Method::GET, "/v1/devices/summary"),
+        (Method::GET, "/v1/devices/RT1"),
+        (Method::GET, "/v1/devices/RT1/history"),
+        (Method::PUT, "/v1/devices/RT1/group"),
         (Method::GET, "/v1/held"),
         (Method::GET, "/v1/held/1"),
         (Method::POST, "/v1/held/1/retry"),
@@ -48,7 +54,7 @@ async fn nothing_but_health_is_told_without_a_live_key() {
             assert_eq!((status, problem), (401, expected), "{method} {url}");
         }
     }
-    for url in ["/healthz", "/readyz"] {
+    for url in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(api.send(Method::GET, url, None).await.status(), StatusCode::OK);
     }
 }
@@ -57,11 +63,14 @@ async fn nothing_but_health_is_told_without_a_live_key() {
 async fn a_reader_looks_and_an_admin_acts() {
     let (api, reader) = api_and_reader().await;
     api.push("data-usage", r#""giccid":"1""#).await;
-    for url in ["/v1", "/v1/data-usage", "/v1/held", "/v1/held/1", "/v1/keys", "/v1/status"] {
+    for url in
+        ["/v1", "/v1/data-usage", "/v1/devices", "/v1/held", "/v1/held/1", "/v1/keys", "/v1/status"]
+    {
         let response = api.send(Method::GET, url, Some(&reader)).await;
         assert_eq!(response.status(), StatusCode::OK, "{url}");
     }
     for (method, url) in [
+        (Method::PUT, "/v1/devices/RT1/group"),
         (Method::POST, "/v1/held/1/retry"),
         (Method::DELETE, "/v1/held/1"),
         (Method::POST, "/v1/keys"),

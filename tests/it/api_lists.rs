@@ -222,7 +222,15 @@ async fn an_unknown_parameter_is_refused_by_name() {
         json!([{"resource": "data-usage", "field": "gicid", "code": "invalid"}])
     );
     assert!(problem["detail"].as_str().unwrap().contains("did you mean `giccid`?"));
-    for address in ["/v1", "/v1/keys", "/v1/status", "/v1/data-usage/1", "/v1/held/1"] {
+    for address in [
+        "/v1",
+        "/v1/keys",
+        "/v1/status",
+        "/v1/data-usage/1",
+        "/v1/devices/summary",
+        "/v1/devices/RT1",
+        "/v1/held/1",
+    ] {
         assert_eq!(api.problem(&format!("{address}?page=0")).await.0, 422, "{address}");
     }
 }

@@ -1,9 +1,13 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod api_devices;
+mod api_fleet;
 mod api_harness;
+mod api_history;
 mod api_keys;
 mod api_lists;
 mod api_log;
+mod api_metrics;
 mod architecture;
 mod caddy;
 mod client_ip;

@@ -10,6 +10,7 @@ use crate::{
     domain::HeldReason,
     http::problem::{Cause, Code, FieldError, Problem},
     intake::{AdminError, RetryError},
+    rcms::RcmsError,
     store::StoreError,
 };
 
@@ -37,6 +38,9 @@ pub(super) enum ApiError {
     /// There is nothing with this id.
     #[error("there is no {0} with this id")]
     NoSuchRow(&'static str),
+    /// There is no router with this serial number.
+    #[error("there is no router with this serial number")]
+    NoSuchDevice,
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -58,6 +62,9 @@ pub(super) enum ApiError {
     /// The writer has too much to do.
     #[error("the intake is busy")]
     Busy,
+    /// RCMS did not do what it was asked.
+    #[error("RCMS did not do it")]
+    Rcms(#[source] RcmsError),
     /// The store failed.
     #[error("the store did not answer")]
     Store(#[from] StoreError),
@@ -74,6 +81,9 @@ pub(super) enum ApiError {
     /// A table could not be written.
     #[error("the table could not be written")]
     Table(#[from] std::io::Error),
+    /// The metrics could not be written.
+    #[error("the metrics could not be written")]
+    Metrics(#[from] std::fmt::Error),
     /// A handler panicked.
     #[error("the request's handler panicked")]
     Panicked,
@@ -161,6 +171,14 @@ impl ApiError {
             Self::NoSuchAddress => Problem::new(StatusCode::NOT_FOUND, "Not Found"),
             Self::NoSuchRow(resource) => Problem::new(StatusCode::NOT_FOUND, "Not Found")
                 .errors(vec![FieldError { resource, field: "id".to_owned(), code: Code::Missing }]),
+            Self::NoSuchDevice => {
+                let (resource, field, code) = ("devices", "sn".to_owned(), Code::Missing);
+                Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![FieldError {
+                    resource,
+                    field,
+                    code,
+                }])
+            }
             Self::MethodNotAllowed => {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             }
@@ -181,7 +199,12 @@ impl ApiError {
             Self::Store(StoreError::TooSlow) => {
                 unavailable().detail("The question took too long. Narrow it by time or by SIM.")
             }
-            Self::Store(_) | Self::Corrupt { .. } | Self::Table(_) | Self::Panicked => {
+            Self::Rcms(error) => rcms_problem(error),
+            Self::Store(_)
+            | Self::Corrupt { .. }
+            | Self::Table(_)
+            | Self::Metrics(_)
+            | Self::Panicked => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
                     .detail("The log says why, under this answer's X-Request-Id.")
             }
@@ -191,6 +214,18 @@ impl ApiError {
 
 fn unavailable() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+}
+
+/// What RCMS refuses is the client's to mend; what it could not be asked is not.
+fn rcms_problem(error: &RcmsError) -> Problem {
+    match error {
+        RcmsError::Code { code, msg } => Problem::new(StatusCode::CONFLICT, "Conflict")
+            .detail(format!("RCMS refused it (code {code}): {msg}")),
+        RcmsError::Timeout(_) => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout").detail(error.sentence())
+        }
+        _ => Problem::new(StatusCode::BAD_GATEWAY, "Bad Gateway").detail(error.sentence()),
+    }
 }
 
 impl IntoResponse for ApiError {

@@ -9,35 +9,24 @@ use tracing::Span;
 
 use super::{
     error::ApiError,
-    list::{List, View, older_than, rows_of},
-    params::Question,
-    respond::Form,
+    list::{Asked, List, older_than, rows_of},
 };
-use crate::{
-    domain::{PageSize, Place, Walk},
-    store::Store,
-};
+use crate::domain::{PageSize, Place, Walk};
 
 /// All rows there are now, from the newest to the oldest.
-pub(super) async fn stream<L: List>(
-    store: Store,
-    question: Question,
-    view: View,
-    form: Form,
-) -> Result<Response, ApiError> {
-    let mut export = Export { store, question, view, form, next: None, span: Span::current() };
+pub(super) async fn stream<L: List>(list: Asked<L>) -> Result<Response, ApiError> {
+    let form = list.form;
+    let mut export = Export { list, next: None, span: Span::current() };
     // What fails before the first byte can still be told with a status.
-    let top = L::top(&export.store).await?;
-    let mut first = form.head::<L>(&export.view)?;
-    first.extend(
-        export.read::<L>(Walk { top, place: Place::Newest, size: PageSize::LARGEST }).await?,
-    );
+    let top = export.list.top().await?;
+    let mut first = form.head::<L>(&export.list.view)?;
+    first.extend(export.read(Walk { top, place: Place::Newest, size: PageSize::LARGEST }).await?);
     let chunks = try_unfold((export, Some(first)), async |(mut export, ready)| {
         if let Some(bytes) = ready {
             return Ok(Some((Bytes::from(bytes), (export, None))));
         }
         let Some(walk) = export.next.take() else { return Ok(None) };
-        match export.read::<L>(walk).await {
+        match export.read(walk).await {
             Ok(bytes) => Ok(Some((Bytes::from(bytes), (export, None)))),
             Err(error) => {
                 export.span.in_scope(|| {
@@ -54,22 +43,19 @@ pub(super) async fn stream<L: List>(
 }
 
 /// An export under way.
-struct Export {
-    store: Store,
-    question: Question,
-    view: View,
-    form: Form,
+struct Export<L: List> {
+    list: Asked<L>,
     /// The read that comes next, if there is one.
     next: Option<Walk>,
     /// The request's, which the body outlives.
     span: Span,
 }
 
-impl Export {
-    async fn read<L: List>(&mut self, walk: Walk) -> Result<Vec<u8>, ApiError> {
-        let rows = L::rows(&self.store, &self.question, &walk).await?;
+impl<L: List> Export<L> {
+    async fn read(&mut self, walk: Walk) -> Result<Vec<u8>, ApiError> {
+        let rows = self.list.rows(&walk).await?;
         let oldest = rows.last().map(L::id).filter(|_| rows.len() == rows_of(walk.size));
         self.next = oldest.map(|id| older_than(id, walk.size));
-        self.form.rows::<L>(&rows, &self.view)
+        self.list.form.rows::<L>(&rows, &self.list.view)
     }
 }

@@ -70,6 +70,7 @@ struct RetriedOut {
 
 impl List for HeldPushes {
     const ROUTE: &'static Route = &params::HELD_PUSHES;
+    type Within = ();
     type Row = Held;
     type Out<'a> = HeldOut<'a>;
 
@@ -77,11 +78,16 @@ impl List for HeldPushes {
         store.held_top().await
     }
 
-    async fn rows(store: &Store, ask: &Question, walk: &Walk) -> Result<Vec<Held>, StoreError> {
+    async fn rows(
+        store: &Store,
+        _: &(),
+        ask: &Question,
+        walk: &Walk,
+    ) -> Result<Vec<Held>, StoreError> {
         store.held(&ask.class, &ask.reason, walk).await
     }
 
-    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+    async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {
         store.held_count(&ask.class, &ask.reason, top).await
     }
 

@@ -7,16 +7,18 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 9] = [
+const ENDPOINTS: [(&str, &str); 11] = [
     ("data_usage_url", "/v1/data-usage"),
     ("mo_sms_url", "/v1/mo-sms"),
     ("notifications_url", "/v1/notifications"),
+    ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),
     ("status_url", "/v1/status"),
     ("test_nonces_url", "/v1/test-nonces"),
     ("health_url", "/healthz"),
     ("ready_url", "/readyz"),
+    ("metrics_url", "/metrics"),
 ];
 
 /// `GET /v1`

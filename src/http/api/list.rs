@@ -1,6 +1,8 @@
 //! Any list: by page, by cursor, whole, and one row of it.
+use std::borrow::Cow;
+
 use axum::{
-    extract::{Path, RawQuery, State},
+    extract::{FromRequestParts, Path, RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -47,22 +49,30 @@ pub(super) struct View {
 pub(super) trait List: Send + Sync + 'static {
     /// Its parameters and its name.
     const ROUTE: &'static Route;
+    /// What the rows depend on beside the query string: whose they are, or as of when.
+    type Within: FromRequestParts<InternalState> + Send + Sync + 'static;
     /// A row as the store gives it.
     type Row: Send + Sync + 'static;
     /// A row as the client reads it.
     type Out<'a>: Serialize;
 
+    /// Where the list is, below `/v1/`.
+    fn path(_: &Self::Within) -> Cow<'static, str> {
+        Self::ROUTE.resource.into()
+    }
     /// The newest id.
     fn top(store: &Store) -> impl Future<Output = Result<i64, StoreError>> + Send;
     /// The rows of one page.
     fn rows(
         store: &Store,
+        within: &Self::Within,
         question: &Question,
         walk: &Walk,
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
     /// How many rows there are up to `top`.
     fn count(
         store: &Store,
+        within: &Self::Within,
         question: &Question,
         top: i64,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -89,6 +99,7 @@ pub(super) trait ById: List {
 pub(super) async fn show<L: List>(
     State(state): State<InternalState>,
     _: Reader,
+    within: L::Within,
     base: Base,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
@@ -96,17 +107,17 @@ pub(super) async fn show<L: List>(
     let question = L::ROUTE.read(query.as_deref())?;
     let form = Form::of(&question, &headers);
     let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
-    let list = Asked { state, question, view, form };
+    let list = Asked::<L> { state, within, question, view, form };
     let is_paged = list.question.page.is_some()
         || list.question.size.is_some()
         || list.question.at.is_some()
         || list.question.cursor.is_some();
     let mut response = if !is_paged && form.is_export() {
-        export::stream::<L>(list.state.store, list.question, list.view, form).await?
+        export::stream(list).await?
     } else if list.question.cursor.is_some() {
-        list.cursor::<L>().await?
+        list.cursor().await?
     } else {
-        list.page::<L>().await?
+        list.page().await?
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
@@ -136,25 +147,45 @@ pub(super) fn row_id(resource: &'static str, text: &str) -> Result<i64, ApiError
 }
 
 /// A list as it was asked for.
-struct Asked {
+pub(super) struct Asked<L: List> {
     state: InternalState,
+    within: L::Within,
     question: Question,
-    view: View,
-    form: Form,
+    /// What its rows need to be shown.
+    pub(super) view: View,
+    /// In which form.
+    pub(super) form: Form,
 }
 
-impl Asked {
-    async fn page<L: List>(&self) -> Result<Response, ApiError> {
-        let store = &self.state.store;
-        let page = self.which_page::<L>().await?;
-        let rows = L::rows(store, &self.question, &page.walk()).await?;
+impl<L: List> Asked<L> {
+    /// The newest id there is now.
+    pub(super) async fn top(&self) -> Result<i64, StoreError> {
+        L::top(&self.state.store).await
+    }
+
+    /// The rows of one page.
+    pub(super) async fn rows(&self, walk: &Walk) -> Result<Vec<L::Row>, StoreError> {
+        L::rows(&self.state.store, &self.within, &self.question, walk).await
+    }
+
+    async fn count(&self, top: i64) -> Result<u64, ApiError> {
+        let count = L::count(&self.state.store, &self.within, &self.question, top).await;
+        count.map_err(|error| match error {
+            StoreError::TooSlow => use_cursor::<L>("Counting these rows takes too long.").into(),
+            other => other.into(),
+        })
+    }
+
+    async fn page(&self) -> Result<Response, ApiError> {
+        let page = self.which_page().await?;
+        let rows = self.rows(&page.walk()).await?;
         let edges = rows
             .first()
             .zip(rows.last())
             .map(|(newest, oldest)| Edges { newest: L::id(newest), oldest: L::id(oldest) });
-        let url = self.url::<L>();
+        let url = self.url();
         let same_rows = self.question.same_rows();
-        let link = page.links(edges, &self.links::<L>(&url, &same_rows));
+        let link = page.links(edges, &self.links(&url, &same_rows));
         let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
         response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(page.total));
         add_link(&mut response, &link);
@@ -162,14 +193,13 @@ impl Asked {
     }
 
     /// Where `at` says, if the page is the one that `at` was made for; else so far down.
-    async fn which_page<L: List>(&self) -> Result<Page, ApiError> {
-        let store = &self.state.store;
+    async fn which_page(&self) -> Result<Page, ApiError> {
         let first_page = self.state.settings.first_page;
         let at = match &self.question.at {
-            Some(at) => Some(At::decode(at, self.binding::<L>()).map_err(refused::<L>("at"))?),
+            Some(at) => Some(At::decode(at, self.binding()).map_err(refused::<L>("at"))?),
             None => None,
         };
-        let size = self.size::<L>(at.map(|at| at.size), PAGE_ROWS_MAX)?;
+        let size = self.size(at.map(|at| at.size), PAGE_ROWS_MAX)?;
         let number = match (self.question.page, at) {
             (Some(page), _) => page.checked_sub(u64::from(first_page)).ok_or_else(|| {
                 L::ROUTE.invalid("page", &format!("at least {first_page}, the first page"))
@@ -185,66 +215,64 @@ impl Asked {
         let (top, total) = match at {
             Some(at) => (at.top, at.total),
             None => {
-                let top = L::top(store).await?;
-                (top, count::<L>(store, &self.question, top).await?)
+                let top = self.top().await?;
+                (top, self.count(top).await?)
             }
         };
         Ok(Page { top, total, number, size, place })
     }
 
-    async fn cursor<L: List>(&self) -> Result<Response, ApiError> {
+    async fn cursor(&self) -> Result<Response, ApiError> {
         if self.question.page.is_some() || self.question.at.is_some() {
             let field = if self.question.page.is_some() { "page" } else { "at" };
             return Err(L::ROUTE.invalid(field, "left out where `cursor` is given").into());
         }
-        let store = &self.state.store;
-        let size = self.size::<L>(None, PageSize::MAX)?;
+        let size = self.size(None, PageSize::MAX)?;
         let token = self.question.cursor.as_deref().unwrap_or_default();
         let walk = if token.is_empty() {
-            Walk { top: L::top(store).await?, place: Place::Newest, size }
+            Walk { top: self.top().await?, place: Place::Newest, size }
         } else {
-            let after =
-                decode_cursor(token, self.binding::<L>()).map_err(refused::<L>("cursor"))?;
+            let after = decode_cursor(token, self.binding()).map_err(refused::<L>("cursor"))?;
             older_than(after, size)
         };
-        let rows = L::rows(store, &self.question, &walk).await?;
+        let rows = self.rows(&walk).await?;
         let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
         if let Some(oldest) = rows.last().map(L::id)
             && rows.len() == rows_of(size)
-            && self.has_more::<L>(oldest).await?
+            && self.has_more(oldest).await?
         {
-            let url = self.url::<L>();
+            let url = self.url();
             let same_rows = self.question.same_rows();
-            let link = cursor_link(oldest, size, &self.links::<L>(&url, &same_rows));
+            let link = cursor_link(oldest, size, &self.links(&url, &same_rows));
             add_link(&mut response, &link);
         }
         Ok(response)
     }
 
-    async fn has_more<L: List>(&self, oldest: i64) -> Result<bool, ApiError> {
+    async fn has_more(&self, oldest: i64) -> Result<bool, ApiError> {
         let walk = older_than(oldest, PageSize::ONE);
-        let next = L::rows(&self.state.store, &self.question, &walk).await?;
+        let next = self.rows(&walk).await?;
         Ok(!next.is_empty())
     }
 
-    fn size<L: List>(&self, linked: Option<u32>, max: u32) -> Result<PageSize, Invalid> {
+    fn size(&self, linked: Option<u32>, max: u32) -> Result<PageSize, Invalid> {
         let rows = self.question.size.or(linked).unwrap_or(SIZE_DEFAULT);
         PageSize::within(rows, max)
             .ok_or_else(|| L::ROUTE.invalid("size", &format!("from 1 to {max}")))
     }
 
-    fn binding<L: List>(&self) -> Binding {
-        let filter = self.question.digest(L::ROUTE.resource);
+    fn binding(&self) -> Binding {
+        let filter = self.question.digest(&L::path(&self.within));
         Binding { epoch: self.state.store.epoch(), filter }
     }
 
-    fn url<L: List>(&self) -> String {
-        self.view.base.url(&format!("/v1/{}", L::ROUTE.resource))
+    fn url(&self) -> String {
+        self.view.base.url(&format!("/v1/{}", L::path(&self.within)))
     }
 
-    fn links<'a, L: List>(&self, url: &'a str, same_rows: &'a str) -> Links<'a> {
+    fn links<'a>(&self, url: &'a str, same_rows: &'a str) -> Links<'a> {
         let first_page = self.state.settings.first_page;
-        Links { url, same_rows, binding: self.binding::<L>(), first_page }
+        Links { url, same_rows, binding: self.binding(), first_page }
     }
 }
 
@@ -265,13 +293,6 @@ fn skip<L: List>(number: u64, size: PageSize) -> Result<Place, Invalid> {
         Ok(few) if rows < SKIP_MAX => Ok(Place::Skip(few)),
         _ => Err(use_cursor::<L>("A page number reaches the first 100,000 rows.")),
     }
-}
-
-async fn count<L: List>(store: &Store, question: &Question, top: i64) -> Result<u64, ApiError> {
-    L::count(store, question, top).await.map_err(|error| match error {
-        StoreError::TooSlow => use_cursor::<L>("Counting these rows takes too long.").into(),
-        other => other.into(),
-    })
 }
 
 fn use_cursor<L: List>(why: &str) -> Invalid {

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -34,15 +34,21 @@ mod base;
 mod body;
 mod cells;
 mod cors;
+mod device_group;
+mod device_history;
+mod devices;
 mod error;
 mod export;
+mod fleet;
 mod health;
 mod held;
 mod index;
 mod keys;
 mod list;
+mod metrics;
 mod notifications;
 mod params;
+mod rcms;
 mod respond;
 mod sms;
 mod status;
@@ -52,6 +58,7 @@ mod usage;
 use error::ApiError;
 
 pub use cors::{Origin, OriginError};
+pub use rcms::Rcms;
 
 /// What the internal listener answers from.
 #[derive(Clone)]
@@ -60,6 +67,8 @@ pub struct InternalState {
     pub store: Store,
     /// Writes.
     pub intake: Intake,
+    /// RCMS, where it is set up.
+    pub rcms: Option<Rcms>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The digest of the admin key of settings or data directory (see [`super::digest_of`]).
@@ -129,6 +138,7 @@ fn routes() -> Router<InternalState> {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
         .route("/v1", get(index::show))
         .route("/v1/data-usage", get(list::show::<usage::Usage>))
         .route("/v1/data-usage/{id}", get(list::show_one::<usage::Usage>))
@@ -136,6 +146,11 @@ fn routes() -> Router<InternalState> {
         .route("/v1/mo-sms/{id}", get(list::show_one::<sms::Sms>))
         .route("/v1/notifications", get(list::show::<notifications::Notifications>))
         .route("/v1/notifications/{id}", get(list::show_one::<notifications::Notifications>))
+        .route("/v1/devices", get(list::show::<devices::Devices>))
+        .route("/v1/devices/summary", get(fleet::show))
+        .route("/v1/devices/{sn}", get(devices::show))
+        .route("/v1/devices/{sn}/history", get(list::show::<device_history::DeviceHistory>))
+        .route("/v1/devices/{sn}/group", put(device_group::put))
         .route("/v1/held", get(list::show::<held::HeldPushes>))
         .route("/v1/held/{id}", get(held::show).delete(held::discard))
         .route("/v1/held/{id}/retry", post(held::retry))

@@ -35,6 +35,7 @@ pub(super) struct NotificationOut<'a> {
 
 impl List for Notifications {
     const ROUTE: &'static Route = &params::NOTIFICATIONS;
+    type Within = ();
     type Row = Stored<Notification>;
     type Out<'a> = NotificationOut<'a>;
 
@@ -44,13 +45,14 @@ impl List for Notifications {
 
     async fn rows(
         store: &Store,
+        _: &(),
         ask: &Question,
         walk: &Walk,
     ) -> Result<Vec<Self::Row>, StoreError> {
         store.notifications(&ask.filter, walk).await
     }
 
-    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+    async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {
         store.notification_count(&ask.filter, top).await
     }
 

@@ -40,6 +40,7 @@ pub(super) struct SmsOut<'a> {
 
 impl List for Sms {
     const ROUTE: &'static Route = &params::SMS;
+    type Within = ();
     type Row = Stored<SmsRecord>;
     type Out<'a> = SmsOut<'a>;
 
@@ -49,13 +50,14 @@ impl List for Sms {
 
     async fn rows(
         store: &Store,
+        _: &(),
         ask: &Question,
         walk: &Walk,
     ) -> Result<Vec<Self::Row>, StoreError> {
         store.sms(&ask.filter, walk).await
     }
 
-    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+    async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {
         store.sms_count(&ask.filter, top).await
     }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{InternalState, error::ApiError, params};
+use super::{InternalState, error::ApiError, params, rcms::RcmsOut};
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
@@ -27,6 +27,7 @@ pub(super) struct StatusOut {
     /// By push kind.
     pushes: BTreeMap<String, KindOut>,
     held: HeldOut,
+    rcms: RcmsOut,
     /// Our own test records, which are in no total.
     tests: i64,
     keys: Vec<KeyOut>,
@@ -90,6 +91,7 @@ pub(super) async fn show(
     let queue = state.intake.queue_depth();
     let tallies = state.store.tallies().await?;
     let keys = state.store.api_keys().await?;
+    let fleet = state.store.fleet(state.freshness()).await?;
     let reason = match state.intake.health() {
         Health::Ready => None,
         Health::NotReady(reason) => Some(reason),
@@ -101,6 +103,7 @@ pub(super) async fn show(
         reason,
         queue: QueueOut { records: queue.records, bytes: queue.bytes },
         held: held_out(&tallies),
+        rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
         tests: tallies.tests,
         pushes: tallies.kinds.into_iter().map(kind_out).collect(),
         keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),

@@ -41,6 +41,7 @@ pub(super) struct UsageOut<'a> {
 
 impl List for Usage {
     const ROUTE: &'static Route = &params::USAGE;
+    type Within = ();
     type Row = Stored<UsageRecord>;
     type Out<'a> = UsageOut<'a>;
 
@@ -50,13 +51,14 @@ impl List for Usage {
 
     async fn rows(
         store: &Store,
+        _: &(),
         ask: &Question,
         walk: &Walk,
     ) -> Result<Vec<Self::Row>, StoreError> {
         store.usage(&ask.filter, walk).await
     }
 
-    async fn count(store: &Store, ask: &Question, top: i64) -> Result<u64, StoreError> {
+    async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {
         store.usage_count(&ask.filter, top).await
     }
 

@@ -1,12 +1,19 @@
-//! Which query parameters each route takes, and what they may say. The one place to add a filter.
+//! Query parameters, read once: [`table`] says which each route takes, [`values`] what they may say.
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Invalid};
 use crate::{
-    domain::{Filter, Giccid, HeldClass, HeldReason, Kind, ShortText},
+    domain::{DeviceFilter, Filter, HeldClass, HeldReason, HistoryFilter, Kind},
     http::query_string::{self, append, decode, list_item, nearest, split_list},
+};
+
+mod table;
+mod values;
+
+pub(super) use table::{
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, USAGE,
 };
 
 /// The most values that one list may have.
@@ -17,6 +24,10 @@ const VALUES_MAX: usize = 100;
 pub(super) struct Question {
     /// Which records.
     pub(super) filter: Filter,
+    /// Which routers.
+    pub(super) devices: DeviceFilter,
+    /// Which entries of a router's history.
+    pub(super) history: HistoryFilter,
     /// Which held pushes, by class.
     pub(super) class: Vec<HeldClass>,
     /// Which held pushes, by reason.
@@ -90,103 +101,6 @@ impl PartialEq for Param {
 }
 
 impl Eq for Param {}
-
-const fn one(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::One(put), narrows: false }
-}
-
-const fn when(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::One(put), narrows: true }
-}
-
-const fn any_of(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::AnyOf(put), narrows: true }
-}
-
-/// How a list is shown.
-const SHOWN: &[Param] = &[
-    one("page", |ask, text| number(text).map(|it| ask.page = Some(it))),
-    one("size", |ask, text| number(text).map(|it| ask.size = Some(it))),
-    one("at", |ask, text| {
-        ask.at = Some(text.to_owned());
-        Ok(())
-    }),
-    one("cursor", |ask, text| {
-        ask.cursor = Some(text.to_owned());
-        Ok(())
-    }),
-    one("format", |ask, text| format(text).map(|it| ask.format = Some(it))),
-    one("raw", |ask, text| flag(text).map(|it| ask.raw = it)),
-    one("excel", |ask, text| flag(text).map(|it| ask.excel = it)),
-];
-
-/// What every record has.
-const RECORD: &[Param] = &[
-    any_of("giccid", |ask, text| giccid(text).map(|it| ask.filter.giccid.push(it))),
-    any_of("imsi", |ask, text| short(text).map(|it| ask.filter.imsi.push(it))),
-    when("from", |ask, text| time_ms(text).map(|it| ask.filter.from_ms = Some(it))),
-    when("to", |ask, text| time_ms(text).map(|it| ask.filter.to_ms = Some(it))),
-    when("received_from", |ask, text| {
-        time_ms(text).map(|it| ask.filter.received_from_ms = Some(it))
-    }),
-    when("received_to", |ask, text| time_ms(text).map(|it| ask.filter.received_to_ms = Some(it))),
-];
-
-const GROUP: &[Param] =
-    &[any_of("sim_group", |ask, text| short(text).map(|it| ask.filter.sim_group.push(it)))];
-
-const NETWORK: &[Param] = &[
-    any_of("country_code", |ask, text| short(text).map(|it| ask.filter.country_code.push(it))),
-    any_of("mcc", |ask, text| short(text).map(|it| ask.filter.mcc.push(it))),
-    any_of("mnc", |ask, text| short(text).map(|it| ask.filter.mnc.push(it))),
-    any_of("apn", |ask, text| short(text).map(|it| ask.filter.apn.push(it))),
-];
-
-const MESSAGE: &[Param] = &[
-    any_of("from_msisdn", |ask, text| short(text).map(|it| ask.filter.from_msisdn.push(it))),
-    any_of("to_msisdn", |ask, text| short(text).map(|it| ask.filter.to_msisdn.push(it))),
-    Param {
-        name: "q",
-        takes: Takes::Repeated(|ask, text| words(text).map(|it| ask.filter.q.push(it))),
-        narrows: true,
-    },
-];
-
-const KIND: &[Param] =
-    &[any_of("kind", |ask, text| kind(text).map(|it| ask.filter.kind.push(it.to_string())))];
-
-const HELD: &[Param] = &[
-    any_of("class", |ask, text| {
-        let class = text.parse().map_err(|_| "one of refused, quarantined")?;
-        ask.class.push(class);
-        Ok(())
-    }),
-    any_of("reason", |ask, text| {
-        let reason = text.parse().map_err(|_| {
-            "one of signature_missing, signature_unreadable, signature_wrong, date_missing, \
-             date_unreadable, not_json, date_old, date_ahead, field_missing, field_invalid, \
-             repeated_key, unreadable, store_refused"
-        })?;
-        ask.reason.push(reason);
-        Ok(())
-    }),
-];
-
-const AS: &[Param] = &[one("as", |ask, text| kind(text).map(|it| ask.as_kind = Some(it)))];
-
-/// `GET /v1/data-usage`
-pub(super) const USAGE: Route =
-    Route { resource: "data-usage", params: &[RECORD, GROUP, NETWORK, SHOWN] };
-/// `GET /v1/mo-sms`
-pub(super) const SMS: Route =
-    Route { resource: "mo-sms", params: &[RECORD, GROUP, MESSAGE, SHOWN] };
-/// `GET /v1/notifications`
-pub(super) const NOTIFICATIONS: Route =
-    Route { resource: "notifications", params: &[RECORD, KIND, SHOWN] };
-/// `GET /v1/held`
-pub(super) const HELD_PUSHES: Route = Route { resource: "held", params: &[HELD, SHOWN] };
-/// `POST /v1/held/{id}/retry`
-pub(super) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
 
 /// Checks the query string of a route that takes no parameter at all.
 pub(super) fn read_none(resource: &'static str, query: Option<&str>) -> Result<(), ApiError> {
@@ -300,61 +214,5 @@ impl Format {
     }
 }
 
-fn number<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
-    const SHOULD_BE: &str = "a whole number";
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(SHOULD_BE);
-    }
-    text.parse().map_err(|_| SHOULD_BE)
-}
-
-fn flag(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err("true or false"),
-    }
-}
-
-fn format(text: &str) -> Result<Format, &'static str> {
-    [Format::Json, Format::Ndjson, Format::Csv]
-        .into_iter()
-        .find(|format| format.as_str() == text)
-        .ok_or("one of json, ndjson, csv")
-}
-
-fn giccid(text: &str) -> Result<String, &'static str> {
-    text.parse::<Giccid>().map(|giccid| giccid.to_string()).map_err(|_| "18 to 22 digits")
-}
-
-/// An empty value asks for the rows in which the field was not sent.
-fn short(text: &str) -> Result<String, &'static str> {
-    ShortText::try_from(text)
-        .map(|short| short.to_string())
-        .map_err(|_| "a text of at most 256 bytes")
-}
-
-fn words(text: &str) -> Result<String, &'static str> {
-    if text.trim().is_empty() { Err("a word or more") } else { short(text) }
-}
-
-fn kind(text: &str) -> Result<Kind, &'static str> {
-    text.parse().map_err(|_| "1 to 64 small letters, digits or hyphens")
-}
-
-/// RFC 3339 or milliseconds since 1970. A `+` that a client forgot to encode arrives as a space
-/// and can only have been a `+`.
-fn time_ms(text: &str) -> Result<i64, &'static str> {
-    const SHOULD_BE: &str = "a time as 2024-09-05T01:30:48Z or in milliseconds since 1970";
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map_err(|_| SHOULD_BE);
-    }
-    let text = text.replace(' ', "+");
-    let moment: jiff::Timestamp = text.parse().map_err(|_| SHOULD_BE)?;
-    Ok(moment.as_millisecond())
-}
-
 #[cfg(test)]
-#[path = "params_tests.rs"]
 mod tests;

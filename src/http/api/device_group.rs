@@ -1,0 +1,56 @@
+//! `PUT /v1/devices/{sn}/group`: moves a router into another of RCMS's groups.
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+
+use super::{
+    InternalState,
+    body::Members,
+    devices::Named,
+    error::{ApiError, Invalid},
+    params,
+    rcms::OFF,
+};
+use crate::{http::auth::Admin, rcms::RcmsError};
+
+const RESOURCE: &str = "devices";
+const NAME: &str = "groupName";
+const NAME_BYTES_MAX: usize = 256;
+
+/// What RCMS was told, and took.
+#[derive(Debug, Serialize)]
+pub(super) struct GroupOut {
+    sn: String,
+    #[serde(rename = "groupName")]
+    group_name: String,
+}
+
+/// `PUT /v1/devices/{sn}/group`. The store learns of it when RCMS next lists the router.
+pub(super) async fn put(
+    State(state): State<InternalState>,
+    Admin(caller): Admin,
+    Named(sn): Named,
+    RawQuery(query): RawQuery,
+    mut members: Members,
+) -> Result<Json<GroupOut>, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let should_be = "1 to 256 bytes without control characters";
+    let group_name = members.take(RESOURCE, NAME, should_be, |value| {
+        value.as_str().filter(|name| is_name(name)).map(str::to_owned)
+    })?;
+    members.end(RESOURCE)?;
+    let rcms = state.rcms.ok_or_else(|| ApiError::Conflict(OFF.to_owned(), None))?;
+    // What is about to change elsewhere is on record here even if we never learn how it ended.
+    state.intake.audit_device_group(&sn, &caller).await?;
+    rcms.client.set_group(&sn, &group_name).await.map_err(|error| match error {
+        RcmsError::Refused(_) => Invalid::field(RESOURCE, NAME, error.to_string()).into(),
+        other => ApiError::Rcms(other),
+    })?;
+    Ok(Json(GroupOut { sn: sn.to_string(), group_name }))
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+}

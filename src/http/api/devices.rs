@@ -1,0 +1,233 @@
+//! `/v1/devices`: the routers that RCMS lists, one row a router, from the one seen last to the one
+//! seen first.
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path, RawQuery, State},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    InternalState,
+    base::Base,
+    cells::Cells,
+    error::ApiError,
+    list::{List, View},
+    params::{self, Question, Route},
+    respond,
+    usage::NOTHING,
+};
+use crate::{
+    domain::{Device, Freshness, SerialNumber, StatusFacts, Timestamp, Walk},
+    http::auth::Reader,
+    store::{Store, StoreError},
+};
+
+/// The list.
+pub(super) struct Devices;
+
+/// The router that an address names. What is no serial number is no router's.
+#[derive(Clone, Debug)]
+pub(super) struct Named(pub(super) SerialNumber);
+
+/// A router: what the list says of it, and the newest that it told RCMS about itself.
+#[derive(Debug, Serialize)]
+pub(super) struct DeviceOut<'a> {
+    id: i64,
+    sn: &'a str,
+    name: Option<&'a str>,
+    model: Option<&'a str>,
+    group: Option<&'a str>,
+    firmware_version: Option<&'a str>,
+    description: Option<&'a str>,
+    create_time: Option<&'a str>,
+    state: &'static str,
+    state_since: String,
+    listed_at: Option<String>,
+    status_asked_to: Option<String>,
+    status: Option<StatusOut<'a>>,
+    extra: &'a RawValue,
+    url: String,
+    history_url: String,
+}
+
+/// A sample's fields that we read, under RCMS's names.
+#[derive(Debug, Serialize)]
+struct StatusOut<'a> {
+    sampled_at: String,
+    system: SystemOut<'a>,
+    active_link: ActiveLinkOut<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct SystemOut<'a> {
+    system_time: Option<&'a str>,
+    device_model: Option<&'a str>,
+    firmware_version: Option<&'a str>,
+    uptime: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActiveLinkOut<'a> {
+    ip: Option<&'a str>,
+    gateway: Option<&'a str>,
+    link_uptime: Option<&'a str>,
+}
+
+impl List for Devices {
+    const ROUTE: &'static Route = &params::DEVICES;
+    type Within = Freshness;
+    type Row = Device;
+    type Out<'a> = DeviceOut<'a>;
+
+    async fn top(store: &Store) -> Result<i64, StoreError> {
+        store.device_top().await
+    }
+
+    async fn rows(
+        store: &Store,
+        as_of: &Freshness,
+        ask: &Question,
+        walk: &Walk,
+    ) -> Result<Vec<Device>, StoreError> {
+        store.devices(&ask.devices, *as_of, walk).await
+    }
+
+    async fn count(
+        store: &Store,
+        as_of: &Freshness,
+        ask: &Question,
+        top: i64,
+    ) -> Result<u64, StoreError> {
+        store.device_count(&ask.devices, *as_of, top).await
+    }
+
+    fn id(row: &Device) -> i64 {
+        row.id
+    }
+
+    fn out<'a>(row: &'a Device, view: &'a View) -> Result<DeviceOut<'a>, ApiError> {
+        let listed = &row.listed;
+        let url = view.base.url(&format!("/v1/{}/{}", Self::ROUTE.resource, listed.sn));
+        Ok(DeviceOut {
+            id: row.id,
+            sn: listed.sn.as_str(),
+            name: listed.name.sent(),
+            model: listed.model.sent(),
+            group: listed.group.sent(),
+            firmware_version: listed.firmware_version.sent(),
+            description: listed.description.sent(),
+            create_time: listed.create_time.sent(),
+            state: listed.state.as_str(),
+            state_since: row.state_since.to_string(),
+            listed_at: row.listed_at.map(|at| at.to_string()),
+            status_asked_to: row.status_asked_to.map(|at| at.to_string()),
+            status: row.status.as_ref().map(status_out),
+            extra: respond::raw::<Self>(row, listed.extra.as_deref().unwrap_or(NOTHING))?,
+            history_url: format!("{url}/history"),
+            url,
+        })
+    }
+
+    fn columns(_: &View) -> Vec<&'static str> {
+        vec![
+            "id",
+            "sn",
+            "name",
+            "model",
+            "group",
+            "firmware_version",
+            "description",
+            "create_time",
+            "state",
+            "state_since",
+            "listed_at",
+            "status_asked_to",
+            "sampled_at",
+            "system_time",
+            "system_device_model",
+            "system_firmware_version",
+            "system_uptime",
+            "active_link_ip",
+            "active_link_gateway",
+            "active_link_link_uptime",
+            "extra",
+        ]
+    }
+
+    fn cells(row: &Device, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
+        let listed = &row.listed;
+        let moment = |cells: &mut Cells, at: Option<Timestamp>| {
+            cells.text(&at.map(|at| at.to_string()).unwrap_or_default());
+        };
+        cells.integer(row.id);
+        cells.text(listed.sn.as_str());
+        for text in [&listed.name, &listed.model, &listed.group] {
+            cells.text(text);
+        }
+        for text in [&listed.firmware_version, &listed.description, &listed.create_time] {
+            cells.text(text);
+        }
+        cells.text(listed.state.as_str());
+        moment(cells, Some(row.state_since));
+        moment(cells, row.listed_at);
+        moment(cells, row.status_asked_to);
+        moment(cells, row.status.as_ref().map(|(at, _)| *at));
+        let none = StatusFacts::default();
+        let facts = row.status.as_ref().map_or(&none, |(_, facts)| facts);
+        for text in [&facts.system_time, &facts.device_model, &facts.firmware_version] {
+            cells.text(text);
+        }
+        for text in [&facts.uptime, &facts.ip, &facts.gateway, &facts.link_uptime] {
+            cells.text(text);
+        }
+        cells.text(listed.extra.as_deref().unwrap_or(NOTHING));
+        Ok(())
+    }
+}
+
+/// `GET /v1/devices/{sn}`
+pub(super) async fn show(
+    State(state): State<InternalState>,
+    _: Reader,
+    base: Base,
+    Named(sn): Named,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    params::read_none(Devices::ROUTE.resource, query.as_deref())?;
+    let device = state.store.device(&sn, state.freshness()).await?.ok_or(ApiError::NoSuchDevice)?;
+    let view = View { base, sms_text_field: None };
+    Ok(Json(Devices::out(&device, &view)?).into_response())
+}
+
+impl FromRequestParts<InternalState> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &InternalState,
+    ) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(text) = path.map_err(|_| ApiError::NoSuchDevice)?;
+        text.parse().map(Self).map_err(|_| ApiError::NoSuchDevice)
+    }
+}
+
+fn status_out((at, facts): &(Timestamp, StatusFacts)) -> StatusOut<'_> {
+    StatusOut {
+        sampled_at: at.to_string(),
+        system: SystemOut {
+            system_time: facts.system_time.sent(),
+            device_model: facts.device_model.sent(),
+            firmware_version: facts.firmware_version.sent(),
+            uptime: facts.uptime.sent(),
+        },
+        active_link: ActiveLinkOut {
+            ip: facts.ip.sent(),
+            gateway: facts.gateway.sent(),
+            link_uptime: facts.link_uptime.sent(),
+        },
+    }
+}

@@ -1,0 +1,58 @@
+//! What a parameter may say. Who cannot read a value says what it should have been.
+use super::Format;
+use crate::domain::{Giccid, Kind, ShortText};
+
+pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
+    const SHOULD_BE: &str = "a whole number";
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SHOULD_BE);
+    }
+    text.parse().map_err(|_| SHOULD_BE)
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
+
+pub(super) fn format(text: &str) -> Result<Format, &'static str> {
+    [Format::Json, Format::Ndjson, Format::Csv]
+        .into_iter()
+        .find(|format| format.as_str() == text)
+        .ok_or("one of json, ndjson, csv")
+}
+
+pub(super) fn giccid(text: &str) -> Result<String, &'static str> {
+    text.parse::<Giccid>().map(|giccid| giccid.to_string()).map_err(|_| "18 to 22 digits")
+}
+
+/// An empty value asks for the rows in which the field was not sent.
+pub(super) fn short(text: &str) -> Result<String, &'static str> {
+    ShortText::try_from(text)
+        .map(|short| short.to_string())
+        .map_err(|_| "a text of at most 256 bytes")
+}
+
+pub(super) fn words(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("a word or more") } else { short(text) }
+}
+
+pub(super) fn kind(text: &str) -> Result<Kind, &'static str> {
+    text.parse().map_err(|_| "1 to 64 small letters, digits or hyphens")
+}
+
+/// RFC 3339 or milliseconds since 1970. A `+` that a client forgot to encode arrives as a space
+/// and can only have been a `+`.
+pub(super) fn time_ms(text: &str) -> Result<i64, &'static str> {
+    const SHOULD_BE: &str = "a time as 2024-09-05T01:30:48Z or in milliseconds since 1970";
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().map_err(|_| SHOULD_BE);
+    }
+    let text = text.replace(' ', "+");
+    let moment: jiff::Timestamp = text.parse().map_err(|_| SHOULD_BE)?;
+    Ok(moment.as_millisecond())
+}
