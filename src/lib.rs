@@ -10,6 +10,7 @@
 //! 1. [`rcms`]: RCMS's protocol: signature, client, lenient answers.
 //! 1. [`store`]: keeps records. The only module that knows SQL.
 //! 2. [`intake`]: the one way a push gets in: verify, read, queue, commit, reply.
+//! 3. [`poller`]: asks RCMS at its own pace.
 //! 3. [`http`]: the two listeners and what they answer. The only module that knows axum.
 //! 4. [`cli`]: settings, wiring, one file for each subcommand.
 //!
@@ -24,7 +25,7 @@
 //! - a push kind: `smarthub/kind.rs`, and a type in [`domain`] if its fields are known;
 //! - an API filter: `http/api/params/table.rs` names it, `store/read/filter.rs` turns it into SQL;
 //! - a subcommand: a file in `cli/` and a line in `cli/mod.rs`;
-//! - a setting: `cli/settings/table/`;
+//! - a setting: `cli/settings/table.rs`;
 //! - a database: `store/` and a folder beside `migrations/sqlite`.
 pub mod domain;
 
@@ -35,5 +36,6 @@ pub mod store;
 pub mod intake;
 
 pub mod http;
+pub mod poller;
 
 pub mod cli;

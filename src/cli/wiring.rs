@@ -21,12 +21,14 @@ use super::{
 use crate::{
     domain::{Secret, SystemClock},
     http::{
-        ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, digest_of,
+        ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, Rcms, digest_of,
         failures::FailureLimiter,
         internal_router, public_app,
         server::{ConnectionLimits, bind, serve},
     },
     intake::{Intake, IntakeError, IntakeOptions, IntakeTasks},
+    poller::{Poller, PollerOptions, SystemPace, good_for},
+    rcms::{Account, Client, ClientOptions},
     smarthub::{AgePolicy, signature::Verifier},
     store::{DataFolder, Limits, OpenOptions, open},
 };
@@ -40,6 +42,7 @@ pub(super) struct Server {
     pub(super) internal: SocketAddr,
     pub(super) secrets: Secrets,
     parts: Parts,
+    poller: Option<Poller<SystemPace>>,
     listeners: Listeners,
     settings: Settings,
 }
@@ -86,7 +89,15 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
 impl Server {
     /// Opens everything that can fail, so that a server that starts also runs.
     pub(super) async fn open(settings: Settings, experiment: Experiment) -> Result<Self, Failure> {
-        let (parts, secrets) = parts(&settings, experiment).await?;
+        let (mut parts, secrets) = parts(&settings, experiment).await?;
+        let poller = match settings.rcms.account() {
+            Some(account) => {
+                let (poller, rcms) = poller(account, &settings, &parts.intake)?;
+                parts.internal.rcms = Some(rcms);
+                Some(poller)
+            }
+            None => None,
+        };
         let listener = async |address, name: &str| {
             bind(address).await.map_err(Failure::because(format!(
                 "cannot listen on {address}; is something else there? choose another with {name}"
@@ -99,6 +110,7 @@ impl Server {
             internal: internal.local_addr().map_err(cannot_listen)?,
             secrets,
             parts,
+            poller,
             listeners: Listeners { public, internal },
             settings,
         })
@@ -108,7 +120,7 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { parts, listeners, settings, .. } = self;
+        let Self { parts, poller, listeners, settings, .. } = self;
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
@@ -123,6 +135,9 @@ impl Server {
             ConnectionLimits::internal(),
             stop.clone(),
         ));
+        if let Some(poller) = poller {
+            fronts.spawn(poller.run(stop.clone()));
+        }
         let mut intake = tokio::spawn(parts.tasks.run());
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         let mut ended_early = None;
@@ -132,7 +147,7 @@ impl Server {
                     None => break,
                     Some(Ok(())) if stop.is_cancelled() => (),
                     Some(_) => {
-                        ended_early = Some(Failure::new("a listener ended by itself"));
+                        ended_early = Some(Failure::new("a listener or the poller ended by itself"));
                         stop.cancel();
                     }
                 },
@@ -195,6 +210,25 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         }),
     };
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))
+}
+
+/// What asks RCMS, and what the internal listener knows of it.
+fn poller(
+    account: Account,
+    settings: &Settings,
+    intake: &Intake,
+) -> Result<(Poller<SystemPace>, Rcms), Failure> {
+    let options = ClientOptions {
+        clock: Arc::new(SystemClock),
+        total_time_max: ClientOptions::TOTAL_TIME_MAX,
+        // When to ask again is the poller's to decide.
+        retries: 0,
+    };
+    let client = Client::new(account, options).map_err(told)?;
+    let poll_every = settings.rcms.poll_every;
+    let options = PollerOptions { poll_every, devices: settings.rcms.devices.clone() };
+    let (poller, report) = Poller::new(client.clone(), intake.clone(), SystemPace::new(), options);
+    Ok((poller, Rcms { client, report, good_for: good_for(poll_every) }))
 }
 
 fn push_settings(settings: &Settings, trusted_proxies: Arc<[IpNet]>) -> PushSettings {

@@ -122,7 +122,8 @@ pub struct Listing {
     pub is_complete: bool,
     /// Routers that are new, or not as they were stored.
     pub changed: Vec<ListedDevice>,
-    /// Routers that are as they were stored.
+    /// Routers that are as they were stored; empty where the list was read to its end, which says it
+    /// of all that it held.
     pub unchanged: Vec<SerialNumber>,
     /// Routers that a list read to its end holds no more.
     pub gone: Vec<SerialNumber>,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::Timestamp;
 
-/// What the poller asks RCMS.
+/// What the poller does: ask RCMS, and keep what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PollCall {
     /// The list of devices, page by page.
@@ -11,6 +11,8 @@ pub enum PollCall {
     DeviceTotal,
     /// What one device told about itself.
     StatusData,
+    /// Storing the answers.
+    Keep,
 }
 
 /// In which way a question to RCMS failed.
@@ -30,7 +32,7 @@ pub enum PollFailureKind {
     Store,
 }
 
-/// A question that RCMS does not answer at present.
+/// What does not work at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollFailure {
     /// When it first failed in this row.
@@ -63,12 +65,13 @@ pub struct PollReport {
 }
 
 impl PollCall {
-    /// The word in API, log and metric: RCMS's own.
+    /// The word in API, log and metric; RCMS's own for what it is asked.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeviceList => "devices",
             Self::DeviceTotal => "deviceTotal",
             Self::StatusData => "statusData",
+            Self::Keep => "store",
         }
     }
 }
@@ -92,8 +95,8 @@ impl PollFailureKind {
 }
 
 impl PollReport {
-    /// The failure that matters most: of the list before that of the totals before that of single
-    /// devices.
+    /// The failure that matters most: of the list before that of the totals, before that of single
+    /// devices, before that of the store, which is told elsewhere too.
     pub fn worst(&self) -> Option<(PollCall, &PollFailure)> {
         self.failing.first_key_value().map(|(call, failure)| (*call, failure))
     }

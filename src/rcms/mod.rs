@@ -8,9 +8,9 @@ mod account;
 mod answer;
 mod client;
 mod error;
-mod list;
 mod request;
 mod signature;
+mod walk;
 
 pub use account::{
     Account, ClientId, ClientIdError, Endpoint, EndpointError, ParametersIn, SignBody,
@@ -19,6 +19,6 @@ pub use account::{
 pub use answer::{DevicePage, StatusPage};
 pub use client::{Client, ClientError, ClientOptions};
 pub use error::RcmsError;
-pub use list::ListWalk;
 pub use request::{Method, Page, Refusal, Request};
 pub use signature::Signed;
+pub use walk::{ListWalk, SampleWalk};

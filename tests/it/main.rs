@@ -23,7 +23,6 @@ mod process;
 mod program;
 mod properties;
 mod rcms;
-mod rcms_offline;
 mod rings;
 mod server;
 mod settings;

@@ -160,6 +160,15 @@ impl Simdeck {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Sends a JSON body to the internal listener, with the admin's key.
+    pub(crate) async fn send_json(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let url = format!("http://{}{path}", self.internal);
+        let request = self.client.request(method, url).header("X-API-Key", API_KEY);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
     /// The status of a question with another key.
     pub(crate) async fn status_with(&self, key: &str, path: &str) -> u16 {
         let url = format!("http://{}{path}", self.internal);

@@ -13,13 +13,8 @@ use crate::{
         Clock, FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample,
         SystemClock,
     },
-    rcms::{Client, ListWalk, Page, RcmsError},
+    rcms::{Client, ListWalk, RcmsError, SampleWalk},
 };
-
-/// Samples on a page. RCMS's largest page is not known.
-const SAMPLES_PER_PAGE: u32 = 100;
-/// More pages than any span that is worth looking at has.
-const SAMPLE_PAGES_MAX: u32 = 1_000;
 
 /// A device as a command shows it.
 #[derive(Serialize)]
@@ -114,8 +109,6 @@ pub(super) async fn device(
     output.text(&people, data)
 }
 
-/// Walks the samples of a span. RCMS says no total here either: it ends at a short page, and at one
-/// that is the page before again.
 pub(super) async fn status(
     client: &Client,
     sn: &SerialNumber,
@@ -124,19 +117,9 @@ pub(super) async fn status(
 ) -> Result<(), Failure> {
     let end = SystemClock.now();
     let begin = end.minus(since);
-    let mut samples: Vec<StatusSample> = Vec::new();
-    let mut last: Vec<StatusSample> = Vec::new();
-    for number in 1..=SAMPLE_PAGES_MAX {
-        let page = Page { number, size: SAMPLES_PER_PAGE };
-        let page = client.status_data(sn, page, begin, end).await?;
-        if page.samples == last {
-            break;
-        }
-        samples.extend(page.samples.iter().cloned());
-        if page.items < SAMPLES_PER_PAGE as usize {
-            break;
-        }
-        last = page.samples;
+    let (mut walk, mut samples) = (SampleWalk::new(), Vec::new());
+    while let Some(page) = walk.next() {
+        samples.extend(walk.take(client.status_data(sn, page, begin, end).await?));
     }
     let headings = ["TIME", "MODEL", "FIRMWARE", "UPTIME", "IP", "GATEWAY", "LINK UPTIME"];
     let rows: Vec<Vec<String>> = samples.iter().map(sample_row).collect();

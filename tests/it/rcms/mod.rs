@@ -1,7 +1,12 @@
 //! RCMS as the tests know it: a server that stands in for it, and what is asked of the two.
 mod answers;
 mod asking;
+mod commands_offline;
 mod faults;
+mod live;
+mod outage;
+mod polling;
+mod simulated;
 pub(crate) mod stand_in;
 mod stand_in_tests;
 mod vectors;

@@ -1,12 +1,16 @@
+//! Walks through lists of which RCMS documents no total.
+//!
+//! They end at a short page, at a page with nothing new, and at a page cap.
 use std::collections::HashSet;
 
-use super::{answer::DevicePage, request::Page};
-use crate::domain::{ListedDevice, SerialNumber};
+use super::{
+    answer::{DevicePage, StatusPage},
+    request::Page,
+};
+use crate::domain::{ListedDevice, SerialNumber, StatusSample};
 
-/// A walk through the pages of the device list.
-///
-/// RCMS documents no total, so it ends at a short page, at a page with no new device, and at a page
-/// cap. Pages may overlap and repeat, since devices come and go meanwhile: each device counts once.
+/// A walk through the pages of the device list. They may overlap and repeat, since devices come and
+/// go meanwhile: each device counts once.
 #[derive(Debug)]
 pub struct ListWalk {
     page: Page,
@@ -63,5 +67,47 @@ impl ListWalk {
     /// Whether the list was read to its end, so that who was not in it is gone.
     pub fn is_whole(&self) -> bool {
         self.end == Some(End::Whole)
+    }
+}
+
+/// A walk through a device's samples of one span.
+#[derive(Debug)]
+pub struct SampleWalk {
+    page: Page,
+    seen: HashSet<Box<str>>,
+    is_over: bool,
+}
+
+impl SampleWalk {
+    /// Samples on a page. RCMS's largest page is not known.
+    pub const PAGE_SIZE: u32 = 100;
+    /// Pages that one walk asks for at most: more than any span that is worth asking for has.
+    pub const PAGES_MAX: u32 = 1_000;
+
+    /// A walk from the first page.
+    pub fn new() -> Self {
+        let page = Page { number: 1, size: Self::PAGE_SIZE };
+        Self { page, seen: HashSet::new(), is_over: false }
+    }
+
+    /// The page to ask for; none at the end.
+    pub fn next(&self) -> Option<Page> {
+        (!self.is_over).then_some(self.page)
+    }
+
+    /// Takes a page in; gives the samples that no page had before.
+    pub fn take(&mut self, page: StatusPage) -> Vec<StatusSample> {
+        let is_full = page.items >= Self::PAGE_SIZE as usize;
+        let mut samples = page.samples;
+        samples.retain(|sample| self.seen.insert(sample.whole.clone()));
+        self.is_over = !is_full || samples.is_empty() || self.page.number >= Self::PAGES_MAX;
+        self.page.number += 1;
+        samples
+    }
+}
+
+impl Default for SampleWalk {
+    fn default() -> Self {
+        Self::new()
     }
 }

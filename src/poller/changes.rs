@@ -1,0 +1,90 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{KnownDevice, ListedDevice, Listing, SerialNumber};
+
+/// What a walk through the list changes about what is stored. A list that was not read to its end
+/// says nothing about the devices that it did not show.
+pub(super) fn listing(
+    known: &[KnownDevice],
+    listed: Vec<ListedDevice>,
+    is_complete: bool,
+) -> Listing {
+    let by_sn: BTreeMap<&SerialNumber, &KnownDevice> =
+        known.iter().map(|device| (&device.listed.sn, device)).collect();
+    let is_as_stored = |device: &ListedDevice| {
+        by_sn.get(&device.sn).is_some_and(|known| known.is_listed && known.listed == *device)
+    };
+    let seen: BTreeSet<SerialNumber> = listed.iter().map(|device| device.sn.clone()).collect();
+    let (as_stored, changed): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_as_stored);
+    let gone = known
+        .iter()
+        .filter(|device| is_complete && device.is_listed && !seen.contains(&device.listed.sn));
+    Listing {
+        is_complete,
+        gone: gone.map(|device| device.listed.sn.clone()).collect(),
+        unchanged: match is_complete {
+            true => Vec::new(),
+            false => as_stored.into_iter().map(|device| device.sn).collect(),
+        },
+        changed,
+    }
+}
+
+/// The devices whose state is not the one that is stored: their `statusData` is asked for at once.
+pub(super) fn with_new_state(known: &[KnownDevice], listing: &Listing) -> BTreeSet<SerialNumber> {
+    let stored: BTreeMap<_, _> =
+        known.iter().map(|device| (&device.listed.sn, device.listed.state)).collect();
+    let moved = |device: &&ListedDevice| stored.get(&device.sn) != Some(&device.state);
+    listing.changed.iter().filter(moved).map(|device| device.sn.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{DeviceState, ShortText};
+
+    fn listed(sn: &str, state: DeviceState) -> ListedDevice {
+        let Ok(sn) = sn.parse() else { panic!("{sn}") };
+        let none = ShortText::default;
+        ListedDevice {
+            sn,
+            name: none(),
+            model: none(),
+            group: none(),
+            firmware_version: none(),
+            description: none(),
+            create_time: none(),
+            state,
+            extra: None,
+        }
+    }
+
+    fn known(sn: &str, is_listed: bool) -> KnownDevice {
+        let listed = listed(sn, DeviceState::Online);
+        KnownDevice { listed, is_listed, status_asked_to: None }
+    }
+
+    fn names(numbers: &[SerialNumber]) -> Vec<&str> {
+        numbers.iter().map(SerialNumber::as_str).collect()
+    }
+
+    #[test]
+    fn only_what_is_not_as_stored_is_written() {
+        let known = [known("A", true), known("B", true), known("C", true), known("D", false)];
+        let listed = vec![
+            listed("A", DeviceState::Online),
+            listed("B", DeviceState::Offline),
+            listed("D", DeviceState::Online),
+            listed("E", DeviceState::Online),
+        ];
+        let whole = listing(&known, listed.clone(), true);
+        let changed: Vec<_> = whole.changed.iter().map(|device| device.sn.as_str()).collect();
+        assert_eq!(changed, ["B", "D", "E"]);
+        assert_eq!((names(&whole.gone), names(&whole.unchanged)), (vec!["C"], vec![]));
+
+        let part = listing(&known, listed, false);
+        assert_eq!((names(&part.gone), names(&part.unchanged)), (vec![], vec!["A"]));
+        let moved: Vec<_> = with_new_state(&known, &part).into_iter().collect();
+        assert_eq!(names(&moved), ["B", "E"], "D is only listed again");
+    }
+}
