@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        DevicePoll, DeviceStatus, FleetTotals, Freshness, KnownDevice, ListedDevice, Listing,
-        PollCall, SerialNumber, StatusSample,
+        DevicePoll, DeviceStatus, FleetTotals, Freshness, KnownDevice, ListedDevice, PollCall,
+        SerialNumber, StatusSample,
     },
     rcms::{ListWalk, SampleWalk},
 };

@@ -32,7 +32,27 @@ impl Machine {
         variables: &[(&str, &str)],
         input: &str,
     ) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_simdeck"));
+        self.run_program_with(env!("CARGO_BIN_EXE_simdeck"), args, variables, input)
+    }
+
+    /// Runs another program, which may run ours.
+    pub(crate) fn run_program(
+        &self,
+        program: &str,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Output {
+        self.run_program_with(program, args, variables, "")
+    }
+
+    fn run_program_with(
+        &self,
+        program: &str,
+        args: &[&str],
+        variables: &[(&str, &str)],
+        input: &str,
+    ) -> Output {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("SIMDECK_")) {
                 command.env_remove(name);

@@ -29,7 +29,8 @@ pub(super) async fn show(State(state): State<InternalState>) -> Result<Response,
         None => None,
         Some(report) => {
             let freshness = state.freshness();
-            let fleet = state.store.fleet(freshness).await?;
+            // A store that cannot be read takes away its own figures, not the others.
+            let fleet = state.store.fleet(freshness).await.ok();
             Some(RcmsFigures { now: freshness.now, report, fleet })
         }
     };
@@ -51,7 +52,7 @@ struct Figures {
 struct RcmsFigures {
     now: Timestamp,
     report: PollReport,
-    fleet: Fleet,
+    fleet: Option<Fleet>,
 }
 
 impl Collector for Figures {
@@ -86,11 +87,12 @@ impl RcmsFigures {
         });
         let help = "Requests to RCMS that failed, by kind.";
         page.each("simdeck_rcms_failures_total", help, MetricType::Counter, failures)?;
+        let Some(fleet) = self.fleet else { return Ok(()) };
         let devices = DeviceState::ALL.map(|state| {
             let count = match state {
-                DeviceState::Online => self.fleet.online,
-                DeviceState::Offline => self.fleet.offline,
-                DeviceState::Unknown => self.fleet.unknown,
+                DeviceState::Online => fleet.online,
+                DeviceState::Offline => fleet.offline,
+                DeviceState::Unknown => fleet.unknown,
             };
             ([("state", state.as_str())], count)
         });

@@ -1,6 +1,7 @@
 //! RCMS as the tests know it: a server that stands in for it, and what is asked of the two.
 mod answers;
 mod asking;
+mod commands;
 mod commands_offline;
 mod faults;
 mod live;

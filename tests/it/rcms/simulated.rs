@@ -91,7 +91,6 @@ impl Pace for SimulatedTime {
 pub(super) struct Polled {
     pub(super) rcms: StandIn,
     pub(super) time: SimulatedTime,
-    pub(super) intake: Intake,
     pub(super) report: watch::Receiver<PollReport>,
     store: Store,
     passed: Duration,
@@ -120,11 +119,12 @@ impl Polled {
         let client = Client::new(account(&rcms.url()), options).unwrap();
         let devices = devices.iter().map(|sn| sn.parse().unwrap()).collect();
         let options = PollerOptions { poll_every: CYCLE, devices };
-        let (poller, report) = Poller::new(client, intake.clone(), time.clone(), options);
+        let store = intake.store().clone();
+        let (poller, report) = Poller::new(client, intake, time.clone(), options);
         tokio::spawn(poller.run(stop.clone()));
-        let (store, passed) = (intake.store().clone(), Duration::ZERO);
+        let passed = Duration::ZERO;
         let mut polled =
-            Self { rcms, time, intake, report, store, passed, _stop: stop.drop_guard(), folder };
+            Self { rcms, time, report, store, passed, _stop: stop.drop_guard(), folder };
         // Half a minute off the cycles, so that none is cut in two.
         polled.pass(CYCLE / 2).await;
         polled
