@@ -2,8 +2,8 @@
 //!
 //! Each cycle: one `deviceTotal`, the pages of the device list, and `statusData` of the devices that
 //! are due: those whose state changed, and all others in a slow rota. Each call fails alone. At
-//! most two are under way at once, a token bucket ([`bucket`]) spreads them, and while RCMS fails it
-//! is left alone but for one question a minute ([`breaker`]).
+//! most two are under way at once, a token bucket (`bucket`) spreads them, and while RCMS fails it
+//! is left alone but for one question a minute (`breaker`).
 //!
 //! What a cycle learns goes through the one writer, with less urgency than pushes; how it fares is
 //! published as a [`PollReport`].
