@@ -28,3 +28,4 @@ mod server;
 mod settings;
 mod smarthub_vectors;
 mod store_contract;
+mod walker;

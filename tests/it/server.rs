@@ -76,6 +76,11 @@ impl Simdeck {
         Arc::clone(&self.folder)
     }
 
+    /// Where people and programs ask.
+    pub(crate) fn internal_url(&self) -> String {
+        format!("http://{}", self.internal)
+    }
+
     /// Waits for a line of the log that holds this text.
     pub(crate) fn wait_for(&mut self, text: &str) {
         self.process.wait_for(&[text]);
