@@ -88,6 +88,7 @@ impl<P: Pace> Poller<P> {
 
     /// Polls until `stop`. What is under way then is dropped: nothing of it was promised.
     pub async fn run(self, stop: CancellationToken) {
+        tracing::info!(every_s = self.options.poll_every.as_secs(), "Polling RCMS");
         tokio::select! {
             () = stop.cancelled() => (),
             () = self.poll_for_ever() => (),

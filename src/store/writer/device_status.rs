@@ -70,7 +70,7 @@ impl Writer {
                 row.value ->> 2, row.value ->> 3
             from json_each($1) as row join device on device.sn = row.value ->> 0 where true
             on conflict (device_id, h) where what = 'status' do nothing";
-        let samples: Vec<_> = statuses
+        let mut samples: Vec<_> = statuses
             .iter()
             .flat_map(|status| status.samples.iter().map(|sample| (status.sn.as_str(), sample)))
             .map(|(sn, sample)| (sn, taken_ms(sample, now), &sample.whole, digest(sample)))
@@ -78,6 +78,8 @@ impl Writer {
         if samples.is_empty() {
             return Ok(());
         }
+        // In whatever order RCMS gives them, a history reads in that of time.
+        samples.sort_by_key(|(_, taken_ms, ..)| *taken_ms);
         sqlx::query(INSERT)
             .bind(serde_json::to_string(&samples)?)
             .execute(&mut self.connection)

@@ -36,8 +36,8 @@ async fn until(simdeck: &Simdeck, path: &str, is_right: impl Fn(&Value) -> bool)
     }
 }
 
-fn sample(uptime: &str) -> Sample {
-    let at_ms = jiff::Timestamp::now().as_millisecond() - 60_000;
+fn sample(uptime: &str, age_s: i64) -> Sample {
+    let at_ms = jiff::Timestamp::now().as_millisecond() - age_s * 1000;
     let body = json!({"data": {
         "system": {"system_time": at_ms, "uptime": uptime}, "active_link": {"ip": "10.0.0.1"},
     }});
@@ -50,7 +50,9 @@ async fn a_server_with_an_account_shows_the_routers_and_how_it_knows_of_them() {
     rcms.set_fleet(fleet(14));
     rcms.edit(|world| {
         world.container = Container::Records;
-        world.samples.insert("RB0000000000001".to_owned(), vec![sample("5 days")]);
+        // The newest first, as RCMS may well give them.
+        let samples = vec![sample("5 days", 60), sample("4 days", 120)];
+        world.samples.insert("RB0000000000001".to_owned(), samples);
     });
     let simdeck = start(&rcms, &[]);
     until(&simdeck, "/v1/devices?size=100", |rows| rows.as_array().unwrap().len() == 14).await;
@@ -66,7 +68,9 @@ async fn a_server_with_an_account_shows_the_routers_and_how_it_knows_of_them() {
     assert_eq!((&summary["stale"], &summary["poll_error"]), (&json!(false), &Value::Null));
     let history = simdeck.rows("/v1/devices/RB0000000000001/history").await;
     let kinds: Vec<_> = history.iter().map(|row| row["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["state", "status"]);
+    assert_eq!(kinds, ["state", "status", "status"]);
+    let uptime = |nth: usize| history[nth]["sample"]["data"]["system"]["uptime"].clone();
+    assert_eq!([uptime(1), uptime(2)], ["4 days", "5 days"], "in the order of time");
     let status = simdeck.get("/v1/status").await;
     assert_eq!(status["rcms"]["state"], "ok", "{status}");
     let (_, metrics) = simdeck.ask_text(Method::GET, "/metrics").await;
