@@ -97,9 +97,9 @@ impl Calendar {
                 let monday = date.saturating_sub(SignedDuration::from_hours(24 * since_monday));
                 (monday, monday.checked_add(SignedDuration::from_hours(24 * 7)))
             }),
-            Interval::Month => self.of_days(at_ms, |date| {
-                (date.first_of_month(), date.last_of_month().tomorrow())
-            }),
+            Interval::Month => {
+                self.of_days(at_ms, |date| (date.first_of_month(), date.last_of_month().tomorrow()))
+            }
             Interval::Whole => Span::ALL,
         }
     }

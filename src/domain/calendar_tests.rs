@@ -15,7 +15,8 @@ fn local(zone: &str, interval: Interval, moment: &str) -> (String, String) {
     let span = calendar(zone, interval).span_of(at(moment));
     assert!(span.contains(at(moment)), "{moment} is not in its own interval");
     let show = |ms| {
-        let zoned: Zoned = Timestamp::from_millisecond(ms).expect("in range").in_tz(zone).expect("");
+        let zoned: Zoned =
+            Timestamp::from_millisecond(ms).expect("in range").in_tz(zone).expect("");
         zoned.strftime("%Y-%m-%d %H:%M %:z").to_string()
     };
     (show(span.start_ms), show(span.end_ms))

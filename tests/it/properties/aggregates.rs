@@ -133,7 +133,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn case() -> impl Strategy<Value = Case> {
     let commits = vec(vec(made(), 1..16), 1..6);
-    (any::<[Index; 2]>(), [1..20_usize, 1..20], commits, 0..8_usize, vec(asked(), 12)).prop_map(
+    (any::<[Index; 2]>(), [1..20_usize, 1..20], commits, 0..8_usize, vec(asked(), 8)).prop_map(
         |(zones, tails, commits, anew, questions)| Case { zones, tails, commits, anew, questions },
     )
 }
@@ -374,9 +374,8 @@ fn rows(question: &AggregateQuestion, records: &[&Known]) -> Vec<Row> {
 
 /// Where the interval around a moment begins and ends.
 fn interval(question: &AggregateQuestion, ms: i64) -> (i64, i64) {
-    let at = |ms: i64| {
-        jiff::Timestamp::from_millisecond(ms).unwrap().to_zoned(question.zone.clone())
-    };
+    let at =
+        |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap().to_zoned(question.zone.clone());
     let ms_of = |zoned: &Zoned| zoned.timestamp().as_millisecond();
     let here = at(ms);
     let date = here.date();

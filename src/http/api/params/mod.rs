@@ -13,7 +13,8 @@ mod table;
 mod values;
 
 pub(super) use table::{
-    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, SMS_SUMS, USAGE,
+    USAGE_SUMS,
 };
 
 /// The most values that one list may have.

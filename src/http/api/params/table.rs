@@ -158,10 +158,8 @@ pub(in crate::http::api) const USAGE_SUMS: Route = Route {
     params: &[RECORD, GROUP, NETWORK, USAGE_GROUPS, SUMS],
 };
 /// `GET /v1/mo-sms/aggregate`
-pub(in crate::http::api) const SMS_SUMS: Route = Route {
-    resource: "mo-sms-aggregate",
-    params: &[RECORD, GROUP, MESSAGE, SMS_GROUPS, SUMS],
-};
+pub(in crate::http::api) const SMS_SUMS: Route =
+    Route { resource: "mo-sms-aggregate", params: &[RECORD, GROUP, MESSAGE, SMS_GROUPS, SUMS] };
 /// `GET /v1/notifications`
 pub(in crate::http::api) const NOTIFICATIONS: Route =
     Route { resource: "notifications", params: &[RECORD, KIND, SHOWN] };

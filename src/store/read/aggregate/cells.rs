@@ -219,9 +219,7 @@ impl Cells<'_> {
         }
         let mut columns = self.question.group_by.iter().map(|by| column(*by));
         let [first, second] = [(); 2].map(|()| columns.next().unwrap_or("''"));
-        sql.push(format_args!(
-            " select {key}, {first}, {second}, sum({data_usage}), {records}"
-        ));
+        sql.push(format_args!(" select {key}, {first}, {second}, sum({data_usage}), {records}"));
     }
 
     fn push_tail(&self, sql: &mut Sql) {

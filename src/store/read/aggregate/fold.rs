@@ -34,10 +34,7 @@ impl<'q> Fold<'q> {
         Self { calendar, parts, rows_max: ROWS_MAX, span: nowhere, sums: BTreeMap::new() }
     }
 
-    pub(super) fn add(
-        &mut self,
-        cells: impl IntoIterator<Item = Cell>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn add(&mut self, cells: impl IntoIterator<Item = Cell>) -> Result<(), StoreError> {
         for (key_ms, first, second, data_usage, records) in cells {
             if !self.span.contains(key_ms) {
                 self.span = self.calendar.span_of(key_ms);

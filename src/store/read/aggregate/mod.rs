@@ -106,8 +106,7 @@ impl Store {
             select max(iif(summary = 'keys', complete_to, 0)) as keys,
                 max(iif(summary = 'sums', complete_to, 0)) as sums,
                 max(iif(summary = 'sims', complete_to, 0)) as sims from mark";
-        let marks: Marks =
-            sqlx::query_as(MARKS).fetch_one(&mut *moment).await.map_err(of_read)?;
+        let marks: Marks = sqlx::query_as(MARKS).fetch_one(&mut *moment).await.map_err(of_read)?;
         let days = Calendar::new(self.zone.clone(), Interval::Day);
         let range = asked(question).and(extent(&days, moment).await?);
         let kept = Kept::of(question);
@@ -174,8 +173,7 @@ async fn extent(days: &Calendar, moment: &mut SqliteConnection) -> Result<Span, 
             (select min(day) from usage_sim_day), (select max(day) from usage_sim_day)";
     type Ends = [Option<i64>; 2];
     type Row = (Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
-    let (a, b, c, d, e, f): Row =
-        sqlx::query_as(ENDS).fetch_one(moment).await.map_err(of_read)?;
+    let (a, b, c, d, e, f): Row = sqlx::query_as(ENDS).fetch_one(moment).await.map_err(of_read)?;
     let known: [(Ends, i64, i64); 3] = [
         ([a, b], DAY_MS, 0),
         ([c, d], 1, QUARTER_HOUR_MS),

@@ -89,8 +89,7 @@ fn one_dimension(question: &AggregateQuestion) -> Option<Dimension> {
         (&filter.country_code, Dimension::CountryCode),
         (&filter.apn, Dimension::Apn),
     ];
-    let filtered =
-        filtered.into_iter().filter(|(values, _)| !values.is_empty()).map(|(_, by)| by);
+    let filtered = filtered.into_iter().filter(|(values, _)| !values.is_empty()).map(|(_, by)| by);
     let mut asked = grouped.chain(filtered);
     // Any dimension has the sum of all; there are few countries.
     let first = asked.next().unwrap_or(Dimension::CountryCode);

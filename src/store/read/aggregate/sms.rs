@@ -81,8 +81,7 @@ async fn extent(moment: &mut SqliteConnection) -> Result<Span, StoreError> {
     const ENDS: &str = "
         select coalesce((select min(start_ms) from sms_quarter_hour), 0),
             coalesce((select max(start_ms) + 900000 from sms_quarter_hour), 0)";
-    let (start_ms, end_ms) =
-        sqlx::query_as(ENDS).fetch_one(moment).await.map_err(of_read)?;
+    let (start_ms, end_ms) = sqlx::query_as(ENDS).fetch_one(moment).await.map_err(of_read)?;
     Ok(Span { start_ms, end_ms })
 }
 
