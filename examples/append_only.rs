@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use simdeck::cli::{self, Experiment};
 
 fn main() -> ExitCode {
-    cli::main_with(Experiment { tail_records_max: usize::MAX, ..Experiment::default() })
+    cli::main_with(Experiment {
+        tail_records_max: usize::MAX,
+        sums_tail_records_max: usize::MAX,
+        ..Experiment::default()
+    })
 }

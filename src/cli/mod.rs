@@ -137,13 +137,18 @@ pub struct Experiment {
     pub acknowledge: Acknowledge,
     /// How many records the summaries are behind at most: without end, to measure what they cost.
     pub tail_records_max: usize,
+    /// The same for the sums by time and network.
+    pub sums_tail_records_max: usize,
 }
 
 impl Default for Experiment {
     /// The product.
     fn default() -> Self {
-        let tail_records_max = Limits::TAIL_RECORDS_MAX;
-        Self { acknowledge: Acknowledge::AfterCommit, tail_records_max }
+        Self {
+            acknowledge: Acknowledge::AfterCommit,
+            tail_records_max: Limits::TAIL_RECORDS_MAX,
+            sums_tail_records_max: Limits::SUMS_TAIL_RECORDS_MAX,
+        }
     }
 }
 

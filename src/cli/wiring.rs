@@ -178,6 +178,7 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         limits: Limits {
             quarantine_bytes_max: settings.quarantine.max_bytes,
             tail_records_max: experiment.tail_records_max,
+            sums_tail_records_max: experiment.sums_tail_records_max,
         },
     };
     let opened = open(&options).await.map_err(told)?;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
 //! types has already been checked; the layers above pass them on without looking again.
+mod aggregate;
+mod calendar;
 mod clock;
 mod device;
 mod giccid;
@@ -15,6 +17,8 @@ mod secret;
 mod source;
 mod text;
 
+pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
+pub use calendar::{Calendar, Interval, Run, Span};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,

@@ -7,6 +7,9 @@ pub enum StoreError {
     /// A read took longer than it may.
     #[error("the question took too long")]
     TooSlow,
+    /// An answer would have more rows than one may have.
+    #[error("the answer has more than {0} rows")]
+    TooManyRows(usize),
     /// A row holds what this version cannot read.
     #[error("row {id} of {table} holds a value that this version cannot read")]
     Corrupt {
@@ -29,7 +32,7 @@ impl StoreError {
         match self {
             Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),
             Self::VolumeOverflow | Self::Encode(_) => true,
-            Self::TooSlow | Self::Corrupt { .. } => false,
+            Self::TooSlow | Self::TooManyRows(_) | Self::Corrupt { .. } => false,
         }
     }
 

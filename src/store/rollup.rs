@@ -2,9 +2,11 @@
 //! that adds the tail.
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::tz::TimeZone;
 
-const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
+use crate::domain::{Calendar, Interval, Span};
+
+pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What a sum needs to know of a usage record.
@@ -110,37 +112,27 @@ fn rows(sums: &BTreeMap<(i64, i64), Sum>) -> Vec<[i64; 4]> {
     sums.iter().map(|(&(a, b), sum)| [a, b, sum.data_usage, sum.records]).collect()
 }
 
-/// Days since 1970 in a zone. Offsets change at multiples of 15 minutes, so one look at the zone
-/// serves all records of a quarter of an hour.
-struct Days<'z> {
-    zone: &'z TimeZone,
-    last: Option<(i64, i64)>,
+/// Days since 1970 in a zone. Records come in about the order of time, so the day of the last one
+/// serves most of them.
+struct Days {
+    calendar: Calendar,
+    last: Option<(Span, i64)>,
 }
 
-impl<'z> Days<'z> {
-    fn new(zone: &'z TimeZone) -> Self {
-        Self { zone, last: None }
+impl Days {
+    fn new(zone: &TimeZone) -> Self {
+        Self { calendar: Calendar::new(zone.clone(), Interval::Day), last: None }
     }
 
     fn of(&mut self, at_ms: i64) -> i64 {
-        let quarter_hour = at_ms.div_euclid(QUARTER_HOUR_MS);
         match self.last {
-            Some((known, day)) if known == quarter_hour => day,
+            Some((span, day)) if span.contains(at_ms) => day,
             _ => {
-                let day = day_in(self.zone, at_ms);
-                self.last = Some((quarter_hour, day));
+                let span = self.calendar.span_of(at_ms);
+                let day = self.calendar.day_of(span);
+                self.last = Some((span, day));
                 day
             }
         }
     }
-}
-
-/// The number of the civil day in which a moment lies. A record's own time is bounded to what a
-/// calendar can tell; the UTC day stands in for anything else.
-fn day_in(zone: &TimeZone, at_ms: i64) -> i64 {
-    const DAY_MS: i64 = 24 * HOUR_MS;
-    let Ok(moment) = Timestamp::from_millisecond(at_ms) else { return at_ms.div_euclid(DAY_MS) };
-    let date = zone.to_datetime(moment).date();
-    let since_1970 = Date::constant(1970, 1, 1).duration_until(date);
-    since_1970.as_hours() / 24
 }

@@ -48,6 +48,7 @@ pub(super) fn layer(origins: &[Origin]) -> CorsLayer {
             header::LINK,
             header::RETRY_AFTER,
             HeaderName::from_static("x-total-count"),
+            HeaderName::from_static("simdeck-arrived-through"),
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("x-ratelimit-limit"),
             HeaderName::from_static("x-ratelimit-remaining"),

@@ -199,6 +199,12 @@ impl ApiError {
             Self::Store(StoreError::TooSlow) => {
                 unavailable().detail("The question took too long. Narrow it by time or by SIM.")
             }
+            Self::Store(StoreError::TooManyRows(max)) => {
+                Problem::new(StatusCode::CONFLICT, "Conflict").detail(format!(
+                    "The answer would have more than {max} rows. Ask for longer intervals, a \
+                     shorter time, or fewer groups; `top` sums those that are left."
+                ))
+            }
             Self::Rcms(error) => rcms_problem(error),
             Self::Store(_)
             | Self::Corrupt { .. }

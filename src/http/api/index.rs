@@ -7,9 +7,11 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 11] = [
+const ENDPOINTS: [(&str, &str); 13] = [
     ("data_usage_url", "/v1/data-usage"),
+    ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
+    ("mo_sms_aggregate_url", "/v1/mo-sms/aggregate"),
     ("notifications_url", "/v1/notifications"),
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),

@@ -1,7 +1,7 @@
 //! The internal listener: the query API, and whether we are well.
 //!
-//! [`params`] is the table of query parameters, [`list`] walks any list, [`export`] streams one;
-//! each resource has a file that says what its rows look like.
+//! [`params`] is the table of query parameters, [`list`] walks any list, [`export`] streams one,
+//! [`aggregate`] adds up; each resource has a file that says what its rows look like.
 use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
@@ -30,6 +30,7 @@ use crate::{
     store::Store,
 };
 
+mod aggregate;
 mod base;
 mod body;
 mod cells;
@@ -141,8 +142,10 @@ fn routes() -> Router<InternalState> {
         .route("/metrics", get(metrics::show))
         .route("/v1", get(index::show))
         .route("/v1/data-usage", get(list::show::<usage::Usage>))
+        .route("/v1/data-usage/aggregate", get(aggregate::usage))
         .route("/v1/data-usage/{id}", get(list::show_one::<usage::Usage>))
         .route("/v1/mo-sms", get(list::show::<sms::Sms>))
+        .route("/v1/mo-sms/aggregate", get(aggregate::sms))
         .route("/v1/mo-sms/{id}", get(list::show_one::<sms::Sms>))
         .route("/v1/notifications", get(list::show::<notifications::Notifications>))
         .route("/v1/notifications/{id}", get(list::show_one::<notifications::Notifications>))

@@ -31,8 +31,23 @@ impl Form {
         self.format != Format::Json
     }
 
+    /// Array, lines or table.
+    pub(super) fn format(self) -> Format {
+        self.format
+    }
+
+    /// How the cells of a table are written.
+    pub(super) fn rule(self) -> CellRule {
+        self.rule
+    }
+
     /// The headers of an answer in this form.
     pub(super) fn label<L: List>(self, response: &mut Response) {
+        self.label_as(L::ROUTE.resource, response);
+    }
+
+    /// The same for an answer of this name.
+    pub(super) fn label_as(self, resource: &str, response: &mut Response) {
         let content_type = match self.format {
             Format::Json => "application/json",
             Format::Ndjson => "application/x-ndjson",
@@ -41,7 +56,7 @@ impl Form {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if self.format == Format::Csv {
-            let name = format!("attachment; filename=\"{}.csv\"", L::ROUTE.resource);
+            let name = format!("attachment; filename=\"{resource}.csv\"");
             if let Ok(name) = HeaderValue::from_str(&name) {
                 headers.insert(header::CONTENT_DISPOSITION, name);
             }

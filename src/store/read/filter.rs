@@ -19,13 +19,7 @@ pub(super) type Field = (&'static str, fn(&Filter) -> &Vec<String>);
 
 /// Adds ` and …` for every part of the filter that is set.
 pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, columns: &Columns, filter: &Filter) {
-    for (column, asked) in columns.fields {
-        let values = asked(filter);
-        if !values.is_empty() {
-            sql.push(format_args!(" and {column} in "));
-            push_list(sql, values);
-        }
-    }
+    narrow_fields(sql, columns.fields, filter);
     let times = [
         (columns.own_ms, ">=", filter.from_ms),
         (columns.own_ms, "<", filter.to_ms),
@@ -46,6 +40,17 @@ pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, columns: &Columns, filter: 
             separator = " or ";
         }
         sql.push(")");
+    }
+}
+
+/// Adds ` and …` for every one of these fields that the filter asks about.
+pub(super) fn narrow_fields(sql: &mut QueryBuilder<Sqlite>, fields: &[Field], filter: &Filter) {
+    for (column, asked) in fields {
+        let values = asked(filter);
+        if !values.is_empty() {
+            sql.push(format_args!(" and {column} in "));
+            push_list(sql, values);
+        }
     }
 }
 

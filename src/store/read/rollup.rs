@@ -230,7 +230,7 @@ async fn usage_tail(
 }
 
 impl Dimension {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::SimGroup => "sim_group",
             Self::CountryCode => "country_code",

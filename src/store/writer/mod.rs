@@ -30,6 +30,8 @@ pub struct Limits {
     pub quarantine_bytes_max: u64,
     /// Records that a summary may be behind.
     pub tail_records_max: usize,
+    /// Records that the sums by time and network may be behind.
+    pub sums_tail_records_max: usize,
 }
 
 impl Limits {
@@ -40,9 +42,17 @@ impl Limits {
     /// move takes.
     pub const TAIL_RECORDS_MAX: usize = 32_768;
 
+    /// The same for the sums by time and network. They have few rows, however many SIMs there are,
+    /// so that they can move often: then a chart has few records to add.
+    pub const SUMS_TAIL_RECORDS_MAX: usize = 4_096;
+
     /// These limits, and the usual tail.
     pub const fn of_quarantine(bytes_max: u64) -> Self {
-        Self { quarantine_bytes_max: bytes_max, tail_records_max: Self::TAIL_RECORDS_MAX }
+        Self {
+            quarantine_bytes_max: bytes_max,
+            tail_records_max: Self::TAIL_RECORDS_MAX,
+            sums_tail_records_max: Self::SUMS_TAIL_RECORDS_MAX,
+        }
     }
 }
 
@@ -186,7 +196,7 @@ impl Writer {
             rows.add(nth, submission);
         }
         let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
-        let due = self.tail.due(self.limits.tail_records_max);
+        let due = self.tail.due(&self.limits);
         if let Some(summary) = due {
             round.run(&mut self.connection).await?;
             self.move_mark(summary).await?;

@@ -2,6 +2,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use sqlx::SqliteConnection;
 
+use super::Limits;
 use crate::store::{StoreError, rollup::TailUsage};
 
 /// What makes a usage record unique.
@@ -123,17 +124,20 @@ impl Tail {
         (&self.usage[self.in_sims..], &self.sms)
     }
 
-    /// The summary with the longest tail, if that has so many records.
-    pub(super) fn due(&self, records: usize) -> Option<Summary> {
-        [
-            (self.keys.len(), Summary::Keys),
-            (self.for_sums().len(), Summary::Sums),
-            (self.for_sims().0.len() + self.sms.len(), Summary::Sims),
-        ]
-        .into_iter()
-        .filter(|(tail, _)| *tail >= records)
-        .max_by_key(|(tail, _)| *tail)
-        .map(|(_, summary)| summary)
+    /// The summary whose tail is longest beside what it may be, if one is as long as that.
+    pub(super) fn due(&self, limits: &Limits) -> Option<Summary> {
+        let tails = [
+            (self.keys.len(), limits.tail_records_max, Summary::Keys),
+            (self.for_sums().len(), limits.sums_tail_records_max, Summary::Sums),
+            (self.for_sims().0.len() + self.sms.len(), limits.tail_records_max, Summary::Sims),
+        ];
+        tails
+            .into_iter()
+            .filter(|(tail, most, _)| tail >= most)
+            .max_by(|(tail, most, _), (other_tail, other_most, _)| {
+                tail.saturating_mul(*other_most).cmp(&other_tail.saturating_mul(*most))
+            })
+            .map(|(_, _, summary)| summary)
     }
 
     /// Forgets what a summary now has.

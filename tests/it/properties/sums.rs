@@ -194,7 +194,11 @@ async fn run(case: &Case) -> Result<(), TestCaseError> {
 }
 
 async fn open(path: &Path, zone: &TimeZone) -> Opened {
-    let limits = Limits { tail_records_max: TAIL_RECORDS_MAX, ..Limits::of_quarantine(0) };
+    let limits = Limits {
+        tail_records_max: TAIL_RECORDS_MAX,
+        sums_tail_records_max: TAIL_RECORDS_MAX,
+        ..Limits::of_quarantine(0)
+    };
     let options = OpenOptions { database: PathBuf::from(path), time_zone: zone.clone(), limits };
     store::open(&options).await.unwrap()
 }

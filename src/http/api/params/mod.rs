@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Invalid};
 use crate::{
-    domain::{DeviceFilter, Filter, HeldClass, HeldReason, HistoryFilter, Kind},
+    domain::{DeviceFilter, Filter, GroupBy, HeldClass, HeldReason, HistoryFilter, Interval, Kind},
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
@@ -13,7 +13,8 @@ mod table;
 mod values;
 
 pub(super) use table::{
-    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, USAGE,
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, SMS_SUMS, USAGE,
+    USAGE_SUMS,
 };
 
 /// The most values that one list may have.
@@ -32,6 +33,8 @@ pub(super) struct Question {
     pub(super) class: Vec<HeldClass>,
     /// Which held pushes, by reason.
     pub(super) reason: Vec<HeldReason>,
+    /// Into which sums.
+    pub(super) sums: Sums,
     /// The number of the page.
     pub(super) page: Option<u64>,
     /// How many rows.
@@ -50,6 +53,19 @@ pub(super) struct Question {
     pub(super) as_kind: Option<Kind>,
     /// The narrowing parameters as given, one entry a value.
     narrowed_by: Vec<(&'static Param, String)>,
+}
+
+/// Into which sums records are added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    /// By which time …
+    pub(super) interval: Interval,
+    /// … of which zone, as it was named.
+    pub(super) tz: Option<String>,
+    /// By what else.
+    pub(super) group_by: Vec<GroupBy>,
+    /// How many groups stand for themselves.
+    pub(super) top: Option<usize>,
 }
 
 /// The form of a list.
@@ -165,6 +181,18 @@ impl Route {
         };
         let detail = format!("`{shown}` is no parameter of this address; {hint}");
         Invalid::field(self.resource, &shown, detail)
+    }
+}
+
+impl Sums {
+    /// Adds something to group by. Saying it twice changes nothing.
+    fn group_by(&mut self, group_by: GroupBy) -> Result<(), &'static str> {
+        const GROUPS_MAX: usize = 2;
+        if self.group_by.contains(&group_by) {
+            return Ok(());
+        }
+        self.group_by.push(group_by);
+        if self.group_by.len() > GROUPS_MAX { Err("no more than two") } else { Ok(()) }
     }
 }
 

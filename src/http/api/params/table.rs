@@ -1,8 +1,9 @@
 //! Which parameters each route takes. The one place to add a filter.
 use super::{
     Param, Put, Route, Takes,
-    values::{flag, format, giccid, kind, number, short, time_ms, words},
+    values::{flag, format, giccid, interval, kind, number, short, time_ms, top, words},
 };
+use crate::domain::GroupBy;
 
 const fn one(name: &'static str, put: Put) -> Param {
     Param { name, takes: Takes::One(put), narrows: false }
@@ -32,10 +33,48 @@ const SHOWN: &[Param] = &[
         ask.cursor = Some(text.to_owned());
         Ok(())
     }),
-    one("format", |ask, text| format(text).map(|it| ask.format = Some(it))),
-    one("raw", |ask, text| flag(text).map(|it| ask.raw = it)),
-    one("excel", |ask, text| flag(text).map(|it| ask.excel = it)),
+    FORMAT,
+    RAW,
+    EXCEL,
 ];
+
+const FORMAT: Param = one("format", |ask, text| format(text).map(|it| ask.format = Some(it)));
+const RAW: Param = one("raw", |ask, text| flag(text).map(|it| ask.raw = it));
+const EXCEL: Param = one("excel", |ask, text| flag(text).map(|it| ask.excel = it));
+
+/// Into which sums.
+const SUMS: &[Param] = &[
+    one("interval", |ask, text| interval(text).map(|it| ask.sums.interval = it)),
+    one("tz", |ask, text| {
+        ask.sums.tz = Some(text.to_owned());
+        Ok(())
+    }),
+    one("top", |ask, text| top(text).map(|it| ask.sums.top = Some(it))),
+    FORMAT,
+    RAW,
+    EXCEL,
+];
+
+const USAGE_GROUPS: &[Param] = &[any_of("group_by", |ask, text| {
+    let group_by = match text {
+        "giccid" => GroupBy::Giccid,
+        "sim_group" => GroupBy::SimGroup,
+        "country_code" => GroupBy::CountryCode,
+        "network" => GroupBy::Network,
+        "apn" => GroupBy::Apn,
+        _ => return Err("up to two of giccid, sim_group, country_code, network, apn"),
+    };
+    ask.sums.group_by(group_by)
+})];
+
+const SMS_GROUPS: &[Param] = &[any_of("group_by", |ask, text| {
+    let group_by = match text {
+        "giccid" => GroupBy::Giccid,
+        "sim_group" => GroupBy::SimGroup,
+        _ => return Err("giccid, sim_group or both"),
+    };
+    ask.sums.group_by(group_by)
+})];
 
 /// What every record has.
 const RECORD: &[Param] = &[
@@ -113,6 +152,14 @@ pub(in crate::http::api) const USAGE: Route =
 /// `GET /v1/mo-sms`
 pub(in crate::http::api) const SMS: Route =
     Route { resource: "mo-sms", params: &[RECORD, GROUP, MESSAGE, SHOWN] };
+/// `GET /v1/data-usage/aggregate`
+pub(in crate::http::api) const USAGE_SUMS: Route = Route {
+    resource: "data-usage-aggregate",
+    params: &[RECORD, GROUP, NETWORK, USAGE_GROUPS, SUMS],
+};
+/// `GET /v1/mo-sms/aggregate`
+pub(in crate::http::api) const SMS_SUMS: Route =
+    Route { resource: "mo-sms-aggregate", params: &[RECORD, GROUP, MESSAGE, SMS_GROUPS, SUMS] };
 /// `GET /v1/notifications`
 pub(in crate::http::api) const NOTIFICATIONS: Route =
     Route { resource: "notifications", params: &[RECORD, KIND, SHOWN] };

@@ -1,6 +1,6 @@
 //! What a parameter may say. Who cannot read a value says what it should have been.
 use super::Format;
-use crate::domain::{Giccid, Kind, ShortText};
+use crate::domain::{Giccid, Interval, Kind, ShortText};
 
 pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
     const SHOULD_BE: &str = "a whole number";
@@ -23,6 +23,25 @@ pub(super) fn format(text: &str) -> Result<Format, &'static str> {
         .into_iter()
         .find(|format| format.as_str() == text)
         .ok_or("one of json, ndjson, csv")
+}
+
+pub(super) fn interval(text: &str) -> Result<Interval, &'static str> {
+    Ok(match text {
+        "15m" => Interval::QuarterHour,
+        "1h" => Interval::Hour,
+        "1d" => Interval::Day,
+        "1w" => Interval::Week,
+        "1M" => Interval::Month,
+        "none" => Interval::Whole,
+        _ => return Err("one of 15m, 1h, 1d, 1w, 1M (month), none"),
+    })
+}
+
+/// How many groups stand for themselves.
+pub(super) fn top(text: &str) -> Result<usize, &'static str> {
+    const GROUPS_MAX: usize = 1000;
+    let groups = number(text).ok().filter(|groups| (1..=GROUPS_MAX).contains(groups));
+    groups.ok_or("from 1 to 1000")
 }
 
 pub(super) fn giccid(text: &str) -> Result<String, &'static str> {

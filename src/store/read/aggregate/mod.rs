@@ -1,0 +1,203 @@
+//! Sums over any range, by any interval of any zone.
+//!
+//! [`plan`] cuts the range into pieces and finds the coarsest sums that answer each; what no sum
+//! tells is read from the records. [`cells`] has the SQL, [`fold`] makes rows of what comes back.
+//! All of it is one read transaction: sums up to their mark, and the records after that mark.
+mod arrival;
+mod cells;
+mod fold;
+mod largest;
+mod plan;
+mod sms;
+
+use jiff::tz::TimeZone;
+use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
+
+use self::{
+    cells::{Cells, Shape},
+    fold::{Cell, Fold, asked},
+    plan::{Kept, Plan, joined, portions},
+};
+use super::{READ_TIME_MAX, Store};
+use crate::{
+    domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
+    store::{
+        StoreError,
+        error::of_read,
+        rollup::{HOUR_MS, QUARTER_HOUR_MS, Sum},
+    },
+};
+
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// How much time is summed by one statement. SQLite sorts what it groups, in memory.
+const HOURS_PORTION_MS: i64 = 400 * DAY_MS;
+const QUARTERS_PORTION_MS: i64 = 32 * DAY_MS;
+const RECORDS_PORTION_MS: i64 = 8 * DAY_MS;
+/// The same for questions about some SIMs, which have few records.
+const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
+const DAYS_PORTION: usize = 32;
+
+/// How far the summaries have come.
+#[derive(Clone, Copy, Debug, FromRow)]
+struct Marks {
+    keys: i64,
+    sums: i64,
+    sims: i64,
+}
+
+impl Store {
+    /// The zone in which a SIM's days break.
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// Sums of usage records, in order of time and group, that of others last.
+    pub async fn usage_aggregate(
+        &self,
+        question: &AggregateQuestion,
+    ) -> Result<Vec<AggregateRow>, StoreError> {
+        if asked(question).is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let mut moment = reader.begin().await?;
+        let calendar = Calendar::new(question.zone.clone(), question.interval);
+        let Some(top) = question.top else {
+            return Ok(self.fold_usage(question, &calendar, &mut moment).await?.rows(question));
+        };
+        if question.group_by != [GroupBy::Giccid] {
+            let fold = self.fold_usage(question, &calendar, &mut moment).await?;
+            return Ok(fold.top_rows(question, top, |Sum { data_usage, .. }| data_usage));
+        }
+        // There may be more SIMs than an answer has room for.
+        let mut of_largest = question.clone();
+        of_largest.filter.giccid = self.largest_sims(question, top, &mut moment).await?;
+        if of_largest.filter.giccid.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of_all = AggregateQuestion { group_by: Vec::new(), ..question.clone() };
+        let rows = self.fold_usage(&of_largest, &calendar, &mut moment).await?;
+        let totals = self.fold_usage(&of_all, &calendar, &mut moment).await?;
+        Ok(rows.rows_beside(question, totals))
+    }
+
+    async fn fold_usage<'c>(
+        &self,
+        question: &AggregateQuestion,
+        calendar: &'c Calendar,
+        moment: &mut SqliteConnection,
+    ) -> Result<Fold<'c>, StoreError> {
+        let mut fold = Fold::new(calendar, question.group_by.len());
+        for sql in self.statements(question, Shape::Cells, calendar, moment).await? {
+            fold.add(rows::<Cell>(sql, moment).await?)?;
+        }
+        Ok(fold)
+    }
+
+    /// The statements whose answers, added up, are the answer.
+    async fn statements(
+        &self,
+        question: &AggregateQuestion,
+        shape: Shape,
+        calendar: &Calendar,
+        moment: &mut SqliteConnection,
+    ) -> Result<Vec<QueryBuilder<Sqlite>>, StoreError> {
+        const MARKS: &str = "
+            select max(iif(summary = 'keys', complete_to, 0)) as keys,
+                max(iif(summary = 'sums', complete_to, 0)) as sums,
+                max(iif(summary = 'sims', complete_to, 0)) as sims from mark";
+        let marks: Marks = sqlx::query_as(MARKS).fetch_one(&mut *moment).await.map_err(of_read)?;
+        let days = Calendar::new(self.zone.clone(), Interval::Day);
+        let range = asked(question).and(extent(&days, moment).await?);
+        let kept = Kept::of(question);
+        let plan = Plan::new(kept, calendar, range, &days);
+        let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
+        let keeps_quarter_hours = calendar.keeps_quarter_hours();
+        let cells = Cells { question, shape, keeps_quarter_hours };
+        let mut statements = Vec::new();
+        let mark = match kept {
+            Kept::Network(dimension) => {
+                if let Some(dimension) = dimension {
+                    let hours = |pieces: &[_]| cells.hours(dimension, pieces);
+                    let of_all = |span| cells.hours_of_all(dimension, span);
+                    network(&mut statements, &cells, &plan.hours, HOURS_PORTION_MS, hours, of_all);
+                }
+                let quarters = |pieces: &[_]| cells.quarters(pieces);
+                let of_all = |span| cells.quarters_of_all(span);
+                let portion_ms = QUARTERS_PORTION_MS;
+                network(&mut statements, &cells, &plan.quarters, portion_ms, quarters, of_all);
+                marks.sums
+            }
+            Kept::SimDays => {
+                statements.extend(plan.days.chunks(DAYS_PORTION).map(|days| cells.days(days)));
+                marks.sims
+            }
+            Kept::Nothing => marks.keys,
+        };
+        let has_sims = !question.filter.giccid.is_empty() || !question.filter.imsi.is_empty();
+        let portion_ms = if has_sims { SIM_RECORDS_PORTION_MS } else { RECORDS_PORTION_MS };
+        for pieces in portions(&plan.records, portion_ms) {
+            statements.push(cells.records(&pieces, mark));
+        }
+        if marks.keys < mark && !plan.records.is_empty() {
+            statements.push(cells.records_between(&plan.records, marks.keys, mark));
+        }
+        statements.push(cells.tail(mark));
+        Ok(statements)
+    }
+}
+
+/// Adds the statements for sums by time and network. Without groups, sums come in the order of
+/// their tree and need not be sorted.
+fn network(
+    statements: &mut Vec<QueryBuilder<Sqlite>>,
+    cells: &Cells<'_>,
+    pieces: &[plan::Piece],
+    portion_ms: i64,
+    by_group: impl Fn(&[plan::Piece]) -> QueryBuilder<Sqlite>,
+    of_all: impl Fn(Span) -> QueryBuilder<Sqlite>,
+) {
+    if cells.question.group_by.is_empty() {
+        statements.extend(joined(pieces).into_iter().map(of_all));
+    } else {
+        statements.extend(portions(pieces, portion_ms).iter().map(|portion| by_group(portion)));
+    }
+}
+
+/// From the first to the last moment that a summary knows of, in whole days.
+async fn extent(days: &Calendar, moment: &mut SqliteConnection) -> Result<Span, StoreError> {
+    const ENDS: &str = "
+        select (select min(day) from usage_key), (select max(day) from usage_key),
+            (select min(start_ms) from usage_quarter_hour),
+            (select max(start_ms) from usage_quarter_hour),
+            (select min(day) from usage_sim_day), (select max(day) from usage_sim_day)";
+    type Ends = [Option<i64>; 2];
+    type Row = (Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+    let (a, b, c, d, e, f): Row = sqlx::query_as(ENDS).fetch_one(moment).await.map_err(of_read)?;
+    let known: [(Ends, i64, i64); 3] = [
+        ([a, b], DAY_MS, 0),
+        ([c, d], 1, QUARTER_HOUR_MS),
+        // A zone is never more than a day from UTC.
+        ([e, f], DAY_MS, DAY_MS),
+    ];
+    let spans = known.into_iter().filter_map(|([first, last], unit_ms, more_ms)| {
+        Some((first? * unit_ms - more_ms, last? * unit_ms + unit_ms + more_ms))
+    });
+    let all = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    Ok(all.map_or(Span { start_ms: 0, end_ms: 0 }, |(first, last)| Span {
+        start_ms: days.span_of(first).start_ms,
+        end_ms: days.span_of(last).end_ms,
+    }))
+}
+
+/// What a statement of ours says.
+async fn rows<R>(
+    sql: QueryBuilder<Sqlite>,
+    moment: &mut SqliteConnection,
+) -> Result<Vec<R>, StoreError>
+where
+    R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    let mut sql = sql;
+    sql.build_query_as().fetch_all(moment).await.map_err(of_read)
+}
