@@ -59,6 +59,22 @@ impl NetworkSums {
         sums
     }
 
+    /// Between which own times the records lie, to the quarter of an hour.
+    pub(super) fn span_ms(&self) -> Option<(i64, i64)> {
+        let ((first, _), _) = self.by_quarter_hour.first_key_value()?;
+        let ((last, _), _) = self.by_quarter_hour.last_key_value()?;
+        Some((*first, last + QUARTER_HOUR_MS - 1))
+    }
+
+    /// How many records each network context has: `[series_id, records]`.
+    pub(super) fn by_series(&self) -> Vec<[i64; 2]> {
+        let mut records: BTreeMap<i64, i64> = BTreeMap::new();
+        for ((_, series_id), sum) in &self.by_quarter_hour {
+            *records.entry(*series_id).or_default() += sum.records;
+        }
+        records.into_iter().map(|(series_id, records)| [series_id, records]).collect()
+    }
+
     /// `[start_ms, series_id, data_usage, records]`
     pub(super) fn quarter_hours(&self) -> Vec<[i64; 4]> {
         rows(&self.by_quarter_hour)

@@ -9,6 +9,7 @@ mod notification;
 mod page;
 pub(super) mod rollup;
 mod sms;
+mod stretch;
 mod tally;
 mod usage;
 

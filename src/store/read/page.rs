@@ -25,6 +25,7 @@ pub(super) fn newest_first<T>(walk: &Walk, mut rows: Vec<T>) -> Vec<T> {
     rows
 }
 
-fn is_upwards(walk: &Walk) -> bool {
+/// Whether the page is read from its oldest row on.
+pub(super) fn is_upwards(walk: &Walk) -> bool {
     matches!(walk.place, Place::NewerThan(_) | Place::Oldest)
 }

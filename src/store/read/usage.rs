@@ -3,7 +3,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use super::{
     Store,
     filter::{self, Columns, push_list},
-    page, tally,
+    page, stretch, tally,
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
@@ -55,6 +55,11 @@ impl Store {
         filter: &Filter,
         walk: &Walk,
     ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+        if !is_of_sims(filter) && stretch::is_told_by_stretches(filter) {
+            let rows: Vec<Row> = stretch::rows(self, SELECT, question, filter, walk).await?;
+            let records: Result<Vec<_>, _> = rows.into_iter().map(Stored::try_from).collect();
+            return Ok(page::newest_first(walk, records?));
+        }
         let mut sql = question(SELECT, filter);
         page::narrow(&mut sql, "usage.id", walk);
         Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
@@ -72,6 +77,9 @@ impl Store {
         if *filter == Filter::default() {
             return tally::kept_count(self, "usage", Some("data-usage"), top).await;
         }
+        if !is_of_sims(filter) && stretch::is_told_by_stretches(filter) {
+            return stretch::count(self, question, filter, top).await;
+        }
         let mut sql = question("select count(*)", filter);
         sql.push(" and usage.id <= ").push_bind(top);
         self.count(sql).await
@@ -80,18 +88,21 @@ impl Store {
 
 /// Everything up to the page. A question about SIMs goes by their history and not through the whole
 /// table.
-fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+fn question(select: &'static str, filter: &Filter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("");
-    let of_sims = !filter.giccid.is_empty() || !filter.imsi.is_empty();
-    if of_sims {
+    if is_of_sims(filter) {
         push_history(&mut sql, filter);
     }
     sql.push(select).push(FROM).push(" where true");
-    if of_sims {
+    if is_of_sims(filter) {
         sql.push(" and usage.id in (select id from history)");
     }
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
+}
+
+fn is_of_sims(filter: &Filter) -> bool {
+    !filter.giccid.is_empty() || !filter.imsi.is_empty()
 }
 
 /// `with history(id) as (…)`: the ids of the asked SIMs' records, day by day from the key tree, and

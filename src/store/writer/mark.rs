@@ -59,6 +59,36 @@ impl Writer {
                 .execute(&mut self.connection)
                 .await?;
         }
+        self.write_block(&sums).await
+    }
+
+    /// Says what lies in the stretch of records that the mark of the sums now passes.
+    async fn write_block(&mut self, sums: &NetworkSums) -> Result<(), StoreError> {
+        const BLOCK: &str = "
+            insert into usage_block (last_id, first_id, start_min_ms, start_max_ms,
+                received_min_ms, received_max_ms, records)
+            select $1, complete_to + 1, $2, $3, $4, $5, $6 from mark where summary = 'sums'";
+        const SERIES: &str = "
+            insert into usage_block_series (last_id, series_id, records)
+            select $1, row.value ->> 0, row.value ->> 1 from json_each($2) as row";
+        let Some((span, received)) = sums.span_ms().zip(self.tail.received_ms()) else {
+            return Ok(());
+        };
+        let (by_series, last_id) = (sums.by_series(), self.tail.last_id);
+        sqlx::query(BLOCK)
+            .bind(last_id)
+            .bind(span.0)
+            .bind(span.1)
+            .bind(received.0)
+            .bind(received.1)
+            .bind(by_series.iter().map(|[_, records]| records).sum::<i64>())
+            .execute(&mut self.connection)
+            .await?;
+        sqlx::query(SERIES)
+            .bind(last_id)
+            .bind(serde_json::to_string(&by_series)?)
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 

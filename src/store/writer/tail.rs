@@ -3,7 +3,10 @@ use std::collections::{HashMap, hash_map::Entry};
 use sqlx::SqliteConnection;
 
 use super::Limits;
-use crate::store::{StoreError, rollup::TailUsage};
+use crate::{
+    domain::Timestamp,
+    store::{StoreError, rollup::TailUsage},
+};
 
 /// What makes a usage record unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +42,9 @@ pub(super) struct Tail {
     in_sims: usize,
     /// SIM and own time of the messages that the sums by SIM do not have.
     sms: Vec<(i64, i64)>,
+    /// When the oldest and the newest of the usage records after the mark of the sums were received,
+    /// in milliseconds.
+    received_ms: Option<(i64, i64)>,
     /// The newest id.
     pub(super) last_id: i64,
 }
@@ -65,6 +71,7 @@ impl Tail {
             select id, sim_id, start_ms, h, date_push_s, series_id, data_usage from usage
             where id > $1 order by id";
         const SMS: &str = "select sim_id, event_ms from sms where id > $1";
+        const RECEIVED: &str = "select min(received_ms), max(received_ms) from usage where id > $1";
         let (keys, sums, sims, last_id): (i64, i64, i64, i64) =
             sqlx::query_as(MARKS).fetch_one(&mut *connection).await?;
         let mut tail = Self { last_id, ..Self::default() };
@@ -81,6 +88,9 @@ impl Tail {
             tail.in_sims += usize::from(id <= sims);
         }
         tail.sms = sqlx::query_as(SMS).bind(sims).fetch_all(&mut *connection).await?;
+        let (oldest_ms, newest_ms): (Option<i64>, Option<i64>) =
+            sqlx::query_as(RECEIVED).bind(sums).fetch_one(&mut *connection).await?;
+        tail.received_ms = oldest_ms.zip(newest_ms);
         tail.forget_summed();
         Ok(tail)
     }
@@ -106,8 +116,17 @@ impl Tail {
         self.keys.get(&key).copied()
     }
 
-    pub(super) fn add_usage(&mut self, usage: TailUsage) {
+    /// Adds a record that is received now.
+    pub(super) fn add_usage(&mut self, usage: TailUsage, now: Timestamp) {
         self.usage.push(usage);
+        let now_ms = now.unix_ms();
+        let (oldest, newest) = self.received_ms.unwrap_or((now_ms, now_ms));
+        self.received_ms = Some((oldest.min(now_ms), newest.max(now_ms)));
+    }
+
+    /// See the field.
+    pub(super) fn received_ms(&self) -> Option<(i64, i64)> {
+        self.received_ms
     }
 
     pub(super) fn add_sms(&mut self, sim_id: i64, event_ms: i64) {
@@ -144,7 +163,10 @@ impl Tail {
     pub(super) fn moved(&mut self, summary: Summary) {
         match summary {
             Summary::Keys => self.keys.clear(),
-            Summary::Sums => self.in_sums = self.usage.len(),
+            Summary::Sums => {
+                self.in_sums = self.usage.len();
+                self.received_ms = None;
+            }
             Summary::Sims => {
                 self.in_sims = self.usage.len();
                 self.sms.clear();

@@ -76,7 +76,7 @@ impl Writer {
             let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
             tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
             tally.records += 1;
-            self.tail.add_usage(candidate.folded);
+            self.tail.add_usage(candidate.folded, now);
             count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
         }
         // Only now is it known of all of them under which datePush they came first.

@@ -1,4 +1,5 @@
 //! What holds for every input, looked for by proptest among small and hostile ones.
 mod aggregates;
+mod filters;
 mod json;
 mod sums;
