@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
 //! types has already been checked; the layers above pass them on without looking again.
+mod change;
 mod clock;
 mod device;
 mod giccid;
@@ -15,6 +16,7 @@ mod secret;
 mod source;
 mod text;
 
+pub use change::{Change, ChangeFilter, Changes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,

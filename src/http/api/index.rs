@@ -7,13 +7,17 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 11] = [
+const ENDPOINTS: [(&str, &str); 15] = [
     ("data_usage_url", "/v1/data-usage"),
     ("mo_sms_url", "/v1/mo-sms"),
     ("notifications_url", "/v1/notifications"),
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),
+    ("changes_url", "/v1/changes"),
+    ("stream_url", "/v1/stream"),
+    ("pushes_url", "/v1/pushes"),
+    ("test_push_url", "/v1/test-push"),
     ("status_url", "/v1/status"),
     ("test_nonces_url", "/v1/test-nonces"),
     ("health_url", "/healthz"),

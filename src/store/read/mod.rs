@@ -1,5 +1,6 @@
 //! Questions. Each runs on a connection of its own that cannot write, and ends by its deadline, so
 //! that no reader can hold back a checkpoint for long.
+mod change;
 mod device;
 mod device_history;
 mod filter;
