@@ -18,6 +18,7 @@ mod serve;
 pub mod settings;
 mod sign;
 mod signed;
+mod test_push;
 mod verify;
 mod welcome;
 mod wiring;

@@ -17,11 +17,13 @@ use super::{
     Experiment, Failure,
     made::{Secrets, secrets},
     settings::{AllowMode, Probe, Settings},
+    test_push,
 };
 use crate::{
     domain::{Secret, SystemClock},
     http::{
-        ApiSettings, Elsewhere, InternalState, ProbeAnswer, PushSettings, Rcms, digest_of,
+        ApiSettings, Elsewhere, InternalState, Live, ProbeAnswer, PushLog, PushSettings, Rcms,
+        digest_of,
         failures::FailureLimiter,
         internal_router, public_app,
         server::{ConnectionLimits, bind, serve},
@@ -105,8 +107,13 @@ impl Server {
         };
         let public = listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?;
         let internal = listener(settings.internal.listen, "SIMDECK_INTERNAL_LISTEN").await?;
+        let address = public.local_addr().map_err(cannot_listen)?;
+        if let Some(key) = secrets.push_keys.first() {
+            let pusher = test_push::pusher(&settings, address, key.key.clone())?;
+            parts.internal.live.test_pusher = Some(pusher);
+        }
         Ok(Self {
-            public: public.local_addr().map_err(cannot_listen)?,
+            public: address,
             internal: internal.local_addr().map_err(cannot_listen)?,
             secrets,
             parts,
@@ -120,12 +127,17 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { parts, poller, listeners, settings, .. } = self;
+        let Self { mut parts, poller, listeners, settings, .. } = self;
+        parts.internal.live.stop = stop.clone();
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
-        let public =
-            public_app(parts.intake.clone(), push_settings(&settings, trusted), failures.clone());
+        let public = public_app(
+            parts.intake.clone(),
+            push_settings(&settings, trusted),
+            failures.clone(),
+            parts.internal.live.pushes.clone(),
+        );
         let internal = internal_router(parts.internal);
         let mut fronts = JoinSet::new();
         fronts.spawn(serve(listeners.public, public, limits, stop.clone()));
@@ -200,6 +212,7 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         store: intake.store().clone(),
         intake: intake.clone(),
         rcms: None,
+        live: Live::new(PushLog::new(Arc::new(SystemClock)), CancellationToken::new()),
         clock: Arc::new(SystemClock),
         admin_key: Some(digest_of(secrets.api_key.expose())),
         settings: Arc::new(ApiSettings {

@@ -4,6 +4,7 @@
 //! types has already been checked; the layers above pass them on without looking again.
 mod aggregate;
 mod calendar;
+mod change;
 mod clock;
 mod device;
 mod giccid;
@@ -19,6 +20,7 @@ mod text;
 
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
 pub use calendar::{Calendar, Interval, Run, Span};
+pub use change::{Change, ChangeFilter, Changes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,

@@ -49,6 +49,20 @@ pub(super) struct Reader(pub(super) Caller);
 #[derive(Clone, Debug)]
 pub(super) struct Admin(pub(super) Caller);
 
+/// A caller who may look, and stays: the key may be revoked before the answer ends.
+#[derive(Clone)]
+pub(super) struct Guest {
+    gate: Gate,
+    digest: KeyDigest,
+}
+
+impl Guest {
+    /// Whether the key is still live.
+    pub(super) fn may_stay(&self) -> bool {
+        self.gate.holder(&self.digest).is_some()
+    }
+}
+
 /// A new API key: 256 random bits, told from other secrets by its first letters.
 pub(super) fn new_api_key() -> Secret {
     format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())).into()
@@ -89,6 +103,21 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
         Gate::from_ref(state).caller(parts).map(Self)
+    }
+}
+
+impl<S> FromRequestParts<S> for Guest
+where
+    S: Send + Sync,
+    Gate: FromRef<S>,
+{
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
+        let gate = Gate::from_ref(state);
+        gate.caller(parts)?;
+        let digest = digest_of(sent_key(&parts.headers).ok_or(Denied::NoKey)?);
+        Ok(Self { gate, digest })
     }
 }
 

@@ -15,6 +15,9 @@ mod query_string;
 mod rate;
 pub mod server;
 
-pub use api::{ApiSettings, InternalState, Origin, OriginError, Rcms, internal_router};
+pub use api::{
+    ApiSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits, TestAnswer,
+    TestPusher, internal_router,
+};
 pub use auth::digest_of;
-pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_app};
+pub use push::{Elsewhere, ProbeAnswer, PushLog, PushSettings, public_app};

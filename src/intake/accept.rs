@@ -43,6 +43,15 @@ pub enum AcceptError {
     UnknownNonce,
 }
 
+/// What became of a push that was taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// In numbers.
+    pub outcome: Outcome,
+    /// Why the first part that could not be read lies in quarantine.
+    pub reason: Option<HeldReason>,
+}
+
 /// A push that was refused. It is only kept if somebody [holds](Intake::hold) it.
 #[derive(Debug)]
 pub struct Refused {
@@ -55,6 +64,11 @@ pub struct Refused {
 impl Intake {
     /// Takes a push in. When this returns `Ok`, everything in it is on disk.
     pub async fn accept(&self, push: Push) -> Result<Outcome, AcceptError> {
+        self.accept_told(push).await.map(|accepted| accepted.outcome)
+    }
+
+    /// The same, and why something in it could not be read.
+    pub async fn accept_told(&self, push: Push) -> Result<Accepted, AcceptError> {
         let read = if push.body.len() <= SMALL_BYTES_MAX {
             self.read(&push)
         } else {
@@ -75,13 +89,15 @@ impl Intake {
             nonce => nonce.is_some(),
         };
         if reading.records.is_empty() && reading.unread.is_empty() {
-            return Ok(Outcome::default());
+            return Ok(Accepted::default());
         }
+        let reason = reading.unread.first().map(|unread| unread.reason);
         let quarantine = quarantine(reading.unread, &push.kind, push.source);
         let submission =
             Submission { records: reading.records, quarantine, releases: None, is_test };
         let bytes = push.body.len();
-        self.submit(submission, Some(push), bytes).await.map_err(|Busy| AcceptError::Busy)
+        let outcome = self.submit(submission, Some(push), bytes).await;
+        outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
     }
 
     /// Keeps a refused push in its ring, as soon as the writer has nothing better to do. It may be

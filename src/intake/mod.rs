@@ -20,10 +20,10 @@ use std::{
 };
 
 use subtle::ConstantTimeEq;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use accept::{AcceptError, Push, Refused};
+pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::{AdminError, RetryError};
 pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
@@ -83,6 +83,8 @@ struct Shared {
     nonces: Nonces,
     sent_away: SentAway,
     keys: RwLock<Vec<ApiKey>>,
+    /// The newest id on disk.
+    newest: watch::Sender<i64>,
     /// Why nothing can be stored now; empty while all is well.
     trouble: RwLock<Option<Trouble>>,
 }
@@ -139,6 +141,7 @@ impl Intake {
             nonces: Nonces::default(),
             sent_away: SentAway::default(),
             keys: RwLock::new(keys),
+            newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),
         });
         let intake = Self { shared };
@@ -171,6 +174,12 @@ impl Intake {
     /// A word that marks so many pushes as our own tests, for 15 minutes.
     pub fn issue_test_nonce(&self, pushes: u32) -> (String, Timestamp) {
         self.shared.nonces.issue(pushes, self.now())
+    }
+
+    /// Tells the newest id that is on disk, each time that there is a newer one. Who watches costs
+    /// the writer nothing.
+    pub fn newest(&self) -> watch::Receiver<i64> {
+        self.shared.newest.subscribe()
     }
 
     /// The store, for reading.

@@ -99,6 +99,7 @@ impl WriterTask {
                 job = self.jobs.recv() => {
                     let Some(first) = job else { break };
                     self.commit(first).await?;
+                    self.tell_newest();
                     // Pushes come first, but a flood of them must not shut out everything else.
                     if let Ok(command) = self.asked.try_recv() {
                         self.obey(command).await?;
@@ -106,6 +107,7 @@ impl WriterTask {
                 }
                 Some(command) = self.asked.recv() => self.obey(command).await?,
             }
+            self.tell_newest();
         }
         while let Some(command) = self.asked.recv().await {
             self.obey(command).await?;
@@ -207,6 +209,16 @@ impl WriterTask {
         let verdicts = self.writer.commit(slice::from_ref(&submission), now).await?;
         let rest = verdicts.into_iter().next().map_or(Err(Busy), verdict_of);
         Ok(rest.map(|rest| sum(all, rest)))
+    }
+
+    /// Wakes those who wait for something new, if there is.
+    fn tell_newest(&self) {
+        let Some(last_id) = self.writer.last_id() else { return };
+        self.intake.shared.newest.send_if_modified(|newest| {
+            let is_news = *newest != last_id;
+            *newest = last_id;
+            is_news
+        });
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), IntakeError> {

@@ -13,7 +13,11 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use simdeck::{
     domain::{Clock, DevicePoll, Freshness, PollReport, Secret, Timestamp},
-    http::{ApiSettings, InternalState, Rcms, digest_of, internal_router},
+    http::{
+        ApiSettings, InternalState, Live, PushLog, Rcms, StreamLimits, TestPusher, digest_of,
+        internal_router,
+        server::{ConnectionLimits, serve},
+    },
     intake::{AcceptError, Acknowledge, Intake, IntakeOptions, Push},
     rcms,
     smarthub::{
@@ -46,6 +50,21 @@ pub(crate) struct Api {
     _folder: TempDir,
 }
 
+/// What new things are told by.
+pub(crate) struct Given {
+    pub(crate) streams: StreamLimits,
+    /// How long an answer waits for a client that does not read.
+    pub(crate) write_time_max: Duration,
+    pub(crate) test_pusher: Option<TestPusher>,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        let write_time_max = ConnectionLimits::internal().write_time_max;
+        Self { streams: StreamLimits::default(), write_time_max, test_pusher: None }
+    }
+}
+
 /// A clock that moves when it is told to.
 struct HeldClock(AtomicI64);
 
@@ -58,12 +77,17 @@ impl Clock for HeldClock {
 impl Api {
     /// RCMS is not set up.
     pub(crate) async fn new(settings: ApiSettings) -> Self {
-        Self::open(settings, |_| None).await
+        Self::open(settings, Given::default(), |_| None).await
+    }
+
+    /// RCMS is not set up, and what new things are told by is as given.
+    pub(crate) async fn given(given: Given) -> Self {
+        Self::open(ApiSettings::default(), given, |_| None).await
     }
 
     /// RCMS is set up, at a port where nobody listens.
     pub(crate) async fn with_rcms() -> Self {
-        Self::open(ApiSettings::default(), |(clock, report)| {
+        Self::open(ApiSettings::default(), Given::default(), |(clock, report)| {
             let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let account = rcms::Account {
                 endpoint: format!("http://{}", nobody.local_addr().unwrap()).parse().unwrap(),
@@ -81,6 +105,7 @@ impl Api {
 
     async fn open(
         settings: ApiSettings,
+        given: Given,
         rcms: impl FnOnce((Arc<HeldClock>, watch::Receiver<PollReport>)) -> Option<Rcms>,
     ) -> Self {
         let folder = TempDir::new().unwrap();
@@ -108,17 +133,25 @@ impl Api {
         };
         let (intake, tasks) = Intake::new(opened, options, CancellationToken::new()).await.unwrap();
         tokio::spawn(tasks.run());
+        let stop = CancellationToken::new();
+        let mut live = Live::with_limits(PushLog::new(clock.clone()), stop.clone(), given.streams);
+        live.test_pusher = given.test_pusher;
         let state = InternalState {
             store: intake.store().clone(),
             intake: intake.clone(),
             rcms: rcms((clock.clone(), report.subscribe())),
+            live,
             clock: clock.clone(),
             admin_key: Some(digest_of(ADMIN_KEY)),
             settings: Arc::new(settings),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, internal_router(state)).await });
+        let limits = ConnectionLimits {
+            write_time_max: given.write_time_max,
+            ..ConnectionLimits::internal()
+        };
+        tokio::spawn(serve(listener, internal_router(state), limits, stop.clone()));
         let (client, pushed) = (reqwest::Client::new(), AtomicUsize::new(0));
         Self { base, clock, report, database, intake, client, pushed, _folder: folder }
     }

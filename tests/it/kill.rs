@@ -48,6 +48,18 @@ fn pushes(count: usize) -> Vec<Push> {
     pushes
 }
 
+/// Pushes so many, of which nine of ten are records of their own, to a server that is killed
+/// whenever so many of them have been acknowledged; gives the last server, and what
+/// [`start_times`] tells is on it.
+pub(crate) fn attack(program: &Program, pushes: usize, kills: Vec<usize>) -> Process {
+    Attack::run(program, pushes, kills)
+}
+
+/// The own times of the records that an attack of so many pushes brings.
+pub(crate) fn start_times(pushes: usize) -> impl Iterator<Item = i64> {
+    (0..pushes / 10 * 9).map(|nth| record(nth).0)
+}
+
 /// Own time and volume of a record; no two share a time, so that each can be told in the table.
 fn record(nth: usize) -> (i64, i64) {
     let nth = i64::try_from(nth).unwrap();

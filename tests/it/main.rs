@@ -17,6 +17,7 @@ mod failure_limiter;
 mod front;
 mod kill;
 mod listener;
+mod live;
 mod live_commands;
 mod mutated;
 mod plain_json;

@@ -27,7 +27,7 @@ pub(crate) struct Program {
     binary: PathBuf,
     folder: TempDir,
     pub(crate) public: u16,
-    internal: u16,
+    pub(crate) internal: u16,
 }
 
 impl Program {
@@ -73,10 +73,7 @@ impl Program {
 
     /// Asks the internal listener.
     pub(crate) fn ask(&self, path: &str) -> Value {
-        let mut line = Line::to(self.internal).unwrap();
-        let head =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\r\n");
-        let answer = line.exchange(head.as_bytes()).unwrap();
+        let answer = Line::to(self.internal).unwrap().get(path).unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         serde_json::from_slice(&answer.body).unwrap()
     }
@@ -109,6 +106,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
     pub(crate) closes: bool,
+    /// The `Link` header.
+    pub(crate) link: String,
 }
 
 impl Answer {
@@ -143,6 +142,13 @@ impl Line {
         self.exchange(&request)
     }
 
+    /// Asks the internal listener.
+    pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\r\n");
+        self.exchange(head.as_bytes())
+    }
+
     /// Sends a request and reads the whole answer: one cut short is an error.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.get_mut().write_all(request)?;
@@ -150,7 +156,7 @@ impl Line {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let status = line.get(9..12).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
-        let (mut length, mut closes) = (0, false);
+        let (mut length, mut closes, mut link) = (0, false, String::new());
         loop {
             line.clear();
             self.stream.read_line(&mut line)?;
@@ -160,13 +166,14 @@ impl Line {
             let (name, value) = line.split_once(": ").ok_or_else(broken)?;
             match name {
                 "content-length" => length = value.trim_end().parse().map_err(|_| broken())?,
+                "link" => link = value.trim_end().to_owned(),
                 "connection" => closes = value.starts_with("close"),
                 _ => (),
             }
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        Ok(Answer { status, body, closes })
+        Ok(Answer { status, body, closes, link })
     }
 }
 

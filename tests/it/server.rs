@@ -72,6 +72,11 @@ impl Simdeck {
         }
     }
 
+    /// Where the internal listener is.
+    pub(crate) fn internal(&self) -> &str {
+        &self.internal
+    }
+
     pub(crate) fn folder(&self) -> Arc<TempDir> {
         Arc::clone(&self.folder)
     }
@@ -181,6 +186,13 @@ impl Simdeck {
         answer.status().as_u16()
     }
 
+    /// An answer to another key.
+    pub(crate) async fn get_with(&self, key: &str, path: &str) -> Value {
+        let url = format!("http://{}{path}", self.internal);
+        let answer = self.client.get(url).header("X-API-Key", key).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, answer) = self.ask(Method::GET, path).await;
         assert_eq!(status, 200, "{path}: {answer}");
@@ -226,7 +238,7 @@ impl Simdeck {
     }
 
     pub(crate) async fn connect(&self) -> Wire {
-        Wire(TcpStream::connect(&self.public).await.unwrap())
+        Wire::to(&self.public).await
     }
 }
 
@@ -244,6 +256,10 @@ impl Answer {
 pub(crate) struct Wire(TcpStream);
 
 impl Wire {
+    pub(crate) async fn to(address: &str) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(GUARD, self.0.write_all(bytes.as_ref())).await.unwrap().unwrap();
     }

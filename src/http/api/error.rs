@@ -1,5 +1,5 @@
 //! What can go wrong with a request to the internal listener, and what the client reads then.
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{error::Error, ops::RangeInclusive, sync::Arc};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -62,6 +62,15 @@ pub(super) enum ApiError {
     /// The writer has too much to do.
     #[error("the intake is busy")]
     Busy,
+    /// There are as many streams as there may be.
+    #[error("there are as many streams as there may be")]
+    TooManyStreams,
+    /// There is no public listener that a test could be pushed to.
+    #[error("no public listener runs here")]
+    NoFrontDoor,
+    /// Our own public listener did not answer.
+    #[error("the public listener did not answer")]
+    FrontDoor(#[source] Box<dyn Error + Send + Sync>),
     /// RCMS did not do what it was asked.
     #[error("RCMS did not do it")]
     Rcms(#[source] RcmsError),
@@ -196,6 +205,14 @@ impl ApiError {
                 .errors(error.iter().cloned().collect()),
             Self::NotReady(reason) => unavailable().detail(*reason),
             Self::Busy => unavailable().detail("Too much waits to be stored. Ask again."),
+            Self::TooManyStreams => {
+                unavailable().detail("There are as many streams as there may be. End one.")
+            }
+            Self::NoFrontDoor => Problem::new(StatusCode::CONFLICT, "Conflict")
+                .detail("No public listener runs here. Start `simdeck serve`."),
+            Self::FrontDoor(_) => Problem::new(StatusCode::BAD_GATEWAY, "Bad Gateway").detail(
+                "The public listener did not answer a push from this machine. The log says why.",
+            ),
             Self::Store(StoreError::TooSlow) => {
                 unavailable().detail("The question took too long. Narrow it by time or by SIM.")
             }
@@ -246,7 +263,7 @@ impl IntoResponse for ApiError {
                 let seconds = HeaderValue::from(*retry_after_s);
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
-            Self::Busy => {
+            Self::Busy | Self::TooManyStreams => {
                 // Not the same for all, so that they do not come back together.
                 let seconds = HeaderValue::from(rand::random_range(RETRY_AFTER_S));
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);

@@ -1,14 +1,11 @@
 //! `/v1/held`: pushes that lie aside, because they did not prove to be SmartHub's or could not be
 //! read. Their bodies may be anything and are for admins only.
-use std::ops::RangeInclusive;
-
 use axum::{
     Json,
     extract::{Path, RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::{
@@ -17,6 +14,7 @@ use super::{
     error::ApiError,
     list::{List, View, row_id},
     params::{self, Question, Route},
+    shown_body::BodyOut,
 };
 use crate::{
     domain::{Held, Scope, Walk},
@@ -52,13 +50,6 @@ struct WholeOut<'a> {
     held: HeldOut<'a>,
     #[serde(flatten)]
     body: Option<BodyOut>,
-}
-
-/// A body as text where it is text, else encoded; signatures in it are masked.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct BodyOut {
-    body: String,
-    body_encoding: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +119,7 @@ pub(super) async fn show(
     params::read_none(RESOURCE, query.as_deref())?;
     let id = row_id(RESOURCE, &id)?;
     let whole = store.held_body(id).await?.ok_or(ApiError::NoSuchRow(RESOURCE))?;
-    let body = (caller.scope == Scope::Admin).then(|| body_out(whole.body));
+    let body = (caller.scope == Scope::Admin).then(|| BodyOut::of(whole.body));
     Ok(Json(WholeOut { held: held_out(&whole.held, &base), body }).into_response())
 }
 
@@ -174,50 +165,5 @@ fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
         bytes: held.bytes,
         count: held.count,
         url: base.row(RESOURCE, held.id),
-    }
-}
-
-fn body_out(mut body: Vec<u8>) -> BodyOut {
-    mask_signatures(&mut body);
-    match String::from_utf8(body) {
-        Ok(body) => BodyOut { body, body_encoding: "utf-8" },
-        Err(error) => BodyOut { body: STANDARD.encode(error.as_bytes()), body_encoding: "base64" },
-    }
-}
-
-/// Blackens every run of hex digits that may be a signature, wherever in a broken body it stands.
-/// Together with the rest of the body it could be replayed.
-fn mask_signatures(body: &mut [u8]) {
-    /// One that was cut off or doubled is still a secret; a UUID or a very long number is none.
-    const DIGITS: RangeInclusive<usize> = 33..=128;
-    for run in body.chunk_by_mut(|a, b| a.is_ascii_hexdigit() && b.is_ascii_hexdigit()) {
-        if DIGITS.contains(&run.len()) {
-            run.fill(b'*');
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signature_is_masked_wherever_it_stands_and_nothing_else_is() {
-        let signature = "aB3".repeat(21) + "f";
-        let body = |text: &str| body_out(text.as_bytes().to_vec()).body;
-        let masked = "*".repeat(64);
-        assert_eq!(body(&format!("{{\"s\":\"{signature}\"}}")), format!("{{\"s\":\"{masked}\"}}"));
-        assert_eq!(body(&signature), masked);
-        assert_eq!(body(&format!("{signature} {signature}x")), format!("{masked} {masked}x"));
-        assert_eq!(body(&signature[..60]), masked[..60]);
-        for other in [&signature[..32], &"z".repeat(64), ""] {
-            assert_eq!(body(other), other);
-        }
-    }
-
-    #[test]
-    fn a_body_that_is_no_text_is_encoded_and_says_so() {
-        let out = body_out(vec![0xff, b'a']);
-        assert_eq!(out, BodyOut { body: "/2E=".to_owned(), body_encoding: "base64" });
     }
 }

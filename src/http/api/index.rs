@@ -7,7 +7,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 13] = [
+const ENDPOINTS: [(&str, &str); 17] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -16,6 +16,10 @@ const ENDPOINTS: [(&str, &str); 13] = [
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),
+    ("changes_url", "/v1/changes"),
+    ("stream_url", "/v1/stream"),
+    ("pushes_url", "/v1/pushes"),
+    ("test_push_url", "/v1/test-push"),
     ("status_url", "/v1/status"),
     ("test_nonces_url", "/v1/test-nonces"),
     ("health_url", "/healthz"),

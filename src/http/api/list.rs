@@ -301,12 +301,17 @@ fn use_cursor<L: List>(why: &str) -> Invalid {
 }
 
 fn refused<L: List>(field: &'static str) -> impl Fn(TokenError) -> ApiError {
-    move |error| match error {
+    move |error| refused_token(L::ROUTE, field, error)
+}
+
+/// What to say of a token that is of no use here.
+pub(super) fn refused_token(route: &Route, field: &'static str, error: TokenError) -> ApiError {
+    match error {
         TokenError::Unreadable => {
-            L::ROUTE.invalid(field, "one that came in a `Link`, unchanged").into()
+            route.invalid(field, "one that came in a `Link`, unchanged").into()
         }
         TokenError::Foreign => {
-            let resource = L::ROUTE.resource;
+            let resource = route.resource;
             let error = FieldError { resource, field: field.to_owned(), code: Code::Invalid };
             ApiError::Conflict(
                 "The token belongs to another question, or to the store before a restore. Start \
@@ -318,7 +323,7 @@ fn refused<L: List>(field: &'static str) -> impl Fn(TokenError) -> ApiError {
     }
 }
 
-fn add_link(response: &mut Response, link: &str) {
+pub(super) fn add_link(response: &mut Response, link: &str) {
     // Our links are percent-encoded and a Host is checked; what is none of that gets no links.
     if let Ok(link) = HeaderValue::from_str(link) {
         response.headers_mut().insert(header::LINK, link);

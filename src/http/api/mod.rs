@@ -34,6 +34,8 @@ mod aggregate;
 mod base;
 mod body;
 mod cells;
+mod change_row;
+mod changes;
 mod cors;
 mod device_group;
 mod device_history;
@@ -46,20 +48,27 @@ mod held;
 mod index;
 mod keys;
 mod list;
+mod live;
 mod metrics;
 mod notifications;
 mod params;
+mod pushes;
 mod rcms;
 mod respond;
+mod shown_body;
 mod sms;
 mod status;
+mod stream;
 mod test_nonces;
+mod test_push;
 mod usage;
 
 use error::ApiError;
 
 pub use cors::{Origin, OriginError};
+pub use live::{Live, StreamLimits};
 pub use rcms::Rcms;
+pub use test_push::{TestAnswer, TestPusher};
 
 /// What the internal listener answers from.
 #[derive(Clone)]
@@ -70,6 +79,8 @@ pub struct InternalState {
     pub intake: Intake,
     /// RCMS, where it is set up.
     pub rcms: Option<Rcms>,
+    /// What routes need that tell what is new.
+    pub live: Live,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The digest of the admin key of settings or data directory (see [`super::digest_of`]).
@@ -159,6 +170,10 @@ fn routes() -> Router<InternalState> {
         .route("/v1/held/{id}/retry", post(held::retry))
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/changes", get(changes::show))
+        .route("/v1/stream", get(stream::show))
+        .route("/v1/pushes", get(pushes::show))
+        .route("/v1/test-push", post(test_push::push))
         .route("/v1/status", get(status::show))
         .route("/v1/test-nonces", post(test_nonces::issue))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)

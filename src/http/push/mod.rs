@@ -4,7 +4,9 @@
 //! cheapest first; nothing looks at the body's meaning before its signature holds.
 mod body;
 mod budget;
+mod log;
 mod path;
+mod refusal;
 
 use std::{
     collections::HashSet,
@@ -14,29 +16,26 @@ use std::{
 };
 
 use axum::{
-    http::{HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
-use rand::RngExt;
 use tower::{Service, service_fn};
 
-use self::{
-    body::{BodyError, RequestBody},
-    budget::Budget,
-    path::Target,
-};
+use self::{body::RequestBody, budget::Budget, log::Visit, path::Target, refusal::Refusal};
 use super::{
     client_ip::{SourceBlock, client_ip, is_within},
     failures::FailureLimiter,
-    problem::Problem,
     server::Peer,
 };
 use crate::{
-    domain::{Kind, Secret},
-    intake::{AcceptError, Intake, Push, Refused},
+    domain::{HeldReason, Kind, Secret},
+    intake::{AcceptError, Accepted, Intake, Push, Refused},
     store::Outcome,
 };
+
+pub use log::PushLog;
+pub(super) use log::{PushOutcome, PushRow};
 
 /// Marks a push as our own test, with a nonce from the internal listener.
 const TEST_HEADER: &str = "simdeck-test";
@@ -90,99 +89,131 @@ struct Front {
     settings: PushSettings,
     failures: Arc<FailureLimiter>,
     budget: Budget,
+    log: PushLog,
     told_sources: Mutex<HashSet<SourceBlock>>,
 }
 
-/// All that the public listener answers. `failures` is shared so that its owner can prune it.
+/// All that the public listener answers. `failures` is shared so that its owner can prune it, `log`
+/// so that the internal listener can show it.
 ///
 /// There is nothing to route: a service of its own spares each push what a router does.
 pub fn public_app<B: RequestBody>(
     intake: Intake,
     settings: PushSettings,
     failures: Arc<FailureLimiter>,
+    log: PushLog,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone {
     let front = Arc::new(Front {
         intake,
         settings,
         failures,
         budget: Budget::default(),
+        log,
         told_sources: Mutex::default(),
     });
     service_fn(move |request| {
         let front = Arc::clone(&front);
-        async move {
-            Ok(match front.take(request).await {
-                Ok(outcome) => front.success(outcome),
-                Err(refusal) => refusal.into_response(),
-            })
-        }
+        async move { Ok(front.answer(request).await) }
     })
 }
 
 impl Front {
-    async fn take<B: RequestBody>(&self, request: Request<B>) -> Result<Outcome, Refusal> {
-        let kind = self.kind_of(&request)?;
-        let source = self.source_of(&request)?;
+    async fn answer<B: RequestBody>(&self, request: Request<B>) -> Response {
+        let source = self.source_of(&request);
+        let mut visit = self.log.visit(source);
+        let taken = self.take(request, source, &mut visit).await;
+        let (came_of_it, response) = match taken {
+            Ok(accepted) => (Ok(accepted), self.success(accepted.outcome)),
+            Err(refusal) => (Err(refusal.told()), refusal.into_response()),
+        };
+        visit.end(came_of_it, response.status());
+        response
+    }
+
+    async fn take<B: RequestBody>(
+        &self,
+        request: Request<B>,
+        source: IpAddr,
+        visit: &mut Visit<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let kind = self.kind_of(&request, visit)?;
+        self.let_in(source)?;
         let (head, body) = request.into_parts();
-        let body =
-            body::read(&head.headers, body, &self.budget, source, self.settings.body_bytes_max)
-                .await?;
+        let bytes_max = self.settings.body_bytes_max;
+        let body = body::read(&head.headers, body, &self.budget, source, bytes_max).await;
+        let body = body.inspect_err(|_| visit.note(|row| row.bytes = declared(&head.headers)))?;
+        visit.note_body(&body.bytes);
         let test_nonce =
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let push = Push { kind, body: body.bytes, source, test_nonce };
-        match self.intake.accept(push).await {
-            Ok(outcome) => {
-                tracing::debug!(?outcome, "Stored a push");
-                Ok(outcome)
+        let is_test = push.test_nonce.is_some();
+        match self.intake.accept_told(push).await {
+            Ok(accepted) => {
+                tracing::debug!(outcome = ?accepted.outcome, "Stored a push");
+                visit.note(|row| row.is_test = is_test);
+                Ok(accepted)
             }
             Err(AcceptError::Busy) => Err(Refusal::Busy),
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
-            Err(AcceptError::Refused(refused)) => Err(self.refuse(refused, source)),
+            Err(AcceptError::Refused(refused)) => {
+                visit.note(|row| row.reason = Some(refused.reason.as_str()));
+                Err(self.refuse(refused, source))
+            }
         }
     }
 
     /// What a request is for, from its head alone.
-    fn kind_of<B>(&self, request: &Request<B>) -> Result<Kind, Refusal> {
+    fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit<'_>) -> Result<Kind, Refusal> {
         if request.uri().host().is_none() && !request.headers().contains_key(header::HOST) {
             return Err(Refusal::NoHost);
         }
         match path::target(request.uri().path(), &self.settings.path_tokens) {
-            Target::Push(kind) => match *request.method() {
-                Method::POST => Ok(kind),
-                Method::GET | Method::HEAD if self.settings.probe == ProbeAnswer::Ok => {
-                    Err(Refusal::Fine)
+            Target::Push(kind) => {
+                visit.note(|row| row.kind = Some(kind.clone()));
+                match *request.method() {
+                    Method::POST => Ok(kind),
+                    Method::GET | Method::HEAD if self.settings.probe == ProbeAnswer::Ok => {
+                        Err(Refusal::Fine)
+                    }
+                    _ if self.settings.probe == ProbeAnswer::Ok => {
+                        Err(Refusal::MethodNotAllowed("GET, HEAD, POST"))
+                    }
+                    _ => Err(Refusal::MethodNotAllowed("POST")),
                 }
-                _ if self.settings.probe == ProbeAnswer::Ok => {
-                    Err(Refusal::MethodNotAllowed("GET, HEAD, POST"))
+            }
+            Target::Health => {
+                visit.forget();
+                match *request.method() {
+                    Method::GET | Method::HEAD => Err(Refusal::Fine),
+                    _ => Err(Refusal::MethodNotAllowed("GET, HEAD")),
                 }
-                _ => Err(Refusal::MethodNotAllowed("POST")),
-            },
-            Target::Health => match *request.method() {
-                Method::GET | Method::HEAD => Err(Refusal::Fine),
-                _ => Err(Refusal::MethodNotAllowed("GET, HEAD")),
-            },
+            }
             Target::Unknown => Err(Refusal::NotFound),
         }
     }
 
-    /// Who sent a request, if that is somebody we take pushes from.
-    fn source_of<B>(&self, request: &Request<B>) -> Result<IpAddr, Refusal> {
+    /// Who sent a request.
+    fn source_of<B>(&self, request: &Request<B>) -> IpAddr {
         let peer =
             request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
-        let source = client_ip(peer, request.headers(), &self.settings.trusted_proxies);
+        client_ip(peer, request.headers(), &self.settings.trusted_proxies)
+    }
+
+    /// Whether that is somebody we take pushes from.
+    fn let_in(&self, source: IpAddr) -> Result<(), Refusal> {
         let allowed = &self.settings.allow_sources;
         if allowed.is_empty() || is_within(source, allowed) {
-            return Ok(source);
+            return Ok(());
         }
         match self.settings.elsewhere {
-            Elsewhere::Ignored => Ok(source),
+            Elsewhere::Ignored => Ok(()),
             Elsewhere::Refused => Err(Refusal::Elsewhere),
             Elsewhere::Told => {
                 let mut told = self.told_sources.lock().unwrap_or_else(PoisonError::into_inner);
                 if told.len() < TOLD_SOURCES_MAX && told.insert(SourceBlock::from(source)) {
                     tracing::warn!(%source, "A push came from outside SIMDECK_PUBLIC_ALLOW_SOURCES");
                 }
-                Ok(source)
+                Ok(())
             }
         }
     }
@@ -196,7 +227,7 @@ impl Front {
         tracing::info!(%source, %reason, "Refused a push");
         self.intake.hold(refused);
         match reason {
-            crate::domain::HeldReason::NotJson => Refusal::NotJson,
+            HeldReason::NotJson => Refusal::NotJson,
             _ => Refusal::InvalidSignature,
         }
     }
@@ -220,84 +251,7 @@ impl Front {
     }
 }
 
-/// Why a request is not taken as a push.
-#[derive(Debug)]
-enum Refusal {
-    /// It is none, and all is well.
-    Fine,
-    NoHost,
-    NotFound,
-    MethodNotAllowed(&'static str),
-    Elsewhere,
-    Encoded,
-    TooLarge,
-    TooSlow,
-    Broken,
-    InvalidSignature,
-    NotJson,
-    TooManyFailures {
-        retry_after_s: u64,
-    },
-    UnknownNonce,
-    Busy,
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Encoded => Self::Encoded,
-            BodyError::TooLarge => Self::TooLarge,
-            BodyError::TooSlow => Self::TooSlow,
-            BodyError::Broken => Self::Broken,
-            BodyError::NoRoom => Self::Busy,
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let problem = |status, title: &'static str| Problem::new(status, title);
-        match self {
-            Self::Fine => "ok\n".into_response(),
-            Self::NoHost => problem(StatusCode::BAD_REQUEST, "Bad Request")
-                .detail("The request has no Host header")
-                .into_response(),
-            Self::NotFound => problem(StatusCode::NOT_FOUND, "Not Found").into_response(),
-            Self::MethodNotAllowed(allowed) => {
-                let problem = problem(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-                ([(header::ALLOW, allowed)], problem).into_response()
-            }
-            Self::Elsewhere => problem(StatusCode::FORBIDDEN, "Access forbidden").into_response(),
-            Self::Encoded => problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
-                .detail("Send the body without Content-Encoding")
-                .into_response(),
-            Self::TooLarge => closing(problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")),
-            Self::TooSlow => closing(problem(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
-            Self::Broken | Self::NotJson => problem(StatusCode::BAD_REQUEST, "Bad Request")
-                .detail("Body should be a JSON object")
-                .into_response(),
-            Self::InvalidSignature => {
-                problem(StatusCode::UNAUTHORIZED, "Invalid signature").into_response()
-            }
-            Self::TooManyFailures { retry_after_s } => {
-                let problem = problem(StatusCode::TOO_MANY_REQUESTS, "Too many failures");
-                ([(header::RETRY_AFTER, retry_after_s)], problem).into_response()
-            }
-            Self::UnknownNonce => problem(StatusCode::CONFLICT, "Unknown test nonce")
-                .detail("Ask the internal listener for a new one: POST /v1/test-nonces")
-                .into_response(),
-            Self::Busy => {
-                // Spread out, so that those who were sent away do not come back all at once.
-                let retry_after_s = rand::rng().random_range(2..=9_u64);
-                let problem = problem(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-                    .detail("The push was not acknowledged; send it again");
-                ([(header::RETRY_AFTER, retry_after_s)], problem).into_response()
-            }
-        }
-    }
-}
-
-/// An answer given before the body was read: the connection cannot be used again.
-fn closing(problem: Problem) -> Response {
-    ([(header::CONNECTION, "close")], problem).into_response()
+/// How large a body should have been that was not read.
+fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -1,6 +1,6 @@
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Store, page};
+use super::{Store, change::push_ids, page};
 use crate::{
     domain::{
         DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SerialNumber, Timestamp, Walk,
@@ -19,6 +19,13 @@ struct Row {
     sample: Option<String>,
 }
 
+#[derive(FromRow)]
+struct RowOfDevice {
+    sn: String,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
 impl Store {
     /// One page of a device's history, the newest first; empty for a device that is not there.
     pub async fn device_history(
@@ -30,6 +37,20 @@ impl Store {
         let mut sql = question(SELECT, sn, filter);
         page::narrow(&mut sql, "id", walk);
         Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+    }
+
+    /// The entries of any history with these ids, a JSON list, and whose each is.
+    pub(super) async fn device_events_by_ids(
+        &self,
+        ids: String,
+    ) -> Result<Vec<(SerialNumber, DeviceEvent)>, StoreError> {
+        let mut sql = QueryBuilder::new(
+            "select history.id, at_ms, what, history.state, sample, sn
+            from device_history as history join device on device.id = device_id
+            where history.id in ",
+        );
+        push_ids(&mut sql, ids);
+        self.rows::<RowOfDevice, _>(sql).await
     }
 
     /// How many entries a filter leaves of a device's history, up to an id.
@@ -59,6 +80,15 @@ fn question(select: &str, sn: &SerialNumber, filter: &HistoryFilter) -> QueryBui
         }
     }
     sql
+}
+
+impl TryFrom<RowOfDevice> for (SerialNumber, DeviceEvent) {
+    type Error = StoreError;
+
+    fn try_from(RowOfDevice { sn, row }: RowOfDevice) -> Result<Self, StoreError> {
+        let corrupt = StoreError::Corrupt { table: "device_history", id: row.id };
+        Ok((sn.parse().map_err(|_| corrupt)?, row.try_into()?))
+    }
 }
 
 impl TryFrom<Row> for DeviceEvent {

@@ -2,6 +2,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
+    change::push_ids,
     filter::{self, Columns},
     page, tally,
 };
@@ -57,6 +58,17 @@ impl Store {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and sms.id = ").push_bind(id);
         Ok(self.rows::<Row, _>(sql).await?.pop())
+    }
+
+    /// The messages with these ids, a JSON list.
+    pub(super) async fn sms_by_ids(
+        &self,
+        ids: String,
+    ) -> Result<Vec<Stored<SmsRecord>>, StoreError> {
+        let mut sql = question(SELECT, &Filter::default());
+        sql.push(" and sms.id in ");
+        push_ids(&mut sql, ids);
+        self.rows::<Row, _>(sql).await
     }
 
     /// How many messages a filter leaves, up to an id.

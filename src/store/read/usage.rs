@@ -2,6 +2,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
+    change::push_ids,
     filter::{self, Columns, push_list},
     page, stretch, tally,
 };
@@ -70,6 +71,17 @@ impl Store {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id = ").push_bind(id);
         Ok(self.rows::<Row, _>(sql).await?.pop())
+    }
+
+    /// The usage records with these ids, a JSON list.
+    pub(super) async fn usage_by_ids(
+        &self,
+        ids: String,
+    ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+        let mut sql = QueryBuilder::new(SELECT);
+        sql.push(FROM).push(" where usage.id in ");
+        push_ids(&mut sql, ids);
+        self.rows::<Row, _>(sql).await
     }
 
     /// How many usage records a filter leaves, up to an id.

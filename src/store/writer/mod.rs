@@ -156,6 +156,11 @@ impl Writer {
         self.undo_unless(done).await
     }
 
+    /// The newest id that is on disk, if memory knows it.
+    pub fn last_id(&self) -> Option<i64> {
+        (!self.is_stale).then_some(self.tail.last_id)
+    }
+
     /// Counts refused pushes that nobody had time to keep.
     pub fn count_dropped(&mut self, ring: crate::domain::Ring, pushes: u64) {
         self.rings.count_dropped(ring, pushes);

@@ -14,10 +14,13 @@ const TAIL_RECORDS_MAX: usize = 5;
 const FIRST_MS: i64 = 1_709_856_000_000;
 const QUARTER_HOUR_MS: i64 = 900_000;
 
+/// Own time, country and group.
+type Sent = (i64, usize, usize);
+
 #[derive(Clone, Debug)]
 struct Case {
-    /// For each commit: when it is received, and its records: own time, country and group.
-    commits: Vec<(i64, Vec<(i64, usize, usize)>)>,
+    /// For each commit: when it is received, and its records.
+    commits: Vec<(i64, Vec<Sent>)>,
     asked: Vec<Filter>,
     reopened: bool,
 }

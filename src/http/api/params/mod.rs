@@ -9,9 +9,11 @@ use crate::{
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
+mod live;
 mod table;
 mod values;
 
+pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, SMS_SUMS, USAGE,
     USAGE_SUMS,
@@ -51,6 +53,8 @@ pub(super) struct Question {
     pub(super) excel: bool,
     /// As which kind a held push is to be read.
     pub(super) as_kind: Option<Kind>,
+    /// What only the live routes ask.
+    pub(super) live: LiveQuestion,
     /// The narrowing parameters as given, one entry a value.
     narrowed_by: Vec<(&'static Param, String)>,
 }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::domain::GroupBy;
 
-const fn one(name: &'static str, put: Put) -> Param {
+pub(super) const fn one(name: &'static str, put: Put) -> Param {
     Param { name, takes: Takes::One(put), narrows: false }
 }
 
@@ -13,7 +13,7 @@ const fn when(name: &'static str, put: Put) -> Param {
     Param { name, takes: Takes::One(put), narrows: true }
 }
 
-const fn any_of(name: &'static str, put: Put) -> Param {
+pub(super) const fn any_of(name: &'static str, put: Put) -> Param {
     Param { name, takes: Takes::AnyOf(put), narrows: true }
 }
 
@@ -88,7 +88,7 @@ const RECORD: &[Param] = &[
     when("received_to", |ask, text| time_ms(text).map(|it| ask.filter.received_to_ms = Some(it))),
 ];
 
-const GROUP: &[Param] =
+pub(super) const GROUP: &[Param] =
     &[any_of("sim_group", |ask, text| short(text).map(|it| ask.filter.sim_group.push(it)))];
 
 const NETWORK: &[Param] = &[
@@ -104,7 +104,7 @@ const MESSAGE: &[Param] = &[
     repeated("q", |ask, text| words(text).map(|it| ask.filter.q.push(it))),
 ];
 
-const KIND: &[Param] =
+pub(super) const KIND: &[Param] =
     &[any_of("kind", |ask, text| kind(text).map(|it| ask.filter.kind.push(it.to_string())))];
 
 const HELD: &[Param] = &[

@@ -1,4 +1,6 @@
 //! What a parameter may say. Who cannot read a value says what it should have been.
+use std::time::Duration;
+
 use super::Format;
 use crate::domain::{Giccid, Interval, Kind, ShortText};
 
@@ -61,6 +63,17 @@ pub(super) fn words(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn kind(text: &str) -> Result<Kind, &'static str> {
     text.parse().map_err(|_| "1 to 64 small letters, digits or hyphens")
+}
+
+/// Seconds, of which a part may be asked for.
+pub(super) fn seconds(text: &str, max: u8) -> Option<Duration> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if !digits(whole) || !digits(part) {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    (seconds <= f64::from(max)).then(|| Duration::from_secs_f64(seconds))
 }
 
 /// RFC 3339 or milliseconds since 1970. A `+` that a client forgot to encode arrives as a space

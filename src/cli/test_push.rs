@@ -1,0 +1,43 @@
+//! Pushes to our own public listener, the way a sender does.
+use std::{net::SocketAddr, time::Duration};
+
+use super::{Failure, client::http_client, settings::Settings, signed::Proof};
+use crate::{
+    domain::{Clock, Secret, SystemClock},
+    http::{TestAnswer, TestPusher},
+    smarthub::kind::DATA_USAGE,
+};
+
+/// A push that is not answered by then has failed: the listener's own limits are shorter.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Nobody's SIM: no operator has this number.
+const TEST_SIM: &str = "89000000000000000000";
+
+/// What pushes tests to the public listener at `address`, signed with this key.
+pub(super) fn pusher(
+    settings: &Settings,
+    address: SocketAddr,
+    key: Secret,
+) -> Result<TestPusher, Failure> {
+    let mut here = settings.clone();
+    here.public.listen = address;
+    let url = here.push_url_here(DATA_USAGE);
+    let shown = format!("{}/v1/{DATA_USAGE}", here.public_url_here());
+    let http = http_client(&url)?;
+    let date_shift_s = settings.push.date_shift_s;
+    Ok(TestPusher::new(shown, move |nonce| {
+        let now = SystemClock.now();
+        let record =
+            format!("\"giccid\":\"{TEST_SIM}\",\"data_usage\":1,\"start_time\":{}", now.unix_ms());
+        let body = Proof::at(key.expose(), now, date_shift_s).object(&record);
+        let request = http.post(&url).header("Simdeck-Test", nonce).timeout(TIME_MAX).body(body);
+        Box::pin(async move {
+            // An error of the client names the address, and with it the path token.
+            let answer = request.send().await.map_err(reqwest::Error::without_url)?;
+            let status = answer.status().as_u16();
+            let body = answer.text().await.map_err(reqwest::Error::without_url)?;
+            Ok(TestAnswer { status, body })
+        })
+    }))
+}

@@ -1,0 +1,130 @@
+//! A row of all that is stored: as its own list shows it, and its kind.
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    device_history::DeviceHistory,
+    error::ApiError,
+    list::{List, View},
+    notifications::{NotificationOut, Notifications},
+    respond,
+    sms::{Sms, SmsOut},
+    usage::{Usage, UsageOut},
+};
+use crate::domain::{
+    Change, DeviceEvent, DeviceEventKind, DeviceEventWord, SerialNumber, TestRecord,
+};
+
+/// A row of any kind.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum ChangeOut<'a> {
+    /// `data-usage`
+    Usage {
+        kind: &'static str,
+        #[serde(flatten)]
+        row: UsageOut<'a>,
+    },
+    /// `mo-sms`
+    Sms {
+        kind: &'static str,
+        #[serde(flatten)]
+        row: SmsOut<'a>,
+    },
+    /// Any other push, which says its kind itself.
+    Notification(NotificationOut<'a>),
+    /// `device`
+    Device(DeviceOut<'a>),
+    /// What one of our own tests brought.
+    Test(TestOut<'a>),
+}
+
+/// A router's new state, or a whole sample.
+#[derive(Debug, Serialize)]
+pub(super) struct DeviceOut<'a> {
+    kind: &'static str,
+    id: i64,
+    sn: &'a str,
+    at: String,
+    what: &'static str,
+    state: Option<&'static str>,
+    sample: Option<&'a RawValue>,
+    device_url: String,
+}
+
+/// That a test arrived. It is in no list, so there is nothing to link to.
+#[derive(Debug, Serialize)]
+pub(super) struct TestOut<'a> {
+    kind: &'a str,
+    id: i64,
+    giccid: Option<&'a str>,
+    event_time: i64,
+    received_at: String,
+    test: bool,
+}
+
+const USAGE: &str = "data-usage";
+const SMS: &str = "mo-sms";
+
+/// What a row is called.
+pub(super) fn kind_of(change: &Change) -> &str {
+    match change {
+        Change::Usage(_) => USAGE,
+        Change::Sms(_) => SMS,
+        Change::Notification(row) => row.record.kind.as_str(),
+        Change::Device(..) => Change::DEVICE,
+        Change::Test(test) => test.kind.as_str(),
+    }
+}
+
+/// A row as JSON.
+pub(super) fn out<'a>(change: &'a Change, view: &'a View) -> Result<ChangeOut<'a>, ApiError> {
+    Ok(match change {
+        Change::Usage(row) => ChangeOut::Usage { kind: USAGE, row: Usage::out(row, view)? },
+        Change::Sms(row) => ChangeOut::Sms { kind: SMS, row: Sms::out(row, view)? },
+        Change::Notification(row) => ChangeOut::Notification(Notifications::out(row, view)?),
+        Change::Device(sn, event) => ChangeOut::Device(device_out(sn, event, view)?),
+        Change::Test(test) => ChangeOut::Test(test_out(test)),
+    })
+}
+
+/// Adds a row's JSON.
+pub(super) fn write(text: &mut Vec<u8>, change: &Change, view: &View) -> Result<(), ApiError> {
+    let corrupt = |source| ApiError::Corrupt { resource: "changes", id: change.id(), source };
+    serde_json::to_writer(text, &out(change, view)?).map_err(corrupt)
+}
+
+fn device_out<'a>(
+    sn: &'a SerialNumber,
+    event: &'a DeviceEvent,
+    view: &View,
+) -> Result<DeviceOut<'a>, ApiError> {
+    let (what, state, sample) = match &event.what {
+        DeviceEventKind::State(state) => (DeviceEventWord::State, Some(state.as_str()), None),
+        DeviceEventKind::Status(whole) => {
+            let sample = respond::raw::<DeviceHistory>(event, whole)?;
+            (DeviceEventWord::Status, None, Some(sample))
+        }
+    };
+    Ok(DeviceOut {
+        kind: Change::DEVICE,
+        id: event.id,
+        sn: sn.as_str(),
+        at: event.at.to_string(),
+        what: what.as_str(),
+        state,
+        sample,
+        device_url: view.base.url(&format!("/v1/devices/{sn}")),
+    })
+}
+
+fn test_out(test: &TestRecord) -> TestOut<'_> {
+    TestOut {
+        kind: test.kind.as_str(),
+        id: test.id,
+        giccid: test.giccid.as_ref().map(|giccid| giccid.as_str()),
+        event_time: test.own_ms,
+        received_at: test.received_at.to_string(),
+        test: true,
+    }
+}

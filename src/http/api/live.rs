@@ -1,0 +1,67 @@
+//! What the routes share that tell what is new.
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::test_push::TestPusher;
+use crate::http::push::PushLog;
+
+/// What answers that do not end by themselves need.
+#[derive(Clone)]
+pub struct Live {
+    /// The order to stop: answers that wait for something new end with it.
+    pub stop: CancellationToken,
+    /// The last requests to the public listener.
+    pub pushes: PushLog,
+    /// Pushes to our own public listener; nobody can where there is none.
+    pub test_pusher: Option<TestPusher>,
+    limits: Arc<StreamLimits>,
+    slots: Arc<Semaphore>,
+}
+
+/// What one stream, and all of them, may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Streams at the same time.
+    pub streams_max: usize,
+    /// How long a stream says nothing.
+    pub keep_alive: Duration,
+    /// Rows that a stream shows of each second; the others it counts.
+    pub rows_a_second: u32,
+    /// Rows that a client which was away is shown; the others before them it is told the number of.
+    pub backlog_rows_max: u32,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            streams_max: 64,
+            keep_alive: Duration::from_secs(15),
+            rows_a_second: 20,
+            backlog_rows_max: 1_000,
+        }
+    }
+}
+
+impl Live {
+    /// With the usual limits, and nobody to push tests.
+    pub fn new(pushes: PushLog, stop: CancellationToken) -> Self {
+        Self::with_limits(pushes, stop, StreamLimits::default())
+    }
+
+    /// With limits of one's own.
+    pub fn with_limits(pushes: PushLog, stop: CancellationToken, limits: StreamLimits) -> Self {
+        let slots = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
+        Self { stop, pushes, test_pusher: None, limits: Arc::new(limits), slots }
+    }
+
+    pub(super) fn limits(&self) -> StreamLimits {
+        *self.limits
+    }
+
+    /// A place for one more stream, if there is one.
+    pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
+}

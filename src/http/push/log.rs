@@ -1,0 +1,259 @@
+//! The last requests to the public listener, for an operator to look at. In memory only, and small:
+//! so many rows, and of each body the beginning.
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+
+use crate::{
+    domain::{Clock, Kind, Timestamp},
+    intake::Accepted,
+    store::Outcome,
+};
+
+/// How many requests are remembered.
+const ROWS_MAX: usize = 1_000;
+/// How much of each body; of all together 4 MB.
+const BODY_BYTES_MAX: usize = 4_096;
+
+/// Remembers requests. Clones share one memory.
+#[derive(Clone)]
+pub struct PushLog {
+    clock: Arc<dyn Clock>,
+    rows: Arc<Mutex<Rows>>,
+}
+
+#[derive(Default)]
+struct Rows {
+    newest_first: VecDeque<Arc<PushRow>>,
+    last_id: u64,
+}
+
+/// A request to the public listener.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct PushRow {
+    /// Counts the requests since the start.
+    pub(in crate::http) id: u64,
+    /// When it came.
+    pub(in crate::http) at: Timestamp,
+    /// From its head to our answer.
+    pub(in crate::http) took: Duration,
+    /// What became of it.
+    pub(in crate::http) outcome: PushOutcome,
+    /// Our answer; none if the client did not wait for it.
+    pub(in crate::http) status: Option<StatusCode>,
+    /// Why it was not stored, in a word.
+    pub(in crate::http) reason: Option<&'static str>,
+    /// The push category, if the address named one.
+    pub(in crate::http) kind: Option<Kind>,
+    /// Who sent it.
+    pub(in crate::http) source: IpAddr,
+    /// The size of the body, as far as it is known.
+    pub(in crate::http) bytes: Option<u64>,
+    /// What became of its records, if it was taken in.
+    pub(in crate::http) records: Option<Outcome>,
+    /// Whether it was one of our own tests.
+    pub(in crate::http) is_test: bool,
+    /// The beginning of the body.
+    pub(in crate::http) body: Bytes,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum PushOutcome {
+    /// All of it is stored, or was there already and some of it is new; or there was nothing in it.
+    Stored,
+    /// All of it was there already.
+    Duplicate,
+    /// It is authentic, and something in it could not be read and lies in quarantine.
+    Quarantined,
+    /// It did not prove to be from SmartHub.
+    Refused,
+    /// It was sent away before anybody looked for a proof.
+    Rejected,
+    /// It could not be stored now.
+    Unavailable,
+    /// It asked whether somebody is there, and was told so.
+    Probe,
+    /// The client left before our answer. What was queued by then is stored.
+    Unanswered,
+}
+
+/// A request on its way. Whatever becomes of it, it is remembered when this is dropped.
+pub(super) struct Visit<'l> {
+    log: &'l PushLog,
+    began: Instant,
+    row: Option<PushRow>,
+}
+
+impl PushLog {
+    /// Remembers nothing yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, rows: Arc::default() }
+    }
+
+    /// The newest requests that fit, so many at most.
+    pub(in crate::http) fn newest(
+        &self,
+        rows_max: usize,
+        fits: impl Fn(&PushRow) -> bool,
+    ) -> Vec<Arc<PushRow>> {
+        // Only the list is copied under the lock: pushes wait for it.
+        let all: Vec<_> = {
+            let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.newest_first.iter().cloned().collect()
+        };
+        all.into_iter().filter(|row| fits(row)).take(rows_max).collect()
+    }
+
+    pub(super) fn visit(&self, source: IpAddr) -> Visit<'_> {
+        let row = PushRow {
+            id: 0,
+            at: self.clock.now(),
+            took: Duration::ZERO,
+            outcome: PushOutcome::Unanswered,
+            status: None,
+            reason: None,
+            kind: None,
+            source,
+            bytes: None,
+            records: None,
+            is_test: false,
+            body: Bytes::new(),
+        };
+        Visit { log: self, began: Instant::now(), row: Some(row) }
+    }
+
+    fn add(&self, row: PushRow) {
+        let mut row = Arc::new(row);
+        let forgotten = {
+            let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.last_id += 1;
+            // Nobody else has it yet.
+            if let Some(row) = Arc::get_mut(&mut row) {
+                row.id = rows.last_id;
+            }
+            let is_full = rows.newest_first.len() >= ROWS_MAX;
+            let oldest = if is_full { rows.newest_first.pop_back() } else { None };
+            rows.newest_first.push_front(row);
+            oldest
+        };
+        drop(forgotten);
+    }
+}
+
+impl Visit<'_> {
+    /// Notes what is known so far.
+    pub(super) fn note(&mut self, note: impl FnOnce(&mut PushRow)) {
+        if let Some(row) = &mut self.row {
+            note(row);
+        }
+    }
+
+    /// Notes the body; a copy of its beginning, since the whole would hold more memory than it is
+    /// large.
+    pub(super) fn note_body(&mut self, body: &Bytes) {
+        self.note(|row| {
+            row.bytes = Some(body.len() as u64);
+            row.body = Bytes::copy_from_slice(&body[..body.len().min(BODY_BYTES_MAX)]);
+        });
+    }
+
+    /// Whatever comes of it, it is of no interest.
+    pub(super) fn forget(&mut self) {
+        self.row = None;
+    }
+
+    /// Notes what became of it.
+    pub(super) fn end(
+        mut self,
+        came_of_it: Result<Accepted, (PushOutcome, Option<&'static str>)>,
+        status: StatusCode,
+    ) {
+        self.note(|row| {
+            row.status = Some(status);
+            match came_of_it {
+                Ok(accepted) => {
+                    row.outcome = PushOutcome::of(accepted.outcome);
+                    row.reason = accepted.reason.map(|reason| reason.as_str());
+                    row.records = Some(accepted.outcome);
+                }
+                Err((outcome, reason)) => {
+                    row.outcome = outcome;
+                    // Whoever knew it better said it already.
+                    row.reason = row.reason.or(reason);
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if let Some(mut row) = self.row.take() {
+            row.took = self.began.elapsed();
+            self.log.add(row);
+        }
+    }
+}
+
+impl PushRow {
+    /// Whether the body is longer than what was kept of it.
+    pub(in crate::http) fn is_cut(&self) -> bool {
+        self.bytes.is_some_and(|bytes| bytes > self.body.len() as u64)
+    }
+}
+
+impl PushOutcome {
+    const ALL: [Self; 8] = [
+        Self::Stored,
+        Self::Duplicate,
+        Self::Quarantined,
+        Self::Refused,
+        Self::Rejected,
+        Self::Unavailable,
+        Self::Probe,
+        Self::Unanswered,
+    ];
+
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome { quarantined: 1.., .. } => Self::Quarantined,
+            Outcome { stored: 0, duplicates: 1.., .. } => Self::Duplicate,
+            _ => Self::Stored,
+        }
+    }
+
+    /// The word in the API.
+    pub(in crate::http) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::Quarantined => "quarantined",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::Probe => "probe",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// A word that is none of the outcomes'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no request ends so")]
+pub(in crate::http) struct UnknownOutcome;
+
+impl FromStr for PushOutcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(UnknownOutcome)
+    }
+}

@@ -1,0 +1,114 @@
+//! Why a request is not taken as a push, and what its sender is told.
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rand::RngExt;
+
+use super::{body::BodyError, log::PushOutcome};
+use crate::http::problem::Problem;
+
+/// Why a request is not taken as a push.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is none, and all is well.
+    Fine,
+    NoHost,
+    NotFound,
+    MethodNotAllowed(&'static str),
+    Elsewhere,
+    Encoded,
+    TooLarge,
+    TooSlow,
+    Broken,
+    InvalidSignature,
+    NotJson,
+    TooManyFailures {
+        retry_after_s: u64,
+    },
+    UnknownNonce,
+    Busy,
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Encoded => Self::Encoded,
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::Broken => Self::Broken,
+            BodyError::NoRoom => Self::Busy,
+        }
+    }
+}
+
+impl Refusal {
+    /// What the list of pushes says of it.
+    pub(super) fn told(&self) -> (PushOutcome, Option<&'static str>) {
+        let rejected = |reason| (PushOutcome::Rejected, Some(reason));
+        match self {
+            Self::Fine => (PushOutcome::Probe, None),
+            Self::NoHost => rejected("no_host"),
+            Self::NotFound => rejected("not_found"),
+            Self::MethodNotAllowed(_) => rejected("method_not_allowed"),
+            Self::Elsewhere => rejected("source_not_allowed"),
+            Self::Encoded => rejected("encoded"),
+            Self::TooLarge => rejected("too_large"),
+            Self::TooSlow => rejected("too_slow"),
+            Self::Broken => rejected("cut_short"),
+            Self::UnknownNonce => rejected("unknown_nonce"),
+            Self::NotJson | Self::InvalidSignature | Self::TooManyFailures { .. } => {
+                (PushOutcome::Refused, None)
+            }
+            Self::Busy => (PushOutcome::Unavailable, Some("busy")),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = |status, title: &'static str| Problem::new(status, title);
+        match self {
+            Self::Fine => "ok\n".into_response(),
+            Self::NoHost => problem(StatusCode::BAD_REQUEST, "Bad Request")
+                .detail("The request has no Host header")
+                .into_response(),
+            Self::NotFound => problem(StatusCode::NOT_FOUND, "Not Found").into_response(),
+            Self::MethodNotAllowed(allowed) => {
+                let problem = problem(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+                ([(header::ALLOW, allowed)], problem).into_response()
+            }
+            Self::Elsewhere => problem(StatusCode::FORBIDDEN, "Access forbidden").into_response(),
+            Self::Encoded => problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
+                .detail("Send the body without Content-Encoding")
+                .into_response(),
+            Self::TooLarge => closing(problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")),
+            Self::TooSlow => closing(problem(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+            Self::Broken | Self::NotJson => problem(StatusCode::BAD_REQUEST, "Bad Request")
+                .detail("Body should be a JSON object")
+                .into_response(),
+            Self::InvalidSignature => {
+                problem(StatusCode::UNAUTHORIZED, "Invalid signature").into_response()
+            }
+            Self::TooManyFailures { retry_after_s } => {
+                let problem = problem(StatusCode::TOO_MANY_REQUESTS, "Too many failures");
+                ([(header::RETRY_AFTER, retry_after_s)], problem).into_response()
+            }
+            Self::UnknownNonce => problem(StatusCode::CONFLICT, "Unknown test nonce")
+                .detail("Ask the internal listener for a new one: POST /v1/test-nonces")
+                .into_response(),
+            Self::Busy => {
+                // Spread out, so that those who were sent away do not come back all at once.
+                let retry_after_s = rand::rng().random_range(2..=9_u64);
+                let problem = problem(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                    .detail("The push was not acknowledged; send it again");
+                ([(header::RETRY_AFTER, retry_after_s)], problem).into_response()
+            }
+        }
+    }
+}
+
+/// An answer given before the body was read: the connection cannot be used again.
+fn closing(problem: Problem) -> Response {
+    ([(header::CONNECTION, "close")], problem).into_response()
+}

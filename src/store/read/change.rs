@@ -1,0 +1,275 @@
+//! The one sequence over all kinds of record, read in order of commit.
+//!
+//! Ids are given inside the commit, so that whoever sees one sees all below it. One statement, and
+//! so one snapshot, says which rows come next; what they hold is then read from each table.
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list};
+use crate::{
+    domain::{Change, ChangeFilter, Changes, Giccid, Kind, TestRecord, Timestamp},
+    store::{StoreError, error::of_read},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Usage,
+    Sms,
+    Notification,
+    Device,
+    Test,
+}
+
+/// One range read among those that are merged.
+#[derive(Clone, Copy, Debug)]
+struct Part<'f> {
+    table: Table,
+    /// One kind of notification, which an index puts in order of commit.
+    kind: Option<&'f str>,
+}
+
+impl Store {
+    /// The next rows after an id, so many at most.
+    pub async fn changes(
+        &self,
+        filter: &ChangeFilter,
+        after: i64,
+        rows_max: u32,
+    ) -> Result<Changes, StoreError> {
+        let mut sql = QueryBuilder::new("select last, -1 from seq");
+        let parts = parts(filter);
+        if !parts.is_empty() {
+            sql.push(" union all select * from (");
+            push_merged(&mut sql, filter, &parts, after, Order::Upwards, rows_max);
+            sql.push(")");
+        }
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let found: Vec<(i64, i64)> =
+            sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        // It is asked for again below, and the pool is small.
+        drop(reader);
+        let ids = |table: Table| -> Vec<i64> {
+            found.iter().filter(|(_, of)| *of == table.number()).map(|(id, _)| *id).collect()
+        };
+        let top = found.iter().find(|(_, of)| *of == -1).map_or(0, |(top, _)| *top);
+        let last = found.iter().filter(|(_, of)| *of != -1).map(|(id, _)| *id).max();
+        let is_full = found.len() > usize::try_from(rows_max).unwrap_or(usize::MAX);
+        let through = last.filter(|_| is_full).unwrap_or(top).max(after);
+        Ok(Changes { rows: self.changes_of(ids).await?, through })
+    }
+
+    /// How many rows there are after one id and up to another.
+    pub async fn changes_count(
+        &self,
+        filter: &ChangeFilter,
+        after: i64,
+        through: i64,
+    ) -> Result<u64, StoreError> {
+        let mut sql = QueryBuilder::new("select coalesce(sum(rows), 0) from (select 0 as rows");
+        for part in parts(filter) {
+            sql.push(" union all select count(*) from ");
+            push_part(&mut sql, filter, part);
+            sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
+        }
+        sql.push(")");
+        self.count(sql).await
+    }
+
+    /// The id after which the newest rows follow, so many of them; at least this id.
+    pub async fn before_newest_changes(
+        &self,
+        filter: &ChangeFilter,
+        after: i64,
+        rows: u32,
+    ) -> Result<i64, StoreError> {
+        let parts = parts(filter);
+        if parts.is_empty() {
+            return Ok(after);
+        }
+        let mut sql = QueryBuilder::new("");
+        push_merged(&mut sql, filter, &parts, after, Order::Downwards, rows.saturating_add(1));
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let found: Vec<(i64, i64)> =
+            sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
+        let newest = usize::try_from(rows).unwrap_or(usize::MAX);
+        Ok(found.get(newest).map_or(after, |(id, _)| *id))
+    }
+
+    async fn changes_of(&self, ids: impl Fn(Table) -> Vec<i64>) -> Result<Vec<Change>, StoreError> {
+        let list = |table| {
+            let ids = ids(table);
+            (!ids.is_empty()).then(|| serde_json::to_string(&ids)).transpose()
+        };
+        let mut rows = Vec::new();
+        if let Some(ids) = list(Table::Usage)? {
+            rows.extend(self.usage_by_ids(ids).await?.into_iter().map(Change::Usage));
+        }
+        if let Some(ids) = list(Table::Sms)? {
+            rows.extend(self.sms_by_ids(ids).await?.into_iter().map(Change::Sms));
+        }
+        if let Some(ids) = list(Table::Notification)? {
+            let found = self.notifications_by_ids(ids).await?;
+            rows.extend(found.into_iter().map(Change::Notification));
+        }
+        if let Some(ids) = list(Table::Device)? {
+            let found = self.device_events_by_ids(ids).await?;
+            rows.extend(found.into_iter().map(|(sn, event)| Change::Device(sn, event)));
+        }
+        if let Some(ids) = list(Table::Test)? {
+            rows.extend(self.test_records_by_ids(ids).await?.into_iter().map(Change::Test));
+        }
+        rows.sort_unstable_by_key(Change::id);
+        Ok(rows)
+    }
+
+    async fn test_records_by_ids(&self, ids: String) -> Result<Vec<TestRecord>, StoreError> {
+        let mut sql = QueryBuilder::new(
+            "select id, received_ms, kind, own_ms, giccid from test_record where id in ",
+        );
+        push_ids(&mut sql, ids);
+        self.rows::<TestRow, _>(sql).await
+    }
+}
+
+impl Table {
+    fn number(self) -> i64 {
+        match self {
+            Self::Usage => 0,
+            Self::Sms => 1,
+            Self::Notification => 2,
+            Self::Device => 3,
+            Self::Test => 4,
+        }
+    }
+}
+
+/// Adds the ids of a JSON list.
+pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: String) {
+    sql.push("(select value from json_each(").push_bind(ids).push("))");
+}
+
+/// The reads that a filter needs; none if it leaves nothing.
+fn parts(filter: &ChangeFilter) -> Vec<Part<'_>> {
+    let whole = |table| Part { table, kind: None };
+    let asked = |kind: &str| filter.kind.is_empty() || filter.kind.iter().any(|it| it == kind);
+    let of_any_sim = filter.giccid.is_empty() && filter.sim_group.is_empty();
+    let mut parts = Vec::new();
+    if asked("data-usage") {
+        parts.push(whole(Table::Usage));
+    }
+    if asked("mo-sms") {
+        parts.push(whole(Table::Sms));
+    }
+    if filter.sim_group.is_empty() {
+        if filter.kind.is_empty() {
+            parts.push(whole(Table::Notification));
+        }
+        parts.extend(
+            filter
+                .kind
+                .iter()
+                .filter(|kind| !["data-usage", "mo-sms"].contains(&kind.as_str()))
+                .map(|kind| Part { table: Table::Notification, kind: Some(kind) }),
+        );
+    }
+    if of_any_sim && asked(Change::DEVICE) {
+        parts.push(whole(Table::Device));
+    }
+    if filter.with_tests && filter.sim_group.is_empty() {
+        parts.push(whole(Table::Test));
+    }
+    parts
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Upwards,
+    Downwards,
+}
+
+/// `select id, part from … order by id limit …`, each part limited by itself so that none is read
+/// further than the merge can need.
+fn push_merged(
+    sql: &mut QueryBuilder<Sqlite>,
+    filter: &ChangeFilter,
+    parts: &[Part<'_>],
+    after: i64,
+    order: Order,
+    rows_max: u32,
+) {
+    let order =
+        if order == Order::Upwards { " order by id limit " } else { " order by id desc limit " };
+    let mut between = "select * from (select * from (select id, ";
+    for part in parts {
+        sql.push(between);
+        between = ") union all select * from (select id, ";
+        sql.push(format_args!("{} as part from ", part.table.number()));
+        push_part(sql, filter, *part);
+        sql.push(" and id > ").push_bind(after).push(order).push_bind(i64::from(rows_max));
+    }
+    sql.push("))").push(order).push_bind(i64::from(rows_max));
+}
+
+/// `table where …`
+fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'_>) {
+    let any_of = |sql: &mut QueryBuilder<Sqlite>, begins: &str, values: &[String], ends: &str| {
+        if !values.is_empty() {
+            sql.push(begins);
+            push_list(sql, values);
+            sql.push(ends);
+        }
+    };
+    const OF_SIMS: &str = " and sim_id in (select id from sim where giccid in ";
+    match part.table {
+        Table::Usage => {
+            sql.push("usage where true");
+            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            let of_groups = " and series_id in (select id from series where sim_group in ";
+            any_of(sql, of_groups, &filter.sim_group, ")");
+        }
+        Table::Sms => {
+            sql.push("sms where true");
+            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            any_of(sql, " and sim_group in ", &filter.sim_group, "");
+        }
+        Table::Notification => {
+            sql.push("notification where true");
+            if let Some(kind) = part.kind {
+                sql.push(" and kind = ").push_bind(kind.to_owned());
+            }
+            any_of(sql, " and giccid in ", &filter.giccid, "");
+        }
+        Table::Device => {
+            sql.push("device_history where true");
+        }
+        Table::Test => {
+            sql.push("test_record where true");
+            any_of(sql, " and kind in ", &filter.kind, "");
+            any_of(sql, " and giccid in ", &filter.giccid, "");
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct TestRow {
+    id: i64,
+    received_ms: i64,
+    kind: String,
+    own_ms: i64,
+    giccid: Option<String>,
+}
+
+impl TryFrom<TestRow> for TestRecord {
+    type Error = StoreError;
+
+    fn try_from(row: TestRow) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "test_record", id: row.id };
+        let giccid = row.giccid.as_deref().map(str::parse::<Giccid>).transpose();
+        Ok(Self {
+            id: row.id,
+            received_at: Timestamp::from_unix_ms(row.received_ms),
+            kind: row.kind.parse::<Kind>().map_err(|_| corrupt())?,
+            own_ms: row.own_ms,
+            giccid: giccid.map_err(|_| corrupt())?,
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! What is new: followed, streamed, and what came to the public listener.
+mod changes;
+mod events;
+mod followers;
+mod pushes;
+mod stream;
+mod stream_ends;
