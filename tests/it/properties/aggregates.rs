@@ -1,6 +1,5 @@
 //! Whatever is asked, and wherever the marks stand: an aggregate equals sums over all records, made
 //! here record by record with the calendar of `jiff`.
-
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::{ToSpan, Zoned, tz::TimeZone};
@@ -83,7 +82,6 @@ fn made() -> impl Strategy<Value = Made> {
 fn asked() -> impl Strategy<Value = Asked> {
     use GroupBy::{Apn, CountryCode, Giccid, Network, SimGroup};
     use Interval::{Day, Hour, Month, QuarterHour, Week, Whole};
-
     let interval = prop::sample::select(vec![QuarterHour, Hour, Day, Week, Month, Whole]);
     let all = vec![Giccid, SimGroup, CountryCode, Network, Apn];
     let by = prop::sample::subsequence(all, 0..=2);
@@ -126,7 +124,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// What is known of a record, and what it can be filtered and grouped by.
+/// What a record can be filtered and grouped by.
 #[derive(Clone, Debug)]
 struct Known {
     is_sms: bool,
