@@ -3,6 +3,7 @@ mod devices;
 mod held;
 mod intake;
 mod records;
+mod sums;
 
 use std::path::PathBuf;
 

@@ -54,7 +54,7 @@ impl Cells<'_> {
     /// Sums by hour of one dimension.
     pub(super) fn hours(&self, dimension: Dimension, pieces: &[Piece]) -> Sql {
         let mut sql = with_pieces(pieces);
-        let source = kept_source("hour", key("hour.start_ms"));
+        let source = kept_source("hour", key("hour.start_ms", pieces));
         self.push_head(&mut sql, &source, |_| "hour.value");
         sql.push(" from piece cross join usage_hour as hour on hour.dimension = ")
             .push_bind(dimension.as_str())
@@ -80,7 +80,7 @@ impl Cells<'_> {
     /// Sums by quarter of an hour.
     pub(super) fn quarters(&self, pieces: &[Piece]) -> Sql {
         let mut sql = with_pieces(pieces);
-        let source = kept_source("quarter", key("quarter.start_ms"));
+        let source = kept_source("quarter", key("quarter.start_ms", pieces));
         self.push_head(&mut sql, &source, column);
         sql.push(
             " from piece cross join usage_quarter_hour as quarter
@@ -145,7 +145,7 @@ impl Cells<'_> {
         let mut sql = QueryBuilder::new("with ");
         push_pieces(&mut sql, "day, ", &by_key_day(pieces));
         self.push_asked(&mut sql, ", ");
-        self.push_head(&mut sql, &record_source(key("usage.start_ms")), column);
+        self.push_head(&mut sql, &record_source(key("usage.start_ms", pieces)), column);
         sql.push(" from piece");
         if self.has_sims() {
             sql.push(" cross join asked");
@@ -167,7 +167,7 @@ impl Cells<'_> {
     pub(super) fn records_between(&self, pieces: &[Piece], after: i64, top: i64) -> Sql {
         let mut sql = with_pieces(pieces);
         self.push_asked(&mut sql, ", ");
-        self.push_head(&mut sql, &record_source(key("usage.start_ms")), column);
+        self.push_head(&mut sql, &record_source(key("usage.start_ms", pieces)), column);
         sql.push(" from usage cross join piece");
         sql.push(" on usage.start_ms >= piece.first and usage.start_ms < piece.last");
         self.push_names_and_filter(&mut sql);
@@ -303,7 +303,10 @@ fn kept_source(table: &'static str, key: String) -> Source {
 }
 
 /// A moment of the interval to which a moment within a piece belongs.
-pub(super) fn key(at: &str) -> String {
+pub(super) fn key(at: &str, pieces: &[Piece]) -> String {
+    if pieces.iter().all(|piece| piece.is_of_one_interval()) {
+        return "piece.first".to_owned();
+    }
     format!("max(piece.first, piece.origin + ({at} - piece.origin) / piece.step * piece.step)")
 }
 

@@ -15,8 +15,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// alone.
 const EDGES_MAX: usize = 64;
 
-/// A range of time that one kind of sum answers: `[from, to, origin, step]`. What lies in it belongs
-/// to the interval that [`KEY`] tells.
+/// A range of time that one kind of sum answers: `[from, to, origin, step]`. To which
+/// interval a moment in it belongs, [`key`](super::cells::key) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "[i64; 4]")]
 pub(super) struct Piece {
@@ -180,6 +180,11 @@ fn push(pieces: &mut Vec<Piece>, run: Run, span: Span) {
 impl Piece {
     fn of(run: Run, span: Span) -> Self {
         Self { span, origin_ms: run.origin_ms, step_ms: run.step_ms }
+    }
+
+    /// Whether no border lies in it.
+    pub(super) fn is_of_one_interval(&self) -> bool {
+        self.origin_ms.saturating_add(self.step_ms) >= self.span.end_ms
     }
 }
 

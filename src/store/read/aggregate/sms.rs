@@ -87,7 +87,7 @@ async fn extent(moment: &mut SqliteConnection) -> Result<Span, StoreError> {
 
 fn quarters(question: &AggregateQuestion, pieces: &[Piece]) -> QueryBuilder<Sqlite> {
     let mut sql = with_pieces(pieces);
-    push_select(&mut sql, question, "sum(sms.records)", "sms.start_ms");
+    push_select(&mut sql, question, "sum(sms.records)", "sms.start_ms", pieces);
     sql.push(
         " from piece cross join sms_quarter_hour as sms
         on sms.start_ms >= piece.first and sms.start_ms < piece.last where true",
@@ -105,7 +105,7 @@ fn messages(question: &AggregateQuestion, pieces: &[Piece]) -> QueryBuilder<Sqli
         sql.push(", ");
         push_asked(&mut sql, filter);
     }
-    push_select(&mut sql, question, "count(*)", "sms.event_ms");
+    push_select(&mut sql, question, "count(*)", "sms.event_ms", pieces);
     // The messages of a SIM are few: they are found by SIM, all others by time.
     sql.push(if has_sims {
         " from asked cross join sms indexed by sms_of_sim on sms.sim_id = asked.sim_id
@@ -129,11 +129,12 @@ fn push_select(
     question: &AggregateQuestion,
     records: &'static str,
     at: &'static str,
+    pieces: &[Piece],
 ) {
     let mut columns = question.group_by.iter().map(|by| match by {
         GroupBy::Giccid => "sim.giccid",
         _ => "sms.sim_group",
     });
     let [first, second] = [(); 2].map(|()| columns.next().unwrap_or("''"));
-    sql.push(format_args!(" select {}, {first}, {second}, 0, {records}", key(at)));
+    sql.push(format_args!(" select {}, {first}, {second}, 0, {records}", key(at, pieces)));
 }
