@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use sqlx::FromRow;
 
 const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What a sum needs to know of a usage record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct TailUsage {
     pub(super) sim_id: i64,
+    pub(super) card_id: i64,
     pub(super) series_id: i64,
     pub(super) start_ms: i64,
     pub(super) data_usage: i64,
@@ -37,13 +39,11 @@ pub(super) struct NetworkSums {
     pub(super) by_quarter_hour: BTreeMap<(i64, i64), Sum>,
 }
 
-/// What is known of each SIM, in the order of its trees.
+/// Sums of each SIM, in the order of their tree.
 #[derive(Debug, Default)]
 pub(super) struct SimSums {
     /// By day in the store's zone and SIM.
     pub(super) by_day: BTreeMap<(i64, i64), Sum>,
-    /// First and last own time.
-    pub(super) seen: BTreeMap<i64, (i64, i64)>,
 }
 
 impl NetworkSums {
@@ -74,35 +74,20 @@ impl NetworkSums {
 }
 
 impl SimSums {
-    /// Sums usage records, and takes SIM and own time of messages into account.
-    pub(super) fn of(usage: &[TailUsage], sms: &[(i64, i64)], zone: &TimeZone) -> Self {
+    pub(super) fn of(usage: &[TailUsage], zone: &TimeZone) -> Self {
         let mut sums = Self::default();
         let mut days = Days::new(zone);
         for record in usage {
             let day = days.of(record.start_ms);
             let sum = sums.by_day.entry((day, record.sim_id)).or_default();
             sum.add(Sum { data_usage: record.data_usage, records: 1 });
-            sums.see(record.sim_id, record.start_ms);
-        }
-        for &(sim_id, event_ms) in sms {
-            sums.see(sim_id, event_ms);
         }
         sums
-    }
-
-    fn see(&mut self, sim_id: i64, own_ms: i64) {
-        let seen = self.seen.entry(sim_id).or_insert((own_ms, own_ms));
-        *seen = (seen.0.min(own_ms), seen.1.max(own_ms));
     }
 
     /// `[day, sim_id, data_usage, records]`
     pub(super) fn days(&self) -> Vec<[i64; 4]> {
         rows(&self.by_day)
-    }
-
-    /// `[sim_id, first_ms, last_ms]`
-    pub(super) fn seen(&self) -> Vec<[i64; 3]> {
-        self.seen.iter().map(|(sim_id, (first, last))| [*sim_id, *first, *last]).collect()
     }
 }
 
@@ -112,17 +97,17 @@ fn rows(sums: &BTreeMap<(i64, i64), Sum>) -> Vec<[i64; 4]> {
 
 /// Days since 1970 in a zone. Offsets change at multiples of 15 minutes, so one look at the zone
 /// serves all records of a quarter of an hour.
-struct Days<'z> {
+pub(super) struct Days<'z> {
     zone: &'z TimeZone,
     last: Option<(i64, i64)>,
 }
 
 impl<'z> Days<'z> {
-    fn new(zone: &'z TimeZone) -> Self {
+    pub(super) fn new(zone: &'z TimeZone) -> Self {
         Self { zone, last: None }
     }
 
-    fn of(&mut self, at_ms: i64) -> i64 {
+    pub(super) fn of(&mut self, at_ms: i64) -> i64 {
         let quarter_hour = at_ms.div_euclid(QUARTER_HOUR_MS);
         match self.last {
             Some((known, day)) if known == quarter_hour => day,

@@ -7,10 +7,13 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 11] = [
+const ENDPOINTS: [(&str, &str); 14] = [
     ("data_usage_url", "/v1/data-usage"),
     ("mo_sms_url", "/v1/mo-sms"),
     ("notifications_url", "/v1/notifications"),
+    ("sims_url", "/v1/sims"),
+    ("sims_import_url", "/v1/sims/import"),
+    ("search_url", "/v1/search"),
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),

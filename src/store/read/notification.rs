@@ -59,6 +59,17 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
+    /// Notifications by their ids.
+    pub(super) async fn notifications_by_ids(
+        &self,
+        ids: &[i64],
+    ) -> Result<Vec<Stored<Notification>>, StoreError> {
+        let mut sql = question(SELECT, &Filter::default());
+        sql.push(" and id in ");
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
+    }
+
     /// How many notifications a filter leaves, up to an id.
     pub async fn notification_count(&self, filter: &Filter, top: i64) -> Result<u64, StoreError> {
         if *filter == Filter::default() {

@@ -67,6 +67,17 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
+    /// Usage records by their ids.
+    pub(super) async fn usage_by_ids(
+        &self,
+        ids: &[i64],
+    ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+        let mut sql = QueryBuilder::new(SELECT);
+        sql.push(FROM).push(" where usage.id in ");
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
+    }
+
     /// How many usage records a filter leaves, up to an id.
     pub async fn usage_count(&self, filter: &Filter, top: i64) -> Result<u64, StoreError> {
         if *filter == Filter::default() {
@@ -94,9 +105,9 @@ fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     sql
 }
 
-/// `with history(id) as (…)`: the ids of the asked SIMs' records, day by day from the key tree, and
-/// those after the mark from the table.
-fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+/// `with asked(sim_id) as (…), history(id) as (…)`: the asked SIMs, and the ids of their
+/// records, day by day from the key tree, and those after the mark from the table.
+pub(super) fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     sql.push("with recursive asked(sim_id) as materialized (select id from sim where true");
     for (column, values) in [("giccid", &filter.giccid), ("imsi", &filter.imsi)] {
         if !values.is_empty() {

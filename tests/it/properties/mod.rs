@@ -1,3 +1,4 @@
 //! What holds for every input, looked for by proptest among small and hostile ones.
 mod json;
+mod sims;
 mod sums;

@@ -54,7 +54,8 @@ async fn on_a_terminal_the_totals_are_the_table_that_the_readme_shows() {
     let on_terminal = stdout(&machine.run_program("script", &script, &variables));
     let table = on_terminal.replace("\r\n", "\n");
     assert!(table.starts_with("DEVICES"), "{table}");
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     assert!(readme.contains(&format!("```\n{table}```\n")), "the README shows another:\n{table}");
 }
 
@@ -68,7 +69,10 @@ async fn totals_devices_and_samples_are_shown_as_tables_and_as_json() {
 
     let devices = json_of(&at, &["devices"]);
     assert_eq!(devices.as_array().unwrap().len(), 250, "60 a page, though 100 were asked for");
-    assert_eq!((&devices[0]["sn"], &devices[0]["state"]), (&json!("RB0000000000001"), &json!("online")));
+    assert_eq!(
+        (&devices[0]["sn"], &devices[0]["state"]),
+        (&json!("RB0000000000001"), &json!("online"))
+    );
     let table = table_of(&at, &["devices"]);
     assert_eq!(table.len(), 251);
     assert!(table[0].starts_with("SN               NAME"), "{}", table[0]);
@@ -77,7 +81,8 @@ async fn totals_devices_and_samples_are_shown_as_tables_and_as_json() {
     assert_eq!(one["deviceModel"], "R1520");
 
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let body = json!({"data": {"system": {"uptime": "5 days", "big": 12_345_678_901_234_567_890_u64}}});
+    let body =
+        json!({"data": {"system": {"uptime": "5 days", "big": 12_345_678_901_234_567_890_u64}}});
     let samples = [60, 600, 7200].map(|s| Sample { at_ms: now_ms - s * 1000, body: body.clone() });
     at.edit(|world| world.samples.insert("RB0000000000001".to_owned(), samples.to_vec()));
     let status = ["status", "RB0000000000001"];
@@ -94,7 +99,10 @@ async fn a_group_is_set_and_any_path_can_be_asked_and_changed() {
     assert_eq!(json_of(&at, &["group", "RB1", "Demo"]), json!({"sn": "RB1", "group": "Demo"}));
     let path = "/api/link/devices/RB1/group";
     stdout(&rcms(&at, &["put", path, "--body", "-"], &[], r#"{"groupName": "Other"}"#));
-    let list = json_of(&at, &["get", "/api/link/device/devices", "--query", "pageNum=1", "--query", "pageSize=5"]);
+    let list = json_of(
+        &at,
+        &["get", "/api/link/device/devices", "--query", "pageNum=1", "--query", "pageSize=5"],
+    );
     assert_eq!(list[0]["groupName"], "Other");
 
     let refused = stderr(&rcms(&at, &["group", "RB9", "Demo"], &[], ""));
@@ -117,16 +125,17 @@ async fn probe_finds_the_one_variant_that_an_account_takes() {
     for (unique_code, parameters_in, code_word, in_word) in variants {
         let at = StandIn::start().await;
         let sign_body = SignBody::None;
-        at.edit(|world| world.variant = stand_in::Variant { unique_code, sign_body, parameters_in });
+        at.edit(|world| {
+            world.variant = stand_in::Variant { unique_code, sign_body, parameters_in }
+        });
         let found = json_of(&at, &["probe"]);
         let works = json!({
             "SIMDECK_RCMS_UNIQUE_CODE": code_word, "SIMDECK_RCMS_PARAMETERS_IN": in_word,
         });
         assert_eq!(found["works"], works, "{found}");
         assert_eq!(at.requests().len(), 4, "each once");
-        let settings = [
-            ("SIMDECK_RCMS_UNIQUE_CODE", code_word), ("SIMDECK_RCMS_PARAMETERS_IN", in_word),
-        ];
+        let settings =
+            [("SIMDECK_RCMS_UNIQUE_CODE", code_word), ("SIMDECK_RCMS_PARAMETERS_IN", in_word)];
         stdout(&rcms(&at, &["total"], &settings, ""));
     }
     let at = StandIn::start().await;
