@@ -2,7 +2,6 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
-    change::push_ids,
     filter::{self, Columns},
     page, tally,
 };
@@ -60,15 +59,15 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
-    /// The messages with these ids, a JSON list.
+    /// Messages by their ids.
     pub(super) async fn sms_by_ids(
         &self,
-        ids: String,
+        ids: &[i64],
     ) -> Result<Vec<Stored<SmsRecord>>, StoreError> {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and sms.id in ");
-        push_ids(&mut sql, ids);
-        self.rows::<Row, _>(sql).await
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
     }
 
     /// How many messages a filter leaves, up to an id.

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, hash::Hash};
 
 use hashlink::LruCache;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection, sqlite::SqliteRow};
 
 use super::round::Round;
 use crate::{
@@ -36,8 +36,22 @@ trait Parts {
 /// Numbers of SIMs and network contexts that records refer to.
 #[derive(Debug)]
 pub(super) struct Interned {
-    sims: LruCache<SimKey, i64>,
-    series: LruCache<SeriesKey, i64>,
+    sims: LruCache<SimKey, SimIds>,
+    series: LruCache<SeriesKey, Id>,
+}
+
+/// The numbers of a SIM under one subscriber, and of its card.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub(super) struct SimIds {
+    #[sqlx(rename = "id")]
+    pub(super) sim_id: i64,
+    pub(super) card_id: i64,
+}
+
+/// A number of its own.
+#[derive(Clone, Copy, Debug, FromRow)]
+struct Id {
+    id: i64,
 }
 
 impl Default for Interned {
@@ -103,15 +117,19 @@ impl Interned {
         connection: &mut SqliteConnection,
         round: &mut Round,
         keys: &[SimKey],
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<SimIds>, StoreError> {
         const FIND: &str = "
-            select key.value, sim.id from json_each($1) as key
+            select key.value as parts, sim.id, sim.card_id from json_each($1) as key
             join sim on sim.giccid = key.value ->> 0 and sim.imsi = key.value ->> 1";
-        const INSERT: &str = "
-            insert into sim (giccid, imsi)
-            select key.value ->> 0, key.value ->> 1 from json_each($1) as key where true
+        const CARDS: &str = "
+            insert into card (giccid) select key.value ->> 0 from json_each($1) as key where true
             on conflict do nothing";
-        all(&mut self.sims, connection, round, keys, FIND, INSERT).await
+        const SIMS: &str = "
+            insert into sim (giccid, imsi, card_id)
+            select key.value ->> 0, key.value ->> 1, card.id from json_each($1) as key
+            join card on card.giccid = key.value ->> 0 where true
+            on conflict do nothing";
+        all(&mut self.sims, connection, round, keys, FIND, &[CARDS, SIMS]).await
     }
 
     /// The number of each network context, in the same order; new ones are inserted.
@@ -122,7 +140,7 @@ impl Interned {
         keys: &[SeriesKey],
     ) -> Result<Vec<i64>, StoreError> {
         const FIND: &str = "
-            select key.value, series.id from json_each($1) as key
+            select key.value as parts, series.id from json_each($1) as key
             join series on series.sim_group = key.value ->> 0
                 and series.country_code = key.value ->> 1 and series.mcc = key.value ->> 2
                 and series.mnc = key.value ->> 3 and series.apn = key.value ->> 4";
@@ -132,21 +150,34 @@ impl Interned {
                 key.value ->> 4
             from json_each($1) as key where true
             on conflict do nothing";
-        all(&mut self.series, connection, round, keys, FIND, INSERT).await
+        let ids = all::<_, Id>(&mut self.series, connection, round, keys, FIND, &[INSERT]).await?;
+        Ok(ids.into_iter().map(|Id { id }| id).collect())
     }
 }
 
+/// What a key stands for, with the key's parts as JSON.
+#[derive(FromRow)]
+struct Found<N> {
+    parts: String,
+    #[sqlx(flatten)]
+    numbers: N,
+}
+
 /// Looks up what memory knows, then what the table knows, then inserts the rest.
-async fn all<K: Parts + Hash + Eq + Clone>(
-    cache: &mut LruCache<K, i64>,
+async fn all<K, N>(
+    cache: &mut LruCache<K, N>,
     connection: &mut SqliteConnection,
     round: &mut Round,
     keys: &[K],
     find: &'static str,
-    insert: &'static str,
-) -> Result<Vec<i64>, StoreError> {
-    let mut numbers: Vec<Option<i64>> = keys.iter().map(|key| cache.get(key).copied()).collect();
-    for statement in [find, insert] {
+    inserts: &[&'static str],
+) -> Result<Vec<N>, StoreError>
+where
+    K: Parts + Hash + Eq + Clone,
+    N: Copy + for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    let mut numbers: Vec<Option<N>> = keys.iter().map(|key| cache.get(key).copied()).collect();
+    for statements in [&[], inserts] {
         let missing: Vec<_> = keys
             .iter()
             .zip(&numbers)
@@ -159,14 +190,14 @@ async fn all<K: Parts + Hash + Eq + Clone>(
         // What was put off comes first: the transaction's beginning.
         round.run(connection).await?;
         let missing = serde_json::to_string(&missing)?;
-        if statement == insert {
-            sqlx::query(insert).bind(&missing).execute(&mut *connection).await?;
+        for insert in statements {
+            sqlx::query(*insert).bind(&missing).execute(&mut *connection).await?;
         }
-        let rows: Vec<(String, i64)> =
+        let rows: Vec<Found<N>> =
             sqlx::query_as(find).bind(&missing).fetch_all(&mut *connection).await?;
         let mut found = HashMap::with_capacity(rows.len());
-        for (parts, number) in rows {
-            found.insert(serde_json::from_str::<Vec<String>>(&parts)?, number);
+        for Found { parts, numbers } in rows {
+            found.insert(serde_json::from_str::<Vec<String>>(&parts)?, numbers);
         }
         for (key, number) in keys.iter().zip(&mut numbers).filter(|(_, number)| number.is_none()) {
             *number = found.get(&key.parts()).copied();

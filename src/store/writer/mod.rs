@@ -8,6 +8,7 @@ mod device_status;
 mod held;
 mod insert;
 mod intern;
+mod label;
 mod mark;
 mod rings;
 mod round;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{
     TallyChange, Verdict, Writer, count,
     insert::{Row, repeat},
-    intern::{SeriesKey, SimKey},
+    intern::{SeriesKey, SimIds, SimKey},
     round::{ROWS_MAX, Round, values},
     tail::UsageKey,
 };
@@ -52,7 +52,7 @@ impl Writer {
         let series = self.interned.series(&mut self.connection, round, &series).await?;
         let mut candidates = Vec::with_capacity(rows.len());
         let mut repeats = Vec::new();
-        for ((row, id), (sim_id, series_id)) in
+        for ((row, id), (SimIds { sim_id, card_id }, series_id)) in
             rows.iter().zip(ids).zip(sims.into_iter().zip(series))
         {
             let UsageRecord { start_ms, data_usage, .. } = *row.record;
@@ -62,7 +62,7 @@ impl Writer {
                 repeats.push((row.submission, key, date_push_s));
                 continue;
             }
-            let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
+            let folded = TailUsage { sim_id, card_id, series_id, start_ms, data_usage };
             let (submission, record) = (row.submission, row.record);
             candidates.push(Candidate { id, submission, date_push_s, h, record, folded });
         }
