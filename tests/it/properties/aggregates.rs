@@ -81,24 +81,12 @@ fn made() -> impl Strategy<Value = Made> {
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
-    let interval = prop::sample::select(vec![
-        Interval::QuarterHour,
-        Interval::Hour,
-        Interval::Day,
-        Interval::Week,
-        Interval::Month,
-        Interval::Whole,
-    ]);
-    let by = prop::sample::subsequence(
-        vec![
-            GroupBy::Giccid,
-            GroupBy::SimGroup,
-            GroupBy::CountryCode,
-            GroupBy::Network,
-            GroupBy::Apn,
-        ],
-        0..=2,
-    );
+    use GroupBy::{Apn, CountryCode, Giccid, Network, SimGroup};
+    use Interval::{Day, Hour, Month, QuarterHour, Week, Whole};
+
+    let interval = prop::sample::select(vec![QuarterHour, Hour, Day, Week, Month, Whole]);
+    let all = vec![Giccid, SimGroup, CountryCode, Network, Apn];
+    let by = prop::sample::subsequence(all, 0..=2);
     let rarely = |max: usize| option::weighted(0.25, (0..5_usize, 0..max));
     let times = (option::of(after_ms()), option::of(after_ms()), option::weighted(0.1, 0..6_i64));
     let sim = option::weighted(0.25, (any::<bool>(), 0..6_usize));
@@ -113,7 +101,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
         .prop_map(|(of_sms, interval, zone, (mut group_by, top), sim, series, times)| {
             if of_sms {
-                group_by.retain(|by| matches!(by, GroupBy::Giccid | GroupBy::SimGroup));
+                group_by.retain(|by| matches!(by, Giccid | SimGroup));
             }
             let (from_ms, to_ms, received_commit) = times;
             Asked {
@@ -356,7 +344,9 @@ fn rows(question: &AggregateQuestion, records: &[&Known]) -> Vec<Row> {
     let mut largest: Vec<_> = totals.into_iter().collect();
     largest.sort_by_key(|(group, total)| (Reverse(*total), group.clone()));
     largest.truncate(question.top.unwrap_or(usize::MAX));
-    let mut sums: BTreeMap<(i64, i64, bool, Vec<String>), (i64, i64)> = BTreeMap::new();
+    // Others come behind the groups of their interval.
+    type Key = (i64, i64, bool, Vec<String>);
+    let mut sums: BTreeMap<Key, (i64, i64)> = BTreeMap::new();
     for one in records {
         let (start_ms, end_ms) = interval(question, one.own_ms);
         let group = group(one);

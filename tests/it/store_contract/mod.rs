@@ -4,6 +4,7 @@ mod held;
 mod intake;
 mod records;
 mod sims;
+mod sums;
 
 use std::path::PathBuf;
 

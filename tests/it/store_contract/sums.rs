@@ -1,0 +1,46 @@
+//! Sums of messages: filled by the migration that brought them, and kept from then on.
+use simdeck::domain::{AggregateQuestion, Filter, GroupBy, Interval};
+
+use super::*;
+
+async fn counts(opened: &Opened) -> Vec<(i64, i64)> {
+    let question = AggregateQuestion {
+        filter: Filter::default(),
+        interval: Interval::QuarterHour,
+        zone: TimeZone::UTC,
+        group_by: vec![GroupBy::SimGroup],
+        top: None,
+    };
+    let rows = opened.store.sms_aggregate(&question).await.unwrap();
+    rows.iter().map(|row| (row.span.start_ms, row.records)).collect()
+}
+
+#[tokio::test]
+async fn a_store_that_knew_no_sums_of_messages_has_them_after_its_next_start() {
+    const QUARTER_HOUR_MS: i64 = 900_000;
+    let place = Place::new();
+    let first_ms = NOW.unix_ms() / QUARTER_HOUR_MS * QUARTER_HOUR_MS;
+    let mut opened = place.open().await;
+    for sim in 0..3 {
+        commit(&mut opened, &[push(vec![sms(sim, first_ms)])]).await;
+    }
+    commit(&mut opened, &[push(vec![sms(0, first_ms + QUARTER_HOUR_MS - 1)])]).await;
+    opened.store.close().await;
+    opened.writer.close().await.unwrap();
+    place
+        .sql(
+            "drop trigger sms_counted; drop trigger sms_uncounted; drop table sms_quarter_hour;
+            delete from _sqlx_migrations where version = 3;",
+        )
+        .await;
+    let mut opened = place.open().await;
+    assert_eq!(counts(&opened).await, [(first_ms, 4)]);
+    let repeated_and_new = vec![sms(0, first_ms), sms(0, first_ms + QUARTER_HOUR_MS)];
+    commit(&mut opened, &[push(repeated_and_new)]).await;
+    assert_eq!(counts(&opened).await, [(first_ms, 4), (first_ms + QUARTER_HOUR_MS, 1)]);
+    place.sql("delete from sms where id in (select id from sms order by id desc limit 1)").await;
+    assert_eq!(counts(&opened).await, [(first_ms, 4)]);
+    place.sql("delete from sms where sim_id = 1").await;
+    assert_eq!(counts(&opened).await[0].0, first_ms);
+    assert!(counts(&opened).await[0].1 < 4);
+}
