@@ -83,7 +83,7 @@ const BEFORE: &str = "
     drop table card; drop table card_seen; drop table usage_card_month; drop table sim_label;
     drop index sim_by_last_digits; drop index sms_from; drop index sms_to;
     alter table sim drop column imsi_reversed; alter table sim drop column card_id;
-    delete from _sqlx_migrations where version = 4;";
+    delete from _sqlx_migrations where version = 5;";
 
 #[tokio::test]
 async fn a_store_of_an_older_version_tells_the_same_of_its_sims() {
