@@ -2,7 +2,7 @@
 //!
 //! By giccid a walk meets each SIM once. By last record or by usage, SIMs move up while it goes on:
 //! none comes twice, but one that moves up past the walk's place is not met by this walk any more;
-//! the next walk begins with it.
+//! the next walk begins with it. By usage, a new month begins a new order.
 use axum::{
     Json,
     extract::{FromRequestParts, Path, RawQuery, State},

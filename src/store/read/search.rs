@@ -65,7 +65,7 @@ const PLACES: [(Matched, &str); 8] = [
     (
         Matched::Name,
         "select giccid, name, false, ''
-        from (select giccid, name from sim_label where name <> '' limit 20000)
+        from (select giccid, name from sim_label where name <> '' limit 4000)
         where instr(lower(name), lower($1)) > 0 limit 20",
     ),
 ];

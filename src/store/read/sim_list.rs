@@ -67,7 +67,8 @@ impl Store {
             return Ok(count.unsigned_abs());
         }
         let tail = self.card_tail(&mut moment).await?;
-        let in_tail = tail.matching(&mut moment, ask, top).await?.len() as u64;
+        let matching = tail.matching(&mut moment, ask, top).await?;
+        let in_tail = tail.cards(&matching, top).count() as u64;
         let ids: Vec<_> = tail.giccids.keys().collect();
         let mut sql = QueryBuilder::new("select count(*) from card_seen as seen");
         push_joins(&mut sql, "cross join card on card.id = seen.card_id");
@@ -102,7 +103,6 @@ impl Store {
             "select seen.card_id, coalesce(month.data_usage, 0), card.giccid from card_seen as seen",
         );
         push_joins(&mut sql, "cross join card on card.id = seen.card_id");
-        // The join stands behind the others, so that these look the same everywhere.
         sql.push(
             " left join usage_card_month as month on month.card_id = card.id and month.month = ",
         )
@@ -128,14 +128,17 @@ impl Store {
             all.push((SimSpot { value: value(card_id, data_usage), giccid }, card_id));
         }
         // A filter may have left out of the summary what it leaves of the tail.
-        let missing: Vec<_> =
-            matching.iter().copied().filter(|id| !kept_of_tail.contains_key(id)).collect();
+        let in_tail: Vec<_> = tail.cards(&matching, walk.top).collect();
+        let missing: Vec<_> = in_tail
+            .iter()
+            .map(|(card_id, _)| *card_id)
+            .filter(|card_id| !kept_of_tail.contains_key(card_id))
+            .collect();
         if let (Some(span), false) = (&span, missing.is_empty()) {
             kept_of_tail.extend(month_sums(moment, span.number, &missing).await?);
         }
-        for card_id in matching {
+        for (card_id, giccid) in in_tail {
             let kept = kept_of_tail.get(&card_id).copied().unwrap_or_default();
-            let giccid = tail.giccids.get(&card_id).copied().unwrap_or_default();
             all.push((SimSpot { value: value(card_id, kept), giccid }, card_id));
         }
         all.retain(|(spot, _)| is_in_walk(*spot, ask.sort, walk));
@@ -151,11 +154,10 @@ async fn by_index(
     walk: &Walk<SimSpot>,
 ) -> Result<Vec<Placed>, StoreError> {
     let need = rows_to(walk);
+    let matching = tail.matching(moment, ask, walk.top).await?;
     let mut in_tail: Vec<Placed> = tail
-        .matching(moment, ask, walk.top)
-        .await?
-        .into_iter()
-        .filter_map(|card_id| Some((tail.spot(card_id, ask.sort)?, card_id)))
+        .cards(&matching, walk.top)
+        .filter_map(|(card_id, giccid)| Some((tail.spot(card_id, giccid, ask.sort)?, card_id)))
         .filter(|(spot, _)| is_in_walk(*spot, ask.sort, walk))
         .collect();
     let order = |a: &Placed, b: &Placed| read_order(a.0, b.0, ask.sort, walk);
@@ -251,15 +253,15 @@ async fn month_sums(
 }
 
 impl CardTail {
-    /// The cards in it that a question leaves.
+    /// The cards in it that a question's filter leaves; none where it has no filter.
     async fn matching(
         &self,
         moment: &mut SqliteConnection,
         ask: SimQuestion<'_>,
         top: i64,
-    ) -> Result<HashSet<i64>, StoreError> {
+    ) -> Result<Option<HashSet<i64>>, StoreError> {
         if *ask.filter == SimFilter::default() {
-            return Ok(self.giccids.keys().copied().filter(|id| *id <= top).collect());
+            return Ok(None);
         }
         let states: Vec<_> = self
             .sums
@@ -275,11 +277,23 @@ impl CardTail {
         push_joins(&mut sql, "cross join card on card.id = seen.card_id");
         narrow(&mut sql, ask, top);
         let ids: Vec<i64> = sql.build_query_scalar().fetch_all(moment).await.map_err(of_read)?;
-        Ok(ids.into_iter().collect())
+        Ok(Some(ids.into_iter().collect()))
     }
 
-    fn spot(&self, card_id: i64, sort: SimSort) -> Option<SimSpot> {
-        let giccid = *self.giccids.get(&card_id)?;
+    /// The cards in it that a question leaves, with their giccids.
+    fn cards<'a>(
+        &'a self,
+        matching: &'a Option<HashSet<i64>>,
+        top: i64,
+    ) -> impl Iterator<Item = (i64, u128)> + 'a {
+        let all = self.giccids.iter().map(|(card_id, giccid)| (*card_id, *giccid));
+        all.filter(move |(card_id, _)| match matching {
+            None => *card_id <= top,
+            Some(ids) => ids.contains(card_id),
+        })
+    }
+
+    fn spot(&self, card_id: i64, giccid: u128, sort: SimSort) -> Option<SimSpot> {
         let value = match sort {
             SimSort::LastSeen => self.sums.seen.get(&card_id)?.last.0,
             SimSort::DataUsage | SimSort::Giccid => 0,
@@ -299,7 +313,7 @@ fn push_joins(sql: &mut QueryBuilder<Sqlite>, first: &'static str) {
 /// `where …`: what a question leaves, whether `seen` is the summary or the tail.
 fn narrow(sql: &mut QueryBuilder<Sqlite>, ask: SimQuestion<'_>, top: i64) {
     let filter = ask.filter;
-    sql.push(" where card.id <= ").push_bind(top);
+    sql.push(" where +card.id <= ").push_bind(top); // with the plus no way to find rows by
     for (column, values) in [
         ("series.sim_group", &filter.sim_group),
         ("series.country_code", &filter.country_code),
