@@ -2,8 +2,8 @@
 -- subscriber.
 create table card (
     id integer primary key,
-    giccid text not null unique,
-    -- The last digits first, so that an index finds a card by them.
+    giccid text not null,
+    -- The last digits first: one index finds a card by these and by all of them.
     giccid_reversed text generated always as (
         substr(giccid, -1, 1) || substr(giccid, -2, 1) || substr(giccid, -3, 1)
         || substr(giccid, -4, 1) || substr(giccid, -5, 1) || substr(giccid, -6, 1)
@@ -15,17 +15,28 @@ create table card (
         || substr(giccid, -22, 1)) virtual
 ) strict;
 insert into card (giccid) select giccid from sim group by giccid order by min(id);
-create index card_by_last_digits on card (giccid_reversed);
+create unique index card_by_last_digits on card (giccid_reversed);
 
-alter table sim add column card_id integer not null default 0;
-update sim set card_id = (select id from card where card.giccid = sim.giccid);
--- An IMSI has 15 digits at most (ITU-T E.212).
-alter table sim add column imsi_reversed text generated always as (
-    substr(imsi, -1, 1) || substr(imsi, -2, 1) || substr(imsi, -3, 1) || substr(imsi, -4, 1)
-    || substr(imsi, -5, 1) || substr(imsi, -6, 1) || substr(imsi, -7, 1) || substr(imsi, -8, 1)
-    || substr(imsi, -9, 1) || substr(imsi, -10, 1) || substr(imsi, -11, 1)
-    || substr(imsi, -12, 1) || substr(imsi, -13, 1) || substr(imsi, -14, 1)
-    || substr(imsi, -15, 1)) virtual;
+-- Cards come in order, so a subscriber's place behind its card is mostly at the end of the index.
+create table sim_of_card (
+    id integer primary key,
+    card_id integer not null,
+    giccid text not null,
+    imsi text not null,
+    -- An IMSI has 15 digits at most (ITU-T E.212).
+    imsi_reversed text generated always as (
+        substr(imsi, -1, 1) || substr(imsi, -2, 1) || substr(imsi, -3, 1) || substr(imsi, -4, 1)
+        || substr(imsi, -5, 1) || substr(imsi, -6, 1) || substr(imsi, -7, 1) || substr(imsi, -8, 1)
+        || substr(imsi, -9, 1) || substr(imsi, -10, 1) || substr(imsi, -11, 1)
+        || substr(imsi, -12, 1) || substr(imsi, -13, 1) || substr(imsi, -14, 1)
+        || substr(imsi, -15, 1)) virtual
+) strict;
+insert into sim_of_card (id, card_id, giccid, imsi)
+select sim.id, card.id, sim.giccid, sim.imsi from sim join card on card.giccid = sim.giccid
+order by sim.id;
+drop table sim;
+alter table sim_of_card rename to sim;
+create unique index sim_by_card on sim (card_id, imsi);
 create index sim_by_last_digits on sim (imsi_reversed);
 
 -- Own times of each card's first and last usage record or message, the subscriber of the last, and
@@ -63,9 +74,8 @@ insert into card_seen (card_id, first_ms, last_ms, sim_id)
 select card_id, min(first_ms), max(last_ms), 0
 from sim_seen join sim on sim.id = sim_seen.sim_id group by card_id;
 update card_seen set sim_id = (
-    select sim.id from card join sim on sim.giccid = card.giccid
-    join sim_seen on sim_seen.sim_id = sim.id
-    where card.id = card_seen.card_id order by sim_seen.last_ms desc, sim.id desc limit 1);
+    select sim.id from sim join sim_seen on sim_seen.sim_id = sim.id
+    where sim.card_id = card_seen.card_id order by sim_seen.last_ms desc, sim.id desc limit 1);
 update card_seen set usage_ms = last.start_ms, series_id = last.series_id
 from (
     select card_id, max(start_ms) as start_ms, series_id from (
@@ -76,7 +86,6 @@ from (
         where usage.id > (select complete_to from mark where summary = 'keys'))
     group by card_id) as last
 where last.card_id = card_seen.card_id;
-create index card_seen_by_last on card_seen (last_ms);
 drop table sim_last;
 drop table known_day;
 drop table sim_seen;

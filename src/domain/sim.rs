@@ -100,20 +100,20 @@ pub struct SimFilter {
 /// In which order SIMs are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SimSort {
-    /// By own time of the last record, the newest first.
+    /// Those first that were first heard of last. Their places never change.
     #[default]
+    Newest,
+    /// By own time of the last record, the newest first.
     LastSeen,
     /// By this month's usage, the largest first.
     DataUsage,
-    /// By giccid, upwards.
-    Giccid,
 }
 
-/// A SIM's place in a list: what the list is sorted by, and, among equals, the giccid.
+/// A SIM's place in a list: what the list is sorted by, and, among equals, the SIM's own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SimSpot {
-    /// Milliseconds or a volume; 0 where the giccid alone decides.
+    /// Milliseconds or a volume; 0 where the number alone decides.
     pub value: i64,
-    /// The giccid as a number that sorts as its text does.
-    pub giccid: u128,
+    /// The larger, the later the SIM was first heard of.
+    pub number: i64,
 }

@@ -4,7 +4,7 @@
 //! which row the page hangs on. So following them costs the same at any depth, and rows that
 //! arrive meanwhile move nothing. A cursor carries only the row it hangs on.
 use crate::{
-    domain::{Giccid, PageSize, Place, SimSpot, Walk},
+    domain::{PageSize, Place, SimSpot, Walk},
     http::query_string::append,
 };
 
@@ -97,13 +97,12 @@ impl Key for i64 {
 impl Key for SimSpot {
     fn put(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.value.to_be_bytes());
-        bytes.extend(self.giccid.to_be_bytes());
+        bytes.extend(self.number.to_be_bytes());
     }
 
     fn take(bytes: &mut &[u8]) -> Option<Self> {
         let value = i64::from_be_bytes(take(bytes)?);
-        let giccid = u128::from_be_bytes(take(bytes)?);
-        Giccid::of_ordinal(giccid).is_ok().then_some(Self { value, giccid })
+        take(bytes).map(|number| Self { value, number: i64::from_be_bytes(number) })
     }
 
     /// Which SIMs are new says nothing about their order.

@@ -101,14 +101,13 @@ fn the_last_page_has_the_rows_that_the_others_leave() {
 }
 
 #[test]
-fn a_place_among_sims_is_read_back_from_its_token_and_only_if_it_names_a_giccid() {
-    let giccid: Giccid = "89860012345678901234".parse().expect("a giccid");
-    let spot = SimSpot { value: 1_725_499_848_000, giccid: giccid.ordinal() };
+fn a_place_among_sims_is_read_back_from_its_token() {
+    let spot = SimSpot { value: 1_725_499_848_000, number: 7 };
     for place in [Place::Newest, Place::OlderThan(spot), Place::NewerThan(spot), Place::Skip(9)] {
         let at = At { top: 5, total: 3, page: 1, size: 1, place };
         assert_eq!(At::<SimSpot>::decode(&at.encode(BINDING), BINDING), Ok(at));
     }
     assert_eq!(decode_cursor::<SimSpot>(&encode_cursor(spot, BINDING), BINDING), Ok(spot));
-    let nowhere = encode_cursor(SimSpot { giccid: 7, ..spot }, BINDING);
-    assert_eq!(decode_cursor::<SimSpot>(&nowhere, BINDING), Err(TokenError::Unreadable));
+    let short = encode_cursor(7, BINDING);
+    assert_eq!(decode_cursor::<SimSpot>(&short, BINDING), Err(TokenError::Unreadable));
 }

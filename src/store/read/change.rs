@@ -4,9 +4,13 @@
 //! so one snapshot, says which rows come next; what they hold is then read from each table.
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list, page};
+use super::{
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    filter::{push_list, push_sims},
+    page,
+};
 use crate::{
-    domain::{Change, ChangeFilter, Changes, Giccid, Kind, TestRecord, Timestamp},
+    domain::{Change, ChangeFilter, Changes, Filter, Giccid, Kind, TestRecord, Timestamp},
     store::{StoreError, error::of_read},
 };
 
@@ -205,17 +209,23 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
             sql.push(ends);
         }
     };
-    const OF_SIMS: &str = " and sim_id in (select id from sim where giccid in ";
+    let of_sims = |sql: &mut QueryBuilder<Sqlite>| {
+        if !filter.giccid.is_empty() {
+            sql.push(" and sim_id in (");
+            push_sims(sql, &Filter { giccid: filter.giccid.clone(), ..Filter::default() });
+            sql.push(")");
+        }
+    };
     match part.table {
         Table::Usage => {
             sql.push("usage where true");
-            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            of_sims(sql);
             let of_groups = " and series_id in (select id from series where sim_group in ";
             any_of(sql, of_groups, &filter.sim_group, ")");
         }
         Table::Sms => {
             sql.push("sms where true");
-            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            of_sims(sql);
             any_of(sql, " and sim_group in ", &filter.sim_group, "");
         }
         Table::Notification => {

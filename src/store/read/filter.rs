@@ -54,6 +54,35 @@ pub(super) fn narrow_fields(sql: &mut QueryBuilder<Sqlite>, fields: &[Field], fi
     }
 }
 
+/// Whether a filter names SIMs.
+pub(super) fn is_of_sims(filter: &Filter) -> bool {
+    !filter.giccid.is_empty() || !filter.imsi.is_empty()
+}
+
+/// `select id from sim …`: the SIMs that a filter names, found by their indexes, which have the last
+/// digits first.
+pub(super) fn push_sims(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    sql.push("select id from sim where true");
+    if !filter.giccid.is_empty() {
+        sql.push(" and card_id in (select id from card where giccid_reversed in ");
+        push_list(sql, &reversed(&filter.giccid, usize::MAX));
+        sql.push(")");
+    }
+    if !filter.imsi.is_empty() {
+        sql.push(" and imsi_reversed in ");
+        push_list(sql, &reversed(&filter.imsi, IMSI_DIGITS_MAX));
+        sql.push(" and imsi in ");
+        push_list(sql, &filter.imsi);
+    }
+}
+
+/// How many characters of an IMSI stand in the index (ITU-T E.212).
+const IMSI_DIGITS_MAX: usize = 15;
+
+fn reversed(texts: &[String], most: usize) -> Vec<String> {
+    texts.iter().map(|text| text.chars().rev().take(most).collect()).collect()
+}
+
 /// `($1, $2, …)`
 pub(super) fn push_list(sql: &mut QueryBuilder<Sqlite>, values: &[String]) {
     let mut list = sql.push("(").separated(", ");

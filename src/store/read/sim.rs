@@ -52,12 +52,12 @@ impl Store {
 
     /// One SIM; none that has neither a record nor a name or a router.
     pub async fn sim(&self, giccid: &Giccid, as_of: &SimMoment) -> Result<Option<Sim>, StoreError> {
-        const CARD: &str = "select id from card where giccid = $1";
+        const CARD: &str = "select id from card where giccid_reversed = $1";
         const LABEL: &str = "select name, device_sn from sim_label where giccid = $1";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let card: Option<i64> = sqlx::query_scalar(CARD)
-            .bind(giccid.as_str())
+            .bind(giccid.reversed())
             .fetch_optional(&mut *moment)
             .await
             .map_err(of_read)?;
@@ -153,11 +153,8 @@ async fn rows(
         order by row.key";
     let in_summary: Vec<i64> =
         card_ids.iter().copied().filter(|id| !tail.sums.seen.contains_key(id)).collect();
-    let kept: HashMap<i64, CardSeen> = kept_states(moment, &in_summary)
-        .await?
-        .into_iter()
-        .filter_map(|(card_id, _, seen)| Some((card_id, seen?)))
-        .collect();
+    let kept: HashMap<i64, CardSeen> =
+        kept_states(moment, &in_summary).await?.into_iter().collect();
     let states: Vec<_> = card_ids
         .iter()
         .filter_map(|id| {

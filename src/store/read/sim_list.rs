@@ -1,9 +1,6 @@
-//! SIMs in order. What the summary has is read in the order of an index; the cards of the tail, whose
-//! places the summary does not know, are sorted in memory and put between.
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-};
+//! SIMs in order. What the summary has is read in order by the database; the cards whose places it
+//! does not know, those with newer records, are sorted in memory and put between.
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
@@ -11,15 +8,18 @@ use super::{
     COUNT_TIME_MAX, READ_TIME_MAX, SimMoment, Store,
     filter::push_list,
     page::is_upwards,
-    sim_tail::CardTail,
+    sim_tail::{CardTail, kept_states},
     sim_usage::{Span, Unit},
 };
 use crate::{
-    domain::{Giccid, Place, Sim, SimFilter, SimSort, SimSpot, Walk},
-    store::{StoreError, error::of_read},
+    domain::{Place, Sim, SimFilter, SimSort, SimSpot, Walk},
+    store::{StoreError, card::CardSeen, error::of_read},
 };
 
-/// The most rows that are read at once on the way to a page.
+/// The fewest rows that are read at once on the way to a page: an order by usage looks at all SIMs
+/// for every such chunk.
+const CHUNK_ROWS_MIN: usize = 128;
+/// The most.
 const CHUNK_ROWS_MAX: usize = 4_096;
 
 /// Which SIMs, in which order, as of when.
@@ -33,8 +33,12 @@ pub struct SimQuestion<'a> {
     pub as_of: &'a SimMoment,
 }
 
-/// A card at its place.
-type Placed = (SimSpot, i64);
+/// The cards whose places the summary does not know.
+struct Moved {
+    card_ids: HashSet<i64>,
+    /// The places of those that the question leaves.
+    spots: Vec<SimSpot>,
+}
 
 impl Store {
     /// One page of the SIMs that have records, each with its place.
@@ -46,11 +50,13 @@ impl Store {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let tail = self.card_tail(&mut moment).await?;
-        let page = match ask.sort {
-            SimSort::DataUsage => self.by_usage(&mut moment, &tail, ask, walk).await?,
-            SimSort::LastSeen | SimSort::Giccid => by_index(&mut moment, &tail, ask, walk).await?,
-        };
-        let (spots, card_ids): (Vec<_>, Vec<_>) = page.into_iter().unzip();
+        let SimMoment { now, zone } = ask.as_of;
+        let month = Span::of(Unit::Month, *now, zone, &self.zone);
+        let month = month.filter(|_| ask.sort == SimSort::DataUsage);
+        let moved = Moved::find(&mut moment, &tail, ask, month.as_ref(), walk.top).await?;
+        let month = month.map(|span| span.number);
+        let spots = page(&mut moment, &moved, ask, month, walk).await?;
+        let card_ids: Vec<_> = spots.iter().map(|spot| spot.number).collect();
         let sims = self.told(&mut moment, &tail, &card_ids, ask.as_of).await?;
         Ok(spots.into_iter().zip(sims).collect())
     }
@@ -67,17 +73,15 @@ impl Store {
             return Ok(count.unsigned_abs());
         }
         let tail = self.card_tail(&mut moment).await?;
-        let matching = tail.matching(&mut moment, ask, top).await?;
-        let in_tail = tail.cards(&matching, top).count() as u64;
-        let ids: Vec<_> = tail.giccids.keys().collect();
+        let ask = SimQuestion { sort: SimSort::Newest, ..ask };
+        let moved = Moved::find(&mut moment, &tail, ask, None, top).await?;
         let mut sql = QueryBuilder::new("select count(*) from card_seen as seen");
-        push_joins(&mut sql, "cross join card on card.id = seen.card_id");
         narrow(&mut sql, ask, top);
-        sql.push(" and card.id not in (select value from json_each(")
-            .push_bind(serde_json::to_string(&ids)?)
+        sql.push(" and seen.card_id not in (select value from json_each(")
+            .push_bind(serde_json::to_string(&moved.card_ids)?)
             .push("))");
         let kept: i64 = sql.build_query_scalar().fetch_one(&mut *moment).await.map_err(of_read)?;
-        Ok(kept.unsigned_abs() + in_tail)
+        Ok(kept.unsigned_abs() + moved.spots.len() as u64)
     }
 
     /// The number of the SIM that was first heard of last.
@@ -88,232 +92,189 @@ impl Store {
             .await
             .map_err(of_read)
     }
+}
 
-    /// All SIMs are looked at: their sums change too often for an index.
-    async fn by_usage(
-        &self,
+impl Moved {
+    /// Those with records after the mark, and for an order by usage those that the asked month
+    /// counts otherwise than the store's own.
+    async fn find(
         moment: &mut SqliteConnection,
         tail: &CardTail,
         ask: SimQuestion<'_>,
-        walk: &Walk<SimSpot>,
-    ) -> Result<Vec<Placed>, StoreError> {
-        let SimMoment { now, zone } = ask.as_of;
-        let span = Span::of(Unit::Month, *now, zone, &self.zone);
-        let mut sql = QueryBuilder::new(
-            "select seen.card_id, coalesce(month.data_usage, 0), card.giccid from card_seen as seen",
-        );
-        push_joins(&mut sql, "cross join card on card.id = seen.card_id");
-        sql.push(
-            " left join usage_card_month as month on month.card_id = card.id and month.month = ",
-        )
-        .push_bind(span.as_ref().map(|span| span.number));
-        narrow(&mut sql, ask, walk.top);
-        let kept: Vec<(i64, i64, String)> =
-            sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?;
-        let beyond = match &span {
-            Some(span) => span.beyond_kept(moment, tail).await?,
-            None => HashMap::new(),
+        month: Option<&Span>,
+        top: i64,
+    ) -> Result<Self, StoreError> {
+        let mut seen: BTreeMap<i64, CardSeen> = tail.sums.seen.clone();
+        let mut usage = HashMap::new();
+        if let Some(span) = month {
+            usage = span.beyond_kept(moment, tail).await?;
+            let unread: Vec<i64> =
+                usage.keys().copied().filter(|id| !seen.contains_key(id)).collect();
+            seen.extend(kept_states(moment, &unread).await?);
+        }
+        let card_ids = seen.keys().copied().collect();
+        leave_matching(moment, &mut seen, ask, top).await?;
+        let mut kept = HashMap::new();
+        if let Some(span) = month {
+            let asked: Vec<_> = seen.keys().collect();
+            kept = month_sums(moment, span.number, &asked).await?;
+        }
+        let spot = |(&number, seen): (&i64, &CardSeen)| {
+            let beyond = usage.get(&number).map_or(0, |sum| sum.data_usage);
+            let value = match ask.sort {
+                SimSort::Newest => 0,
+                SimSort::LastSeen => seen.last.0,
+                SimSort::DataUsage => kept.get(&number).copied().unwrap_or_default() + beyond,
+            };
+            SimSpot { value, number }
         };
-        let matching = tail.matching(moment, ask, walk.top).await?;
-        let mut kept_of_tail = HashMap::new();
-        let mut all = Vec::with_capacity(kept.len());
-        let value =
-            |card_id, kept: i64| kept + beyond.get(&card_id).map_or(0, |sum| sum.data_usage);
-        for (card_id, data_usage, giccid) in kept {
-            if tail.giccids.contains_key(&card_id) {
-                kept_of_tail.insert(card_id, data_usage);
-                continue;
-            }
-            let giccid = ordinal(card_id, &giccid)?;
-            all.push((SimSpot { value: value(card_id, data_usage), giccid }, card_id));
-        }
-        // A filter may have left out of the summary what it leaves of the tail.
-        let in_tail: Vec<_> = tail.cards(&matching, walk.top).collect();
-        let missing: Vec<_> = in_tail
-            .iter()
-            .map(|(card_id, _)| *card_id)
-            .filter(|card_id| !kept_of_tail.contains_key(card_id))
-            .collect();
-        if let (Some(span), false) = (&span, missing.is_empty()) {
-            kept_of_tail.extend(month_sums(moment, span.number, &missing).await?);
-        }
-        for (card_id, giccid) in in_tail {
-            let kept = kept_of_tail.get(&card_id).copied().unwrap_or_default();
-            all.push((SimSpot { value: value(card_id, kept), giccid }, card_id));
-        }
-        all.retain(|(spot, _)| is_in_walk(*spot, ask.sort, walk));
-        Ok(cut(all, ask.sort, walk))
+        Ok(Self { card_ids, spots: seen.iter().map(spot).collect() })
     }
 }
 
-/// Reads the summary in the order of its index, past the cards of the tail, until the page is full.
-async fn by_index(
+/// Takes away the cards that a question does not leave.
+async fn leave_matching(
     moment: &mut SqliteConnection,
-    tail: &CardTail,
+    seen: &mut BTreeMap<i64, CardSeen>,
     ask: SimQuestion<'_>,
-    walk: &Walk<SimSpot>,
-) -> Result<Vec<Placed>, StoreError> {
-    let need = rows_to(walk);
-    let matching = tail.matching(moment, ask, walk.top).await?;
-    let mut in_tail: Vec<Placed> = tail
-        .cards(&matching, walk.top)
-        .filter_map(|(card_id, giccid)| Some((tail.spot(card_id, giccid, ask.sort)?, card_id)))
-        .filter(|(spot, _)| is_in_walk(*spot, ask.sort, walk))
+    top: i64,
+) -> Result<(), StoreError> {
+    if *ask.filter == SimFilter::default() {
+        seen.retain(|card_id, _| *card_id <= top);
+        return Ok(());
+    }
+    let states: Vec<_> = seen
+        .iter()
+        .map(|(id, seen)| (id, seen.last.0, seen.usage.map(|(_, series_id)| series_id)))
         .collect();
-    let order = |a: &Placed, b: &Placed| read_order(a.0, b.0, ask.sort, walk);
-    keep_first(&mut in_tail, need, order);
+    let mut sql = QueryBuilder::new(
+        "with seen(card_id, last_ms, series_id) as materialized (
+            select value ->> 0, value ->> 1, value ->> 2 from json_each(",
+    );
+    sql.push_bind(serde_json::to_string(&states)?).push(")) select seen.card_id from seen");
+    narrow(&mut sql, ask, top);
+    let ids: Vec<i64> = sql.build_query_scalar().fetch_all(moment).await.map_err(of_read)?;
+    let ids: HashSet<i64> = ids.into_iter().collect();
+    seen.retain(|card_id, _| ids.contains(card_id));
+    Ok(())
+}
+
+/// Reads the summary in order, past the cards that have moved, until the page is full.
+async fn page(
+    moment: &mut SqliteConnection,
+    moved: &Moved,
+    ask: SimQuestion<'_>,
+    month: Option<i64>,
+    walk: &Walk<SimSpot>,
+) -> Result<Vec<SimSpot>, StoreError> {
+    let need = rows_to(walk);
+    let mut between: Vec<_> =
+        moved.spots.iter().copied().filter(|spot| is_in_walk(*spot, walk)).collect();
+    keep_first(&mut between, need, walk);
     let mut page = Vec::new();
     let mut place = match walk.place {
         Place::OlderThan(spot) | Place::NewerThan(spot) => Some(spot),
         Place::Newest | Place::Skip(_) | Place::Oldest => None,
     };
-    let mut rows = need.min(CHUNK_ROWS_MAX);
+    let mut rows = need.clamp(CHUNK_ROWS_MIN, CHUNK_ROWS_MAX);
     loop {
-        let chunk = kept(moment, ask, walk, place, rows).await?;
+        let chunk = kept(moment, ask, month, walk, place, rows).await?;
         let is_end = chunk.len() < rows;
         let last = chunk.last().copied();
-        page.extend(chunk.into_iter().filter(|(_, id)| !tail.giccids.contains_key(id)));
-        // What the tail has is enough where all that follows comes behind it.
-        let tail_is_enough = in_tail.len() >= need
-            && last.zip(in_tail.last()).is_some_and(|(kept, tail)| order(&kept, tail).is_gt());
-        if is_end || page.len() >= need || tail_is_enough {
+        page.extend(chunk.into_iter().filter(|spot| !moved.card_ids.contains(&spot.number)));
+        // What has moved is enough where all that follows comes behind it.
+        let is_enough = between.len() >= need
+            && last.zip(between.last()).is_some_and(|(kept, moved)| {
+                if is_upwards(walk) { kept > *moved } else { kept < *moved }
+            });
+        if is_end || page.len() >= need || is_enough {
             break;
         }
-        place = last.map(|(spot, _)| spot);
-        rows = (rows * 4).clamp(64, CHUNK_ROWS_MAX);
+        place = last;
+        rows = (rows * 4).min(CHUNK_ROWS_MAX);
     }
-    page.extend(in_tail);
-    Ok(cut(page, ask.sort, walk))
+    page.extend(between);
+    keep_first(&mut page, need, walk);
+    if let Place::Skip(skipped) = walk.place {
+        page.drain(..usize::try_from(skipped).unwrap_or(usize::MAX).min(page.len()));
+    }
+    if is_upwards(walk) {
+        page.reverse();
+    }
+    Ok(page)
 }
 
 /// So many cards of the summary, in the order in which the walk reads.
 async fn kept(
     moment: &mut SqliteConnection,
     ask: SimQuestion<'_>,
+    month: Option<i64>,
     walk: &Walk<SimSpot>,
     place: Option<SimSpot>,
     rows: usize,
-) -> Result<Vec<Placed>, StoreError> {
-    let goes_up = goes_up(ask.sort, walk);
-    let (comparison, order) = if goes_up { (">", "") } else { ("<", " desc") };
-    let is_by_time = ask.sort == SimSort::LastSeen;
-    let mut sql = QueryBuilder::new("select seen.card_id, seen.last_ms, card.giccid from ");
-    if is_by_time {
-        sql.push("card_seen as seen");
-        push_joins(&mut sql, "cross join card on card.id = seen.card_id");
-    } else {
-        sql.push("card");
-        push_joins(&mut sql, "cross join card_seen as seen on seen.card_id = card.id");
+) -> Result<Vec<SimSpot>, StoreError> {
+    let (comparison, order) = if is_upwards(walk) { (">", "") } else { ("<", " desc") };
+    let value = match ask.sort {
+        SimSort::Newest => "0",
+        SimSort::LastSeen => "seen.last_ms",
+        SimSort::DataUsage => "coalesce(month.data_usage, 0)",
+    };
+    let mut sql = QueryBuilder::new("");
+    sql.push(format_args!("select {value}, seen.card_id from card_seen as seen"));
+    if ask.sort == SimSort::DataUsage {
+        sql.push(
+            " left join usage_card_month as month on month.card_id = seen.card_id and month.month = ",
+        )
+        .push_bind(month);
     }
     narrow(&mut sql, ask, walk.top);
-    if let Some(spot) = place {
-        let giccid = giccid_of(spot)?;
-        if is_by_time {
-            // The first half lets the index find the place.
-            sql.push(format_args!(" and seen.last_ms {comparison}= ")).push_bind(spot.value);
-            sql.push(format_args!(" and (seen.last_ms {comparison} ")).push_bind(spot.value);
-            sql.push(format_args!(" or card.giccid {comparison} "));
-            sql.push_bind(giccid.to_string()).push(")");
+    if let Some(SimSpot { value: than, number }) = place {
+        if ask.sort == SimSort::Newest {
+            sql.push(format_args!(" and seen.card_id {comparison} ")).push_bind(number);
         } else {
-            sql.push(format_args!(" and card.giccid {comparison} "));
-            sql.push_bind(giccid.to_string());
+            sql.push(format_args!(" and ({value}, seen.card_id) {comparison} ("));
+            sql.push_bind(than).push(", ").push_bind(number).push(")");
         }
     }
     sql.push(" order by ");
-    if is_by_time {
-        sql.push(format_args!("seen.last_ms{order}, "));
+    if ask.sort != SimSort::Newest {
+        sql.push(format_args!("1{order}, "));
     }
-    sql.push(format_args!("card.giccid{order} limit "));
+    sql.push(format_args!("seen.card_id{order} limit "));
     sql.push_bind(i64::try_from(rows).unwrap_or(i64::MAX));
-    let rows: Vec<(i64, i64, String)> =
-        sql.build_query_as().fetch_all(moment).await.map_err(of_read)?;
-    rows.into_iter()
-        .map(|(card_id, last_ms, giccid)| {
-            let giccid = ordinal(card_id, &giccid)?;
-            let value = if is_by_time { last_ms } else { 0 };
-            Ok((SimSpot { value, giccid }, card_id))
-        })
-        .collect()
+    let rows: Vec<(i64, i64)> = sql.build_query_as().fetch_all(moment).await.map_err(of_read)?;
+    Ok(rows.into_iter().map(|(value, number)| SimSpot { value, number }).collect())
 }
 
 async fn month_sums(
     moment: &mut SqliteConnection,
     month: i64,
-    card_ids: &[i64],
-) -> Result<Vec<(i64, i64)>, StoreError> {
+    card_ids: &[&i64],
+) -> Result<HashMap<i64, i64>, StoreError> {
     const SUMS: &str = "
         select card_id, data_usage from json_each($2) as asked
         cross join usage_card_month on month = $1 and card_id = asked.value";
-    sqlx::query_as(SUMS)
+    let rows: Vec<(i64, i64)> = sqlx::query_as(SUMS)
         .bind(month)
         .bind(serde_json::to_string(card_ids)?)
         .fetch_all(moment)
         .await
-        .map_err(of_read)
+        .map_err(of_read)?;
+    Ok(rows.into_iter().collect())
 }
 
-impl CardTail {
-    /// The cards in it that a question's filter leaves; none where it has no filter.
-    async fn matching(
-        &self,
-        moment: &mut SqliteConnection,
-        ask: SimQuestion<'_>,
-        top: i64,
-    ) -> Result<Option<HashSet<i64>>, StoreError> {
-        if *ask.filter == SimFilter::default() {
-            return Ok(None);
-        }
-        let states: Vec<_> = self
-            .sums
-            .seen
-            .iter()
-            .map(|(id, seen)| (id, seen.last.0, seen.usage.map(|(_, series_id)| series_id)))
-            .collect();
-        let mut sql = QueryBuilder::new(
-            "with seen(card_id, last_ms, series_id) as materialized (
-                select value ->> 0, value ->> 1, value ->> 2 from json_each(",
-        );
-        sql.push_bind(serde_json::to_string(&states)?).push(")) select seen.card_id from seen");
-        push_joins(&mut sql, "cross join card on card.id = seen.card_id");
-        narrow(&mut sql, ask, top);
-        let ids: Vec<i64> = sql.build_query_scalar().fetch_all(moment).await.map_err(of_read)?;
-        Ok(Some(ids.into_iter().collect()))
-    }
-
-    /// The cards in it that a question leaves, with their giccids.
-    fn cards<'a>(
-        &'a self,
-        matching: &'a Option<HashSet<i64>>,
-        top: i64,
-    ) -> impl Iterator<Item = (i64, u128)> + 'a {
-        let all = self.giccids.iter().map(|(card_id, giccid)| (*card_id, *giccid));
-        all.filter(move |(card_id, _)| match matching {
-            None => *card_id <= top,
-            Some(ids) => ids.contains(card_id),
-        })
-    }
-
-    fn spot(&self, card_id: i64, giccid: u128, sort: SimSort) -> Option<SimSpot> {
-        let value = match sort {
-            SimSort::LastSeen => self.sums.seen.get(&card_id)?.last.0,
-            SimSort::DataUsage | SimSort::Giccid => 0,
-        };
-        Some(SimSpot { value, giccid })
-    }
-}
-
-/// Joins what a filter may ask about; the first join is `seen`'s or the card's.
-fn push_joins(sql: &mut QueryBuilder<Sqlite>, first: &'static str) {
-    sql.push(" ").push(first).push(
-        " left join series on series.id = seen.series_id
-        left join sim_label as label on label.giccid = card.giccid",
-    );
-}
-
-/// `where …`: what a question leaves, whether `seen` is the summary or the tail.
+/// ` join … where …`: what a question leaves of `seen`, whether that is the summary or the cards
+/// that have moved.
 fn narrow(sql: &mut QueryBuilder<Sqlite>, ask: SimQuestion<'_>, top: i64) {
     let filter = ask.filter;
-    sql.push(" where +card.id <= ").push_bind(top); // with the plus no way to find rows by
+    if *filter != SimFilter::default() {
+        sql.push(
+            " cross join card on card.id = seen.card_id
+            left join series on series.id = seen.series_id
+            left join sim_label as label on label.giccid = card.giccid",
+        );
+    }
+    sql.push(" where seen.card_id <= ").push_bind(top);
     for (column, values) in [
         ("series.sim_group", &filter.sim_group),
         ("series.country_code", &filter.country_code),
@@ -343,20 +304,10 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, ask: SimQuestion<'_>, top: i64) {
     }
 }
 
-/// Whether a walk reads from small to large.
-fn goes_up(sort: SimSort, walk: &Walk<SimSpot>) -> bool {
-    (sort == SimSort::Giccid) != is_upwards(walk)
-}
-
-fn read_order(a: SimSpot, b: SimSpot, sort: SimSort, walk: &Walk<SimSpot>) -> Ordering {
-    if goes_up(sort, walk) { a.cmp(&b) } else { b.cmp(&a) }
-}
-
-fn is_in_walk(spot: SimSpot, sort: SimSort, walk: &Walk<SimSpot>) -> bool {
+fn is_in_walk(spot: SimSpot, walk: &Walk<SimSpot>) -> bool {
     match walk.place {
-        Place::OlderThan(place) | Place::NewerThan(place) => {
-            read_order(spot, place, sort, walk).is_gt()
-        }
+        Place::OlderThan(place) => spot < place,
+        Place::NewerThan(place) => spot > place,
         Place::Newest | Place::Skip(_) | Place::Oldest => true,
     }
 }
@@ -367,33 +318,12 @@ fn rows_to(walk: &Walk<SimSpot>) -> usize {
     usize::try_from(u64::from(skipped) + u64::from(walk.size.rows())).unwrap_or(usize::MAX)
 }
 
-/// The page itself, of rows that begin where it begins.
-fn cut(mut rows: Vec<Placed>, sort: SimSort, walk: &Walk<SimSpot>) -> Vec<Placed> {
-    keep_first(&mut rows, rows_to(walk), |a, b| read_order(a.0, b.0, sort, walk));
-    if let Place::Skip(skipped) = walk.place {
-        rows.drain(..usize::try_from(skipped).unwrap_or(usize::MAX).min(rows.len()));
+/// Sorts in the order in which the walk reads, and cuts off what it does not need.
+fn keep_first(spots: &mut Vec<SimSpot>, need: usize, walk: &Walk<SimSpot>) {
+    let order = |a: &SimSpot, b: &SimSpot| if is_upwards(walk) { a.cmp(b) } else { b.cmp(a) };
+    if spots.len() > need {
+        spots.select_nth_unstable_by(need, order);
+        spots.truncate(need);
     }
-    if is_upwards(walk) {
-        rows.reverse();
-    }
-    rows
-}
-
-fn keep_first(rows: &mut Vec<Placed>, need: usize, order: impl Fn(&Placed, &Placed) -> Ordering) {
-    if rows.len() > need {
-        rows.select_nth_unstable_by(need, &order);
-        rows.truncate(need);
-    }
-    rows.sort_unstable_by(order);
-}
-
-fn ordinal(card_id: i64, giccid: &str) -> Result<u128, StoreError> {
-    let giccid: Result<Giccid, _> = giccid.parse();
-    let corrupt = |_| StoreError::Corrupt { table: "card", id: card_id };
-    giccid.map(|giccid| giccid.ordinal()).map_err(corrupt)
-}
-
-/// A place that came in a token of ours names a giccid.
-fn giccid_of(spot: SimSpot) -> Result<Giccid, StoreError> {
-    Giccid::of_ordinal(spot.giccid).map_err(|_| StoreError::Corrupt { table: "card", id: 0 })
+    spots.sort_unstable_by(order);
 }

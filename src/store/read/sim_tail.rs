@@ -1,16 +1,13 @@
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
 use super::Store;
-use crate::{
-    domain::Giccid,
-    store::{
-        StoreError,
-        card::{CardSeen, CardSums, TailSms},
-        error::of_read,
-        rollup::TailUsage,
-    },
+use crate::store::{
+    StoreError,
+    card::{CardSeen, CardSums, TailSms},
+    error::of_read,
+    rollup::TailUsage,
 };
 
 /// What came after the mark of the sums by SIM. It is kept from one question to the next, which then
@@ -23,8 +20,6 @@ pub(super) struct CardTail {
     /// Sums of the tail alone. What is known of each card in it, however, is known of all its
     /// records.
     pub(super) sums: CardSums,
-    /// The cards in it, each with its giccid's ordinal.
-    pub(super) giccids: HashMap<i64, u128>,
 }
 
 /// Rows that a tail does not have yet.
@@ -73,17 +68,14 @@ impl CardTail {
         let usage = news.usage.iter().map(|record| record.card_id);
         let mut new: Vec<i64> = usage
             .chain(news.sms.iter().map(|message| message.card_id))
-            .filter(|card_id| !self.giccids.contains_key(card_id))
+            .filter(|card_id| !self.sums.seen.contains_key(card_id))
             .collect();
         new.sort_unstable();
         new.dedup();
         let kept = kept_states(moment, &new).await?;
         self.sums.add(&news.usage, &news.sms, &store.zone);
-        for (card_id, giccid, state) in kept {
-            self.giccids.insert(card_id, giccid.ordinal());
-            if let (Some(seen), Some(state)) = (self.sums.seen.get_mut(&card_id), state) {
-                *seen = seen.and(state);
-            }
+        for (card_id, state) in kept {
+            self.sums.seen.entry(card_id).and_modify(|seen| *seen = seen.and(state));
         }
         self.to = to;
         Ok(())
@@ -109,16 +101,15 @@ impl News {
     }
 }
 
-/// What the summary knows of these cards.
+/// What the summary knows of these cards, of those that it knows.
 pub(super) async fn kept_states(
     moment: &mut SqliteConnection,
     card_ids: &[i64],
-) -> Result<Vec<(i64, Giccid, Option<CardSeen>)>, StoreError> {
+) -> Result<Vec<(i64, CardSeen)>, StoreError> {
     const KEPT: &str = "
-        select card.id, giccid, first_ms, last_ms, sim_id, usage_ms, series_id
-        from json_each($1) as asked cross join card on card.id = asked.value
-        left join card_seen on card_seen.card_id = card.id";
-    type Row = (i64, String, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+        select card_id, first_ms, last_ms, sim_id, usage_ms, series_id
+        from json_each($1) as asked cross join card_seen on card_seen.card_id = asked.value";
+    type Row = (i64, i64, i64, i64, Option<i64>, Option<i64>);
     if card_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -127,15 +118,9 @@ pub(super) async fn kept_states(
         .fetch_all(moment)
         .await
         .map_err(of_read)?;
-    rows.into_iter()
-        .map(|(id, giccid, first_ms, last_ms, sim_id, usage_ms, series_id)| {
-            let giccid = giccid.parse().map_err(|_| StoreError::Corrupt { table: "card", id })?;
-            let seen = first_ms.zip(last_ms.zip(sim_id)).map(|(first_ms, last)| CardSeen {
-                first_ms,
-                last,
-                usage: usage_ms.zip(series_id),
-            });
-            Ok((id, giccid, seen))
-        })
-        .collect()
+    let state = |(card_id, first_ms, last_ms, sim_id, usage_ms, series_id): Row| {
+        let usage = usage_ms.zip(series_id);
+        (card_id, CardSeen { first_ms, last: (last_ms, sim_id), usage })
+    };
+    Ok(rows.into_iter().map(state).collect())
 }

@@ -107,11 +107,10 @@ impl Span {
         card_ids: &[i64],
     ) -> Result<HashMap<i64, Sum>, StoreError> {
         const DAY: &str = "
-            select card.id, sum(kept.data_usage), sum(kept.records)
-            from json_each($2) as asked cross join card on card.id = asked.value
-            cross join sim on sim.giccid = card.giccid
+            select sim.card_id, sum(kept.data_usage), sum(kept.records)
+            from json_each($2) as asked cross join sim on sim.card_id = asked.value
             cross join usage_sim_day as kept on kept.day = $1 and kept.sim_id = sim.id
-            group by card.id";
+            group by sim.card_id";
         const MONTH: &str = "
             select kept.card_id, kept.data_usage, kept.records
             from json_each($2) as asked
@@ -128,7 +127,7 @@ impl Span {
         for (card_id, data_usage, records) in rows {
             sums.insert(card_id, Sum { data_usage, records });
         }
-        for card_id in card_ids.iter().filter(|card_id| tail.giccids.contains_key(card_id)) {
+        for card_id in card_ids.iter().filter(|card_id| tail.sums.seen.contains_key(card_id)) {
             for sum in self.days.clone().filter_map(|day| tail.sums.by_day.get(&(day, *card_id))) {
                 sums.entry(*card_id).or_default().add(*sum);
             }
@@ -181,12 +180,9 @@ impl Edge {
         let mut sql = QueryBuilder::new("with asked(sim_id, card_id) as materialized (");
         match card_ids {
             Some(ids) => sql
-                .push("select sim.id, card.id from json_each(")
+                .push("select sim.id, sim.card_id from json_each(")
                 .push_bind(serde_json::to_string(ids)?)
-                .push(
-                    ") as asked cross join card on card.id = asked.value
-                    cross join sim on sim.giccid = card.giccid",
-                ),
+                .push(") as asked cross join sim on sim.card_id = asked.value"),
             None => sql.push("select null, null where false"),
         };
         sql.push("), found(id, card_id) as (");

@@ -18,8 +18,6 @@ const COLUMNS: Columns = Columns {
     own_ms: "sms.event_ms",
     received_ms: "sms.received_ms",
     fields: &[
-        ("sim.giccid", |filter| &filter.giccid),
-        ("sim.imsi", |filter| &filter.imsi),
         ("sms.sim_group", |filter| &filter.sim_group),
         ("sms.from_msisdn", |filter| &filter.from_msisdn),
         ("sms.to_msisdn", |filter| &filter.to_msisdn),
@@ -84,6 +82,11 @@ impl Store {
 fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
     sql.push(FROM);
+    if filter::is_of_sims(filter) {
+        sql.push(" and sms.sim_id in (");
+        filter::push_sims(&mut sql, filter);
+        sql.push(")");
+    }
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
 }

@@ -85,14 +85,17 @@ impl SimKey {
 }
 
 impl Parts for SimKey {
+    /// Giccid, IMSI, and the giccid backwards.
     fn parts(&self) -> Vec<String> {
         let digits = |number: u128| number.to_string()[1..].to_owned();
-        match self {
+        let mut parts: Vec<String> = match self {
             Self::Digits(packed) => {
                 vec![digits(packed / Self::IMSI_BASE), digits(packed % Self::IMSI_BASE)]
             }
             Self::Texts(texts) => texts.split(SEPARATOR).map(str::to_owned).collect(),
-        }
+        };
+        parts.push(parts[0].chars().rev().collect());
+        parts
     }
 }
 
@@ -120,14 +123,15 @@ impl Interned {
     ) -> Result<Vec<SimIds>, StoreError> {
         const FIND: &str = "
             select key.value as parts, sim.id, sim.card_id from json_each($1) as key
-            join sim on sim.giccid = key.value ->> 0 and sim.imsi = key.value ->> 1";
+            cross join card on card.giccid_reversed = key.value ->> 2
+            cross join sim on sim.card_id = card.id and sim.imsi = key.value ->> 1";
         const CARDS: &str = "
             insert into card (giccid) select key.value ->> 0 from json_each($1) as key where true
             on conflict do nothing";
         const SIMS: &str = "
-            insert into sim (giccid, imsi, card_id)
-            select key.value ->> 0, key.value ->> 1, card.id from json_each($1) as key
-            join card on card.giccid = key.value ->> 0 where true
+            insert into sim (card_id, giccid, imsi)
+            select card.id, key.value ->> 0, key.value ->> 1 from json_each($1) as key
+            cross join card on card.giccid_reversed = key.value ->> 2 where true
             on conflict do nothing";
         all(&mut self.sims, connection, round, keys, FIND, &[CARDS, SIMS]).await
     }

@@ -40,15 +40,16 @@ impl Writer {
                 and giccid in (select row.value ->> 0 from json_each($1) as row)";
         const UNKNOWN: &str = "
             select count(*) from json_each($1) as asked
-            where not exists (select 1 from card where card.giccid = asked.value)";
+            where not exists (select 1 from card where giccid_reversed = asked.value)";
         let rows = serde_json::to_string(&merged(changes))?;
         let giccids: Vec<_> = changes.iter().map(|change| change.giccid.as_str()).collect();
+        let backwards: Vec<_> = changes.iter().map(|change| change.giccid.reversed()).collect();
         run(&mut self.connection, "begin immediate").await?;
         for statement in [MAKE, CHANGE, FORGET] {
             sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
         }
         let unknown: i64 = sqlx::query_scalar(UNKNOWN)
-            .bind(serde_json::to_string(&giccids)?)
+            .bind(serde_json::to_string(&backwards)?)
             .fetch_one(&mut self.connection)
             .await?;
         let target = match giccids[..] {

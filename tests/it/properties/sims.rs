@@ -1,5 +1,5 @@
 //! What the store tells of SIMs, against its records.
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -12,6 +12,8 @@ use sqlx::SqliteConnection;
 /// A SIM by its records.
 #[derive(Debug, Default)]
 struct Recorded {
+    /// The larger, the later it was first heard of.
+    number: i64,
     /// Own time, number of the subscriber, subscriber.
     records: Vec<(i64, i64, String)>,
     /// Own time, number of the network context, country, volume.
@@ -87,13 +89,13 @@ pub(super) async fn agree(
                 })
                 .map(|(giccid, sim)| (giccid, sim.told(as_of)))
                 .collect();
-            for sort in [SimSort::Giccid, SimSort::LastSeen, SimSort::DataUsage] {
-                let value = |told: &Told| if sort == SimSort::LastSeen { told.1 } else { told.5.0 };
-                if sort != SimSort::Giccid {
-                    all.sort_by_key(|(giccid, told)| {
-                        std::cmp::Reverse((value(told), (*giccid).clone()))
-                    });
-                }
+            for sort in [SimSort::Newest, SimSort::LastSeen, SimSort::DataUsage] {
+                let value = |told: &Told| match sort {
+                    SimSort::Newest => 0,
+                    SimSort::LastSeen => told.1,
+                    SimSort::DataUsage => told.5.0,
+                };
+                all.sort_by_key(|(giccid, told)| Reverse((value(told), sims[*giccid].number)));
                 let ask = SimQuestion { filter, sort, as_of };
                 for upwards in [false, true] {
                     let walked = walk(store, ask, upwards).await;
@@ -130,21 +132,25 @@ async fn walk(store: &Store, ask: SimQuestion<'_>, upwards: bool) -> Vec<Sim> {
 
 async fn recorded(raw: &mut SqliteConnection) -> BTreeMap<String, Recorded> {
     const USAGE: &str = "
-        select giccid, start_ms, sim_id, imsi, series_id, country_code, data_usage
+        select giccid, card_id, start_ms, sim_id, imsi, series_id, country_code, data_usage
         from usage join sim on sim.id = sim_id join series on series.id = series_id";
-    const SMS: &str = "select giccid, event_ms, sim_id, imsi from sms join sim on sim.id = sim_id";
-    type Usage = (String, i64, i64, String, i64, String, i64);
+    const SMS: &str =
+        "select giccid, card_id, event_ms, sim_id, imsi from sms join sim on sim.id = sim_id";
+    type Usage = (String, i64, i64, i64, String, i64, String, i64);
     let usage: Vec<Usage> = sqlx::query_as(USAGE).fetch_all(&mut *raw).await.unwrap();
-    let sms: Vec<(String, i64, i64, String)> =
+    let sms: Vec<(String, i64, i64, i64, String)> =
         sqlx::query_as(SMS).fetch_all(&mut *raw).await.unwrap();
     let mut sims: BTreeMap<String, Recorded> = BTreeMap::new();
-    for (giccid, ms, sim_id, imsi, series_id, country, volume) in usage {
+    for (giccid, number, ms, sim_id, imsi, series_id, country, volume) in usage {
         let sim = sims.entry(giccid).or_default();
+        sim.number = number;
         sim.records.push((ms, sim_id, imsi));
         sim.usage.push((ms, series_id, country, volume));
     }
-    for (giccid, ms, sim_id, imsi) in sms {
-        sims.entry(giccid).or_default().records.push((ms, sim_id, imsi));
+    for (giccid, number, ms, sim_id, imsi) in sms {
+        let sim = sims.entry(giccid).or_default();
+        sim.number = number;
+        sim.records.push((ms, sim_id, imsi));
     }
     sims
 }

@@ -81,8 +81,11 @@ const BEFORE: &str = "
         select id, sim_id, start_ms as ms from usage union all select id, sim_id, event_ms from sms)
     where id <= (select complete_to from mark where summary = 'sims') group by sim_id;
     drop table card; drop table card_seen; drop table usage_card_month; drop table sim_label;
-    drop index sim_by_last_digits; drop index sms_from; drop index sms_to;
-    alter table sim drop column imsi_reversed; alter table sim drop column card_id;
+    drop index sms_from; drop index sms_to;
+    create table old_sim (
+        id integer primary key, giccid text not null, imsi text not null, unique (giccid, imsi)) strict;
+    insert into old_sim (id, giccid, imsi) select id, giccid, imsi from sim;
+    drop table sim; alter table old_sim rename to sim; create index sim_of_imsi on sim (imsi);
     delete from _sqlx_migrations where version = 5;";
 
 #[tokio::test]

@@ -48,9 +48,9 @@ pub(super) fn top(text: &str) -> Result<usize, &'static str> {
 
 pub(super) fn sort(text: &str) -> Result<SimSort, &'static str> {
     match text {
+        "newest" => Ok(SimSort::Newest),
         "last_seen" => Ok(SimSort::LastSeen),
         "data_usage" => Ok(SimSort::DataUsage),
-        "giccid" => Ok(SimSort::Giccid),
         _ => Err("one of last_seen, data_usage, giccid"),
     }
 }
