@@ -4,17 +4,19 @@ create table card (
     id integer primary key,
     giccid text not null,
     -- The last digits first: one index finds a card by these and by all of them.
-    giccid_reversed text generated always as (
-        substr(giccid, -1, 1) || substr(giccid, -2, 1) || substr(giccid, -3, 1)
-        || substr(giccid, -4, 1) || substr(giccid, -5, 1) || substr(giccid, -6, 1)
-        || substr(giccid, -7, 1) || substr(giccid, -8, 1) || substr(giccid, -9, 1)
-        || substr(giccid, -10, 1) || substr(giccid, -11, 1) || substr(giccid, -12, 1)
-        || substr(giccid, -13, 1) || substr(giccid, -14, 1) || substr(giccid, -15, 1)
-        || substr(giccid, -16, 1) || substr(giccid, -17, 1) || substr(giccid, -18, 1)
-        || substr(giccid, -19, 1) || substr(giccid, -20, 1) || substr(giccid, -21, 1)
-        || substr(giccid, -22, 1)) virtual
+    giccid_reversed text not null
 ) strict;
-insert into card (giccid) select giccid from sim group by giccid order by min(id);
+insert into card (giccid, giccid_reversed)
+select giccid,
+    substr(giccid, -1, 1) || substr(giccid, -2, 1) || substr(giccid, -3, 1)
+    || substr(giccid, -4, 1) || substr(giccid, -5, 1) || substr(giccid, -6, 1)
+    || substr(giccid, -7, 1) || substr(giccid, -8, 1) || substr(giccid, -9, 1)
+    || substr(giccid, -10, 1) || substr(giccid, -11, 1) || substr(giccid, -12, 1)
+    || substr(giccid, -13, 1) || substr(giccid, -14, 1) || substr(giccid, -15, 1)
+    || substr(giccid, -16, 1) || substr(giccid, -17, 1) || substr(giccid, -18, 1)
+    || substr(giccid, -19, 1) || substr(giccid, -20, 1) || substr(giccid, -21, 1)
+    || substr(giccid, -22, 1)
+from sim group by giccid order by min(id);
 create unique index card_by_last_digits on card (giccid_reversed);
 
 -- Cards come in order, so a subscriber's place behind its card is mostly at the end of the index.
@@ -24,15 +26,16 @@ create table sim_of_card (
     giccid text not null,
     imsi text not null,
     -- An IMSI has 15 digits at most (ITU-T E.212).
-    imsi_reversed text generated always as (
-        substr(imsi, -1, 1) || substr(imsi, -2, 1) || substr(imsi, -3, 1) || substr(imsi, -4, 1)
-        || substr(imsi, -5, 1) || substr(imsi, -6, 1) || substr(imsi, -7, 1) || substr(imsi, -8, 1)
-        || substr(imsi, -9, 1) || substr(imsi, -10, 1) || substr(imsi, -11, 1)
-        || substr(imsi, -12, 1) || substr(imsi, -13, 1) || substr(imsi, -14, 1)
-        || substr(imsi, -15, 1)) virtual
+    imsi_reversed text not null
 ) strict;
-insert into sim_of_card (id, card_id, giccid, imsi)
-select sim.id, card.id, sim.giccid, sim.imsi from sim join card on card.giccid = sim.giccid
+insert into sim_of_card (id, card_id, giccid, imsi, imsi_reversed)
+select sim.id, card.id, sim.giccid, sim.imsi,
+    substr(imsi, -1, 1) || substr(imsi, -2, 1) || substr(imsi, -3, 1) || substr(imsi, -4, 1)
+    || substr(imsi, -5, 1) || substr(imsi, -6, 1) || substr(imsi, -7, 1) || substr(imsi, -8, 1)
+    || substr(imsi, -9, 1) || substr(imsi, -10, 1) || substr(imsi, -11, 1)
+    || substr(imsi, -12, 1) || substr(imsi, -13, 1) || substr(imsi, -14, 1)
+    || substr(imsi, -15, 1)
+from sim join card on card.giccid = sim.giccid
 order by sim.id;
 drop table sim;
 alter table sim_of_card rename to sim;

@@ -20,11 +20,6 @@ impl Giccid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The digits from the last to the first.
-    pub fn reversed(&self) -> String {
-        self.0.chars().rev().collect()
-    }
 }
 
 impl FromStr for Giccid {

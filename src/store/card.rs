@@ -7,6 +7,15 @@ use sqlx::FromRow;
 
 use super::rollup::{Days, Sum, TailUsage};
 
+/// The most digits of an IMSI (ITU-T E.212).
+pub(super) const IMSI_DIGITS_MAX: usize = 15;
+
+/// The last so many characters, backwards: as the tables have giccids and IMSIs, so that an index
+/// finds them by their last digits and by all of them.
+pub(super) fn reversed(text: &str, most: usize) -> String {
+    text.chars().rev().take(most).collect()
+}
+
 /// What a card's fold needs to know of a message.
 #[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct TailSms {

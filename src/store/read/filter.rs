@@ -1,6 +1,9 @@
 use sqlx::{QueryBuilder, Sqlite};
 
-use crate::domain::Filter;
+use crate::{
+    domain::Filter,
+    store::card::{IMSI_DIGITS_MAX, reversed},
+};
 
 /// The columns of a table by which records are filtered.
 pub(super) struct Columns {
@@ -65,22 +68,19 @@ pub(super) fn push_sims(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     sql.push("select id from sim where true");
     if !filter.giccid.is_empty() {
         sql.push(" and card_id in (select id from card where giccid_reversed in ");
-        push_list(sql, &reversed(&filter.giccid, usize::MAX));
+        push_list(sql, &all_reversed(&filter.giccid, usize::MAX));
         sql.push(")");
     }
     if !filter.imsi.is_empty() {
         sql.push(" and imsi_reversed in ");
-        push_list(sql, &reversed(&filter.imsi, IMSI_DIGITS_MAX));
+        push_list(sql, &all_reversed(&filter.imsi, IMSI_DIGITS_MAX));
         sql.push(" and imsi in ");
         push_list(sql, &filter.imsi);
     }
 }
 
-/// How many characters of an IMSI stand in the index (ITU-T E.212).
-const IMSI_DIGITS_MAX: usize = 15;
-
-fn reversed(texts: &[String], most: usize) -> Vec<String> {
-    texts.iter().map(|text| text.chars().rev().take(most).collect()).collect()
+fn all_reversed(texts: &[String], most: usize) -> Vec<String> {
+    texts.iter().map(|text| reversed(text, most)).collect()
 }
 
 /// `($1, $2, …)`

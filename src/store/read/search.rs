@@ -4,7 +4,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{READ_TIME_MAX, Store};
 use crate::{
     domain::{Hit, HitOf, Matched, ShortText},
-    store::{StoreError, error::of_read},
+    store::{StoreError, card::reversed, error::of_read},
 };
 
 /// How many hits are told.
@@ -108,7 +108,7 @@ async fn look(
 ) -> Result<Vec<Hit>, StoreError> {
     let rows: Vec<(String, String, bool, String)> = sqlx::query_as(sql)
         .bind(text)
-        .bind(text.chars().rev().collect::<String>())
+        .bind(reversed(text, usize::MAX))
         .fetch_all(moment)
         .await
         .map_err(of_read)?;

@@ -13,7 +13,12 @@ use crate::{
         Giccid, NetworkContext, SerialNumber, ShortText, Sim, SimLabel, SimSeen, Timestamp,
         UsageSum,
     },
-    store::{StoreError, card::CardSeen, error::of_read, rollup::Sum},
+    store::{
+        StoreError,
+        card::{CardSeen, reversed},
+        error::of_read,
+        rollup::Sum,
+    },
 };
 
 /// When a question about SIMs is asked, and in which zone today and this month are meant.
@@ -57,7 +62,7 @@ impl Store {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let card: Option<i64> = sqlx::query_scalar(CARD)
-            .bind(giccid.reversed())
+            .bind(reversed(giccid.as_str(), usize::MAX))
             .fetch_optional(&mut *moment)
             .await
             .map_err(of_read)?;

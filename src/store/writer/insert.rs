@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
-    intern::{SimIds, SimKey},
     round::Round,
+    sims::{SimIds, SimKey},
 };
 use crate::{
     domain::{NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},

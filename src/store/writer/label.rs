@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{Writer, run};
 use crate::{
     domain::{Caller, LabelChange, Timestamp},
-    store::{StoreError, admin::audit},
+    store::{StoreError, admin::audit, card::reversed},
 };
 
 impl Writer {
@@ -43,7 +43,7 @@ impl Writer {
             where not exists (select 1 from card where giccid_reversed = asked.value)";
         let rows = serde_json::to_string(&merged(changes))?;
         let giccids: Vec<_> = changes.iter().map(|change| change.giccid.as_str()).collect();
-        let backwards: Vec<_> = changes.iter().map(|change| change.giccid.reversed()).collect();
+        let backwards: Vec<_> = giccids.iter().map(|giccid| reversed(giccid, usize::MAX)).collect();
         run(&mut self.connection, "begin immediate").await?;
         for statement in [MAKE, CHANGE, FORGET] {
             sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;

@@ -12,6 +12,7 @@ mod label;
 mod mark;
 mod rings;
 mod round;
+mod sims;
 mod tail;
 mod usage;
 

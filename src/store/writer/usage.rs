@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use super::{
     TallyChange, Verdict, Writer, count,
     insert::{Row, repeat},
-    intern::{SeriesKey, SimIds, SimKey},
+    intern::SeriesKey,
     round::{ROWS_MAX, Round, values},
+    sims::{SimIds, SimKey},
     tail::UsageKey,
 };
 use crate::{
