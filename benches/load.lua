@@ -7,9 +7,12 @@
 -- BENCH_BASE_MS                where the first window begins; runs on one store must not overlap
 -- BENCH_RECORDS                records in a body: 1, or an array in a container
 -- BENCH_THREADS                wrk's -t
+-- BENCH_WINDOW_MS              how long a window is, where not 15 minutes
+-- BENCH_LAST_MS                no record is later than this
 
 local SIMS = 100000
-local WINDOW_MS = 900000
+local WINDOW_MS = tonumber(os.getenv("BENCH_WINDOW_MS") or 900000)
+local LAST_MS = tonumber(os.getenv("BENCH_LAST_MS") or math.huge)
 
 local threads = tonumber(os.getenv("BENCH_THREADS"))
 local records = tonumber(os.getenv("BENCH_RECORDS"))
@@ -41,6 +44,7 @@ local function record(n)
   local sim = (in_window * 61169) % SIMS
   local network = networks[sim % 8 + 1]
   local start_ms = base_ms + window * WINDOW_MS + (in_window * 7919) % WINDOW_MS
+  if start_ms > LAST_MS then start_ms = LAST_MS - (in_window * 7919) % WINDOW_MS end
   return format(fields, sim, 1000000000 + n, start_ms, network[1], network[2], network[3],
     sim % 3, sim, sim % 20)
 end

@@ -14,7 +14,9 @@ mod kind;
 mod poll;
 mod question;
 mod record;
+mod search;
 mod secret;
+mod sim;
 mod source;
 mod text;
 
@@ -34,8 +36,13 @@ pub use kind::{Kind, KindError};
 pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
 pub use question::{Filter, PageSize, Place, Walk};
 pub use record::{
-    NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, UsageRecord, VOLUME_MAX,
+    NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, TimelineEntry, UsageRecord,
+    VOLUME_MAX,
 };
+pub use search::{Hit, HitOf, Matched};
 pub use secret::Secret;
+pub use sim::{
+    LabelChange, NetworkContext, Sim, SimFilter, SimLabel, SimSeen, SimSort, SimSpot, UsageSum,
+};
 pub use source::SourceBlock;
 pub use text::{ShortText, TextTooLong};

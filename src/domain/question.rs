@@ -58,15 +58,16 @@ impl PageSize {
     }
 }
 
-/// Where a page begins, in a list that runs from the newest to the oldest.
+/// Where a page begins, in a list that runs from the newest to the oldest. `K` is what tells a row's
+/// place in the order: its id, where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Place<K = i64> {
     /// At the newest.
     Newest,
     /// With the next older than this id.
-    OlderThan(i64),
+    OlderThan(K),
     /// So that it ends right before this id.
-    NewerThan(i64),
+    NewerThan(K),
     /// After this many of the newest.
     Skip(u32),
     /// So that it ends with the oldest.
@@ -75,11 +76,11 @@ pub enum Place {
 
 /// One page of a walk through a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub struct Walk<K = i64> {
     /// The newest id when the walk began; what came later is not part of it.
     pub top: i64,
     /// Where this page begins.
-    pub place: Place,
+    pub place: Place<K>,
     /// How many rows it has.
     pub size: PageSize,
 }

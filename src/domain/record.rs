@@ -102,3 +102,25 @@ pub struct Stored<T> {
     /// What it says.
     pub record: T,
 }
+
+/// Anything that is stored of a SIM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimelineEntry {
+    /// Data that it used.
+    Usage(Stored<UsageRecord>),
+    /// A message that it sent.
+    Sms(Stored<SmsRecord>),
+    /// Anything else that was pushed about it.
+    Notification(Stored<Notification>),
+}
+
+impl TimelineEntry {
+    /// See [`Stored::id`].
+    pub fn id(&self) -> i64 {
+        match self {
+            Self::Usage(row) => row.id,
+            Self::Sms(row) => row.id,
+            Self::Notification(row) => row.id,
+        }
+    }
+}

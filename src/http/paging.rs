@@ -4,7 +4,7 @@
 //! which row the page hangs on. So following them costs the same at any depth, and rows that
 //! arrive meanwhile move nothing. A cursor carries only the row it hangs on.
 use crate::{
-    domain::{PageSize, Place, Walk},
+    domain::{PageSize, Place, SimSpot, Walk},
     http::query_string::append,
 };
 
@@ -33,7 +33,7 @@ pub(super) enum TokenError {
 
 /// Where a walk by pages stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct At {
+pub(super) struct At<K> {
     /// The newest id when the walk began.
     pub(super) top: i64,
     /// How many rows there were then.
@@ -43,12 +43,12 @@ pub(super) struct At {
     /// Rows on a page.
     pub(super) size: u32,
     /// Where that page begins.
-    pub(super) place: Place,
+    pub(super) place: Place<K>,
 }
 
 /// One page of a walk, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct Page<K> {
     /// See [`At::top`].
     pub(super) top: i64,
     /// See [`At::total`].
@@ -58,16 +58,57 @@ pub(super) struct Page {
     /// Rows on a page.
     pub(super) size: PageSize,
     /// Where it begins.
-    pub(super) place: Place,
+    pub(super) place: Place<K>,
 }
 
 /// The ids of the newest and the oldest row on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edges {
+pub(super) struct Edges<K> {
     /// The first row's.
-    pub(super) newest: i64,
+    pub(super) newest: K,
     /// The last row's.
-    pub(super) oldest: i64,
+    pub(super) oldest: K,
+}
+
+/// What tells a row's place in the order of its list.
+pub(super) trait Key: Copy + Send + Sync + 'static {
+    /// Adds it to a token.
+    fn put(self, bytes: &mut Vec<u8>);
+    /// Takes it from the front of a token.
+    fn take(bytes: &mut &[u8]) -> Option<Self>;
+    /// The newest id that can matter to the rows after this one.
+    fn top(self) -> i64;
+}
+
+impl Key for i64 {
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_be_bytes());
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        take(bytes).map(Self::from_be_bytes)
+    }
+
+    fn top(self) -> i64 {
+        self
+    }
+}
+
+impl Key for SimSpot {
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.value.to_be_bytes());
+        bytes.extend(self.number.to_be_bytes());
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let value = i64::from_be_bytes(take(bytes)?);
+        take(bytes).map(|number| Self { value, number: i64::from_be_bytes(number) })
+    }
+
+    /// Which SIMs are new says nothing about their order.
+    fn top(self) -> i64 {
+        i64::MAX
+    }
 }
 
 /// What a `Link` header needs beside the page.
@@ -86,23 +127,26 @@ pub(super) struct Links<'a> {
 const AT: u8 = 1;
 const CURSOR: u8 = 2;
 
-impl At {
+impl<K: Key> At<K> {
     /// As it stands in a URL.
     pub(super) fn encode(&self, binding: Binding) -> String {
-        let (tag, id) = match self.place {
-            Place::Newest => (0, 0),
-            Place::OlderThan(id) => (1, id),
-            Place::NewerThan(id) => (2, id),
-            Place::Skip(rows) => (3, i64::from(rows)),
-            Place::Oldest => (4, 0),
-        };
         let mut bytes = begin(AT, binding);
         bytes.extend(self.top.to_be_bytes());
         bytes.extend(self.total.to_be_bytes());
         bytes.extend(self.page.to_be_bytes());
         bytes.extend(self.size.to_be_bytes());
+        let (tag, number, key) = match self.place {
+            Place::Newest => (0, 0, None),
+            Place::OlderThan(key) => (1, 0, Some(key)),
+            Place::NewerThan(key) => (2, 0, Some(key)),
+            Place::Skip(rows) => (3, i64::from(rows), None),
+            Place::Oldest => (4, 0, None),
+        };
         bytes.push(tag);
-        bytes.extend(id.to_be_bytes());
+        match key {
+            Some(key) => key.put(&mut bytes),
+            None => number.put(&mut bytes),
+        }
         hex::encode(bytes)
     }
 
@@ -115,14 +159,15 @@ impl At {
             let (top, total) = (i64::from_be_bytes(take(rest)?), u64::from_be_bytes(take(rest)?));
             let (page, size) = (u64::from_be_bytes(take(rest)?), u32::from_be_bytes(take(rest)?));
             let [tag] = take(rest)?;
-            let id = i64::from_be_bytes(take(rest)?);
             let place = match tag {
-                0 => Place::Newest,
-                1 => Place::OlderThan(id),
-                2 => Place::NewerThan(id),
-                3 => Place::Skip(u32::try_from(id).ok()?),
-                4 => Place::Oldest,
-                _ => return None,
+                1 => Place::OlderThan(K::take(rest)?),
+                2 => Place::NewerThan(K::take(rest)?),
+                _ => match (tag, i64::take(rest)?) {
+                    (0, _) => Place::Newest,
+                    (3, rows) => Place::Skip(u32::try_from(rows).ok()?),
+                    (4, _) => Place::Oldest,
+                    _ => return None,
+                },
             };
             rest.is_empty().then_some(Self { top, total, page, size, place })
         })();
@@ -131,20 +176,20 @@ impl At {
 }
 
 /// A cursor that stands right after the row `oldest`.
-pub(super) fn encode_cursor(oldest: i64, binding: Binding) -> String {
+pub(super) fn encode_cursor<K: Key>(oldest: K, binding: Binding) -> String {
     let mut bytes = begin(CURSOR, binding);
-    bytes.extend(oldest.to_be_bytes());
+    oldest.put(&mut bytes);
     hex::encode(bytes)
 }
 
 /// The row that a cursor of the same list stands after.
-pub(super) fn decode_cursor(text: &str, binding: Binding) -> Result<i64, TokenError> {
+pub(super) fn decode_cursor<K: Key>(text: &str, binding: Binding) -> Result<K, TokenError> {
     let bytes = hex::decode(text).map_err(|_| TokenError::Unreadable)?;
     let mut reader = open(&bytes, CURSOR, binding);
     let oldest = (|| {
         let rest = reader.rest.as_mut()?;
-        let id = i64::from_be_bytes(take(rest)?);
-        rest.is_empty().then_some(id)
+        let key = K::take(rest)?;
+        rest.is_empty().then_some(key)
     })();
     reader.verdict(oldest)
 }
@@ -187,9 +232,9 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
-impl Page {
+impl<K: Key> Page<K> {
     /// The page that a walk asks the store for.
-    pub(super) fn walk(&self) -> Walk {
+    pub(super) fn walk(&self) -> Walk<K> {
         // The last page is cut where the pages before it end, so that no row stands on two.
         let left = self.total.saturating_sub(self.number.saturating_mul(self.rows()));
         let rows = u32::try_from(left).unwrap_or(u32::MAX).min(self.size.rows());
@@ -201,7 +246,7 @@ impl Page {
     }
 
     /// The `Link` header's value: first, prev, next and last, the two in the middle where they are.
-    pub(super) fn links(&self, edges: Option<Edges>, links: &Links<'_>) -> String {
+    pub(super) fn links(&self, edges: Option<Edges<K>>, links: &Links<'_>) -> String {
         let last = self.total.saturating_sub(1) / self.rows();
         let mut value = self.link("first", 0, Place::Newest, links);
         let mut add = |link: String| {
@@ -228,7 +273,7 @@ impl Page {
         value
     }
 
-    fn link(&self, rel: &str, page: u64, place: Place, links: &Links<'_>) -> String {
+    fn link(&self, rel: &str, page: u64, place: Place<K>, links: &Links<'_>) -> String {
         let size = self.size.rows();
         let at = At { top: self.top, total: self.total, page, size, place };
         let mut query = links.same_rows.to_owned();
@@ -243,12 +288,12 @@ impl Page {
     }
 }
 
-fn last_place(last: u64) -> Place {
+fn last_place<K>(last: u64) -> Place<K> {
     if last == 0 { Place::Newest } else { Place::Oldest }
 }
 
 /// The `Link` header's value for the page after this one of a walk by cursor.
-pub(super) fn cursor_link(oldest: i64, size: PageSize, links: &Links<'_>) -> String {
+pub(super) fn cursor_link<K: Key>(oldest: K, size: PageSize, links: &Links<'_>) -> String {
     let mut query = links.same_rows.to_owned();
     append(&mut query, "size", &size.rows().to_string());
     append(&mut query, "cursor", &encode_cursor(oldest, links.binding));

@@ -2,12 +2,12 @@ use super::*;
 
 const BINDING: Binding = Binding { epoch: 7, filter: u64::MAX };
 
-fn page(number: u64, place: Place, total: u64) -> Page {
+fn page(number: u64, place: Place, total: u64) -> Page<i64> {
     let size = PageSize::within(20, 100).expect("a size");
     Page { top: 110, total, number, size, place }
 }
 
-fn links(page: Page, edges: Option<Edges>) -> Vec<(String, String, At)> {
+fn links(page: Page<i64>, edges: Option<Edges<i64>>) -> Vec<(String, String, At<i64>)> {
     let links = Links {
         url: "http://h/v1/data-usage",
         same_rows: "mcc=460",
@@ -19,13 +19,13 @@ fn links(page: Page, edges: Option<Edges>) -> Vec<(String, String, At)> {
         .map(|link| {
             let (url, rel) = link.split_once(">; rel=").expect("a link");
             let (start, at) = url.split_once("&at=").expect("an at");
-            let at = At::decode(at, BINDING).expect("a token");
+            let at = At::<i64>::decode(at, BINDING).expect("a token");
             (rel.trim_matches('"').to_owned(), start.trim_start_matches('<').to_owned(), at)
         })
         .collect()
 }
 
-fn rels(page: Page, edges: Option<Edges>) -> Vec<(String, u64, Place)> {
+fn rels(page: Page<i64>, edges: Option<Edges<i64>>) -> Vec<(String, u64, Place)> {
     links(page, edges).into_iter().map(|(rel, _, at)| (rel, at.page, at.place)).collect()
 }
 
@@ -39,21 +39,21 @@ fn a_token_is_read_back_and_one_of_another_list_is_told_from_one_that_is_none() 
         [Place::Newest, Place::OlderThan(5), Place::NewerThan(-5), Place::Skip(9), Place::Oldest]
     {
         let at = At { top: i64::MAX, total: 3, page: u64::MAX, size: 1, place };
-        assert_eq!(At::decode(&at.encode(BINDING), BINDING), Ok(at));
+        assert_eq!(At::<i64>::decode(&at.encode(BINDING), BINDING), Ok(at));
         for other in [Binding { epoch: 8, ..BINDING }, Binding { filter: 0, ..BINDING }] {
-            assert_eq!(At::decode(&at.encode(other), BINDING), Err(TokenError::Foreign));
+            assert_eq!(At::<i64>::decode(&at.encode(other), BINDING), Err(TokenError::Foreign));
         }
     }
     let cursor = encode_cursor(42, BINDING);
-    assert_eq!(decode_cursor(&cursor, BINDING), Ok(42));
+    assert_eq!(decode_cursor::<i64>(&cursor, BINDING), Ok(42));
     let other = Binding { epoch: 8, ..BINDING };
-    assert_eq!(decode_cursor(&cursor, other), Err(TokenError::Foreign));
+    assert_eq!(decode_cursor::<i64>(&cursor, other), Err(TokenError::Foreign));
     for broken in ["", "x", "00", &cursor[2..], &cursor[..48], &format!("{cursor}00")] {
-        assert_eq!(decode_cursor(broken, BINDING), Err(TokenError::Unreadable), "{broken}");
-        assert_eq!(At::decode(broken, BINDING), Err(TokenError::Unreadable), "{broken}");
+        assert_eq!(decode_cursor::<i64>(broken, BINDING), Err(TokenError::Unreadable), "{broken}");
+        assert_eq!(At::<i64>::decode(broken, BINDING), Err(TokenError::Unreadable), "{broken}");
     }
     // One kind of token is not taken for the other.
-    assert_eq!(At::decode(&cursor, BINDING), Err(TokenError::Unreadable));
+    assert_eq!(At::<i64>::decode(&cursor, BINDING), Err(TokenError::Unreadable));
 }
 
 #[test]
@@ -98,4 +98,16 @@ fn the_last_page_has_the_rows_that_the_others_leave() {
     assert_eq!(page(1, Place::OlderThan(91), 110).walk().size.rows(), 20);
     // A token that was made up asks for no more than a page.
     assert_eq!(page(u64::MAX, Place::Oldest, 110).walk().size.rows(), 20);
+}
+
+#[test]
+fn a_place_among_sims_is_read_back_from_its_token() {
+    let spot = SimSpot { value: 1_725_499_848_000, number: 7 };
+    for place in [Place::Newest, Place::OlderThan(spot), Place::NewerThan(spot), Place::Skip(9)] {
+        let at = At { top: 5, total: 3, page: 1, size: 1, place };
+        assert_eq!(At::<SimSpot>::decode(&at.encode(BINDING), BINDING), Ok(at));
+    }
+    assert_eq!(decode_cursor::<SimSpot>(&encode_cursor(spot, BINDING), BINDING), Ok(spot));
+    let short = encode_cursor(7, BINDING);
+    assert_eq!(decode_cursor::<SimSpot>(&short, BINDING), Err(TokenError::Unreadable));
 }

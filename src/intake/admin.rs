@@ -5,8 +5,8 @@ use tokio::sync::oneshot;
 use super::{Intake, Trouble, accept::quarantine};
 use crate::{
     domain::{
-        ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, NewHeld, Ring, Scope,
-        SerialNumber,
+        ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
+        Ring, Scope, SerialNumber,
     },
     smarthub::{Body, NotJson, Refusal},
     store::{Outcome, StoreError, Submission},
@@ -48,6 +48,11 @@ pub(super) enum Command {
         sn: SerialNumber,
         caller: Caller,
         reply: Reply<()>,
+    },
+    LabelSims {
+        changes: Vec<LabelChange>,
+        caller: Caller,
+        reply: Reply<u64>,
     },
 }
 
@@ -162,13 +167,7 @@ impl Intake {
     /// Keeps what a poll of RCMS learned. Pushes that wait come first. While the disk has no room, or
     /// when we stop, nothing is queued: a poll can be made again, and a push cannot.
     pub async fn keep_poll(&self, poll: DevicePoll) -> Result<(), AdminError> {
-        match self.trouble() {
-            Some(trouble @ Trouble::DiskReserve) => {
-                return Err(AdminError::NotReady(trouble.sentence()));
-            }
-            Some(Trouble::Stopping) => return Err(AdminError::Stopping),
-            Some(Trouble::Failing) | None => (),
-        }
+        self.may_queue()?;
         let poll = Box::new(poll);
         self.ask(|reply| Command::KeepPoll { poll, reply }).await
     }
@@ -181,6 +180,26 @@ impl Intake {
     ) -> Result<(), AdminError> {
         let (sn, caller) = (sn.clone(), caller.clone());
         self.ask(|reply| Command::AuditDeviceGroup { sn, caller, reply }).await
+    }
+
+    /// Changes what people say of SIMs, a few at a time: pushes that wait come first. Gives how many
+    /// changes were of SIMs that have no record yet.
+    pub async fn label_sims(
+        &self,
+        changes: Vec<LabelChange>,
+        caller: &Caller,
+    ) -> Result<u64, AdminError> {
+        self.may_queue()?;
+        let caller = caller.clone();
+        self.ask(|reply| Command::LabelSims { changes, caller, reply }).await
+    }
+
+    fn may_queue(&self) -> Result<(), AdminError> {
+        match self.trouble() {
+            Some(trouble @ Trouble::DiskReserve) => Err(AdminError::NotReady(trouble.sentence())),
+            Some(Trouble::Stopping) => Err(AdminError::Stopping),
+            Some(Trouble::Failing) | None => Ok(()),
+        }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AdminError> {

@@ -249,6 +249,9 @@ impl WriterTask {
             Command::AuditDeviceGroup { sn, caller, reply } => {
                 answer(reply, self.writer.audit_device_group(&sn, &caller, now).await)
             }
+            Command::LabelSims { changes, caller, reply } => {
+                answer(reply, self.writer.label_sims(&changes, &caller, now).await)
+            }
         }
     }
 

@@ -100,7 +100,7 @@ impl Writer {
     }
 }
 
-async fn audit(
+pub(super) async fn audit(
     connection: &mut SqliteConnection,
     caller: &Caller,
     action: &'static str,

@@ -12,6 +12,7 @@
 //! up to a mark; readers add what came after it in the same read transaction, so that at every
 //! commit they equal the sums of the records.
 mod admin;
+mod card;
 mod error;
 mod folder;
 mod open;
@@ -23,7 +24,7 @@ pub use error::StoreError;
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{
-    KindTally, QuarantineTally, RingTally, Store, Tallies,
-    rollup::{Dimension, DimensionHour, QuarterHour, SimDay, SimSeen},
+    KindTally, QuarantineTally, RingTally, SimMoment, SimQuestion, Store, Tallies,
+    rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use writer::{Limits, Outcome, Submission, Verdict, Writer};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use sqlx::FromRow;
 
 use crate::domain::{Calendar, Interval, Span};
 
@@ -10,9 +11,10 @@ pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What a sum needs to know of a usage record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct TailUsage {
     pub(super) sim_id: i64,
+    pub(super) card_id: i64,
     pub(super) series_id: i64,
     pub(super) start_ms: i64,
     pub(super) data_usage: i64,
@@ -39,13 +41,11 @@ pub(super) struct NetworkSums {
     pub(super) by_quarter_hour: BTreeMap<(i64, i64), Sum>,
 }
 
-/// What is known of each SIM, in the order of its trees.
+/// Sums of each SIM, in the order of their tree.
 #[derive(Debug, Default)]
 pub(super) struct SimSums {
     /// By day in the store's zone and SIM.
     pub(super) by_day: BTreeMap<(i64, i64), Sum>,
-    /// First and last own time.
-    pub(super) seen: BTreeMap<i64, (i64, i64)>,
 }
 
 impl NetworkSums {
@@ -92,35 +92,20 @@ impl NetworkSums {
 }
 
 impl SimSums {
-    /// Sums usage records, and takes SIM and own time of messages into account.
-    pub(super) fn of(usage: &[TailUsage], sms: &[(i64, i64)], zone: &TimeZone) -> Self {
+    pub(super) fn of(usage: &[TailUsage], zone: &TimeZone) -> Self {
         let mut sums = Self::default();
         let mut days = Days::new(zone);
         for record in usage {
             let day = days.of(record.start_ms);
             let sum = sums.by_day.entry((day, record.sim_id)).or_default();
             sum.add(Sum { data_usage: record.data_usage, records: 1 });
-            sums.see(record.sim_id, record.start_ms);
-        }
-        for &(sim_id, event_ms) in sms {
-            sums.see(sim_id, event_ms);
         }
         sums
-    }
-
-    fn see(&mut self, sim_id: i64, own_ms: i64) {
-        let seen = self.seen.entry(sim_id).or_insert((own_ms, own_ms));
-        *seen = (seen.0.min(own_ms), seen.1.max(own_ms));
     }
 
     /// `[day, sim_id, data_usage, records]`
     pub(super) fn days(&self) -> Vec<[i64; 4]> {
         rows(&self.by_day)
-    }
-
-    /// `[sim_id, first_ms, last_ms]`
-    pub(super) fn seen(&self) -> Vec<[i64; 3]> {
-        self.seen.iter().map(|(sim_id, (first, last))| [*sim_id, *first, *last]).collect()
     }
 }
 
@@ -130,17 +115,17 @@ fn rows(sums: &BTreeMap<(i64, i64), Sum>) -> Vec<[i64; 4]> {
 
 /// Days since 1970 in a zone. Records come in about the order of time, so the day of the last one
 /// serves most of them.
-struct Days {
+pub(super) struct Days {
     calendar: Calendar,
     last: Option<(Span, i64)>,
 }
 
 impl Days {
-    fn new(zone: &TimeZone) -> Self {
+    pub(super) fn new(zone: &TimeZone) -> Self {
         Self { calendar: Calendar::new(zone.clone(), Interval::Day), last: None }
     }
 
-    fn of(&mut self, at_ms: i64) -> i64 {
+    pub(super) fn of(&mut self, at_ms: i64) -> i64 {
         match self.last {
             Some((span, day)) if span.contains(at_ms) => day,
             _ => {

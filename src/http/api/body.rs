@@ -43,6 +43,20 @@ impl Members {
         })
     }
 
+    /// Takes a member that may be left out.
+    pub(super) fn take_if_there<T>(
+        &mut self,
+        resource: &'static str,
+        name: &str,
+        should_be: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, Invalid> {
+        if !self.0.contains_key(name) {
+            return Ok(None);
+        }
+        self.take(resource, name, should_be, read).map(Some)
+    }
+
     /// Refuses what was not taken.
     pub(super) fn end(self, resource: &'static str) -> Result<(), Invalid> {
         match self.0.keys().next() {

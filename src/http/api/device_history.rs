@@ -40,6 +40,7 @@ impl List for DeviceHistory {
     const ROUTE: &'static Route = &params::DEVICE_HISTORY;
     type Within = Known;
     type Row = DeviceEvent;
+    type Key = i64;
     type Out<'a> = EventOut<'a>;
 
     fn path(Known(sn): &Known) -> Cow<'static, str> {

@@ -17,6 +17,7 @@ use super::{
     list::{List, View},
     params::{self, Question, Route},
     respond,
+    sims::sim_url,
     usage::NOTHING,
 };
 use crate::{
@@ -53,6 +54,22 @@ pub(super) struct DeviceOut<'a> {
     history_url: String,
 }
 
+/// One router, with the SIMs that people say sit in it.
+#[derive(Debug, Serialize)]
+struct OneDeviceOut<'a> {
+    #[serde(flatten)]
+    device: DeviceOut<'a>,
+    /// The first hundred.
+    sims: Vec<SimOfDeviceOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct SimOfDeviceOut {
+    giccid: String,
+    name: Option<String>,
+    url: String,
+}
+
 /// A sample's fields that we read, under RCMS's names.
 #[derive(Debug, Serialize)]
 struct StatusOut<'a> {
@@ -80,6 +97,7 @@ impl List for Devices {
     const ROUTE: &'static Route = &params::DEVICES;
     type Within = Freshness;
     type Row = Device;
+    type Key = i64;
     type Out<'a> = DeviceOut<'a>;
 
     async fn top(store: &Store) -> Result<i64, StoreError> {
@@ -198,8 +216,15 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     params::read_none(Devices::ROUTE.resource, query.as_deref())?;
     let device = state.store.device(&sn, state.freshness()).await?.ok_or(ApiError::NoSuchDevice)?;
+    let sims = state.store.sims_of_device(&sn).await?;
     let view = View { base, sms_text_field: None };
-    Ok(Json(Devices::out(&device, &view)?).into_response())
+    let sims = sims.into_iter().map(|(giccid, label)| SimOfDeviceOut {
+        url: sim_url(&view.base, &giccid),
+        giccid: giccid.to_string(),
+        name: label.name.sent().map(str::to_owned),
+    });
+    let device = Devices::out(&device, &view)?;
+    Ok(Json(OneDeviceOut { device, sims: sims.collect() }).into_response())
 }
 
 impl FromRequestParts<InternalState> for Named {

@@ -41,6 +41,9 @@ pub(super) enum ApiError {
     /// There is no router with this serial number.
     #[error("there is no router with this serial number")]
     NoSuchDevice,
+    /// There is no SIM with this giccid.
+    #[error("there is no SIM with this giccid")]
+    NoSuchSim,
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -178,16 +181,9 @@ impl ApiError {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded")
             }
             Self::NoSuchAddress => Problem::new(StatusCode::NOT_FOUND, "Not Found"),
-            Self::NoSuchRow(resource) => Problem::new(StatusCode::NOT_FOUND, "Not Found")
-                .errors(vec![FieldError { resource, field: "id".to_owned(), code: Code::Missing }]),
-            Self::NoSuchDevice => {
-                let (resource, field, code) = ("devices", "sn".to_owned(), Code::Missing);
-                Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![FieldError {
-                    resource,
-                    field,
-                    code,
-                }])
-            }
+            Self::NoSuchRow(resource) => not_found(resource, "id"),
+            Self::NoSuchDevice => not_found("devices", "sn"),
+            Self::NoSuchSim => not_found("sims", "giccid"),
             Self::MethodNotAllowed => {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             }
@@ -233,6 +229,11 @@ impl ApiError {
             }
         }
     }
+}
+
+fn not_found(resource: &'static str, field: &str) -> Problem {
+    let error = FieldError { resource, field: field.to_owned(), code: Code::Missing };
+    Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![error])
 }
 
 fn unavailable() -> Problem {

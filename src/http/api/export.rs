@@ -46,13 +46,13 @@ pub(super) async fn stream<L: List>(list: Asked<L>) -> Result<Response, ApiError
 struct Export<L: List> {
     list: Asked<L>,
     /// The read that comes next, if there is one.
-    next: Option<Walk>,
+    next: Option<Walk<L::Key>>,
     /// The request's, which the body outlives.
     span: Span,
 }
 
 impl<L: List> Export<L> {
-    async fn read(&mut self, walk: Walk) -> Result<Vec<u8>, ApiError> {
+    async fn read(&mut self, walk: Walk<L::Key>) -> Result<Vec<u8>, ApiError> {
         let rows = self.list.rows(&walk).await?;
         let oldest = rows.last().map(L::id).filter(|_| rows.len() == rows_of(walk.size));
         self.next = oldest.map(|id| older_than(id, walk.size));

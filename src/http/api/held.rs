@@ -63,6 +63,7 @@ impl List for HeldPushes {
     const ROUTE: &'static Route = &params::HELD_PUSHES;
     type Within = ();
     type Row = Held;
+    type Key = i64;
     type Out<'a> = HeldOut<'a>;
 
     async fn top(store: &Store) -> Result<i64, StoreError> {

@@ -22,7 +22,7 @@ use crate::{
     http::{
         auth::Reader,
         paging::{
-            At, Binding, Edges, Links, Page, SKIP_MAX, TokenError, cursor_link, decode_cursor,
+            At, Binding, Edges, Key, Links, Page, SKIP_MAX, TokenError, cursor_link, decode_cursor,
         },
         problem::{Code, FieldError},
     },
@@ -53,6 +53,8 @@ pub(super) trait List: Send + Sync + 'static {
     type Within: FromRequestParts<InternalState> + Send + Sync + 'static;
     /// A row as the store gives it.
     type Row: Send + Sync + 'static;
+    /// What tells a row's place in the list's order.
+    type Key: Key;
     /// A row as the client reads it.
     type Out<'a>: Serialize;
 
@@ -67,7 +69,7 @@ pub(super) trait List: Send + Sync + 'static {
         store: &Store,
         within: &Self::Within,
         question: &Question,
-        walk: &Walk,
+        walk: &Walk<Self::Key>,
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
     /// How many rows there are up to `top`.
     fn count(
@@ -76,8 +78,8 @@ pub(super) trait List: Send + Sync + 'static {
         question: &Question,
         top: i64,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-    /// A row's number.
-    fn id(row: &Self::Row) -> i64;
+    /// A row's place in the order: its number, in a list that goes by that.
+    fn id(row: &Self::Row) -> Self::Key;
     /// A row as JSON.
     fn out<'a>(row: &'a Self::Row, view: &'a View) -> Result<Self::Out<'a>, ApiError>;
     /// The names of a table's columns.
@@ -164,7 +166,7 @@ impl<L: List> Asked<L> {
     }
 
     /// The rows of one page.
-    pub(super) async fn rows(&self, walk: &Walk) -> Result<Vec<L::Row>, StoreError> {
+    pub(super) async fn rows(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
         L::rows(&self.state.store, &self.within, &self.question, walk).await
     }
 
@@ -193,7 +195,7 @@ impl<L: List> Asked<L> {
     }
 
     /// Where `at` says, if the page is the one that `at` was made for; else so far down.
-    async fn which_page(&self) -> Result<Page, ApiError> {
+    async fn which_page(&self) -> Result<Page<L::Key>, ApiError> {
         let first_page = self.state.settings.first_page;
         let at = match &self.question.at {
             Some(at) => Some(At::decode(at, self.binding()).map_err(refused::<L>("at"))?),
@@ -249,7 +251,7 @@ impl<L: List> Asked<L> {
         Ok(response)
     }
 
-    async fn has_more(&self, oldest: i64) -> Result<bool, ApiError> {
+    async fn has_more(&self, oldest: L::Key) -> Result<bool, ApiError> {
         let walk = older_than(oldest, PageSize::ONE);
         let next = self.rows(&walk).await?;
         Ok(!next.is_empty())
@@ -277,8 +279,8 @@ impl<L: List> Asked<L> {
 }
 
 /// The rows after the one with this id; its own id is the newest that matters.
-pub(super) fn older_than(id: i64, size: PageSize) -> Walk {
-    Walk { top: id, place: Place::OlderThan(id), size }
+pub(super) fn older_than<K: Key>(id: K, size: PageSize) -> Walk<K> {
+    Walk { top: id.top(), place: Place::OlderThan(id), size }
 }
 
 /// The number of rows on a page, for comparing with how many came.
@@ -286,7 +288,7 @@ pub(super) fn rows_of(size: PageSize) -> usize {
     usize::try_from(size.rows()).unwrap_or(usize::MAX)
 }
 
-fn skip<L: List>(number: u64, size: PageSize) -> Result<Place, Invalid> {
+fn skip<L: List>(number: u64, size: PageSize) -> Result<Place<L::Key>, Invalid> {
     let rows = number.saturating_mul(u64::from(size.rows()));
     match u32::try_from(rows) {
         Ok(0) => Ok(Place::Newest),

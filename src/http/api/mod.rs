@@ -55,7 +55,11 @@ mod params;
 mod pushes;
 mod rcms;
 mod respond;
+mod search;
 mod shown_body;
+mod sim_label;
+mod sim_timeline;
+mod sims;
 mod sms;
 mod status;
 mod stream;
@@ -160,6 +164,11 @@ fn routes() -> Router<InternalState> {
         .route("/v1/mo-sms/{id}", get(list::show_one::<sms::Sms>))
         .route("/v1/notifications", get(list::show::<notifications::Notifications>))
         .route("/v1/notifications/{id}", get(list::show_one::<notifications::Notifications>))
+        .route("/v1/sims", get(list::show::<sims::Sims>))
+        .route("/v1/sims/import", post(sim_label::import))
+        .route("/v1/sims/{giccid}", get(sims::show).put(sim_label::put))
+        .route("/v1/sims/{giccid}/timeline", get(list::show::<sim_timeline::Timeline>))
+        .route("/v1/search", get(search::show))
         .route("/v1/devices", get(list::show::<devices::Devices>))
         .route("/v1/devices/summary", get(fleet::show))
         .route("/v1/devices/{sn}", get(devices::show))

@@ -37,6 +37,7 @@ impl List for Notifications {
     const ROUTE: &'static Route = &params::NOTIFICATIONS;
     type Within = ();
     type Row = Stored<Notification>;
+    type Key = i64;
     type Out<'a> = NotificationOut<'a>;
 
     async fn top(store: &Store) -> Result<i64, StoreError> {

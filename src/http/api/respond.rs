@@ -94,8 +94,7 @@ impl Form {
             if self.format == Format::Json && place > 0 {
                 out.push(b',');
             }
-            serde_json::to_writer(&mut out, &L::out(row, view)?)
-                .map_err(|source| corrupt::<L>(row, source))?;
+            serde_json::to_writer(&mut out, &L::out(row, view)?).map_err(std::io::Error::from)?;
             if self.format == Format::Ndjson {
                 out.push(b'\n');
             }
@@ -127,12 +126,15 @@ pub(super) fn rows<L: List>(
 }
 
 /// Stored JSON, passed on as it lies there.
-pub(super) fn raw<'a, L: List>(row: &L::Row, text: &'a str) -> Result<&'a RawValue, ApiError> {
+pub(super) fn raw<'a, L: List<Key = i64>>(
+    row: &L::Row,
+    text: &'a str,
+) -> Result<&'a RawValue, ApiError> {
     serde_json::from_str(text).map_err(|source| corrupt::<L>(row, source))
 }
 
 /// A row that cannot be shown because of what it holds.
-pub(super) fn corrupt<L: List>(row: &L::Row, source: serde_json::Error) -> ApiError {
+pub(super) fn corrupt<L: List<Key = i64>>(row: &L::Row, source: serde_json::Error) -> ApiError {
     ApiError::Corrupt { resource: L::ROUTE.resource, id: L::id(row), source }
 }
 

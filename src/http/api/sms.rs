@@ -42,6 +42,7 @@ impl List for Sms {
     const ROUTE: &'static Route = &params::SMS;
     type Within = ();
     type Row = Stored<SmsRecord>;
+    type Key = i64;
     type Out<'a> = SmsOut<'a>;
 
     async fn top(store: &Store) -> Result<i64, StoreError> {

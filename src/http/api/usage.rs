@@ -43,6 +43,7 @@ impl List for Usage {
     const ROUTE: &'static Route = &params::USAGE;
     type Within = ();
     type Row = Stored<UsageRecord>;
+    type Key = i64;
     type Out<'a> = UsageOut<'a>;
 
     async fn top(store: &Store) -> Result<i64, StoreError> {

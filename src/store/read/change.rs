@@ -4,9 +4,13 @@
 //! so one snapshot, says which rows come next; what they hold is then read from each table.
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list};
+use super::{
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
+    filter::{push_list, push_sims},
+    page,
+};
 use crate::{
-    domain::{Change, ChangeFilter, Changes, Giccid, Kind, TestRecord, Timestamp},
+    domain::{Change, ChangeFilter, Changes, Filter, Giccid, Kind, TestRecord, Timestamp},
     store::{StoreError, error::of_read},
 };
 
@@ -95,37 +99,29 @@ impl Store {
     }
 
     async fn changes_of(&self, ids: impl Fn(Table) -> Vec<i64>) -> Result<Vec<Change>, StoreError> {
-        let list = |table| {
-            let ids = ids(table);
-            (!ids.is_empty()).then(|| serde_json::to_string(&ids)).transpose()
-        };
         let mut rows = Vec::new();
-        if let Some(ids) = list(Table::Usage)? {
-            rows.extend(self.usage_by_ids(ids).await?.into_iter().map(Change::Usage));
-        }
-        if let Some(ids) = list(Table::Sms)? {
-            rows.extend(self.sms_by_ids(ids).await?.into_iter().map(Change::Sms));
-        }
-        if let Some(ids) = list(Table::Notification)? {
-            let found = self.notifications_by_ids(ids).await?;
-            rows.extend(found.into_iter().map(Change::Notification));
-        }
-        if let Some(ids) = list(Table::Device)? {
-            let found = self.device_events_by_ids(ids).await?;
-            rows.extend(found.into_iter().map(|(sn, event)| Change::Device(sn, event)));
-        }
-        if let Some(ids) = list(Table::Test)? {
-            rows.extend(self.test_records_by_ids(ids).await?.into_iter().map(Change::Test));
-        }
+        let found = self.usage_by_ids(&ids(Table::Usage)).await?;
+        rows.extend(found.into_iter().map(Change::Usage));
+        let found = self.sms_by_ids(&ids(Table::Sms)).await?;
+        rows.extend(found.into_iter().map(Change::Sms));
+        let found = self.notifications_by_ids(&ids(Table::Notification)).await?;
+        rows.extend(found.into_iter().map(Change::Notification));
+        let found = self.device_events_by_ids(&ids(Table::Device)).await?;
+        rows.extend(found.into_iter().map(|(sn, event)| Change::Device(sn, event)));
+        let found = self.test_records_by_ids(&ids(Table::Test)).await?;
+        rows.extend(found.into_iter().map(Change::Test));
         rows.sort_unstable_by_key(Change::id);
         Ok(rows)
     }
 
-    async fn test_records_by_ids(&self, ids: String) -> Result<Vec<TestRecord>, StoreError> {
+    async fn test_records_by_ids(&self, ids: &[i64]) -> Result<Vec<TestRecord>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut sql = QueryBuilder::new(
             "select id, received_ms, kind, own_ms, giccid from test_record where id in ",
         );
-        push_ids(&mut sql, ids);
+        page::push_ids(&mut sql, ids);
         self.rows::<TestRow, _>(sql).await
     }
 }
@@ -140,11 +136,6 @@ impl Table {
             Self::Test => 4,
         }
     }
-}
-
-/// Adds the ids of a JSON list.
-pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: String) {
-    sql.push("(select value from json_each(").push_bind(ids).push("))");
 }
 
 /// The reads that a filter needs; none if it leaves nothing.
@@ -218,17 +209,23 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
             sql.push(ends);
         }
     };
-    const OF_SIMS: &str = " and sim_id in (select id from sim where giccid in ";
+    let of_sims = |sql: &mut QueryBuilder<Sqlite>| {
+        if !filter.giccid.is_empty() {
+            sql.push(" and sim_id in (");
+            push_sims(sql, &Filter { giccid: filter.giccid.clone(), ..Filter::default() });
+            sql.push(")");
+        }
+    };
     match part.table {
         Table::Usage => {
             sql.push("usage where true");
-            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            of_sims(sql);
             let of_groups = " and series_id in (select id from series where sim_group in ";
             any_of(sql, of_groups, &filter.sim_group, ")");
         }
         Table::Sms => {
             sql.push("sms where true");
-            any_of(sql, OF_SIMS, &filter.giccid, ")");
+            of_sims(sql);
             any_of(sql, " and sim_group in ", &filter.sim_group, "");
         }
         Table::Notification => {

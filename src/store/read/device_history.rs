@@ -1,6 +1,6 @@
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Store, change::push_ids, page};
+use super::{Store, page};
 use crate::{
     domain::{
         DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SerialNumber, Timestamp, Walk,
@@ -39,17 +39,20 @@ impl Store {
         Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
     }
 
-    /// The entries of any history with these ids, a JSON list, and whose each is.
+    /// The entries of any history with these ids, and whose each is.
     pub(super) async fn device_events_by_ids(
         &self,
-        ids: String,
+        ids: &[i64],
     ) -> Result<Vec<(SerialNumber, DeviceEvent)>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut sql = QueryBuilder::new(
             "select history.id, at_ms, what, history.state, sample, sn
             from device_history as history join device on device.id = device_id
             where history.id in ",
         );
-        push_ids(&mut sql, ids);
+        page::push_ids(&mut sql, ids);
         self.rows::<RowOfDevice, _>(sql).await
     }
 

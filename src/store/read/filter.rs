@@ -1,6 +1,9 @@
 use sqlx::{QueryBuilder, Sqlite};
 
-use crate::domain::Filter;
+use crate::{
+    domain::Filter,
+    store::card::{IMSI_DIGITS_MAX, reversed},
+};
 
 /// The columns of a table by which records are filtered.
 pub(super) struct Columns {
@@ -52,6 +55,32 @@ pub(super) fn narrow_fields(sql: &mut QueryBuilder<Sqlite>, fields: &[Field], fi
             push_list(sql, values);
         }
     }
+}
+
+/// Whether a filter names SIMs.
+pub(super) fn is_of_sims(filter: &Filter) -> bool {
+    !filter.giccid.is_empty() || !filter.imsi.is_empty()
+}
+
+/// `select id from sim …`: the SIMs that a filter names, found by their indexes, which have the last
+/// digits first.
+pub(super) fn push_sims(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    sql.push("select id from sim where true");
+    if !filter.giccid.is_empty() {
+        sql.push(" and card_id in (select id from card where giccid_reversed in ");
+        push_list(sql, &all_reversed(&filter.giccid, usize::MAX));
+        sql.push(")");
+    }
+    if !filter.imsi.is_empty() {
+        sql.push(" and imsi_reversed in ");
+        push_list(sql, &all_reversed(&filter.imsi, IMSI_DIGITS_MAX));
+        sql.push(" and imsi in ");
+        push_list(sql, &filter.imsi);
+    }
+}
+
+fn all_reversed(texts: &[String], most: usize) -> Vec<String> {
+    texts.iter().map(|text| reversed(text, most)).collect()
 }
 
 /// `($1, $2, …)`

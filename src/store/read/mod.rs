@@ -9,18 +9,31 @@ mod held;
 mod notification;
 mod page;
 pub(super) mod rollup;
+mod search;
+mod sim;
+mod sim_list;
+mod sim_tail;
+mod sim_usage;
 mod sms;
 mod stretch;
 mod tally;
+mod timeline;
 mod usage;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::tz::TimeZone;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, pool::PoolConnection, sqlite::SqliteRow};
+use tokio::sync::Mutex;
 
+use self::sim_tail::CardTail;
 use super::{StoreError, error::of_read};
 
+pub use sim::SimMoment;
+pub use sim_list::SimQuestion;
 pub use tally::{KindTally, QuarantineTally, RingTally, Tallies};
 
 /// How long a question may take.
@@ -36,11 +49,13 @@ pub struct Store {
     readers: SqlitePool,
     epoch: u64,
     zone: TimeZone,
+    /// Shared by all clones, so that each question leaves the next one less to read.
+    card_tail: Arc<Mutex<Arc<CardTail>>>,
 }
 
 impl Store {
     pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
-        Self { readers, epoch, zone }
+        Self { readers, epoch, zone, card_tail: Arc::default() }
     }
 
     /// Tells this store from every other, and from itself before a restore.

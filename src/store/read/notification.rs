@@ -2,7 +2,6 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
-    change::push_ids,
     filter::{self, Columns},
     page, tally,
 };
@@ -60,15 +59,15 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
-    /// The notifications with these ids, a JSON list.
+    /// Notifications by their ids.
     pub(super) async fn notifications_by_ids(
         &self,
-        ids: String,
+        ids: &[i64],
     ) -> Result<Vec<Stored<Notification>>, StoreError> {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and id in ");
-        push_ids(&mut sql, ids);
-        self.rows::<Row, _>(sql).await
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
     }
 
     /// How many notifications a filter leaves, up to an id.

@@ -25,7 +25,16 @@ pub(super) fn newest_first<T>(walk: &Walk, mut rows: Vec<T>) -> Vec<T> {
     rows
 }
 
-/// Whether the page is read from its oldest row on.
-pub(super) fn is_upwards(walk: &Walk) -> bool {
+/// Whether a walk reads against the list's order.
+pub(super) fn is_upwards<K>(walk: &Walk<K>) -> bool {
     matches!(walk.place, Place::NewerThan(_) | Place::Oldest)
+}
+
+/// `($1, $2, …)`
+pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: &[i64]) {
+    let mut list = sql.push("(").separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    sql.push(")");
 }

@@ -65,19 +65,6 @@ pub struct SimDay {
     pub records: i64,
 }
 
-/// A SIM's first and last record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SimSeen {
-    /// The SIM.
-    pub giccid: String,
-    /// The subscriber.
-    pub imsi: String,
-    /// The earliest own time of a usage record or message, milliseconds since 1970, UTC.
-    pub first_ms: i64,
-    /// The latest one.
-    pub last_ms: i64,
-}
-
 #[derive(FromRow)]
 struct SumRow {
     first: i64,
@@ -159,7 +146,7 @@ impl Store {
             from usage_sim_day where day >= $1 and day < $2";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let mut fold = self.sim_tail(&mut moment).await?;
+        let mut fold = SimSums::of(&usage_tail(&mut moment, "sims").await?, &self.zone);
         fold.by_day.retain(|(day, _), _| (from_day..to_day).contains(day));
         add_kept(&mut fold.by_day, KEPT, from_day, to_day, &mut moment).await?;
         let names = sim_names(&mut moment).await?;
@@ -170,38 +157,6 @@ impl Store {
                 Ok(SimDay { day, giccid, imsi, data_usage, records })
             })
             .collect()
-    }
-
-    /// Every SIM with its first and last record.
-    pub async fn sims_seen(&self) -> Result<Vec<SimSeen>, StoreError> {
-        const KEPT: &str = "select sim_id, first_ms, last_ms from sim_seen";
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let mut moment = reader.begin().await?;
-        let mut seen = self.sim_tail(&mut moment).await?.seen;
-        let kept: Vec<(i64, i64, i64)> =
-            sqlx::query_as(KEPT).fetch_all(&mut *moment).await.map_err(of_read)?;
-        for (sim_id, first, last) in kept {
-            let sim = seen.entry(sim_id).or_insert((first, last));
-            *sim = (sim.0.min(first), sim.1.max(last));
-        }
-        let names = sim_names(&mut moment).await?;
-        seen.into_iter()
-            .map(|(sim_id, (first_ms, last_ms))| {
-                let (giccid, imsi) = named(&names, sim_id, "sim")?;
-                Ok(SimSeen { giccid, imsi, first_ms, last_ms })
-            })
-            .collect()
-    }
-
-    /// What came after the mark of the sums by SIM.
-    async fn sim_tail(&self, moment: &mut SqliteConnection) -> Result<SimSums, StoreError> {
-        const SMS: &str = "
-            select sim_id, event_ms from sms
-            where id > (select complete_to from mark where summary = 'sims')";
-        let usage = usage_tail(moment, "sims").await?;
-        let sms: Vec<(i64, i64)> =
-            sqlx::query_as(SMS).fetch_all(&mut *moment).await.map_err(of_read)?;
-        Ok(SimSums::of(&usage, &sms, &self.zone))
     }
 }
 
@@ -216,17 +171,10 @@ async fn usage_tail(
     summary: &'static str,
 ) -> Result<Vec<TailUsage>, StoreError> {
     const USAGE: &str = "
-        select sim_id, series_id, start_ms, data_usage from usage
-        where id > (select complete_to from mark where summary = $1)";
-    let rows: Vec<(i64, i64, i64, i64)> =
-        sqlx::query_as(USAGE).bind(summary).fetch_all(moment).await.map_err(of_read)?;
-    let of_row = |(sim_id, series_id, start_ms, data_usage)| TailUsage {
-        sim_id,
-        series_id,
-        start_ms,
-        data_usage,
-    };
-    Ok(rows.into_iter().map(of_row).collect())
+        select sim_id, card_id, series_id, start_ms, data_usage
+        from usage join sim on sim.id = usage.sim_id
+        where usage.id > (select complete_to from mark where summary = $1)";
+    sqlx::query_as(USAGE).bind(summary).fetch_all(moment).await.map_err(of_read)
 }
 
 impl Dimension {

@@ -2,7 +2,6 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
-    change::push_ids,
     filter::{self, Columns},
     page, tally,
 };
@@ -19,8 +18,6 @@ const COLUMNS: Columns = Columns {
     own_ms: "sms.event_ms",
     received_ms: "sms.received_ms",
     fields: &[
-        ("sim.giccid", |filter| &filter.giccid),
-        ("sim.imsi", |filter| &filter.imsi),
         ("sms.sim_group", |filter| &filter.sim_group),
         ("sms.from_msisdn", |filter| &filter.from_msisdn),
         ("sms.to_msisdn", |filter| &filter.to_msisdn),
@@ -60,15 +57,15 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
-    /// The messages with these ids, a JSON list.
+    /// Messages by their ids.
     pub(super) async fn sms_by_ids(
         &self,
-        ids: String,
+        ids: &[i64],
     ) -> Result<Vec<Stored<SmsRecord>>, StoreError> {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and sms.id in ");
-        push_ids(&mut sql, ids);
-        self.rows::<Row, _>(sql).await
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
     }
 
     /// How many messages a filter leaves, up to an id.
@@ -85,6 +82,11 @@ impl Store {
 fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
     sql.push(FROM);
+    if filter::is_of_sims(filter) {
+        sql.push(" and sms.sim_id in (");
+        filter::push_sims(&mut sql, filter);
+        sql.push(")");
+    }
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
 }

@@ -2,8 +2,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store,
-    change::push_ids,
-    filter::{self, Columns, push_list},
+    filter::{self, Columns, is_of_sims, push_sims},
     page, stretch, tally,
 };
 use crate::{
@@ -21,8 +20,6 @@ const COLUMNS: Columns = Columns {
     own_ms: "usage.start_ms",
     received_ms: "usage.received_ms",
     fields: &[
-        ("sim.giccid", |filter| &filter.giccid),
-        ("sim.imsi", |filter| &filter.imsi),
         ("series.sim_group", |filter| &filter.sim_group),
         ("series.country_code", |filter| &filter.country_code),
         ("series.mcc", |filter| &filter.mcc),
@@ -73,15 +70,15 @@ impl Store {
         Ok(self.rows::<Row, _>(sql).await?.pop())
     }
 
-    /// The usage records with these ids, a JSON list.
+    /// Usage records by their ids.
     pub(super) async fn usage_by_ids(
         &self,
-        ids: String,
+        ids: &[i64],
     ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id in ");
-        push_ids(&mut sql, ids);
-        self.rows::<Row, _>(sql).await
+        page::push_ids(&mut sql, ids);
+        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
     }
 
     /// How many usage records a filter leaves, up to an id.
@@ -113,20 +110,11 @@ fn question(select: &'static str, filter: &Filter) -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn is_of_sims(filter: &Filter) -> bool {
-    !filter.giccid.is_empty() || !filter.imsi.is_empty()
-}
-
-/// `with history(id) as (…)`: the ids of the asked SIMs' records, day by day from the key tree, and
-/// those after the mark from the table.
-fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
-    sql.push("with recursive asked(sim_id) as materialized (select id from sim where true");
-    for (column, values) in [("giccid", &filter.giccid), ("imsi", &filter.imsi)] {
-        if !values.is_empty() {
-            sql.push(format_args!(" and {column} in "));
-            push_list(sql, values);
-        }
-    }
+/// `with asked(sim_id) as (…), history(id) as (…)`: the asked SIMs, and the ids of their
+/// records, day by day from the key tree, and those after the mark from the table.
+pub(super) fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    sql.push("with recursive asked(sim_id) as materialized (");
+    push_sims(sql, filter);
     sql.push(
         "), span(first, last) as materialized (
             select max((select min(day) from usage_key), ",

@@ -2,10 +2,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Submission, TallyChange, Verdict, Writer, count, intern::SimKey, round::Round};
+use super::{
+    Submission, TallyChange, Verdict, Writer, count,
+    round::Round,
+    sims::{SimIds, SimKey},
+};
 use crate::{
     domain::{NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},
-    store::StoreError,
+    store::{StoreError, card::TailSms},
 };
 
 /// The records of a batch by table, each with the submission it belongs to.
@@ -125,7 +129,7 @@ impl Writer {
         let inserts: Vec<_> = rows
             .iter()
             .zip(sims.iter().zip(ids))
-            .map(|(Row { new, record, .. }, (sim_id, id))| {
+            .map(|(Row { new, record, .. }, (SimIds { sim_id, .. }, id))| {
                 let texts = (&*record.sim_group, &*record.from_msisdn, &*record.to_msisdn);
                 let (group, from, to) = texts;
                 let extra = &record.extra;
@@ -134,9 +138,10 @@ impl Writer {
             .collect();
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         let tally = tally(tallies, "mo-sms");
-        for (row, insert) in rows.iter().zip(&inserts) {
+        for ((row, insert), SimIds { sim_id, card_id }) in rows.iter().zip(&inserts).zip(&sims) {
             if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
-                self.tail.add_sms(*insert.2, insert.1);
+                let (sim_id, card_id) = (*sim_id, *card_id);
+                self.tail.add_sms(TailSms { sim_id, card_id, event_ms: insert.1 });
             }
         }
         Ok(())

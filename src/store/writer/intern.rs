@@ -1,42 +1,27 @@
-use std::{collections::HashMap, hash::Hash};
+use std::collections::{HashMap, HashSet};
 
 use hashlink::LruCache;
 use sqlx::SqliteConnection;
 
-use super::round::Round;
-use crate::{
-    domain::{Giccid, ShortText, UsageRecord},
-    store::StoreError,
+use super::{
+    round::Round,
+    sims::{SimIds, SimKey},
 };
+use crate::{domain::UsageRecord, store::StoreError};
 
 /// How many SIMs are known by heart: about 10 MiB.
 const SIMS_MAX: usize = 131_072;
 /// How many network contexts.
 const SERIES_MAX: usize = 8_192;
 
-/// A SIM under one subscriber. Digits are packed, behind a one that keeps leading zeros: half the
-/// memory of a text, and nothing to allocate for a look-up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SimKey {
-    /// A giccid of up to 22 digits and an IMSI of up to 15.
-    Digits(u128),
-    /// The two texts.
-    Texts(Box<str>),
-}
-
 /// A network context: group, country, mcc, mnc, apn.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SeriesKey(Box<str>);
 
-/// What can be told from its parts, as the table has them.
-trait Parts {
-    fn parts(&self) -> Vec<String>;
-}
-
 /// Numbers of SIMs and network contexts that records refer to.
 #[derive(Debug)]
 pub(super) struct Interned {
-    sims: LruCache<SimKey, i64>,
+    pub(super) sims: LruCache<SimKey, SimIds>,
     series: LruCache<SeriesKey, i64>,
 }
 
@@ -47,40 +32,7 @@ impl Default for Interned {
 }
 
 /// No text can hold this character: U+0000 is quarantined before.
-const SEPARATOR: &str = "\0";
-
-/// The number that is written with a one and these digits.
-fn behind_a_one(digits: &str) -> Option<u128> {
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u128::from(byte - b'0'));
-    digits.bytes().try_fold(1, |number: u128, byte| Some(number * 10 + digit(byte)?))
-}
-
-impl SimKey {
-    /// The most digits of an IMSI (ITU-T E.212).
-    const IMSI_DIGITS_MAX: usize = 15;
-    /// More than a one and so many digits.
-    const IMSI_BASE: u128 = 2 * 10_u128.pow(15);
-
-    pub(super) fn new(giccid: &Giccid, imsi: &ShortText) -> Self {
-        let packed = || {
-            let imsi = (imsi.len() <= Self::IMSI_DIGITS_MAX).then(|| behind_a_one(imsi))??;
-            Some(Self::Digits(behind_a_one(giccid.as_str())? * Self::IMSI_BASE + imsi))
-        };
-        packed().unwrap_or_else(|| Self::Texts(format!("{giccid}{SEPARATOR}{imsi}").into()))
-    }
-}
-
-impl Parts for SimKey {
-    fn parts(&self) -> Vec<String> {
-        let digits = |number: u128| number.to_string()[1..].to_owned();
-        match self {
-            Self::Digits(packed) => {
-                vec![digits(packed / Self::IMSI_BASE), digits(packed % Self::IMSI_BASE)]
-            }
-            Self::Texts(texts) => texts.split(SEPARATOR).map(str::to_owned).collect(),
-        }
-    }
-}
+pub(super) const SEPARATOR: &str = "\0";
 
 impl SeriesKey {
     pub(super) fn of(usage: &UsageRecord) -> Self {
@@ -88,32 +40,13 @@ impl SeriesKey {
             [&usage.sim_group, &usage.country_code, &usage.mcc, &usage.mnc, &usage.apn];
         Self(parts.join(SEPARATOR).into())
     }
-}
 
-impl Parts for SeriesKey {
-    fn parts(&self) -> Vec<String> {
-        self.0.split(SEPARATOR).map(str::to_owned).collect()
+    fn parts(&self) -> Vec<&str> {
+        self.0.split(SEPARATOR).collect()
     }
 }
 
 impl Interned {
-    /// The number of each SIM, in the same order; new ones are inserted.
-    pub(super) async fn sims(
-        &mut self,
-        connection: &mut SqliteConnection,
-        round: &mut Round,
-        keys: &[SimKey],
-    ) -> Result<Vec<i64>, StoreError> {
-        const FIND: &str = "
-            select key.value, sim.id from json_each($1) as key
-            join sim on sim.giccid = key.value ->> 0 and sim.imsi = key.value ->> 1";
-        const INSERT: &str = "
-            insert into sim (giccid, imsi)
-            select key.value ->> 0, key.value ->> 1 from json_each($1) as key where true
-            on conflict do nothing";
-        all(&mut self.sims, connection, round, keys, FIND, INSERT).await
-    }
-
     /// The number of each network context, in the same order; new ones are inserted.
     pub(super) async fn series(
         &mut self,
@@ -121,62 +54,45 @@ impl Interned {
         round: &mut Round,
         keys: &[SeriesKey],
     ) -> Result<Vec<i64>, StoreError> {
-        const FIND: &str = "
-            select key.value, series.id from json_each($1) as key
-            join series on series.sim_group = key.value ->> 0
-                and series.country_code = key.value ->> 1 and series.mcc = key.value ->> 2
-                and series.mnc = key.value ->> 3 and series.apn = key.value ->> 4";
         const INSERT: &str = "
             insert into series (sim_group, country_code, mcc, mnc, apn)
             select key.value ->> 0, key.value ->> 1, key.value ->> 2, key.value ->> 3,
                 key.value ->> 4
             from json_each($1) as key where true
             on conflict do nothing";
-        all(&mut self.series, connection, round, keys, FIND, INSERT).await
-    }
-}
-
-/// Looks up what memory knows, then what the table knows, then inserts the rest.
-async fn all<K: Parts + Hash + Eq + Clone>(
-    cache: &mut LruCache<K, i64>,
-    connection: &mut SqliteConnection,
-    round: &mut Round,
-    keys: &[K],
-    find: &'static str,
-    insert: &'static str,
-) -> Result<Vec<i64>, StoreError> {
-    let mut numbers: Vec<Option<i64>> = keys.iter().map(|key| cache.get(key).copied()).collect();
-    for statement in [find, insert] {
-        let missing: Vec<_> = keys
-            .iter()
-            .zip(&numbers)
-            .filter(|(_, number)| number.is_none())
-            .map(|(key, _)| key.parts())
-            .collect();
-        if missing.is_empty() {
-            break;
-        }
-        // What was put off comes first: the transaction's beginning.
-        round.run(connection).await?;
-        let missing = serde_json::to_string(&missing)?;
-        if statement == insert {
-            sqlx::query(insert).bind(&missing).execute(&mut *connection).await?;
-        }
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as(find).bind(&missing).fetch_all(&mut *connection).await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for (parts, number) in rows {
-            found.insert(serde_json::from_str::<Vec<String>>(&parts)?, number);
-        }
-        for (key, number) in keys.iter().zip(&mut numbers).filter(|(_, number)| number.is_none()) {
-            *number = found.get(&key.parts()).copied();
-            if let Some(number) = number {
-                cache.insert(key.clone(), *number);
+        const FIND: &str = "
+            select key.key, series.id from json_each($1) as key
+            join series on series.sim_group = key.value ->> 0
+                and series.country_code = key.value ->> 1 and series.mcc = key.value ->> 2
+                and series.mnc = key.value ->> 3 and series.apn = key.value ->> 4";
+        let known: Vec<Option<i64>> =
+            keys.iter().map(|key| self.series.get(key).copied()).collect();
+        let missing = keys.iter().zip(&known).filter(|(_, id)| id.is_none()).map(|(key, _)| key);
+        let missing: Vec<_> = missing.collect::<HashSet<_>>().into_iter().collect();
+        let mut found = HashMap::new();
+        if !missing.is_empty() {
+            // What was put off comes first: the transaction's beginning.
+            round.run(connection).await?;
+            let parts: Vec<_> = missing.iter().map(|key| key.parts()).collect();
+            let parts = serde_json::to_string(&parts)?;
+            sqlx::query(INSERT).bind(&parts).execute(&mut *connection).await?;
+            let rows: Vec<(i64, i64)> =
+                sqlx::query_as(FIND).bind(&parts).fetch_all(&mut *connection).await?;
+            for (nth, id) in rows {
+                let key = usize::try_from(nth).ok().and_then(|nth| missing.get(nth));
+                found.extend(key.map(|key| (*key, id)));
             }
         }
+        let corrupt = || StoreError::Corrupt { table: "series", id: 0 };
+        keys.iter()
+            .zip(known)
+            .map(|(key, id)| {
+                let id = id.or_else(|| found.get(key).copied()).ok_or_else(corrupt)?;
+                if !found.is_empty() {
+                    self.series.insert(key.clone(), id);
+                }
+                Ok(id)
+            })
+            .collect()
     }
-    numbers
-        .into_iter()
-        .map(|number| number.ok_or(StoreError::Corrupt { table: "sim or series", id: 0 }))
-        .collect()
 }

@@ -1,3 +1,5 @@
+use sqlx::{Encode, Sqlite, Type};
+
 use super::{
     Writer,
     round::{ROWS_MAX, Round, values},
@@ -5,6 +7,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
+    card::{CardSeen, CardSums},
     rollup::{NetworkSums, SimSums},
 };
 
@@ -100,30 +103,57 @@ impl Writer {
             on conflict (day, sim_id) do update set
                 data_usage = data_usage + excluded.data_usage, records = records + excluded.records;",
         ];
-        const SEEN: [&str; 2] = [
-            "insert into sim_seen (sim_id, first_ms, last_ms)
-            select column1, column2, column3 from (values ",
-            ") where column1 is not null
-            on conflict (sim_id) do update set
-                first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms);",
-        ];
         let (usage, sms) = self.tail.for_sims();
-        let sums = SimSums::of(usage, sms, &self.zone);
-        self.upsert(DAYS, &sums.days()).await?;
-        self.upsert(SEEN, &sums.seen()).await
+        let days = SimSums::of(usage, &self.zone).days();
+        let cards = CardSums::of(usage, sms, &self.zone);
+        self.upsert(DAYS, &days).await?;
+        self.write_cards(&cards).await
+    }
+
+    async fn write_cards(&mut self, cards: &CardSums) -> Result<(), StoreError> {
+        const MONTHS: [&str; 2] = [
+            "insert into usage_card_month (month, card_id, data_usage, records)
+            select column1, column2, column3, column4 from (values ",
+            ") where column1 is not null
+            on conflict (month, card_id) do update set
+                data_usage = data_usage + excluded.data_usage, records = records + excluded.records;",
+        ];
+        const SEEN: [&str; 2] = [
+            "insert into card_seen (card_id, first_ms, last_ms, sim_id, usage_ms, series_id)
+            select column1, column2, column3, column4, column5, column6 from (values ",
+            ") where column1 is not null
+            on conflict (card_id) do update set
+                first_ms = min(first_ms, excluded.first_ms),
+                last_ms = max(last_ms, excluded.last_ms),
+                sim_id = iif((excluded.last_ms, excluded.sim_id) > (last_ms, sim_id),
+                    excluded.sim_id, sim_id),
+                usage_ms = coalesce(max(usage_ms, excluded.usage_ms), usage_ms, excluded.usage_ms),
+                series_id = iif(usage_ms is null or (excluded.usage_ms, excluded.series_id)
+                    > (usage_ms, series_id), excluded.series_id, series_id);",
+        ];
+        let row = |(card_id, seen): (&i64, &CardSeen)| {
+            let CardSeen { first_ms, last: (last_ms, sim_id), usage } = *seen;
+            let (usage_ms, series_id) = usage.unzip();
+            [Some(*card_id), Some(first_ms), Some(last_ms), Some(sim_id), usage_ms, series_id]
+        };
+        self.upsert(MONTHS, &cards.months()).await?;
+        self.upsert(SEEN, &cards.seen.iter().map(row).collect::<Vec<_>>()).await
     }
 
     /// Upserts sorted rows of numbers; the statement is what stands before and behind its values.
-    async fn upsert<const COLUMNS: usize>(
+    async fn upsert<N, const COLUMNS: usize>(
         &mut self,
         [before, behind]: [&str; 2],
-        rows: &[[i64; COLUMNS]],
-    ) -> Result<(), StoreError> {
+        rows: &[[N; COLUMNS]],
+    ) -> Result<(), StoreError>
+    where
+        N: Copy + for<'t> Encode<'t, Sqlite> + Type<Sqlite>,
+    {
         for chunk in rows.chunks(ROWS_MAX) {
             let mut round = Round::default();
             round.add(before).add(&values(chunk.len(), COLUMNS)).add(behind);
             for number in chunk.as_flattened() {
-                round.bind(number)?;
+                round.bind(*number)?;
             }
             round.run(&mut self.connection).await?;
         }

@@ -8,9 +8,11 @@ mod device_status;
 mod held;
 mod insert;
 mod intern;
+mod label;
 mod mark;
 mod rings;
 mod round;
+mod sims;
 mod tail;
 mod usage;
 

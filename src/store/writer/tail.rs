@@ -1,11 +1,11 @@
 use std::collections::{HashMap, hash_map::Entry};
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::Limits;
 use crate::{
     domain::Timestamp,
-    store::{StoreError, rollup::TailUsage},
+    store::{StoreError, card::TailSms, rollup::TailUsage},
 };
 
 /// What makes a usage record unique.
@@ -28,6 +28,16 @@ pub(super) enum Summary {
     Sims,
 }
 
+/// A usage record as the tail is read again.
+#[derive(FromRow)]
+struct KeyedUsage {
+    id: i64,
+    h: i64,
+    date_push_s: i64,
+    #[sqlx(flatten)]
+    usage: TailUsage,
+}
+
 /// The records after the marks: what the summaries do not have yet.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
@@ -40,8 +50,8 @@ pub(super) struct Tail {
     in_sums: usize,
     /// … or the other.
     in_sims: usize,
-    /// SIM and own time of the messages that the sums by SIM do not have.
-    sms: Vec<(i64, i64)>,
+    /// The messages that the sums by SIM do not have.
+    sms: Vec<TailSms>,
     /// When the oldest and the newest of the usage records after the mark of the sums were received,
     /// in milliseconds.
     received_ms: Option<(i64, i64)>,
@@ -68,22 +78,26 @@ impl Tail {
                 max(iif(summary = 'sums', complete_to, 0)),
                 max(iif(summary = 'sims', complete_to, 0)), (select last from seq) from mark";
         const USAGE: &str = "
-            select id, sim_id, start_ms, h, date_push_s, series_id, data_usage from usage
-            where id > $1 order by id";
-        const SMS: &str = "select sim_id, event_ms from sms where id > $1";
+            select usage.id, sim_id, card_id, start_ms, h, date_push_s, series_id, data_usage
+            from usage join sim on sim.id = usage.sim_id
+            where usage.id > $1 order by usage.id";
+        const SMS: &str = "
+            select sim_id, card_id, event_ms from sms join sim on sim.id = sms.sim_id
+            where sms.id > $1";
         const RECEIVED: &str = "select min(received_ms), max(received_ms) from usage where id > $1";
         let (keys, sums, sims, last_id): (i64, i64, i64, i64) =
             sqlx::query_as(MARKS).fetch_one(&mut *connection).await?;
         let mut tail = Self { last_id, ..Self::default() };
-        let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(USAGE)
+        let rows: Vec<KeyedUsage> = sqlx::query_as(USAGE)
             .bind(keys.min(sums).min(sims))
             .fetch_all(&mut *connection)
             .await?;
-        for (id, sim_id, start_ms, h, date_push_s, series_id, data_usage) in rows {
+        for KeyedUsage { id, h, date_push_s, usage } in rows {
             if id > keys {
+                let TailUsage { sim_id, start_ms, .. } = usage;
                 tail.keys.insert(UsageKey { sim_id, start_ms, h }, date_push_s);
             }
-            tail.usage.push(TailUsage { sim_id, series_id, start_ms, data_usage });
+            tail.usage.push(usage);
             tail.in_sums += usize::from(id <= sums);
             tail.in_sims += usize::from(id <= sims);
         }
@@ -129,8 +143,8 @@ impl Tail {
         self.received_ms
     }
 
-    pub(super) fn add_sms(&mut self, sim_id: i64, event_ms: i64) {
-        self.sms.push((sim_id, event_ms));
+    pub(super) fn add_sms(&mut self, sms: TailSms) {
+        self.sms.push(sms);
     }
 
     /// The usage records that the sums by time and network do not have.
@@ -139,7 +153,7 @@ impl Tail {
     }
 
     /// The usage records and messages that the sums by SIM do not have.
-    pub(super) fn for_sims(&self) -> (&[TailUsage], &[(i64, i64)]) {
+    pub(super) fn for_sims(&self) -> (&[TailUsage], &[TailSms]) {
         (&self.usage[self.in_sims..], &self.sms)
     }
 

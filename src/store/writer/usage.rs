@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use super::{
     TallyChange, Verdict, Writer, count,
     insert::{Row, repeat},
-    intern::{SeriesKey, SimKey},
+    intern::SeriesKey,
     round::{ROWS_MAX, Round, values},
+    sims::{SimIds, SimKey},
     tail::UsageKey,
 };
 use crate::{
@@ -52,7 +53,7 @@ impl Writer {
         let series = self.interned.series(&mut self.connection, round, &series).await?;
         let mut candidates = Vec::with_capacity(rows.len());
         let mut repeats = Vec::new();
-        for ((row, id), (sim_id, series_id)) in
+        for ((row, id), (SimIds { sim_id, card_id }, series_id)) in
             rows.iter().zip(ids).zip(sims.into_iter().zip(series))
         {
             let UsageRecord { start_ms, data_usage, .. } = *row.record;
@@ -62,7 +63,7 @@ impl Writer {
                 repeats.push((row.submission, key, date_push_s));
                 continue;
             }
-            let folded = TailUsage { sim_id, series_id, start_ms, data_usage };
+            let folded = TailUsage { sim_id, card_id, series_id, start_ms, data_usage };
             let (submission, record) = (row.submission, row.record);
             candidates.push(Candidate { id, submission, date_push_s, h, record, folded });
         }

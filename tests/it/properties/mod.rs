@@ -2,4 +2,5 @@
 mod aggregates;
 mod filters;
 mod json;
+mod sims;
 mod sums;

@@ -3,6 +3,7 @@ mod devices;
 mod held;
 mod intake;
 mod records;
+mod sims;
 mod sums;
 
 use std::path::PathBuf;

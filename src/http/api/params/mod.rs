@@ -5,7 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Invalid};
 use crate::{
-    domain::{DeviceFilter, Filter, GroupBy, HeldClass, HeldReason, HistoryFilter, Interval, Kind},
+    domain::{
+        DeviceFilter, Filter, GroupBy, HeldClass, HeldReason, HistoryFilter, Interval, Kind,
+        SimFilter, SimSort,
+    },
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
@@ -15,8 +18,8 @@ mod values;
 
 pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use table::{
-    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, SMS_SUMS, USAGE,
-    USAGE_SUMS,
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SEARCH, SIM, SIM_TIMELINE,
+    SIMS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
 };
 
 /// The most values that one list may have.
@@ -31,6 +34,14 @@ pub(super) struct Question {
     pub(super) devices: DeviceFilter,
     /// Which entries of a router's history.
     pub(super) history: HistoryFilter,
+    /// Which SIMs.
+    pub(super) sims: SimFilter,
+    /// In which order.
+    pub(super) sort: SimSort,
+    /// The name of the zone in which days and months are meant.
+    pub(super) tz: Option<String>,
+    /// What is looked for.
+    pub(super) search: Option<String>,
     /// Which held pushes, by class.
     pub(super) class: Vec<HeldClass>,
     /// Which held pushes, by reason.

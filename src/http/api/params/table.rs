@@ -1,7 +1,9 @@
 //! Which parameters each route takes. The one place to add a filter.
 use super::{
     Param, Put, Route, Takes,
-    values::{flag, format, giccid, interval, kind, number, short, time_ms, top, words},
+    values::{
+        flag, format, giccid, interval, kind, number, short, sort, span, time_ms, top, words,
+    },
 };
 use crate::domain::GroupBy;
 
@@ -144,6 +146,23 @@ const HISTORY: &[Param] = &[
     when("to", |ask, text| time_ms(text).map(|it| ask.history.to_ms = Some(it))),
 ];
 
+const SIM_FILTER: &[Param] = &[
+    any_of("sim_group", |ask, text| short(text).map(|it| ask.sims.sim_group.push(it))),
+    any_of("country_code", |ask, text| short(text).map(|it| ask.sims.country_code.push(it))),
+    any_of("mcc", |ask, text| short(text).map(|it| ask.sims.mcc.push(it))),
+    any_of("mnc", |ask, text| short(text).map(|it| ask.sims.mnc.push(it))),
+    any_of("apn", |ask, text| short(text).map(|it| ask.sims.apn.push(it))),
+    any_of("name", |ask, text| short(text).map(|it| ask.sims.name.push(it))),
+    any_of("device_sn", |ask, text| short(text).map(|it| ask.sims.device_sn.push(it))),
+    when("silent_for", |ask, text| span(text).map(|it| ask.sims.silent_for = Some(it))),
+    repeated("q", |ask, text| words(text).map(|it| ask.sims.q.push(it))),
+    when("sort", |ask, text| sort(text).map(|it| ask.sort = it)),
+];
+
+const ZONE: &[Param] = &[when("tz", |ask, text| short(text).map(|it| ask.tz = Some(it)))];
+
+const WORDS: &[Param] = &[one("q", |ask, text| words(text).map(|it| ask.search = Some(it)))];
+
 const AS: &[Param] = &[one("as", |ask, text| kind(text).map(|it| ask.as_kind = Some(it)))];
 
 /// `GET /v1/data-usage`
@@ -174,3 +193,13 @@ pub(in crate::http::api) const DEVICES: Route =
 /// `GET /v1/devices/{sn}/history`
 pub(in crate::http::api) const DEVICE_HISTORY: Route =
     Route { resource: "device-history", params: &[HISTORY, SHOWN] };
+/// `GET /v1/sims`
+pub(in crate::http::api) const SIMS: Route =
+    Route { resource: "sims", params: &[SIM_FILTER, ZONE, SHOWN] };
+/// `GET /v1/sims/{giccid}`
+pub(in crate::http::api) const SIM: Route = Route { resource: "sims", params: &[ZONE] };
+/// `GET /v1/sims/{giccid}/timeline`
+pub(in crate::http::api) const SIM_TIMELINE: Route =
+    Route { resource: "sim-timeline", params: &[SHOWN] };
+/// `GET /v1/search`
+pub(in crate::http::api) const SEARCH: Route = Route { resource: "search", params: &[WORDS] };

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::Format;
-use crate::domain::{Giccid, Interval, Kind, ShortText};
+use crate::domain::{Giccid, Interval, Kind, ShortText, SimSort};
 
 pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
     const SHOULD_BE: &str = "a whole number";
@@ -44,6 +44,35 @@ pub(super) fn top(text: &str) -> Result<usize, &'static str> {
     const GROUPS_MAX: usize = 1000;
     let groups = number(text).ok().filter(|groups| (1..=GROUPS_MAX).contains(groups));
     groups.ok_or("from 1 to 1000")
+}
+
+pub(super) fn sort(text: &str) -> Result<SimSort, &'static str> {
+    match text {
+        "newest" => Ok(SimSort::Newest),
+        "last_seen" => Ok(SimSort::LastSeen),
+        "data_usage" => Ok(SimSort::DataUsage),
+        _ => Err("one of last_seen, data_usage, giccid"),
+    }
+}
+
+/// A whole number and its unit.
+pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
+    const SHOULD_BE: &str = "a time such as 90s, 30m, 24h, 7d or 2w";
+    const DIGITS_MAX: usize = 9;
+    let unit = text.chars().last().ok_or(SHOULD_BE)?;
+    let digits = text.strip_suffix(unit).unwrap_or_default();
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        'w' => 7 * 24 * 60 * 60,
+        _ => return Err(SHOULD_BE),
+    };
+    if digits.len() > DIGITS_MAX {
+        return Err(SHOULD_BE);
+    }
+    number::<u64>(digits).map(|many| Duration::from_secs(many * seconds)).map_err(|_| SHOULD_BE)
 }
 
 pub(super) fn giccid(text: &str) -> Result<String, &'static str> {

@@ -196,8 +196,7 @@ impl Cells<'_> {
     }
 
     fn has_sims(&self) -> bool {
-        let Filter { giccid, imsi, .. } = &self.question.filter;
-        !giccid.is_empty() || !imsi.is_empty()
+        filter::is_of_sims(&self.question.filter)
     }
 
     /// `asked(sim_id) as (…)`: the SIMs that the filter names, if it does.
@@ -319,9 +318,8 @@ pub(super) fn with_pieces(pieces: &[Piece]) -> Sql {
 
 /// `asked(sim_id) as (…)`: the SIMs that a filter names.
 pub(super) fn push_asked(sql: &mut Sql, filter: &Filter) {
-    sql.push("asked(sim_id) as materialized (select id from sim where true");
-    let fields: [Field; 2] = [("giccid", |filter| &filter.giccid), ("imsi", |filter| &filter.imsi)];
-    filter::narrow_fields(sql, &fields, filter);
+    sql.push("asked(sim_id) as materialized (");
+    filter::push_sims(sql, filter);
     sql.push(")");
 }
 

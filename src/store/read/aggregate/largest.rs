@@ -56,7 +56,7 @@ impl Volumes {
     /// A SIM with several subscribers is one SIM: its first row has the sum of all.
     async fn join_subscribers(&mut self, moment: &mut SqliteConnection) -> Result<(), StoreError> {
         const SEVERAL: &str = "
-            select json_group_array(id) from sim group by giccid having count(*) > 1";
+            select json_group_array(id) from sim group by card_id having count(*) > 1";
         let several: Vec<String> =
             sqlx::query_scalar(SEVERAL).fetch_all(moment).await.map_err(of_read)?;
         for ids in several {

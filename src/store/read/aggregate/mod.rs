@@ -18,7 +18,7 @@ use self::{
     fold::{Cell, Fold, asked},
     plan::{Kept, Plan, joined, portions},
 };
-use super::{READ_TIME_MAX, Store};
+use super::{READ_TIME_MAX, Store, filter::is_of_sims};
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
     store::{
@@ -134,7 +134,7 @@ impl Store {
             }
             Kept::Nothing => marks.keys,
         };
-        let has_sims = !question.filter.giccid.is_empty() || !question.filter.imsi.is_empty();
+        let has_sims = is_of_sims(&question.filter);
         let portion_ms = if has_sims { SIM_RECORDS_PORTION_MS } else { RECORDS_PORTION_MS };
         for pieces in portions(&plan.records, portion_ms) {
             statements.push(cells.records(&pieces, mark));

@@ -99,7 +99,7 @@ fn quarters(question: &AggregateQuestion, pieces: &[Piece]) -> QueryBuilder<Sqli
 
 fn messages(question: &AggregateQuestion, pieces: &[Piece]) -> QueryBuilder<Sqlite> {
     let filter = &question.filter;
-    let has_sims = !filter.giccid.is_empty() || !filter.imsi.is_empty();
+    let has_sims = filter::is_of_sims(filter);
     let mut sql = with_pieces(pieces);
     if has_sims {
         sql.push(", ");

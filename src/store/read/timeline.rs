@@ -1,0 +1,66 @@
+use std::collections::BTreeMap;
+
+use sqlx::{Connection, QueryBuilder, Sqlite};
+
+use super::{READ_TIME_MAX, Store, page, usage::push_history};
+use crate::{
+    domain::{Filter, Giccid, TimelineEntry, Walk},
+    store::{StoreError, error::of_read},
+};
+
+impl Store {
+    /// One page of all that is stored of a SIM, the last that was stored first.
+    pub async fn timeline(
+        &self,
+        giccid: &Giccid,
+        walk: &Walk,
+    ) -> Result<Vec<TimelineEntry>, StoreError> {
+        let mut sql = entries(giccid, "select id, source");
+        page::narrow(&mut sql, "id", walk);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let mut moment = reader.begin().await?;
+        let page: Vec<(i64, i64)> =
+            sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?;
+        // Records are never changed: what they say is the same in a moment of their own.
+        drop(moment);
+        drop(reader);
+        let ids = |source| page.iter().filter(|row| row.1 == source).map(|row| row.0).collect();
+        let (usage, sms, notifications): (Vec<_>, Vec<_>, Vec<_>) = (ids(0), ids(1), ids(2));
+        let mut told = BTreeMap::new();
+        for row in self.usage_by_ids(&usage).await? {
+            told.insert(row.id, TimelineEntry::Usage(row));
+        }
+        for row in self.sms_by_ids(&sms).await? {
+            told.insert(row.id, TimelineEntry::Sms(row));
+        }
+        for row in self.notifications_by_ids(&notifications).await? {
+            told.insert(row.id, TimelineEntry::Notification(row));
+        }
+        Ok(told.into_values().rev().collect())
+    }
+
+    /// How much is stored of a SIM, up to an id.
+    pub async fn timeline_count(&self, giccid: &Giccid, top: i64) -> Result<u64, StoreError> {
+        let mut sql = entries(giccid, "select count(*)");
+        sql.push(" and id <= ").push_bind(top);
+        self.count(sql).await
+    }
+}
+
+/// The ids of all that is stored of a SIM, each with the table that it lies in.
+fn entries(giccid: &Giccid, select: &'static str) -> QueryBuilder<Sqlite> {
+    let filter = Filter { giccid: vec![giccid.to_string()], ..Filter::default() };
+    let mut sql = QueryBuilder::new("");
+    push_history(&mut sql, &filter);
+    sql.push(
+        ", entry(id, source) as (
+            select id, 0 from history
+            union all select sms.id, 1 from sms where sim_id in (select sim_id from asked)
+            union all select id, 2 from notification where giccid = ",
+    )
+    .push_bind(giccid.to_string())
+    .push(") ")
+    .push(select)
+    .push(" from entry where true");
+    sql
+}

@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use super::{Writer, run};
+use crate::{
+    domain::{Caller, LabelChange, Timestamp},
+    store::{StoreError, admin::audit, card::reversed},
+};
+
+impl Writer {
+    /// Changes what people say of SIMs, in one transaction with the row that says who did it. A SIM
+    /// that stands there twice is changed twice. Gives how many changes were of SIMs that have no
+    /// record yet.
+    pub async fn label_sims(
+        &mut self,
+        changes: &[LabelChange],
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.refresh().await?;
+        let done = self.try_label_sims(changes, caller, now).await;
+        self.undo_unless(done).await
+    }
+
+    async fn try_label_sims(
+        &mut self,
+        changes: &[LabelChange],
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const MAKE: &str = "
+            insert into sim_label (giccid, name, device_sn)
+            select row.value ->> 0, '', '' from json_each($1) as row where true
+            on conflict do nothing";
+        const CHANGE: &str = "
+            update sim_label set name = coalesce(row.value ->> 1, name),
+                device_sn = coalesce(row.value ->> 2, device_sn)
+            from json_each($1) as row where sim_label.giccid = row.value ->> 0";
+        const FORGET: &str = "
+            delete from sim_label where name = '' and device_sn = ''
+                and giccid in (select row.value ->> 0 from json_each($1) as row)";
+        const UNKNOWN: &str = "
+            select count(*) from json_each($1) as asked
+            where not exists (select 1 from card where giccid_reversed = asked.value)";
+        let rows = serde_json::to_string(&merged(changes))?;
+        let giccids: Vec<_> = changes.iter().map(|change| change.giccid.as_str()).collect();
+        let backwards: Vec<_> = giccids.iter().map(|giccid| reversed(giccid, usize::MAX)).collect();
+        run(&mut self.connection, "begin immediate").await?;
+        for statement in [MAKE, CHANGE, FORGET] {
+            sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
+        }
+        let unknown: i64 = sqlx::query_scalar(UNKNOWN)
+            .bind(serde_json::to_string(&backwards)?)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let target = match giccids[..] {
+            [giccid] => giccid.to_owned(),
+            _ => format!("{} SIMs", giccids.len()),
+        };
+        audit(&mut self.connection, caller, "sim.label", &target, now).await?;
+        run(&mut self.connection, "commit").await?;
+        Ok(unknown.unsigned_abs())
+    }
+}
+
+type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+
+/// One row for each SIM, null where nothing changes and '' where something is taken away.
+fn merged(changes: &[LabelChange]) -> Vec<Row<'_>> {
+    let mut rows: BTreeMap<&str, Row<'_>> = BTreeMap::new();
+    for LabelChange { giccid, name, device_sn } in changes {
+        let row = rows.entry(giccid.as_str()).or_insert((giccid.as_str(), None, None));
+        row.1 = name.as_deref().or(row.1);
+        let sn = device_sn.as_ref().map(|sn| sn.as_ref().map_or("", |sn| sn.as_str()));
+        row.2 = sn.or(row.2);
+    }
+    rows.into_values().collect()
+}
