@@ -48,8 +48,8 @@ pub struct AggregateRow {
     pub records: i64,
 }
 
-/// Whose sum it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whose sum it is. Groups sort by their values, others last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// That of one group.
     One(Arc<[String]>),

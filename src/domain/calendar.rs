@@ -115,6 +115,15 @@ impl Calendar {
         since_1970.as_hours() / 24
     }
 
+    /// The moment that had the same local time so many weeks before. A local time that was skipped
+    /// then is taken as far behind the gap.
+    pub fn weeks_before(&self, at_ms: i64, weeks: i32) -> i64 {
+        let here = self.zone.to_datetime(moment(at_ms));
+        let then = here.saturating_sub(jiff::Span::new().days(7 * i64::from(weeks)));
+        let then = self.zone.to_timestamp(then).map(|then| then.as_millisecond());
+        then.unwrap_or(at_ms.saturating_sub(i64::from(weeks) * 7 * 24 * HOUR_MS))
+    }
+
     /// A range as runs, in order.
     pub fn runs(&self, range: Span) -> Vec<Run> {
         let mut runs = Vec::new();

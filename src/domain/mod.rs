@@ -19,6 +19,7 @@ mod secret;
 mod sim;
 mod source;
 mod text;
+mod usual;
 
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
 pub use calendar::{Calendar, Interval, Run, Span};
@@ -46,3 +47,4 @@ pub use sim::{
 };
 pub use source::SourceBlock;
 pub use text::{ShortText, TextTooLong};
+pub use usual::{ComparedRow, Usual};

@@ -9,6 +9,7 @@ mod fold;
 mod largest;
 mod plan;
 mod sms;
+mod usual;
 
 use jiff::tz::TimeZone;
 use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};

@@ -1,0 +1,197 @@
+//! What sums usually are: those of the same time of the week, in each of the four weeks before.
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::SqliteConnection;
+
+use super::{
+    READ_TIME_MAX, Store,
+    fold::{ROWS_MAX, asked},
+};
+use crate::{
+    domain::{
+        AggregateQuestion, AggregateRow, Calendar, ComparedRow, Filter, Group, GroupBy, Interval,
+        Span, Usual,
+    },
+    store::{StoreError, error::of_read, rollup::HOUR_MS},
+};
+
+const WEEKS_MS: i64 = 4 * 7 * 24 * HOUR_MS;
+
+/// Whose sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Usage,
+    Sms,
+}
+
+/// Values of groups by the start of an interval.
+type Values = BTreeMap<i64, BTreeMap<Group, i64>>;
+
+impl Store {
+    /// The rows of [`Store::usage_aggregate`], each with what it usually is. An interval in which
+    /// there is usually something has a row, too.
+    pub async fn usage_usual(
+        &self,
+        question: &AggregateQuestion,
+    ) -> Result<Vec<ComparedRow>, StoreError> {
+        self.compared(question, Of::Usage).await
+    }
+
+    /// The same for [`Store::sms_aggregate`].
+    pub async fn sms_usual(
+        &self,
+        question: &AggregateQuestion,
+    ) -> Result<Vec<ComparedRow>, StoreError> {
+        self.compared(question, Of::Sms).await
+    }
+
+    async fn compared(
+        &self,
+        question: &AggregateQuestion,
+        of: Of,
+    ) -> Result<Vec<ComparedRow>, StoreError> {
+        let rows = self.aggregate(question, of).await?;
+        let known = self.known(of).await?;
+        // A month is no number of weeks, and neither is what is not cut at all.
+        let is_weekly = !matches!(question.interval, Interval::Month | Interval::Whole);
+        let Filter { received_from_ms, received_to_ms, .. } = question.filter;
+        let by_received = received_from_ms.or(received_to_ms).is_some();
+        let Some(known) = known.filter(|_| is_weekly && !by_received) else {
+            return Ok(rows.into_iter().map(|row| ComparedRow { row, usual: None }).collect());
+        };
+        let calendar = Calendar::new(question.zone.clone(), question.interval);
+        // Four weeks after the last record nothing is usual any more. An open end is that record's.
+        let end_ms = match question.filter.to_ms {
+            Some(_) => known.end_ms.saturating_add(WEEKS_MS),
+            None => known.end_ms,
+        };
+        let range = asked(question).and(Span { end_ms, ..known });
+        let mut weeks = Vec::with_capacity(Usual::WEEKS);
+        for nth in (1..).take(Usual::WEEKS) {
+            let before = |ms| calendar.weeks_before(ms, nth);
+            let span = Span { start_ms: before(range.start_ms), end_ms: before(range.end_ms) };
+            weeks.push(self.week(question, of, &rows, span).await?);
+        }
+        compare(rows, range, &calendar, &weeks, calendar.span_of(known.start_ms).start_ms)
+    }
+
+    async fn aggregate(
+        &self,
+        question: &AggregateQuestion,
+        of: Of,
+    ) -> Result<Vec<AggregateRow>, StoreError> {
+        match of {
+            Of::Usage => self.usage_aggregate(question).await,
+            Of::Sms => self.sms_aggregate(question).await,
+        }
+    }
+
+    /// What a question would have been told of another span, of the groups that its rows have.
+    async fn week(
+        &self,
+        question: &AggregateQuestion,
+        of: Of,
+        rows: &[AggregateRow],
+        span: Span,
+    ) -> Result<Values, StoreError> {
+        let mut then = AggregateQuestion { top: None, ..question.clone() };
+        (then.filter.from_ms, then.filter.to_ms) = (Some(span.start_ms), Some(span.end_ms));
+        let totals = AggregateQuestion { group_by: Vec::new(), ..then.clone() };
+        let shown: BTreeSet<&Group> = rows.iter().map(|row| &row.group).collect();
+        let mut values = Values::new();
+        let has_largest = question.top.is_some() && !question.group_by.is_empty();
+        if has_largest && question.group_by == [GroupBy::Giccid] {
+            let names = shown.iter().filter_map(|group| match group {
+                Group::One(names) => names.first().cloned(),
+                Group::Others => None,
+            });
+            then.filter.giccid = names.collect();
+        }
+        for row in self.aggregate(&then, of).await? {
+            if !has_largest || shown.contains(&row.group) {
+                let value = value(&row, of);
+                values.entry(row.span.start_ms).or_default().insert(row.group, value);
+            }
+        }
+        if has_largest {
+            for row in self.aggregate(&totals, of).await? {
+                let groups = values.entry(row.span.start_ms).or_default();
+                let others = value(&row, of) - groups.values().sum::<i64>();
+                if others != 0 {
+                    groups.insert(Group::Others, others);
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// From the first record's own time to the last one's.
+    async fn known(&self, of: Of) -> Result<Option<Span>, StoreError> {
+        const USAGE: &str = "
+            select min(first), max(last) from (
+                select min(start_ms) as first, max(start_ms) + 900000 as last
+                from usage_quarter_hour union all
+                select min(start_ms), max(start_ms) + 1 from usage
+                where id > (select complete_to from mark where summary = 'sums'))";
+        const SMS: &str = "
+            select min(start_ms), max(start_ms) + 900000 from sms_quarter_hour";
+        let sql = if of == Of::Usage { USAGE } else { SMS };
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let connection: &mut SqliteConnection = &mut reader;
+        let (first, last): (Option<i64>, Option<i64>) =
+            sqlx::query_as(sql).fetch_one(connection).await.map_err(of_read)?;
+        Ok(first.zip(last).map(|(start_ms, end_ms)| Span { start_ms, end_ms }))
+    }
+}
+
+fn value(row: &AggregateRow, of: Of) -> i64 {
+    if of == Of::Usage { row.data_usage } else { row.records }
+}
+
+/// Puts rows and weeks side by side, interval by interval.
+fn compare(
+    rows: Vec<AggregateRow>,
+    range: Span,
+    calendar: &Calendar,
+    weeks: &[Values],
+    known_from_ms: i64,
+) -> Result<Vec<ComparedRow>, StoreError> {
+    let mut now: BTreeMap<i64, Vec<AggregateRow>> = BTreeMap::new();
+    for row in rows {
+        now.entry(row.span.start_ms).or_default().push(row);
+    }
+    let none = BTreeMap::new();
+    let mut compared = Vec::new();
+    let mut span = calendar.span_of(range.start_ms);
+    while span.start_ms < range.end_ms {
+        let mut rows = now.remove(&span.start_ms).unwrap_or_default();
+        let starts = (1..).map(|nth| calendar.weeks_before(span.start_ms, nth));
+        let starts: Vec<i64> =
+            starts.take(Usual::WEEKS).map(|ms| calendar.span_of(ms).start_ms).collect();
+        let is_known = starts.last().is_some_and(|first| *first >= known_from_ms);
+        let weeks: Vec<_> = weeks
+            .iter()
+            .zip(&starts)
+            .map(|(week, start_ms)| week.get(start_ms).unwrap_or(&none))
+            .collect();
+        if is_known {
+            let here: BTreeSet<_> = rows.iter().map(|row| row.group.clone()).collect();
+            let usual: BTreeSet<_> = weeks.iter().flat_map(|week| week.keys()).collect();
+            for group in usual.into_iter().filter(|group| !here.contains(group)) {
+                let group = group.clone();
+                rows.push(AggregateRow { span, group, data_usage: 0, records: 0 });
+            }
+            rows.sort_by(|a, b| a.group.cmp(&b.group));
+        }
+        compared.extend(rows.into_iter().map(|row| {
+            let week = |nth: usize| weeks[nth].get(&row.group).copied().unwrap_or_default();
+            let usual = is_known.then(|| Usual::of(std::array::from_fn(week)));
+            ComparedRow { row, usual }
+        }));
+        if compared.len() > ROWS_MAX {
+            return Err(StoreError::TooManyRows(ROWS_MAX));
+        }
+        span = calendar.span_of(span.end_ms);
+    }
+    Ok(compared)
+}
