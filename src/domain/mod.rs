@@ -43,7 +43,8 @@ pub use record::{
 pub use search::{Hit, HitOf, Matched};
 pub use secret::Secret;
 pub use sim::{
-    LabelChange, NetworkContext, Sim, SimFilter, SimLabel, SimSeen, SimSort, SimSpot, UsageSum,
+    LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,
+    SimSeen, SimSort, SimSpot, UsageSum,
 };
 pub use source::SourceBlock;
 pub use text::{ShortText, TextTooLong};

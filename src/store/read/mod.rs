@@ -11,6 +11,7 @@ mod page;
 pub(super) mod rollup;
 mod search;
 mod sim;
+mod sim_activity;
 mod sim_list;
 mod sim_tail;
 mod sim_usage;
