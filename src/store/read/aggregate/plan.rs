@@ -16,7 +16,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const EDGES_MAX: usize = 64;
 
 /// A range of time that one kind of sum answers: `[from, to, origin, step]`. What lies in it belongs
-/// to the interval that [`KEY`] tells.
+/// to the interval that begins a whole number of steps after the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "[i64; 4]")]
 pub(super) struct Piece {
