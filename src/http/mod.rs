@@ -15,6 +15,9 @@ mod query_string;
 mod rate;
 pub mod server;
 
-pub use api::{ApiSettings, InternalState, Origin, OriginError, Rcms, internal_router};
+pub use api::{
+    ApiSettings, DocumentSettings, InternalState, Origin, OriginError, Rcms, internal_router,
+    openapi,
+};
 pub use auth::digest_of;
 pub use push::{Elsewhere, ProbeAnswer, PushSettings, public_app};

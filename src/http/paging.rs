@@ -85,6 +85,13 @@ pub(super) struct Links<'a> {
 
 const AT: u8 = 1;
 const CURSOR: u8 = 2;
+const AT_BYTES: usize = 54;
+const CURSOR_BYTES: usize = 25;
+
+/// Every [`At`] as it stands in a URL. What matches and is none of ours is another list's.
+pub(super) const AT_PATTERN: &str = "^01[0-9a-f]{106}$";
+/// Every cursor as it stands in a URL; the empty one begins a walk.
+pub(super) const CURSOR_PATTERN: &str = "^(02[0-9a-f]{48})?$";
 
 impl At {
     /// As it stands in a URL.
@@ -109,13 +116,14 @@ impl At {
     /// Reads what [`At::encode`] wrote for the same list.
     pub(super) fn decode(text: &str, binding: Binding) -> Result<Self, TokenError> {
         let bytes = hex::decode(text).map_err(|_| TokenError::Unreadable)?;
-        let mut reader = open(&bytes, AT, binding);
+        let mut rest = open(&bytes, AT, AT_BYTES, binding)?;
         let at = (|| {
-            let rest = reader.rest.as_mut()?;
-            let (top, total) = (i64::from_be_bytes(take(rest)?), u64::from_be_bytes(take(rest)?));
-            let (page, size) = (u64::from_be_bytes(take(rest)?), u32::from_be_bytes(take(rest)?));
-            let [tag] = take(rest)?;
-            let id = i64::from_be_bytes(take(rest)?);
+            let (top, total) =
+                (i64::from_be_bytes(take(&mut rest)?), u64::from_be_bytes(take(&mut rest)?));
+            let (page, size) =
+                (u64::from_be_bytes(take(&mut rest)?), u32::from_be_bytes(take(&mut rest)?));
+            let [tag] = take(&mut rest)?;
+            let id = i64::from_be_bytes(take(&mut rest)?);
             let place = match tag {
                 0 => Place::Newest,
                 1 => Place::OlderThan(id),
@@ -124,9 +132,9 @@ impl At {
                 4 => Place::Oldest,
                 _ => return None,
             };
-            rest.is_empty().then_some(Self { top, total, page, size, place })
+            Some(Self { top, total, page, size, place })
         })();
-        reader.verdict(at)
+        at.ok_or(TokenError::Unreadable)
     }
 }
 
@@ -140,27 +148,8 @@ pub(super) fn encode_cursor(oldest: i64, binding: Binding) -> String {
 /// The row that a cursor of the same list stands after.
 pub(super) fn decode_cursor(text: &str, binding: Binding) -> Result<i64, TokenError> {
     let bytes = hex::decode(text).map_err(|_| TokenError::Unreadable)?;
-    let mut reader = open(&bytes, CURSOR, binding);
-    let oldest = (|| {
-        let rest = reader.rest.as_mut()?;
-        let id = i64::from_be_bytes(take(rest)?);
-        rest.is_empty().then_some(id)
-    })();
-    reader.verdict(oldest)
-}
-
-/// What stands behind a token's head, where the head can be read.
-struct Opened<'a> {
-    rest: Option<&'a [u8]>,
-    ours: bool,
-}
-
-impl Opened<'_> {
-    /// A token that is none is told apart from one of another list.
-    fn verdict<T>(&self, read: Option<T>) -> Result<T, TokenError> {
-        let read = read.ok_or(TokenError::Unreadable)?;
-        if self.ours { Ok(read) } else { Err(TokenError::Foreign) }
-    }
+    let mut rest = open(&bytes, CURSOR, CURSOR_BYTES, binding)?;
+    take(&mut rest).map(i64::from_be_bytes).ok_or(TokenError::Unreadable)
 }
 
 fn begin(form: u8, binding: Binding) -> Vec<u8> {
@@ -170,15 +159,21 @@ fn begin(form: u8, binding: Binding) -> Vec<u8> {
     bytes
 }
 
-fn open(bytes: &[u8], form: u8, binding: Binding) -> Opened<'_> {
+/// What stands behind a token's head. One that has the right form is another list's; only what has
+/// not is unreadable.
+fn open(bytes: &[u8], form: u8, length: usize, ours: Binding) -> Result<&[u8], TokenError> {
     let mut rest = bytes;
-    let head = (|| {
+    let binding = (|| {
         let [of] = take(&mut rest)?;
         let epoch = u64::from_be_bytes(take(&mut rest)?);
         let filter = u64::from_be_bytes(take(&mut rest)?);
-        (of == form).then_some(Binding { epoch, filter })
+        (of == form && bytes.len() == length).then_some(Binding { epoch, filter })
     })();
-    Opened { rest: head.map(|_| rest), ours: head == Some(binding) }
+    match binding {
+        None => Err(TokenError::Unreadable),
+        Some(other) if other != ours => Err(TokenError::Foreign),
+        Some(_) => Ok(rest),
+    }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

@@ -23,7 +23,7 @@ pub use error::StoreError;
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{
-    KindTally, QuarantineTally, RingTally, Store, Tallies,
+    Heavy, KindTally, QuarantineTally, RingTally, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay, SimSeen},
 };
 pub use writer::{Limits, Outcome, Submission, Verdict, Writer};

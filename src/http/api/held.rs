@@ -4,19 +4,22 @@ use std::ops::RangeInclusive;
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     base::Base,
     cells::Cells,
+    doc::words,
     error::ApiError,
-    list::{List, View, row_id},
+    list::{List, View},
     params::{self, Question, Route},
+    row_id::RowId,
 };
 use crate::{
     domain::{Held, Scope, Walk},
@@ -31,14 +34,22 @@ const RESOURCE: &str = "held";
 pub(super) struct HeldPushes;
 
 /// A held push.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldPushOut, examples(json!({
+    "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
+    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "bytes": 123, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
+})))]
 pub(super) struct HeldOut<'a> {
     id: i64,
+    #[schema(schema_with = words::held_class)]
     class: &'static str,
+    #[schema(schema_with = words::held_reason)]
     reason: &'static str,
     field: Option<&'a str>,
     kind: &'a str,
     source: &'a str,
+    #[schema(format = DateTime)]
     received_at: String,
     bytes: i64,
     count: i64,
@@ -46,23 +57,34 @@ pub(super) struct HeldOut<'a> {
 }
 
 /// A held push with its body.
-#[derive(Debug, Serialize)]
-struct WholeOut<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WholeHeldPushOut, examples(json!({
+    "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
+    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "bytes": 21, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
+    "body": "{\"data_usage\":1}", "body_encoding": "utf-8",
+})))]
+pub(super) struct WholeOut<'a> {
     #[serde(flatten)]
     held: HeldOut<'a>,
     #[serde(flatten)]
-    body: Option<BodyOut>,
+    body: BodyOut,
 }
 
 /// A body as text where it is text, else encoded; signatures in it are masked.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 struct BodyOut {
-    body: String,
-    body_encoding: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::body_encoding, required = false)]
+    body_encoding: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
-struct RetriedOut {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"stored": 1, "duplicates": 0, "quarantined": 0})))]
+pub(super) struct RetriedOut {
     stored: u64,
     duplicates: u64,
     quarantined: u64,
@@ -122,13 +144,14 @@ pub(super) async fn show(
     State(store): State<Store>,
     Reader(caller): Reader,
     base: Base,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     let whole = store.held_body(id).await?.ok_or(ApiError::NoSuchRow(RESOURCE))?;
-    let body = (caller.scope == Scope::Admin).then(|| body_out(whole.body));
+    let is_admin = caller.scope == Scope::Admin;
+    let body = if is_admin { body_out(whole.body) } else { BodyOut::default() };
     Ok(Json(WholeOut { held: held_out(&whole.held, &base), body }).into_response())
 }
 
@@ -136,11 +159,11 @@ pub(super) async fn show(
 pub(super) async fn retry(
     State(intake): State<Intake>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let as_kind = params::HELD_RETRY.read(query.as_deref())?.as_kind;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     let answer = intake.retry(id, as_kind, &caller).await?;
     let (stored, duplicates, quarantined) = (answer.stored, answer.duplicates, answer.quarantined);
     Ok(Json(RetriedOut { stored, duplicates, quarantined }).into_response())
@@ -150,11 +173,11 @@ pub(super) async fn retry(
 pub(super) async fn discard(
     State(intake): State<Intake>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     if intake.discard(id, &caller).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -179,10 +202,11 @@ fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
 
 fn body_out(mut body: Vec<u8>) -> BodyOut {
     mask_signatures(&mut body);
-    match String::from_utf8(body) {
-        Ok(body) => BodyOut { body, body_encoding: "utf-8" },
-        Err(error) => BodyOut { body: STANDARD.encode(error.as_bytes()), body_encoding: "base64" },
-    }
+    let (body, encoding) = match String::from_utf8(body) {
+        Ok(body) => (body, "utf-8"),
+        Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
+    };
+    BodyOut { body: Some(body), body_encoding: Some(encoding) }
 }
 
 /// Blackens every run of hex digits that may be a signature, wherever in a broken body it stands.
@@ -204,7 +228,7 @@ mod tests {
     #[test]
     fn a_signature_is_masked_wherever_it_stands_and_nothing_else_is() {
         let signature = "aB3".repeat(21) + "f";
-        let body = |text: &str| body_out(text.as_bytes().to_vec()).body;
+        let body = |text: &str| body_out(text.as_bytes().to_vec()).body.unwrap_or_default();
         let masked = "*".repeat(64);
         assert_eq!(body(&format!("{{\"s\":\"{signature}\"}}")), format!("{{\"s\":\"{masked}\"}}"));
         assert_eq!(body(&signature), masked);
@@ -218,6 +242,7 @@ mod tests {
     #[test]
     fn a_body_that_is_no_text_is_encoded_and_says_so() {
         let out = body_out(vec![0xff, b'a']);
-        assert_eq!(out, BodyOut { body: "/2E=".to_owned(), body_encoding: "base64" });
+        let body = Some("/2E=".to_owned());
+        assert_eq!(out, BodyOut { body, body_encoding: Some("base64") });
     }
 }

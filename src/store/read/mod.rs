@@ -11,12 +11,25 @@ mod sms;
 mod tally;
 mod usage;
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZero,
+    sync::Arc,
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
 
 use jiff::tz::TimeZone;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, pool::PoolConnection, sqlite::SqliteRow};
 
-use super::{StoreError, error::of_read};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{
+    StoreError,
+    error::{of_acquire, of_read},
+};
 
 pub use tally::{KindTally, QuarantineTally, RingTally, Tallies};
 
@@ -27,17 +40,21 @@ const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
 /// How many steps of SQLite's machine pass between two looks at the clock: well under 1 ms.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
+/// How long a heavy read waits for a place.
+const HEAVY_WAIT_MAX: Duration = Duration::from_secs(4);
+
 /// Reads the store. Clones share one small pool of connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: SqlitePool,
+    heavy: Arc<Semaphore>,
     epoch: u64,
     zone: TimeZone,
 }
 
 impl Store {
     pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
-        Self { readers, epoch, zone }
+        Self { readers, heavy: Arc::new(Semaphore::new(heavy_places())), epoch, zone }
     }
 
     /// Tells this store from every other, and from itself before a restore.
@@ -49,6 +66,20 @@ impl Store {
     pub async fn top(&self) -> Result<i64, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         sqlx::query_scalar("select last from seq").fetch_one(&mut *reader).await.map_err(of_read)
+    }
+
+    /// A place for a read that may look at much. There are fewer places than connections and than
+    /// cores, so that small questions are still answered and pushes are still written meanwhile.
+    /// Take one place for one read, and never two at once.
+    pub async fn heavy(&self) -> Result<Heavy, StoreError> {
+        timeout(HEAVY_WAIT_MAX, self.heavy_in_turn()).await.map_err(|_| StoreError::Busy)?
+    }
+
+    /// The same, for who is in the middle of an answer: waits its turn. Those before it end, each by
+    /// its deadline.
+    pub async fn heavy_in_turn(&self) -> Result<Heavy, StoreError> {
+        let place = Arc::clone(&self.heavy).acquire_owned().await;
+        place.map(Heavy).map_err(|_| StoreError::Busy)
     }
 
     /// Ends all readers.
@@ -78,7 +109,7 @@ impl Store {
 
     /// A connection whose questions end after this time.
     async fn reader(&self, time_max: Duration) -> Result<PoolConnection<Sqlite>, StoreError> {
-        let mut reader = self.readers.acquire().await?;
+        let mut reader = self.readers.acquire().await.map_err(of_acquire)?;
         let ends = Instant::now() + time_max;
         reader
             .lock_handle()
@@ -86,4 +117,14 @@ impl Store {
             .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
         Ok(reader)
     }
+}
+
+/// A place among the heavy reads, free again when this is dropped.
+#[derive(Debug)]
+pub struct Heavy(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+
+/// How many heavy reads run at once: at most all connections but one, and half of the cores.
+fn heavy_places() -> usize {
+    const PLACES_MAX: usize = 3;
+    available_parallelism().map_or(1, NonZero::get).div_euclid(2).clamp(1, PLACES_MAX)
 }

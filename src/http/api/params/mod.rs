@@ -9,8 +9,11 @@ use crate::{
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
+mod shape;
 mod table;
 mod values;
+
+pub(super) use shape::Shape;
 
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SMS, USAGE,
@@ -46,6 +49,8 @@ pub(super) struct Question {
     pub(super) raw: bool,
     /// Cells of a CSV so that a spreadsheet keeps long numbers.
     pub(super) excel: bool,
+    /// An export ends with the number of its rows.
+    pub(super) count: bool,
     /// As which kind a held push is to be read.
     pub(super) as_kind: Option<Kind>,
     /// The narrowing parameters as given, one entry a value.
@@ -74,8 +79,11 @@ pub(super) struct Route {
 
 /// One parameter.
 #[derive(Debug)]
-struct Param {
+pub(super) struct Param {
     name: &'static str,
+    shape: Shape,
+    /// What it is for, in a sentence.
+    says: &'static str,
     takes: Takes,
     /// Whether it says which rows are meant, not how they are shown.
     narrows: bool,
@@ -184,6 +192,15 @@ impl Question {
         first.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
+    /// Whether not all rows are meant, so that finding some may take a walk through many.
+    pub(super) fn is_narrowed(&self) -> bool {
+        !self.narrowed_by.is_empty()
+    }
+
+    fn flags(&self) -> [(&'static str, bool); 3] {
+        [("raw", self.raw), ("excel", self.excel), ("count", self.count)]
+    }
+
     /// The query string that asks for the same rows in the same form, without place and size.
     pub(super) fn same_rows(&self) -> String {
         let mut query = String::new();
@@ -196,7 +213,7 @@ impl Question {
         if let Some(format) = self.format {
             append(&mut query, "format", format.as_str());
         }
-        for (name, _) in [("raw", self.raw), ("excel", self.excel)].iter().filter(|(_, on)| *on) {
+        for (name, _) in self.flags().iter().filter(|(_, on)| *on) {
             append(&mut query, name, "true");
         }
         query
@@ -204,6 +221,9 @@ impl Question {
 }
 
 impl Format {
+    /// Every form.
+    pub(super) const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
     /// The word for it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
