@@ -12,6 +12,7 @@ mod tally;
 mod usage;
 
 use std::{
+    cell::Cell,
     num::NonZero,
     sync::Arc,
     thread::available_parallelism,
@@ -19,8 +20,8 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use rustix::process::setpriority_process;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, pool::PoolConnection, sqlite::SqliteRow};
-
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -68,8 +69,8 @@ impl Store {
         sqlx::query_scalar("select last from seq").fetch_one(&mut *reader).await.map_err(of_read)
     }
 
-    /// A place for a read that may look at much. There are fewer places than connections and than
-    /// cores, so that small questions are still answered and pushes are still written meanwhile.
+    /// A place for a read that may look at much. There are fewer places than connections, so that
+    /// small questions are still answered meanwhile.
     /// Take one place for one read, and never two at once.
     pub async fn heavy(&self) -> Result<Heavy, StoreError> {
         timeout(HEAVY_WAIT_MAX, self.heavy_in_turn()).await.map_err(|_| StoreError::Busy)?
@@ -111,10 +112,10 @@ impl Store {
     async fn reader(&self, time_max: Duration) -> Result<PoolConnection<Sqlite>, StoreError> {
         let mut reader = self.readers.acquire().await.map_err(of_acquire)?;
         let ends = Instant::now() + time_max;
-        reader
-            .lock_handle()
-            .await?
-            .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+        reader.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
+            give_way();
+            Instant::now() < ends
+        });
         Ok(reader)
     }
 }
@@ -123,8 +124,20 @@ impl Store {
 #[derive(Debug)]
 pub struct Heavy(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
 
-/// How many heavy reads run at once: at most all connections but one, and half of the cores.
+/// How many heavy reads run at once: at most all connections but one, and fewer on few cores.
 fn heavy_places() -> usize {
-    const PLACES_MAX: usize = 3;
-    available_parallelism().map_or(1, NonZero::get).div_euclid(2).clamp(1, PLACES_MAX)
+    available_parallelism().map_or(1, NonZero::get).clamp(2, 3)
+}
+
+/// Lets the writer go first where cores are short. Called on the thread of a connection, by
+/// questions that are not small; the thread stays so.
+fn give_way() {
+    const NICER: i32 = 10;
+    thread_local!(static GAVE_WAY: Cell<bool> = const { Cell::new(false) });
+    if !GAVE_WAY.replace(true)
+        && let Err(error) = setpriority_process(None, NICER)
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::debug!(error, "Reads cannot be made to give way to the writer");
+    }
 }
