@@ -10,10 +10,12 @@ use axum::{
 use futures_util::stream::try_unfold;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     cells::{CellRule, Cells},
+    doc::words,
     error::ApiError,
     params::{self, Format, Question, Route},
     respond::Form,
@@ -42,7 +44,9 @@ pub(super) async fn usage(
     let route = &params::USAGE_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
+    let place = state.store.heavy().await?;
     let rows = state.store.usage_aggregate(&question).await?;
+    drop(place);
     let arrived = state.store.usage_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, true);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
@@ -58,7 +62,9 @@ pub(super) async fn sms(
     let route = &params::SMS_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
+    let place = state.store.heavy().await?;
     let rows = state.store.sms_aggregate(&question).await?;
+    drop(place);
     let arrived = state.store.sms_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, false);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
@@ -152,7 +158,7 @@ impl Writing {
         }
         self.stage = Stage::Over;
         let mut last = chunk;
-        last.extend(self.form.tail());
+        last.extend(self.form.tail_as(0, self.table.columns().len())?);
         Ok(Some(last))
     }
 
@@ -258,6 +264,62 @@ impl Table {
             (name_of(*by), value.filter(|value| *value != nothing))
         })
     }
+}
+
+/// A sum of usage, as the document tells it. The members of `group_by` are there where it names
+/// them; no start, end or day where the question left it open.
+#[derive(ToSchema)]
+#[schema(examples(json!({
+    "start": "2024-09-04T16:00:00.000Z", "end": "2024-09-05T16:00:00.000Z", "day": "2024-09-05",
+    "country_code": "CN", "data_usage": 52_118, "records": 40,
+})))]
+#[expect(dead_code, reason = "it is written member by member, as many as the question has")]
+pub(super) struct UsageSumOut {
+    #[schema(format = DateTime)]
+    start: Option<String>,
+    #[schema(format = DateTime)]
+    end: Option<String>,
+    #[schema(format = Date)]
+    day: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    giccid: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    sim_group: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    country_code: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    network: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    apn: Option<String>,
+    data_usage: i64,
+    records: i64,
+    /// True in the row of those that `top` left.
+    #[schema(nullable = false)]
+    other: Option<bool>,
+}
+
+/// A sum of messages; see [`UsageSumOut`].
+#[derive(ToSchema)]
+#[schema(examples(json!({
+    "start": "2024-09-04T16:00:00.000Z", "end": "2024-09-05T16:00:00.000Z", "day": "2024-09-05",
+    "sim_group": "groupA", "records": 40,
+})))]
+#[expect(dead_code, reason = "it is written member by member, as many as the question has")]
+pub(super) struct SmsSumOut {
+    #[schema(format = DateTime)]
+    start: Option<String>,
+    #[schema(format = DateTime)]
+    end: Option<String>,
+    #[schema(format = Date)]
+    day: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    giccid: Option<String>,
+    #[schema(schema_with = words::text_or_null, required = false)]
+    sim_group: Option<String>,
+    records: i64,
+    /// True in the row of those that `top` left.
+    #[schema(nullable = false)]
+    other: Option<bool>,
 }
 
 /// A sum as the client reads it.

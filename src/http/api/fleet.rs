@@ -4,6 +4,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
@@ -17,10 +18,11 @@ use crate::{
 };
 
 /// RCMS's figures, how old they are, and ours.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SummaryOut {
     #[serde(flatten)]
     totals: TotalsOut,
+    #[schema(format = DateTime)]
     polled_at: Option<String>,
     /// Whether RCMS's figures are too old to go by.
     stale: bool,
@@ -28,11 +30,12 @@ pub(super) struct SummaryOut {
     poll_error: Option<String>,
     /// The routers that we know.
     known: CountsOut,
+    #[schema(format = DateTime)]
     listed_at: Option<String>,
 }
 
 /// Under RCMS's own names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TotalsOut {
     device_total: Option<i64>,

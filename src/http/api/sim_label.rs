@@ -5,12 +5,14 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use serde_json::Value;
 
 use super::{
     InternalState,
     base::Base,
     body::Members,
+    doc::words,
     error::{ApiError, Invalid},
     params,
     sims::{NamedSim, as_of, one_out},
@@ -32,7 +34,11 @@ const CHANGES_MAX: usize = 500;
 const REFUSED_TOLD_MAX: usize = 100;
 
 /// What became of a table.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "updated": 2, "unknown": 0, "refused": [{"line": 3, "field": "giccid", "code": "invalid"}],
+    "refused_lines": 1,
+})))]
 pub(super) struct ImportOut {
     /// Lines about SIMs that have records.
     updated: u64,
@@ -45,12 +51,27 @@ pub(super) struct ImportOut {
 }
 
 /// Why a line was refused.
-#[derive(Debug, Serialize)]
-struct RefusedLine {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RefusedLine {
     /// Counted from 1, the header's line.
     line: u64,
     field: &'static str,
+    #[schema(schema_with = words::code)]
     code: Code,
+}
+
+/// What is said of a SIM. What is left out stays as it is, null takes it away.
+#[derive(ToSchema)]
+#[schema(examples(json!({"name": "Roof 7", "device_sn": "24031300770021"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct LabelIn {
+    /// How people call it, without control characters.
+    #[schema(schema_with = words::label_name, required = false)]
+    name: Option<String>,
+    /// The router that it sits in.
+    #[schema(schema_with = words::label_sn, required = false)]
+    device_sn: Option<String>,
 }
 
 /// `PUT /v1/sims/{giccid}`: what is left out stays as it is, null takes away.

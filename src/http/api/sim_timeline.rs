@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
@@ -29,7 +30,8 @@ pub(super) struct Timeline;
 pub(super) struct Known(Giccid);
 
 /// An entry as its own list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TimelineEntryOut)]
 #[serde(untagged)]
 pub(super) enum EntryOut<'a> {
     Usage(WithKind<UsageOut<'a>>),
@@ -39,7 +41,7 @@ pub(super) enum EntryOut<'a> {
 }
 
 /// A row of a list that has one kind only.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WithKind<T> {
     kind: &'static str,
     #[serde(flatten)]
