@@ -5,8 +5,8 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,

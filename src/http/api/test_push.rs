@@ -7,9 +7,9 @@ use axum::{
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use utoipa::ToSchema;
 use serde_json::Value;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{InternalState, error::ApiError, params};
 use crate::http::auth::Admin;

@@ -6,15 +6,21 @@ use super::{
 };
 
 pub(super) const SIM_FILTER: &[Param] = &[
-    any_of("sim_group", Shape::Short("groupA"), "Your groups, as the last usage record has them.", |ask, text| {
-        short(text).map(|it| ask.sims.sim_group.push(it))
-    }),
+    any_of(
+        "sim_group",
+        Shape::Short("groupA"),
+        "Your groups, as the last usage record has them.",
+        |ask, text| short(text).map(|it| ask.sims.sim_group.push(it)),
+    ),
     any_of("country_code", Shape::Short("CN"), "Visited countries of it.", |ask, text| {
         short(text).map(|it| ask.sims.country_code.push(it))
     }),
-    any_of("mcc", Shape::Short("460"), "Visited networks of it, the country's part.", |ask, text| {
-        short(text).map(|it| ask.sims.mcc.push(it))
-    }),
+    any_of(
+        "mcc",
+        Shape::Short("460"),
+        "Visited networks of it, the country's part.",
+        |ask, text| short(text).map(|it| ask.sims.mcc.push(it)),
+    ),
     any_of("mnc", Shape::Short("10"), "Visited networks of it, their own part.", |ask, text| {
         short(text).map(|it| ask.sims.mnc.push(it))
     }),
@@ -24,21 +30,21 @@ pub(super) const SIM_FILTER: &[Param] = &[
     any_of("name", Shape::Short("Roof 7"), "Names that people gave.", |ask, text| {
         short(text).map(|it| ask.sims.name.push(it))
     }),
-    any_of("device_sn", Shape::Short("24031300770021"), "Routers that SIMs sit in.", |ask, text| {
-        short(text).map(|it| ask.sims.device_sn.push(it))
-    }),
+    any_of(
+        "device_sn",
+        Shape::Short("24031300770021"),
+        "Routers that SIMs sit in.",
+        |ask, text| short(text).map(|it| ask.sims.device_sn.push(it)),
+    ),
     when(
         "silent_for",
         Shape::Span,
         "Only SIMs whose last record is older than this.",
         |ask, text| span(text).map(|it| ask.sims.silent_for = Some(it)),
     ),
-    repeated(
-        "q",
-        Shape::Words("89445015"),
-        "Parts of a giccid or a name.",
-        |ask, text| words(text).map(|it| ask.sims.q.push(it)),
-    ),
+    repeated("q", Shape::Words("89445015"), "Parts of a giccid or a name.", |ask, text| {
+        words(text).map(|it| ask.sims.q.push(it))
+    }),
     when(
         "sort",
         Shape::OneOf(|| SORTS.map(|(word, _)| word).to_vec()),

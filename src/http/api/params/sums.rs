@@ -36,9 +36,7 @@ pub(super) const SUMS: &[Param] = &[
 
 pub(super) const USAGE_GROUPS: &[Param] = &[any_of(
     "group_by",
-    Shape::UpTo(GROUPS_MAX, || {
-        vec!["giccid", "sim_group", "country_code", "network", "apn"]
-    }),
+    Shape::UpTo(GROUPS_MAX, || vec!["giccid", "sim_group", "country_code", "network", "apn"]),
     "By what else, one or two of these.",
     |ask, text| {
         let group_by = match text {

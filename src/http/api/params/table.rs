@@ -8,12 +8,7 @@ use super::{
 };
 use crate::domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PageSize};
 
-pub(super) const fn one(
-    name: &'static str,
-    shape: Shape,
-    says: &'static str,
-    put: Put,
-) -> Param {
+pub(super) const fn one(name: &'static str, shape: Shape, says: &'static str, put: Put) -> Param {
     Param { name, shape, says, takes: Takes::One(put), narrows: false, is_required: false }
 }
 
@@ -30,7 +25,12 @@ pub(super) const fn any_of(
     Param { name, shape, says, takes: Takes::AnyOf(put), narrows: true, is_required: false }
 }
 
-pub(super) const fn repeated(name: &'static str, shape: Shape, says: &'static str, put: Put) -> Param {
+pub(super) const fn repeated(
+    name: &'static str,
+    shape: Shape,
+    says: &'static str,
+    put: Put,
+) -> Param {
     Param { name, shape, says, takes: Takes::Repeated(put), narrows: true, is_required: false }
 }
 

@@ -88,7 +88,9 @@ pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
     if digits.len() > SPAN_DIGITS_MAX {
         return Err(SHOULD_BE);
     }
-    number::<u64>(digits, 0..=u64::MAX).map(|many| Duration::from_secs(many * seconds)).map_err(|_| SHOULD_BE)
+    number::<u64>(digits, 0..=u64::MAX)
+        .map(|many| Duration::from_secs(many * seconds))
+        .map_err(|_| SHOULD_BE)
 }
 
 pub(super) fn giccid(text: &str) -> Result<String, &'static str> {
