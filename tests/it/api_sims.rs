@@ -221,6 +221,7 @@ async fn a_sim_gets_a_name_and_its_router_and_the_router_tells_its_sims() {
     for (body, field) in [
         (r#"{"name":1}"#, "name"),
         (r#"{"name":"a\u0000"}"#, "name"),
+        (&format!(r#"{{"name":"{}"}}"#, "x".repeat(65)), "name"),
         (r#"{"device_sn":"a b"}"#, "device_sn"),
         (r#"{"nam":"a"}"#, "nam"),
     ] {

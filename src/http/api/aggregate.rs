@@ -266,8 +266,8 @@ impl Table {
     }
 }
 
-/// A sum of usage, as the document tells it. The members of `group_by` are there where it names
-/// them; no start, end or day where the question left it open.
+/// A sum of usage. The members of `group_by` are there where it names them; no start, end or day
+/// where the question left it open.
 #[derive(ToSchema)]
 #[schema(examples(json!({
     "start": "2024-09-04T16:00:00.000Z", "end": "2024-09-05T16:00:00.000Z", "day": "2024-09-05",
@@ -298,7 +298,8 @@ pub(super) struct UsageSumOut {
     other: Option<bool>,
 }
 
-/// A sum of messages; see [`UsageSumOut`].
+/// A sum of messages. The members of `group_by` are there where it names them; no start, end or day
+/// where the question left it open.
 #[derive(ToSchema)]
 #[schema(examples(json!({
     "start": "2024-09-04T16:00:00.000Z", "end": "2024-09-05T16:00:00.000Z", "day": "2024-09-05",

@@ -19,6 +19,12 @@ use crate::domain::{
 
 /// A row of any kind.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "kind": "data-usage", "id": 1713, "giccid": "8944501503181377993", "data_usage": 1302,
+    "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
+    "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
+    "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
+})))]
 #[serde(untagged)]
 pub(super) enum ChangeOut<'a> {
     /// `data-usage`

@@ -23,8 +23,15 @@ use crate::{
 };
 
 const RESOURCE: &str = "sims";
-const NAME_SHOULD_BE: &str = "a text of at most 256 bytes without control characters, or null";
+const NAME_SHOULD_BE: &str = "at most 64 characters without control characters, or null";
 const SN_SHOULD_BE: &str = "1 to 50 letters and digits, or null";
+
+/// A name's length at most: whatever its characters are, it fits into a [`ShortText`].
+const NAME_CHARACTERS_MAX: usize = ShortText::BYTES_MAX / 4;
+/// What a table looks like; which of its lines are kept, the answer tells. Other orders of the columns
+/// are taken too.
+pub(super) const TABLE_PATTERN: &str =
+    "^giccid(,name(,device_sn)?|,device_sn(,name)?)?([\\r\\n][\\s\\S]*)?$";
 
 /// A table's bytes at most.
 const TABLE_BYTES_MAX: usize = 8 << 20;
@@ -225,8 +232,9 @@ fn plain(cell: &str) -> &str {
 }
 
 fn name_of(text: &str) -> Option<ShortText> {
+    let fits = text.chars().count() <= NAME_CHARACTERS_MAX;
     let is_plain = !text.chars().any(char::is_control);
-    ShortText::try_from(text).ok().filter(|_| is_plain)
+    ShortText::try_from(text).ok().filter(|_| fits && is_plain)
 }
 
 fn no_table() -> ApiError {

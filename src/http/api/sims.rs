@@ -80,6 +80,22 @@ pub(super) struct SimOut<'a> {
 
 /// One SIM, with the router that it sits in.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "giccid": "8944501503181377993", "imsi": "460001234567890", "name": "Roof 7",
+    "device_sn": "24031300770021", "sim_group": "groupA", "country_code": "CN", "mcc": "460",
+    "mnc": "10", "apn": "apn1", "first_seen": "2024-04-23T16:14:02.473Z",
+    "last_seen": "2024-09-05T01:30:48.000Z", "data_usage_today": 1302, "records_today": 1,
+    "data_usage_this_month": 52_118, "records_this_month": 40,
+    "url": "http://127.0.0.1:8081/v1/sims/8944501503181377993",
+    "timeline_url": "http://127.0.0.1:8081/v1/sims/8944501503181377993/timeline",
+    "data_usage_url": "http://127.0.0.1:8081/v1/data-usage?giccid=8944501503181377993",
+    "device_url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+    "device": {
+        "sn": "24031300770021", "name": "Roof 7", "state": "online",
+        "state_since": "2024-09-05T01:30:48.000Z",
+        "url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+    },
+})))]
 pub(super) struct OneSimOut<'a> {
     #[serde(flatten)]
     sim: SimOut<'a>,

@@ -2,7 +2,7 @@
 //!
 //! - this file: [`Routes`], the table, and [`Documented`], what serves an address and what it does;
 //! - [`operation`]: [`Doc`], what is told of one method of one address;
-//! - [`path`]: what stands in an address where its pattern has `{…}`;
+//! - [`tag`]: the chapters; [`path`]: what stands in an address where its pattern has `{…}`;
 //! - [`problem`]: what refusals look like; [`whole`]: all that stands around the operations;
 //! - [`page`]: `/docs` and `/openapi.json`.
 use std::sync::Arc;
@@ -19,11 +19,13 @@ mod operation;
 pub(super) mod page;
 mod path;
 mod problem;
+mod tag;
 mod whole;
 pub(super) mod words;
 
-pub(super) use operation::{Doc, Tag};
+pub(super) use operation::Doc;
 pub(super) use problem::point_to_docs;
+pub(super) use tag::Tag;
 pub use whole::DocumentSettings;
 
 /// What serves an address, and what the document says of it.

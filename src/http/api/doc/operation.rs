@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{RefOr, schema::Schema},
 };
 
-use super::{Operation, path, problem};
+use super::{Operation, Tag, path, problem};
 use crate::{
     domain::Scope,
     http::api::{
@@ -15,27 +15,6 @@ use crate::{
         params::Route,
     },
 };
-
-/// The chapters of the document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http::api) enum Tag {
-    /// What was pushed.
-    Records,
-    /// What the records came of.
-    Sims,
-    /// What is new.
-    Live,
-    /// Routers.
-    Devices,
-    /// What lies aside.
-    Held,
-    /// API keys.
-    Keys,
-    /// The server itself.
-    Server,
-    /// What SmartHub posts.
-    Push,
-}
 
 /// A media type's schema and example.
 struct Content {
@@ -63,48 +42,6 @@ pub(in crate::http::api) struct Doc {
     /// With a sentence where the problem is this operation's own.
     problems: BTreeMap<u16, Option<&'static str>>,
     schemas: Vec<(String, RefOr<Schema>)>,
-}
-
-impl Tag {
-    /// Every chapter.
-    pub(super) const ALL: [Self; 8] = [
-        Self::Records,
-        Self::Sims,
-        Self::Live,
-        Self::Devices,
-        Self::Held,
-        Self::Keys,
-        Self::Server,
-        Self::Push,
-    ];
-
-    /// In one word, which can stand in a link.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Records => "Records",
-            Self::Sims => "Sims",
-            Self::Live => "Live",
-            Self::Devices => "Devices",
-            Self::Held => "Held",
-            Self::Keys => "Keys",
-            Self::Server => "Server",
-            Self::Push => "Push",
-        }
-    }
-
-    /// In a sentence.
-    pub(super) fn says(self) -> &'static str {
-        match self {
-            Self::Records => "What SmartHub pushed: data usage, messages, everything else.",
-            Self::Sims => "The SIMs that records came of.",
-            Self::Live => "What is new, as it comes.",
-            Self::Devices => "The routers that RCMS lists.",
-            Self::Held => "Pushes that were refused, or authentic and not readable.",
-            Self::Keys => "Who may ask.",
-            Self::Server => "How simdeck itself is.",
-            Self::Push => "What SmartHub posts to the public listener.",
-        }
-    }
 }
 
 impl Doc {
@@ -136,50 +73,25 @@ impl Doc {
         L::Out<'static>: ToSchema,
     {
         const HEADERS: [&str; 2] = ["Link", "X-Total-Count"];
-        let row = example_of(&<L::Out<'static>>::schema());
         let columns = L::columns(&View::default()).join(", ");
         self.query(L::ROUTE)
             .about(format!("{about}\n\nColumns of CSV: {columns}."))
             .problem(409, "The token belongs to another question, or two parameters contradict.")
-            .answer(
-                200,
-                "Rows, the newest first.",
-                vec![
-                    Content {
-                        media_type: "application/json",
-                        schema: json!({"type": "array", "items": reference::<L::Out<'static>>()}),
-                        example: row.as_ref().map(|row| json!([row])),
-                    },
-                    text("application/x-ndjson", row.map(|row| format!("{row}\n"))),
-                    text("text/csv", None),
-                ],
-                &HEADERS,
-            )
+            .answer(200, "Rows, the newest first.", forms_of::<L::Out<'static>>(), &HEADERS)
             .schema::<L::Out<'static>>()
     }
 
     /// The answer is sums, in any of the forms of a list, and all of them.
     pub(in crate::http::api) fn sums<T: ToSchema>(self, route: &'static Route) -> Self {
-        let row = example_of(&T::schema());
-        let contents = vec![
-            Content {
-                media_type: "application/json",
-                schema: json!({"type": "array", "items": reference::<T>()}),
-                example: row.as_ref().map(|row| json!([row])),
-            },
-            text("application/x-ndjson", row.map(|row| format!("{row}\n"))),
-            text("text/csv", None),
-        ];
         self.query(route)
             .problem(409, "There is no such zone, or the answer would have too many rows.")
-            .answer(200, "Sums, by time and group.", contents, &["Simdeck-Arrived-Through"])
+            .answer(200, "Sums, by time and group.", forms_of::<T>(), &["Simdeck-Arrived-Through"])
             .schema::<T>()
     }
 
     /// The answer is what is new, and where to go on.
     pub(in crate::http::api) fn follows<T: ToSchema>(self, says: &str) -> Self {
-        let schema = json!({"type": "array", "items": reference::<T>()});
-        let content = Content { media_type: "application/json", schema, example: None };
+        let content = array_of(content::<T>());
         self.answer(200, says, vec![content], &["Link"]).schema::<T>()
     }
 
@@ -190,10 +102,8 @@ impl Doc {
 
     /// The answer is an array that is no list: it has neither pages nor filters.
     pub(in crate::http::api) fn gives_all<T: ToSchema>(self, says: &str) -> Self {
-        let one = content::<T>();
-        let schema = json!({"type": "array", "items": one.schema});
-        let example = one.example.map(|row| json!([row]));
-        self.answer(200, says, vec![Content { schema, example, ..one }], &[]).schema::<T>()
+        let content = array_of(content::<T>());
+        self.answer(200, says, vec![content], &[]).schema::<T>()
     }
 
     /// The answer is a text of this media type.
@@ -243,13 +153,15 @@ impl Doc {
         self.schema::<T>()
     }
 
-    /// It takes a text of this media type.
+    /// It takes a text of this media type that looks so.
     pub(in crate::http::api) fn takes_text(
         mut self,
         media_type: &'static str,
+        pattern: &str,
         example: &str,
     ) -> Self {
-        self.body = Some(text(media_type, Some(example.to_owned())));
+        let schema = json!({"type": "string", "pattern": pattern});
+        self.body = Some(Content { schema, ..text(media_type, Some(example.to_owned())) });
         self.problems.insert(413, None);
         self
     }
@@ -400,6 +312,19 @@ fn content<T: ToSchema>() -> Content {
     Content { media_type: "application/json", schema: reference::<T>(), example }
 }
 
+/// Many of these.
+fn array_of(one: Content) -> Content {
+    let schema = json!({"type": "array", "items": one.schema});
+    Content { schema, example: one.example.map(|row| json!([row])), ..one }
+}
+
+/// Rows in each of the forms that they have.
+fn forms_of<T: ToSchema>() -> Vec<Content> {
+    let row = content::<T>();
+    let line = row.example.as_ref().map(|row| format!("{row}\n"));
+    vec![array_of(row), text("application/x-ndjson", line), text("text/csv", None)]
+}
+
 fn text(media_type: &'static str, example: Option<String>) -> Content {
     let schema = json!({"type": "string"});
     Content { media_type, schema, example: example.map(Value::String) }
@@ -415,6 +340,7 @@ fn example_of(schema: &RefOr<Schema>) -> Option<Value> {
     let examples = match schema {
         Schema::Object(object) => &object.examples,
         Schema::AllOf(all_of) => &all_of.examples,
+        Schema::OneOf(one_of) => &one_of.examples,
         Schema::Array(array) => &array.examples,
         _ => return None,
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, schema::Schema};
 
-use super::{Operation, Routes, operation::Tag, problem};
+use super::{Operation, Routes, Tag, problem};
 
 const ABOUT: &str = "\
 What SmartHub pushed about a fleet's SIM cards, as simdeck keeps it, with SmartHub's own habits.
@@ -101,8 +101,9 @@ impl Operation {
 /// A member that may be null is always there, and one that may be missing is never null; utoipa
 /// takes an `Option` for both. (One that is both is written with `anyOf`.)
 fn require_nullable(schema: &mut Value) {
-    for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
-        require_nullable(part);
+    for word in ["allOf", "oneOf", "anyOf"] {
+        let parts = schema.get_mut(word).and_then(Value::as_array_mut);
+        parts.into_iter().flatten().for_each(require_nullable);
     }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let is_null = |part: &Value| part["type"] == "null";
