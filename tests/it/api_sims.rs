@@ -108,6 +108,8 @@ async fn sims_are_filtered_and_sorted_by_what_their_last_record_says() {
         ("?silent_for=24h", &[2]),
         ("?silent_for=150m", &[4, 2]),
         ("?silent_for=2d", &[]),
+        ("?silent_for=999999999w", &[]),
+        ("?q=%20", &[]),
         ("?q=00003&q=00004", &[3, 4]),
         ("?country_code=JP", &[]),
     ] {

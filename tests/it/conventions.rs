@@ -119,6 +119,18 @@ async fn an_export_says_at_its_end_how_many_rows_it_had() {
         csv::Reader::from_reader(text.as_bytes()).into_records().map(Result::unwrap).count();
     assert_eq!(table, 2_501);
 
+    for (query, last) in [
+        ("format=ndjson&count=true", "{\"rows\":1}\n"),
+        ("format=csv&count=true", "rows,1,,,\r\n"),
+        ("format=csv", ",2500\r\n"),
+    ] {
+        let url = format!("/v1/data-usage/aggregate?{query}");
+        let text = api.get(&url).await.text().await.unwrap();
+        assert!(text.ends_with(last), "{query}: {text:?}");
+    }
+    let get = "GET /v1/data-usage/aggregate?format=ndjson HTTP/1.1";
+    let told = wire(&api, &format!("{get}\r\nTE: trailers")).await;
+    assert!(told.ends_with("\r\n0\r\nsimdeck-rows: 1\r\n\r\n"), "{}", &told[told.len() - 80..]);
     let get = "GET /v1/data-usage?format=ndjson HTTP/1.1";
     let told = wire(&api, &format!("{get}\r\nTE: trailers")).await;
     assert!(told.contains("\r\ntrailer: simdeck-rows\r\n"), "{}", &told[..400]);

@@ -48,9 +48,19 @@ pub(super) async fn stream<L: List>(list: Asked<L>) -> Result<Response, ApiError
         }
     });
     let mut response = Body::new(StreamBody::new(frames)).into_response();
-    response.headers_mut().insert(header::TRAILER, HeaderValue::from_name(ROWS));
+    announce_trailer(&mut response);
     form.label::<L>(&mut response);
     Ok(response)
+}
+
+/// Says at an answer's beginning that it ends with a [`trailer`].
+pub(super) fn announce_trailer(response: &mut Response) {
+    response.headers_mut().insert(header::TRAILER, HeaderValue::from_name(ROWS));
+}
+
+/// How many rows there were.
+pub(super) fn trailer(rows: u64) -> Frame<Bytes> {
+    Frame::trailers(HeaderMap::from_iter([(ROWS, HeaderValue::from(rows))]))
 }
 
 /// An export under way.
@@ -90,8 +100,7 @@ impl<L: List> Export<L> {
             }
             Step::Trailer => {
                 self.step = Step::End;
-                let rows = HeaderMap::from_iter([(ROWS, HeaderValue::from(self.rows))]);
-                Ok(Some(Frame::trailers(rows)))
+                Ok(Some(trailer(self.rows)))
             }
             Step::End => Ok(None),
         }

@@ -19,6 +19,12 @@ use crate::{
 
 /// RCMS's figures, how old they are, and ours.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "deviceTotal": 8, "onlineTotal": 7, "offlineTotal": 1, "registeredTotal": 8,
+    "unRegisteredTotal": 0, "userTotal": 2, "polled_at": "2024-09-05T01:30:37.257Z",
+    "stale": false, "poll_error": null, "known": {"online": 7, "offline": 1, "unknown": 0},
+    "listed_at": "2024-09-05T01:30:37.257Z",
+})))]
 pub(super) struct SummaryOut {
     #[serde(flatten)]
     totals: TotalsOut,

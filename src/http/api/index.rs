@@ -37,7 +37,10 @@ const ENDPOINTS: [(&str, &str); 22] = [
 /// The addresses, by name.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({"data_usage_url": "http://127.0.0.1:8081/v1/data-usage"})))]
-pub(super) struct IndexOut(BTreeMap<&'static str, String>);
+pub(super) struct IndexOut {
+    #[serde(flatten)]
+    urls: BTreeMap<&'static str, String>,
+}
 
 /// `GET /v1`
 pub(super) async fn show(
@@ -47,5 +50,5 @@ pub(super) async fn show(
 ) -> Result<Json<IndexOut>, ApiError> {
     params::read_none("index", query.as_deref())?;
     let urls = ENDPOINTS.into_iter().map(|(name, path)| (name, base.url(path)));
-    Ok(Json(IndexOut(urls.collect())))
+    Ok(Json(IndexOut { urls: urls.collect() }))
 }

@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod aggregate;
+mod aggregate_row;
 mod base;
 mod body;
 mod cells;

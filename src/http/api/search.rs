@@ -56,7 +56,10 @@ pub(super) async fn show(
     let question = route.read(query.as_deref())?;
     let text = question.search.ok_or_else(|| Invalid::missing(route.resource, "q"))?;
     // A `+` that a client forgot to encode arrived as a space.
-    let hits = state.store.search(text.trim()).await?;
+    let hits = match text.trim() {
+        "" => Vec::new(), // every name begins with nothing
+        text => state.store.search(text).await?,
+    };
     Ok(Json(hits.into_iter().map(|hit| hit_out(hit, &base)).collect()))
 }
 

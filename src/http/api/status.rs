@@ -18,6 +18,27 @@ use crate::{
 
 /// The whole answer.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "version": "0.1.0", "now": "2024-09-05T01:30:48.000Z", "ready": true, "reason": null,
+    "queue": {"records": 0, "bytes": 0},
+    "pushes": {"data-usage": {
+        "records": 502, "data_usage": 52_118, "repeats": 1, "repeats_redated": 0,
+        "last_received_at": "2024-09-05T01:30:48.000Z",
+    }},
+    "held": {
+        "quarantined": {"pushes": 0, "bytes": 0},
+        "refused": {
+            "noise": {"pushes": 0, "bytes": 0, "dropped": 0},
+            "plausible": {"pushes": 3, "bytes": 945, "dropped": 0},
+        },
+    },
+    "rcms": {
+        "state": "ok", "last_success_at": "2024-09-05T01:30:37.257Z", "error": null,
+        "error_since": null, "paused_until": null, "calls": {},
+        "devices": {"online": 7, "offline": 1, "unknown": 0},
+    },
+    "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
+})))]
 pub(super) struct StatusOut {
     version: &'static str,
     #[schema(format = DateTime)]

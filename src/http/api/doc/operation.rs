@@ -37,6 +37,8 @@ pub(in crate::http::api) struct Doc {
     about: String,
     scope: Option<Scope>,
     query: Option<&'static Route>,
+    /// Name, sentence and schema of each.
+    headers: Vec<(&'static str, &'static str, Value)>,
     body: Option<Content>,
     answers: BTreeMap<u16, Answer>,
     /// With a sentence where the problem is this operation's own.
@@ -54,6 +56,7 @@ impl Doc {
             about: String::new(),
             scope: Some(Scope::Read),
             query: None,
+            headers: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
             problems,
@@ -146,6 +149,17 @@ impl Doc {
         self
     }
 
+    /// It reads this header of a request.
+    pub(in crate::http::api) fn header(
+        mut self,
+        name: &'static str,
+        says: &'static str,
+        schema: Value,
+    ) -> Self {
+        self.headers.push((name, says, schema));
+        self
+    }
+
     /// It takes a JSON body.
     pub(in crate::http::api) fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(content::<T>());
@@ -212,6 +226,12 @@ impl Operation {
         let doc = &self.doc;
         let mut parameters: Vec<Value> = self.path_parameters().collect();
         parameters.extend(doc.query.iter().flat_map(|route| route.document(first_page)));
+        parameters.extend(doc.headers.iter().map(|(name, says, schema)| {
+            json!({
+                "name": name, "in": "header", "required": false, "description": says,
+                "schema": schema,
+            })
+        }));
         let security = match doc.scope {
             Some(_) => json!([{"ApiKey": []}, {"Bearer": []}]),
             None => json!([]),

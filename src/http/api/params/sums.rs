@@ -1,7 +1,7 @@
 //! Into which sums records are added up.
 use super::{
     Param, Shape,
-    table::{EXCEL, FORMAT, RAW, any_of, one},
+    table::{COUNT, EXCEL, FORMAT, RAW, any_of, one},
     values::{GROUPS_SHOWN_MAX, INTERVALS, interval, short, top},
 };
 use crate::domain::GroupBy;
@@ -32,6 +32,7 @@ pub(super) const SUMS: &[Param] = &[
     FORMAT,
     RAW,
     EXCEL,
+    COUNT,
 ];
 
 pub(super) const USAGE_GROUPS: &[Param] = &[any_of(

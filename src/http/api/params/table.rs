@@ -71,13 +71,7 @@ const SHOWN: &[Param] = &[
     FORMAT,
     RAW,
     EXCEL,
-    one(
-        "count",
-        Shape::Flag,
-        "Ends NDJSON with a line `{\"rows\":n}` and CSV with a row `rows,n`, so that a cut is \
-         seen.",
-        |ask, text| flag(text).map(|it| ask.count = it),
-    ),
+    COUNT,
 ];
 
 pub(super) const FORMAT: Param = one(
@@ -99,6 +93,14 @@ pub(super) const EXCEL: Param = one(
     Shape::Flag,
     "In CSV, long numbers as `=\"…\"`, so that Excel keeps every digit.",
     |ask, text| flag(text).map(|it| ask.excel = it),
+);
+
+pub(super) const COUNT: Param = one(
+    "count",
+    Shape::Flag,
+    "Ends NDJSON with a line `{\"rows\":n}` and CSV with a row `rows,n`, so that a cut is \
+         seen.",
+    |ask, text| flag(text).map(|it| ask.count = it),
 );
 
 /// What every record has.

@@ -1,9 +1,11 @@
 //! The addresses of what SmartHub pushed: records and their sums, the SIMs that they came of, and
 //! what is new.
+use serde_json::json;
+
 use crate::{
     domain::Scope,
     http::api::{
-        aggregate, change_row, changes,
+        aggregate, aggregate_row, change_row, changes,
         doc::{Doc, Documented, Routes, Tag},
         list, notifications, params, pushes, search, sim_label, sim_timeline, sims, sms, stream,
         test_push, usage,
@@ -77,14 +79,14 @@ fn sums(routes: Routes) -> Routes {
             "/v1/data-usage/aggregate",
             Documented::get(
                 aggregate::usage,
-                doc("Add up data usage").sums::<aggregate::UsageSumOut>(&params::USAGE_SUMS),
+                doc("Add up data usage").sums::<aggregate_row::UsageSumOut>(&params::USAGE_SUMS),
             ),
         )
         .at(
             "/v1/mo-sms/aggregate",
             Documented::get(
                 aggregate::sms,
-                doc("Count messages").sums::<aggregate::SmsSumOut>(&params::SMS_SUMS),
+                doc("Count messages").sums::<aggregate_row::SmsSumOut>(&params::SMS_SUMS),
             ),
         )
 }
@@ -176,8 +178,13 @@ fn live(routes: Routes) -> Routes {
             Documented::get(
                 stream::show,
                 doc("Watch what is stored")
-                    .about("An event's `id` is the row's; `Last-Event-ID` goes on behind it.")
+                    .about("An event's `id` is the row's.")
                     .query(&params::STREAM)
+                    .header(
+                        stream::LAST_EVENT_ID,
+                        "Goes on behind this event: browsers send it when they come back.",
+                        json!({"type": "integer", "format": "int64", "minimum": 0}),
+                    )
                     .gives_text("text/event-stream", "Server-sent events, without end.")
                     .problem(409, "There is no event of this id yet."),
             ),
