@@ -273,7 +273,7 @@ impl Operation {
             problems.entry(404).or_insert(None);
         }
         if doc.query.is_some() {
-            problems.entry(431).or_insert(None);
+            problems.extend([414, 431].map(|status| (status, None)));
         }
         let problems = problems.iter().map(|(status, why)| {
             let response = match why {

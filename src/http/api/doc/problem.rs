@@ -37,11 +37,15 @@ const KNOWN: [Known; 12] = [
 
 /// The refusals that operations share, by status.
 pub(super) fn responses() -> Value {
-    let too_long = "The address and the headers have more than 64 KiB; there is no body.";
+    let too_long = [
+        ("414", "The address has 64 KiB or more; there is no body."),
+        ("431", "The address and the headers have more than 64 KiB; there is no body."),
+    ];
     let known = KNOWN
         .iter()
         .map(|(status, title, ..)| (status.to_string(), response(*status, title, true)));
-    known.chain([("431".to_owned(), json!({"description": too_long}))]).collect()
+    let too_long = too_long.map(|(status, says)| (status.to_owned(), json!({"description": says})));
+    known.chain(too_long).collect()
 }
 
 /// A refusal with a sentence about when it comes.
