@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -10,7 +11,12 @@ use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 
-use super::{Failure, client::ApiClient, settings::Settings};
+use super::{
+    Failure,
+    client::ApiClient,
+    counted::{Counted, Form},
+    settings::Settings,
+};
 
 /// What to write out, and where to.
 #[derive(Args, Debug)]
@@ -180,26 +186,23 @@ async fn copy(
     query.push(("format", format));
     let wanted = [("raw", export.raw), ("excel", export.excel)];
     query.extend(wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| (*name, "true")));
+    // The last row says how many there are, so that a cut is seen whatever lies between.
+    query.push(("count", "true"));
     let response = api.send(Method::GET, path, &query, None).await?;
     let mut chunks = response.bytes_stream();
-    // The heading line of CSV is no row.
-    let mut heading = export.format == Format::Csv;
+    let mut rows = Counted::new(out, form_of(export.format));
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|err| {
-            let rows = progress.position();
-            let sentence = format!("the export broke off after {rows} rows and is not whole");
-            Failure::because(sentence)(err.without_url())
-        })?;
-        out.write_all(&chunk)?;
-        let mut lines = chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if heading && lines > 0 {
-            heading = false;
-            lines -= 1;
-        }
-        progress.inc(lines);
+        let chunk = chunk.map_err(|err| broke_off(progress.position())(err.without_url()))?;
+        rows.take(&chunk)?;
+        progress.set_position(rows.rows());
     }
     progress.finish_and_clear();
-    Ok(out.flush()?)
+    let so_far = rows.rows();
+    Ok(rows.finish().map_err(broke_off(so_far))??)
+}
+
+fn broke_off<E: Into<Box<dyn Error + Send + Sync>>>(rows: u64) -> impl FnOnce(E) -> Failure {
+    Failure::because(format!("the export broke off after {rows} rows and is not whole"))
 }
 
 /// Shows the rows so far on a terminal, unless the rows themselves go there.
@@ -223,5 +226,12 @@ fn name_of(format: Format) -> &'static str {
     match format {
         Format::Ndjson => "ndjson",
         Format::Csv => "csv",
+    }
+}
+
+fn form_of(format: Format) -> Form {
+    match format {
+        Format::Ndjson => Form::Ndjson,
+        Format::Csv => Form::Csv,
     }
 }

@@ -2,6 +2,7 @@
 mod client;
 mod completions;
 mod config;
+mod counted;
 mod export;
 mod failure;
 mod healthcheck;
@@ -11,6 +12,7 @@ mod key;
 mod keys;
 mod logging;
 mod made;
+mod openapi;
 mod output;
 mod push;
 mod rcms;
@@ -114,6 +116,9 @@ enum Command {
         simdeck export data-usage --format csv --out usage.csv\n  \
         simdeck export notifications --kind sim-status --from 2024-09-01T00:00:00Z")]
     Export(export::Export),
+    /// Write the OpenAPI document of the query API; no server is needed
+    #[command(after_help = "Example:\n  simdeck openapi > openapi.json")]
+    Openapi,
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -181,6 +186,7 @@ fn run(
         Command::Completions { shell } => completions::run(*shell),
         Command::Config { command } => config::run(command, flags, &environment, output),
         Command::Serve => runtime()?.block_on(serve::run(settings()?, experiment)),
+        Command::Openapi => openapi::run(&settings()?),
         Command::Healthcheck => healthcheck::run(&settings()?),
         Command::Welcome => welcome::run(&settings()?, output),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),

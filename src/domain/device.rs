@@ -285,6 +285,9 @@ impl FromStr for DeviceState {
 }
 
 impl DeviceEventWord {
+    /// Every kind of entry.
+    pub const ALL: [Self; 2] = [Self::State, Self::Status];
+
     /// The word in API and database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -298,10 +301,7 @@ impl FromStr for DeviceEventWord {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::State, Self::Status]
-            .into_iter()
-            .find(|word| word.as_str() == text)
-            .ok_or(UnknownWord)
+        Self::ALL.into_iter().find(|word| word.as_str() == text).ok_or(UnknownWord)
     }
 }
 

@@ -109,6 +109,9 @@ pub struct HeldBody {
 }
 
 impl HeldClass {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Refused, Self::Quarantined];
+
     /// The word in API and database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -165,10 +168,7 @@ impl FromStr for HeldClass {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Refused, Self::Quarantined]
-            .into_iter()
-            .find(|class| class.as_str() == text)
-            .ok_or(UnknownWord)
+        Self::ALL.into_iter().find(|class| class.as_str() == text).ok_or(UnknownWord)
     }
 }
 

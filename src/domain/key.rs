@@ -41,6 +41,9 @@ pub struct Caller {
 }
 
 impl Scope {
+    /// Every scope, the smaller first.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Admin];
+
     /// The word in API and database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,10 +57,7 @@ impl FromStr for Scope {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Read, Self::Admin]
-            .into_iter()
-            .find(|scope| scope.as_str() == text)
-            .ok_or(UnknownWord)
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(UnknownWord)
     }
 }
 

@@ -16,8 +16,8 @@ mod rate;
 pub mod server;
 
 pub use api::{
-    ApiSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits, TestAnswer,
-    TestPusher, internal_router,
+    ApiSettings, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits,
+    TestAnswer, TestPusher, internal_router, openapi,
 };
 pub use auth::digest_of;
 pub use push::{Elsewhere, ProbeAnswer, PushLog, PushSettings, public_app};

@@ -72,6 +72,9 @@ pub(super) struct Edges<K> {
 
 /// What tells a row's place in the order of its list.
 pub(super) trait Key: Copy + Send + Sync + 'static {
+    /// How long it is in a token.
+    const BYTES: usize;
+
     /// Adds it to a token.
     fn put(self, bytes: &mut Vec<u8>);
     /// Takes it from the front of a token.
@@ -81,6 +84,8 @@ pub(super) trait Key: Copy + Send + Sync + 'static {
 }
 
 impl Key for i64 {
+    const BYTES: usize = 8;
+
     fn put(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.to_be_bytes());
     }
@@ -95,6 +100,8 @@ impl Key for i64 {
 }
 
 impl Key for SimSpot {
+    const BYTES: usize = 24;
+
     fn put(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.value.to_be_bytes());
         bytes.extend(self.number.to_be_bytes());
@@ -126,6 +133,17 @@ pub(super) struct Links<'a> {
 
 const AT: u8 = 1;
 const CURSOR: u8 = 2;
+/// Form and binding.
+const HEAD_BYTES: usize = 17;
+/// What an [`At`] has between its head and its key.
+const AT_MIDDLE_BYTES: usize = 29;
+/// How long the keys of our lists are.
+const KEYS_BYTES: [usize; 2] = [i64::BYTES, SimSpot::BYTES];
+
+/// Every [`At`] as it stands in a URL. What matches and is none of ours is another list's.
+pub(super) const AT_PATTERN: &str = "^01([0-9a-f]{106}|[0-9a-f]{138})$";
+/// Every cursor as it stands in a URL; the empty one begins a walk.
+pub(super) const CURSOR_PATTERN: &str = "^(02([0-9a-f]{48}|[0-9a-f]{80}))?$";
 
 impl<K: Key> At<K> {
     /// As it stands in a URL.
@@ -147,15 +165,18 @@ impl<K: Key> At<K> {
             Some(key) => key.put(&mut bytes),
             None => number.put(&mut bytes),
         }
+        // All of a list's are equally long, so that they can be told from what is cut.
+        bytes.resize(HEAD_BYTES + AT_MIDDLE_BYTES + K::BYTES, 0);
         hex::encode(bytes)
     }
 
     /// Reads what [`At::encode`] wrote for the same list.
     pub(super) fn decode(text: &str, binding: Binding) -> Result<Self, TokenError> {
         let bytes = hex::decode(text).map_err(|_| TokenError::Unreadable)?;
-        let mut reader = open(&bytes, AT, binding);
+        let length = HEAD_BYTES + AT_MIDDLE_BYTES + K::BYTES;
+        let mut rest = open(&bytes, AT, length, binding)?;
         let at = (|| {
-            let rest = reader.rest.as_mut()?;
+            let rest = &mut rest;
             let (top, total) = (i64::from_be_bytes(take(rest)?), u64::from_be_bytes(take(rest)?));
             let (page, size) = (u64::from_be_bytes(take(rest)?), u32::from_be_bytes(take(rest)?));
             let [tag] = take(rest)?;
@@ -169,9 +190,9 @@ impl<K: Key> At<K> {
                     _ => return None,
                 },
             };
-            rest.is_empty().then_some(Self { top, total, page, size, place })
+            Some(Self { top, total, page, size, place })
         })();
-        reader.verdict(at)
+        at.ok_or(TokenError::Unreadable)
     }
 }
 
@@ -185,27 +206,8 @@ pub(super) fn encode_cursor<K: Key>(oldest: K, binding: Binding) -> String {
 /// The row that a cursor of the same list stands after.
 pub(super) fn decode_cursor<K: Key>(text: &str, binding: Binding) -> Result<K, TokenError> {
     let bytes = hex::decode(text).map_err(|_| TokenError::Unreadable)?;
-    let mut reader = open(&bytes, CURSOR, binding);
-    let oldest = (|| {
-        let rest = reader.rest.as_mut()?;
-        let key = K::take(rest)?;
-        rest.is_empty().then_some(key)
-    })();
-    reader.verdict(oldest)
-}
-
-/// What stands behind a token's head, where the head can be read.
-struct Opened<'a> {
-    rest: Option<&'a [u8]>,
-    ours: bool,
-}
-
-impl Opened<'_> {
-    /// A token that is none is told apart from one of another list.
-    fn verdict<T>(&self, read: Option<T>) -> Result<T, TokenError> {
-        let read = read.ok_or(TokenError::Unreadable)?;
-        if self.ours { Ok(read) } else { Err(TokenError::Foreign) }
-    }
+    let mut rest = open(&bytes, CURSOR, HEAD_BYTES + K::BYTES, binding)?;
+    K::take(&mut rest).ok_or(TokenError::Unreadable)
 }
 
 fn begin(form: u8, binding: Binding) -> Vec<u8> {
@@ -215,15 +217,23 @@ fn begin(form: u8, binding: Binding) -> Vec<u8> {
     bytes
 }
 
-fn open(bytes: &[u8], form: u8, binding: Binding) -> Opened<'_> {
+/// What stands behind a token's head. One that has the right form is another list's; only what has
+/// not is unreadable.
+fn open(bytes: &[u8], form: u8, length: usize, ours: Binding) -> Result<&[u8], TokenError> {
     let mut rest = bytes;
-    let head = (|| {
+    let binding = (|| {
         let [of] = take(&mut rest)?;
         let epoch = u64::from_be_bytes(take(&mut rest)?);
         let filter = u64::from_be_bytes(take(&mut rest)?);
         (of == form).then_some(Binding { epoch, filter })
     })();
-    Opened { rest: head.map(|_| rest), ours: head == Some(binding) }
+    let middle = if form == AT { AT_MIDDLE_BYTES } else { 0 };
+    let is_long_enough = KEYS_BYTES.iter().any(|key| bytes.len() == HEAD_BYTES + middle + key);
+    match binding.filter(|_| is_long_enough) {
+        None => Err(TokenError::Unreadable),
+        Some(other) if other != ours || bytes.len() != length => Err(TokenError::Foreign),
+        Some(_) => Ok(rest),
+    }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

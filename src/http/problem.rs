@@ -26,6 +26,9 @@ pub(super) struct Problem {
     detail: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Where the internal listener describes the operation; the public one has no such page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documentation_url: Option<String>,
 }
 
 /// One thing that is wrong with a request.
@@ -61,13 +64,27 @@ pub(super) struct Cause(pub(super) Arc<dyn Error + Send + Sync>);
 impl Problem {
     /// A problem with its title alone.
     pub(super) fn new(status: StatusCode, title: &'static str) -> Self {
-        Self { kind: "about:blank", title, status, detail: None, errors: Vec::new() }
+        Self {
+            kind: "about:blank",
+            title,
+            status,
+            detail: None,
+            errors: Vec::new(),
+            documentation_url: None,
+        }
     }
 
     /// A sentence for the person who reads it.
     #[must_use]
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Where the operation is described.
+    #[must_use]
+    pub(super) fn documented(mut self, url: String) -> Self {
+        self.documentation_url = Some(url);
         self
     }
 
@@ -83,7 +100,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // Only text, a number and lists of text: this cannot fail.
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response()
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

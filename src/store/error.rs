@@ -10,6 +10,9 @@ pub enum StoreError {
     /// An answer would have more rows than one may have.
     #[error("the answer has more than {0} rows")]
     TooManyRows(usize),
+    /// All places for reads are taken.
+    #[error("too many questions are asked at once")]
+    Busy,
     /// A row holds what this version cannot read.
     #[error("row {id} of {table} holds a value that this version cannot read")]
     Corrupt {
@@ -32,7 +35,7 @@ impl StoreError {
         match self {
             Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),
             Self::VolumeOverflow | Self::Encode(_) => true,
-            Self::TooSlow | Self::TooManyRows(_) | Self::Corrupt { .. } => false,
+            Self::TooSlow | Self::TooManyRows(_) | Self::Busy | Self::Corrupt { .. } => false,
         }
     }
 
@@ -59,4 +62,12 @@ pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 /// A read that its deadline interrupted is too slow, whatever else it says.
 pub(super) fn of_read(error: sqlx::Error) -> StoreError {
     if primary_code(&error) == Some(9) { StoreError::TooSlow } else { error.into() }
+}
+
+/// Where all connections are taken for too long there is too much to do, not anything broken.
+pub(super) fn of_acquire(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::Busy,
+        other => other.into(),
+    }
 }

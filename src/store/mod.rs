@@ -24,7 +24,7 @@ pub use error::StoreError;
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{
-    KindTally, QuarantineTally, RingTally, SimMoment, SimQuestion, Store, Tallies,
+    Heavy, KindTally, QuarantineTally, RingTally, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use writer::{Limits, Outcome, Submission, Verdict, Writer};

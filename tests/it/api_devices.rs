@@ -171,7 +171,7 @@ async fn routers_are_found_by_state_model_group_and_words() {
     }
     for (query, field, hint) in [
         ("state=lost", "state", "one of online, offline, unknown"),
-        ("q=%20", "q", "a word or more"),
+        ("q=", "q", "a text of 1 to 256 characters"),
         ("modle=R1510", "modle", "did you mean `model`?"),
         ("kind=state", "kind", "it takes state, model, group, q, page"),
     ] {
@@ -256,7 +256,7 @@ async fn a_group_is_changed_by_an_admin_with_a_name_where_rcms_is_set_up() {
         problem_of(api.put(url, ADMIN_KEY, body).await).await
     };
     let url = "/v1/devices/RT1/group";
-    let long = format!(r#"{{"groupName":"{}"}}"#, "ü".repeat(129));
+    let long = format!(r#"{{"groupName":"{}"}}"#, "ü".repeat(257));
     for (body, field, code) in [
         ("{}", "groupName", "missing_field"),
         (r#"{"groupName":""}"#, "groupName", "invalid"),

@@ -41,6 +41,8 @@ pub(crate) const GOOD_FOR: Duration = Duration::from_secs(180);
 
 pub(crate) struct Api {
     pub(crate) base: String,
+    /// What the router says of itself to people who debug it.
+    pub(crate) router: String,
     clock: Arc<HeldClock>,
     report: watch::Sender<PollReport>,
     database: PathBuf,
@@ -147,13 +149,29 @@ impl Api {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = internal_router(state);
+        let told = format!("{router:?}");
         let limits = ConnectionLimits {
             write_time_max: given.write_time_max,
             ..ConnectionLimits::internal()
         };
-        tokio::spawn(serve(listener, internal_router(state), limits, stop.clone()));
+        tokio::spawn(serve(listener, router, limits, stop.clone()));
         let (client, pushed) = (reqwest::Client::new(), AtomicUsize::new(0));
-        Self { base, clock, report, database, intake, client, pushed, _folder: folder }
+        Self {
+            base,
+            router: told,
+            clock,
+            report,
+            database,
+            intake,
+            client,
+            pushed,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &store::Store {
+        self.intake.store()
     }
 
     pub(crate) fn freshness(&self) -> Freshness {

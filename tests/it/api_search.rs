@@ -56,6 +56,8 @@ async fn whole_or_last_digits_names_and_serial_numbers_lead_to_what_they_belong_
         ("1234", vec![("sim", SIM, "giccid"), ("sim", OTHER, "imsi")]),
         ("4321", vec![("sim", OTHER, "giccid")]),
         ("321", vec![]),
+        ("%20", vec![]),
+        ("%2B%20", vec![]),
         ("898600", vec![]),
         ("%2B819012340000", vec![("msisdn", "+819012340000", "from_msisdn")]),
         ("+819012340000", vec![("msisdn", "+819012340000", "from_msisdn")]),

@@ -108,6 +108,8 @@ async fn sims_are_filtered_and_sorted_by_what_their_last_record_says() {
         ("?silent_for=24h", &[2]),
         ("?silent_for=150m", &[4, 2]),
         ("?silent_for=2d", &[]),
+        ("?silent_for=999999999w", &[]),
+        ("?q=%20", &[]),
         ("?q=00003&q=00004", &[4, 3]),
         ("?country_code=JP", &[]),
     ] {
@@ -221,6 +223,7 @@ async fn a_sim_gets_a_name_and_its_router_and_the_router_tells_its_sims() {
     for (body, field) in [
         (r#"{"name":1}"#, "name"),
         (r#"{"name":"a\u0000"}"#, "name"),
+        (&format!(r#"{{"name":"{}"}}"#, "x".repeat(65)), "name"),
         (r#"{"device_sn":"a b"}"#, "device_sn"),
         (r#"{"nam":"a"}"#, "nam"),
     ] {

@@ -8,18 +8,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream::try_unfold;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     InternalState,
+    aggregate_row::{RowOut, Table},
     cells::{CellRule, Cells},
     error::ApiError,
+    export,
     params::{self, Format, Question, Route},
     respond::Form,
 };
 use crate::{
-    domain::{AggregateQuestion, AggregateRow, Calendar, Group, GroupBy, Interval, Timestamp},
+    domain::{AggregateQuestion, AggregateRow, Timestamp},
     http::{
         auth::Reader,
         problem::{Code, FieldError},
@@ -42,7 +45,9 @@ pub(super) async fn usage(
     let route = &params::USAGE_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
+    let place = state.store.heavy().await?;
     let rows = state.store.usage_aggregate(&question).await?;
+    drop(place);
     let arrived = state.store.usage_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, true);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
@@ -58,7 +63,9 @@ pub(super) async fn sms(
     let route = &params::SMS_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
+    let place = state.store.heavy().await?;
     let rows = state.store.sms_aggregate(&question).await?;
+    drop(place);
     let arrived = state.store.sms_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, false);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
@@ -94,12 +101,15 @@ fn answer(
     form: Form,
     arrived: Option<Timestamp>,
 ) -> Response {
-    let writing = Writing { table, form, rows: rows.into_iter(), stage: Stage::Head };
-    let chunks = try_unfold(writing, async |mut writing| {
-        let chunk = writing.next_chunk()?;
-        Ok::<_, ApiError>(chunk.map(|chunk| (Bytes::from(chunk), writing)))
+    let all = rows.len() as u64;
+    let writing = Writing { table, form, all, rows: rows.into_iter(), stage: Stage::Head };
+    let frames = try_unfold(writing, async |mut writing| {
+        Ok::<_, ApiError>(writing.next()?.map(|frame| (frame, writing)))
     });
-    let mut response = Body::from_stream(chunks).into_response();
+    let mut response = Body::new(StreamBody::new(frames)).into_response();
+    if form.is_export() {
+        export::announce_trailer(&mut response);
+    }
     form.label_as(route.resource, &mut response);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
@@ -109,18 +119,13 @@ fn answer(
     response
 }
 
-/// What is the same for all rows of an answer.
-struct Table {
-    question: AggregateQuestion,
-    /// Tells the local dates.
-    days: Calendar,
-    has_volume: bool,
-}
-
 /// An answer that is being written.
 struct Writing {
     table: Table,
     form: Form,
+    /// How many rows there are.
+    all: u64,
+    /// Those that are not written yet.
     rows: vec::IntoIter<AggregateRow>,
     stage: Stage,
 }
@@ -130,30 +135,38 @@ enum Stage {
     Head,
     FirstRow,
     Rows,
+    Trailer,
     Over,
 }
 
 impl Writing {
-    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+    fn next(&mut self) -> Result<Option<Frame<Bytes>>, ApiError> {
         let chunk = match self.stage {
             Stage::Over => return Ok(None),
+            Stage::Trailer => {
+                self.stage = Stage::Over;
+                return Ok(Some(export::trailer(self.all)));
+            }
             Stage::Head => {
                 self.stage = Stage::FirstRow;
-                return self.head().map(Some);
+                self.head()?
             }
-            Stage::FirstRow | Stage::Rows if self.form.format() == Format::Csv => self.cells()?,
-            Stage::FirstRow | Stage::Rows => self.objects()?,
+            Stage::FirstRow | Stage::Rows => self.more()?,
         };
-        if self.stage == Stage::FirstRow {
-            self.stage = Stage::Rows;
+        Ok(Some(Frame::data(chunk.into())))
+    }
+
+    fn more(&mut self) -> Result<Vec<u8>, ApiError> {
+        let mut chunk = match self.form.format() {
+            Format::Csv => self.cells()?,
+            Format::Json | Format::Ndjson => self.objects()?,
+        };
+        self.stage = Stage::Rows;
+        if self.rows.len() == 0 {
+            self.stage = if self.form.is_export() { Stage::Trailer } else { Stage::Over };
+            chunk.extend(self.form.tail_as(self.all, self.table.columns().len())?);
         }
-        if self.rows.len() > 0 {
-            return Ok(Some(chunk));
-        }
-        self.stage = Stage::Over;
-        let mut last = chunk;
-        last.extend(self.form.tail());
-        Ok(Some(last))
+        Ok(chunk)
     }
 
     fn head(&self) -> Result<Vec<u8>, ApiError> {
@@ -195,104 +208,5 @@ impl Writing {
             cells.end_row()?;
         }
         Ok(cells.finish()?)
-    }
-}
-
-impl Table {
-    fn new(question: AggregateQuestion, has_volume: bool) -> Self {
-        let days = Calendar::new(question.zone.clone(), Interval::Day);
-        Self { question, days, has_volume }
-    }
-
-    /// Whether a row may be that of other groups.
-    fn has_others(&self) -> bool {
-        self.question.top.is_some() && !self.question.group_by.is_empty()
-    }
-
-    fn columns(&self) -> Vec<&'static str> {
-        let mut names = vec!["start", "end", "day"];
-        names.extend(self.question.group_by.iter().map(|by| name_of(*by)));
-        names.extend(self.has_volume.then_some("data_usage"));
-        names.push("records");
-        names.extend(self.has_others().then_some("other"));
-        names
-    }
-
-    fn cells(&self, row: &AggregateRow, cells: &mut Cells) {
-        let [start, end, day] = self.times(row);
-        for text in [start, end, day] {
-            cells.text(&text.unwrap_or_default());
-        }
-        for (_, value) in self.groups(row) {
-            cells.text(value.unwrap_or_default());
-        }
-        if self.has_volume {
-            cells.integer(row.data_usage);
-        }
-        cells.integer(row.records);
-        if self.has_others() {
-            cells.text(if row.group == Group::Others { "true" } else { "" });
-        }
-    }
-
-    /// Start, end and the local day of the start. What was left open has none.
-    fn times(&self, row: &AggregateRow) -> [Option<String>; 3] {
-        let ends = [row.span.start_ms, row.span.end_ms];
-        let [start, end] = ends.map(|ms| Some(ms).filter(|ms| ![i64::MIN, i64::MAX].contains(ms)));
-        let shown = |ms| Timestamp::from_unix_ms(ms).to_string();
-        let day = start.map(|start_ms| self.days.date_at(start_ms).to_string());
-        [start.map(shown), end.map(shown), day]
-    }
-
-    /// The values that a row is grouped by. A field that was not sent has none.
-    fn groups<'r>(
-        &self,
-        row: &'r AggregateRow,
-    ) -> impl Iterator<Item = (&'static str, Option<&'r str>)> {
-        self.question.group_by.iter().enumerate().map(|(place, by)| {
-            let value = match &row.group {
-                Group::One(values) => values.get(place).map(String::as_str),
-                Group::Others => None,
-            };
-            let nothing = if *by == GroupBy::Network { "-" } else { "" };
-            (name_of(*by), value.filter(|value| *value != nothing))
-        })
-    }
-}
-
-/// A sum as the client reads it.
-struct RowOut<'a> {
-    table: &'a Table,
-    row: &'a AggregateRow,
-}
-
-impl Serialize for RowOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { table, row } = self;
-        let mut members = serializer.serialize_map(None)?;
-        for (name, time) in ["start", "end", "day"].into_iter().zip(table.times(row)) {
-            members.serialize_entry(name, &time)?;
-        }
-        for (name, value) in table.groups(row) {
-            members.serialize_entry(name, &value)?;
-        }
-        if table.has_volume {
-            members.serialize_entry("data_usage", &row.data_usage)?;
-        }
-        members.serialize_entry("records", &row.records)?;
-        if row.group == Group::Others {
-            members.serialize_entry("other", &true)?;
-        }
-        members.end()
-    }
-}
-
-fn name_of(by: GroupBy) -> &'static str {
-    match by {
-        GroupBy::Giccid => "giccid",
-        GroupBy::SimGroup => "sim_group",
-        GroupBy::CountryCode => "country_code",
-        GroupBy::Network => "network",
-        GroupBy::Apn => "apn",
     }
 }

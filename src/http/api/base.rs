@@ -7,7 +7,7 @@ use axum::{
 use super::InternalState;
 
 /// The start of every link, without a slash at its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Base(String);
 
 impl Base {

@@ -1,9 +1,11 @@
 //! A row of all that is stored: as its own list shows it, and its kind.
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     device_history::DeviceHistory,
+    doc::words,
     error::ApiError,
     list::{List, View},
     notifications::{NotificationOut, Notifications},
@@ -16,7 +18,13 @@ use crate::domain::{
 };
 
 /// A row of any kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "kind": "data-usage", "id": 1713, "giccid": "8944501503181377993", "data_usage": 1302,
+    "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
+    "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
+    "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
+})))]
 #[serde(untagged)]
 pub(super) enum ChangeOut<'a> {
     /// `data-usage`
@@ -40,25 +48,31 @@ pub(super) enum ChangeOut<'a> {
 }
 
 /// A router's new state, or a whole sample.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeviceChangeOut)]
 pub(super) struct DeviceOut<'a> {
     kind: &'static str,
     id: i64,
     sn: &'a str,
+    #[schema(format = DateTime)]
     at: String,
+    #[schema(schema_with = words::device_event)]
     what: &'static str,
+    #[schema(schema_with = words::device_state_or_null)]
     state: Option<&'static str>,
+    #[schema(value_type = Option<Object>)]
     sample: Option<&'a RawValue>,
     device_url: String,
 }
 
 /// That a test arrived. It is in no list, so there is nothing to link to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TestOut<'a> {
     kind: &'a str,
     id: i64,
     giccid: Option<&'a str>,
     event_time: i64,
+    #[schema(format = DateTime)]
     received_at: String,
     test: bool,
 }

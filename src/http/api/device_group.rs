@@ -4,6 +4,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
@@ -17,10 +18,23 @@ use crate::{http::auth::Admin, rcms::RcmsError};
 
 const RESOURCE: &str = "devices";
 const NAME: &str = "groupName";
-const NAME_BYTES_MAX: usize = 256;
+const NAME_CHARACTERS_MAX: usize = 256;
+
+/// The group to move it into.
+#[derive(ToSchema)]
+#[schema(examples(json!({"groupName": "groupB"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct GroupIn {
+    /// Its name in RCMS, without control characters.
+    #[serde(rename = "groupName")]
+    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
+    group_name: String,
+}
 
 /// What RCMS was told, and took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"sn": "24031300770021", "groupName": "groupB"})))]
 pub(super) struct GroupOut {
     sn: String,
     #[serde(rename = "groupName")]
@@ -36,7 +50,7 @@ pub(super) async fn put(
     mut members: Members,
 ) -> Result<Json<GroupOut>, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let should_be = "1 to 256 bytes without control characters";
+    let should_be = "1 to 256 characters without control characters";
     let group_name = members.take(RESOURCE, NAME, should_be, |value| {
         value.as_str().filter(|name| is_name(name)).map(str::to_owned)
     })?;
@@ -52,5 +66,5 @@ pub(super) async fn put(
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+    (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }

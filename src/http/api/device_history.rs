@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     cells::Cells,
     devices::Named,
+    doc::words,
     error::ApiError,
     list::{List, View},
     params::{self, Question, Route},
@@ -27,12 +29,20 @@ pub(super) struct DeviceHistory;
 pub(super) struct Known(SerialNumber);
 
 /// An entry: a new state, or a whole sample.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1716, "at": "2024-09-05T01:30:48.000Z", "kind": "state", "state": "online",
+    "sample": null,
+})))]
 pub(super) struct EventOut<'a> {
     id: i64,
+    #[schema(format = DateTime)]
     at: String,
+    #[schema(schema_with = words::device_event)]
     kind: &'static str,
+    #[schema(schema_with = words::device_state_or_null)]
     state: Option<&'static str>,
+    #[schema(value_type = Option<Object>)]
     sample: Option<&'a RawValue>,
 }
 

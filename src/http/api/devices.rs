@@ -8,11 +8,13 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     base::Base,
     cells::Cells,
+    doc::words,
     error::ApiError,
     list::{List, View},
     params::{self, Question, Route},
@@ -34,7 +36,15 @@ pub(super) struct Devices;
 pub(super) struct Named(pub(super) SerialNumber);
 
 /// A router: what the list says of it, and the newest that it told RCMS about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1, "sn": "24031300770021", "name": "roof", "model": "R1520-4L", "group": "groupA",
+    "firmware_version": "5.2.1", "description": null, "create_time": "2024-03-13 10:00:00",
+    "state": "online", "state_since": "2024-09-05T01:30:48.000Z",
+    "listed_at": "2024-09-05T02:30:48.000Z", "status_asked_to": null, "status": null, "extra": {},
+    "url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+    "history_url": "http://127.0.0.1:8081/v1/devices/24031300770021/history",
+})))]
 pub(super) struct DeviceOut<'a> {
     id: i64,
     sn: &'a str,
@@ -44,11 +54,16 @@ pub(super) struct DeviceOut<'a> {
     firmware_version: Option<&'a str>,
     description: Option<&'a str>,
     create_time: Option<&'a str>,
+    #[schema(schema_with = words::device_state)]
     state: &'static str,
+    #[schema(format = DateTime)]
     state_since: String,
+    #[schema(format = DateTime)]
     listed_at: Option<String>,
+    #[schema(format = DateTime)]
     status_asked_to: Option<String>,
     status: Option<StatusOut<'a>>,
+    #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
     history_url: String,
@@ -71,14 +86,16 @@ struct SimOfDeviceOut {
 }
 
 /// A sample's fields that we read, under RCMS's names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeviceStatusOut)]
 struct StatusOut<'a> {
+    #[schema(format = DateTime)]
     sampled_at: String,
     system: SystemOut<'a>,
     active_link: ActiveLinkOut<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SystemOut<'a> {
     system_time: Option<&'a str>,
     device_model: Option<&'a str>,
@@ -86,7 +103,7 @@ struct SystemOut<'a> {
     uptime: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ActiveLinkOut<'a> {
     ip: Option<&'a str>,
     gateway: Option<&'a str>,

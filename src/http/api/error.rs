@@ -120,12 +120,6 @@ impl Invalid {
         Self { resource, field: field.to_owned(), code: Code::Invalid, detail }
     }
 
-    /// A value that something else has already.
-    pub(super) fn taken(resource: &'static str, field: &str) -> Self {
-        let detail = format!("Another one has this `{field}`.");
-        Self { resource, field: field.to_owned(), code: Code::AlreadyExists, detail }
-    }
-
     /// A field that has to be there.
     pub(super) fn missing(resource: &'static str, field: &str) -> Self {
         let detail = format!("`{field}` is required.");
@@ -171,6 +165,12 @@ impl From<RetryError> for ApiError {
 }
 
 impl ApiError {
+    /// A value that something else has already.
+    pub(super) fn taken(resource: &'static str, field: &str) -> Self {
+        let error = FieldError { resource, field: field.to_owned(), code: Code::AlreadyExists };
+        Self::Conflict(format!("Another one has this `{field}`."), Some(error))
+    }
+
     /// The one place that picks a status, and what the client reads.
     fn problem(&self) -> Problem {
         match self {
@@ -209,6 +209,9 @@ impl ApiError {
             Self::FrontDoor(_) => Problem::new(StatusCode::BAD_GATEWAY, "Bad Gateway").detail(
                 "The public listener did not answer a push from this machine. The log says why.",
             ),
+            Self::Store(StoreError::Busy) => {
+                unavailable().detail("Too much is asked at once. Ask again, or ask for less.")
+            }
             Self::Store(StoreError::TooSlow) => {
                 unavailable().detail("The question took too long. Narrow it by time or by SIM.")
             }
@@ -264,7 +267,10 @@ impl IntoResponse for ApiError {
                 let seconds = HeaderValue::from(*retry_after_s);
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
-            Self::Busy | Self::TooManyStreams => {
+            Self::Busy
+            | Self::TooManyStreams
+            | Self::NotReady(_)
+            | Self::Store(StoreError::Busy | StoreError::TooSlow) => {
                 // Not the same for all, so that they do not come back together.
                 let seconds = HeaderValue::from(rand::random_range(RETRY_AFTER_S));
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);

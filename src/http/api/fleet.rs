@@ -4,6 +4,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
@@ -17,10 +18,17 @@ use crate::{
 };
 
 /// RCMS's figures, how old they are, and ours.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "deviceTotal": 8, "onlineTotal": 7, "offlineTotal": 1, "registeredTotal": 8,
+    "unRegisteredTotal": 0, "userTotal": 2, "polled_at": "2024-09-05T01:30:37.257Z",
+    "stale": false, "poll_error": null, "known": {"online": 7, "offline": 1, "unknown": 0},
+    "listed_at": "2024-09-05T01:30:37.257Z",
+})))]
 pub(super) struct SummaryOut {
     #[serde(flatten)]
     totals: TotalsOut,
+    #[schema(format = DateTime)]
     polled_at: Option<String>,
     /// Whether RCMS's figures are too old to go by.
     stale: bool,
@@ -28,11 +36,12 @@ pub(super) struct SummaryOut {
     poll_error: Option<String>,
     /// The routers that we know.
     known: CountsOut,
+    #[schema(format = DateTime)]
     listed_at: Option<String>,
 }
 
 /// Under RCMS's own names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TotalsOut {
     device_total: Option<i64>,

@@ -1,16 +1,20 @@
 //! Whether we live and whether we can store. No key: what watches us has none.
 use axum::{Json, extract::State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{InternalState, error::ApiError};
+use super::{InternalState, doc::words, error::ApiError};
 use crate::{domain::PollReport, intake::Health};
 
 /// How we are, in a word.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"status": "ready"})))]
 pub(super) struct StateOut {
+    #[schema(schema_with = words::health)]
     status: &'static str,
     /// What is wrong with RCMS, in a sentence. Pushes do not need it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     rcms: Option<String>,
 }
 

@@ -2,18 +2,21 @@
 //! read. Their bodies may be anything and are for admins only.
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     base::Base,
     cells::Cells,
+    doc::words,
     error::ApiError,
-    list::{List, View, row_id},
+    list::{List, View},
     params::{self, Question, Route},
+    row_id::RowId,
     shown_body::BodyOut,
 };
 use crate::{
@@ -29,14 +32,22 @@ const RESOURCE: &str = "held";
 pub(super) struct HeldPushes;
 
 /// A held push.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldPushOut, examples(json!({
+    "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
+    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "bytes": 123, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
+})))]
 pub(super) struct HeldOut<'a> {
     id: i64,
+    #[schema(schema_with = words::held_class)]
     class: &'static str,
+    #[schema(schema_with = words::held_reason)]
     reason: &'static str,
     field: Option<&'a str>,
     kind: &'a str,
     source: &'a str,
+    #[schema(format = DateTime)]
     received_at: String,
     bytes: i64,
     count: i64,
@@ -44,16 +55,23 @@ pub(super) struct HeldOut<'a> {
 }
 
 /// A held push with its body.
-#[derive(Debug, Serialize)]
-struct WholeOut<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WholeHeldPushOut, examples(json!({
+    "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
+    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "bytes": 21, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
+    "body": "{\"data_usage\":1}", "body_encoding": "utf-8",
+})))]
+pub(super) struct WholeOut<'a> {
     #[serde(flatten)]
     held: HeldOut<'a>,
     #[serde(flatten)]
-    body: Option<BodyOut>,
+    body: BodyOut,
 }
 
-#[derive(Debug, Serialize)]
-struct RetriedOut {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"stored": 1, "duplicates": 0, "quarantined": 0})))]
+pub(super) struct RetriedOut {
     stored: u64,
     duplicates: u64,
     quarantined: u64,
@@ -114,13 +132,14 @@ pub(super) async fn show(
     State(store): State<Store>,
     Reader(caller): Reader,
     base: Base,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     let whole = store.held_body(id).await?.ok_or(ApiError::NoSuchRow(RESOURCE))?;
-    let body = (caller.scope == Scope::Admin).then(|| BodyOut::of(whole.body));
+    let is_admin = caller.scope == Scope::Admin;
+    let body = if is_admin { BodyOut::of(whole.body) } else { BodyOut::default() };
     Ok(Json(WholeOut { held: held_out(&whole.held, &base), body }).into_response())
 }
 
@@ -128,11 +147,11 @@ pub(super) async fn show(
 pub(super) async fn retry(
     State(intake): State<Intake>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let as_kind = params::HELD_RETRY.read(query.as_deref())?.as_kind;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     let answer = intake.retry(id, as_kind, &caller).await?;
     let (stored, duplicates, quarantined) = (answer.stored, answer.duplicates, answer.quarantined);
     Ok(Json(RetriedOut { stored, duplicates, quarantined }).into_response())
@@ -142,11 +161,11 @@ pub(super) async fn retry(
 pub(super) async fn discard(
     State(intake): State<Intake>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     if intake.discard(id, &caller).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -2,12 +2,14 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::RawQuery};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 20] = [
+const ENDPOINTS: [(&str, &str); 22] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -28,14 +30,25 @@ const ENDPOINTS: [(&str, &str); 20] = [
     ("health_url", "/healthz"),
     ("ready_url", "/readyz"),
     ("metrics_url", "/metrics"),
+    ("openapi_url", "/openapi.json"),
+    ("documentation_url", "/docs/"),
 ];
+
+/// The addresses, by name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"data_usage_url": "http://127.0.0.1:8081/v1/data-usage"})))]
+pub(super) struct IndexOut {
+    #[serde(flatten)]
+    urls: BTreeMap<&'static str, String>,
+}
 
 /// `GET /v1`
 pub(super) async fn show(
     _: Reader,
     base: Base,
     RawQuery(query): RawQuery,
-) -> Result<Json<BTreeMap<&'static str, String>>, ApiError> {
+) -> Result<Json<IndexOut>, ApiError> {
     params::read_none("index", query.as_deref())?;
-    Ok(Json(ENDPOINTS.into_iter().map(|(name, path)| (name, base.url(path))).collect()))
+    let urls = ENDPOINTS.into_iter().map(|(name, path)| (name, base.url(path)));
+    Ok(Json(IndexOut { urls: urls.collect() }))
 }

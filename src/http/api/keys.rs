@@ -1,18 +1,14 @@
 //! `/v1/keys`: who may ask. A key is shown once, when it is made; the store has only its hash.
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::StatusCode,
     response::IntoResponse,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{
-    body::Members,
-    error::{ApiError, Invalid},
-    list::row_id,
-    params,
-};
+use super::{body::Members, doc::words, error::ApiError, params, row_id::RowId};
 use crate::{
     domain::ApiKey,
     http::auth::{ADMIN_LABEL, Admin, Reader, digest_of, new_api_key},
@@ -24,18 +20,43 @@ const RESOURCE: &str = "keys";
 const LABEL_CHARACTERS_MAX: usize = 64;
 
 /// A key without what opens the door.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1, "label": "grafana", "scope": "read", "created_at": "2024-09-05T01:30:48.000Z",
+    "revoked_at": null,
+})))]
 pub(super) struct KeyOut {
     id: i64,
     label: String,
+    #[schema(schema_with = words::scope)]
     scope: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     revoked_at: Option<String>,
 }
 
+/// A key to be made.
+#[derive(ToSchema)]
+#[schema(examples(json!({"label": "grafana", "scope": "read"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct KeyIn {
+    /// A name for it, without control characters.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
+    label: String,
+    /// What it allows.
+    #[schema(schema_with = words::scope)]
+    scope: &'static str,
+}
+
 /// A key that was just made.
-#[derive(Debug, Serialize)]
-struct NewKeyOut {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1, "label": "grafana", "scope": "read", "created_at": "2024-09-05T01:30:48.000Z",
+    "revoked_at": null, "key": "sd_…",
+})))]
+pub(super) struct NewKeyOut {
     #[serde(flatten)]
     key: KeyOut,
     #[serde(rename = "key")]
@@ -70,7 +91,7 @@ pub(super) async fn create(
         .take(RESOURCE, "scope", "one of read, admin", |value| value.as_str()?.parse().ok())?;
     members.end(RESOURCE)?;
     if is_taken(&store, &label).await? {
-        return Err(Invalid::taken(RESOURCE, "label").into());
+        return Err(ApiError::taken(RESOURCE, "label"));
     }
     let text = new_api_key();
     let key = intake.create_key(&label, scope, digest_of(text.expose()), &caller).await?;
@@ -82,11 +103,11 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(intake): State<Intake>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    let id = row_id(RESOURCE, &id)?;
+    let id = id.of(RESOURCE)?;
     if intake.revoke_key(id, &caller).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {

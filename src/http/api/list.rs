@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 
 use axum::{
-    extract::{FromRequestParts, Path, RawQuery, State},
+    extract::{FromRequestParts, RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,7 @@ use super::{
     export,
     params::{Question, Route},
     respond::{self, Form},
+    row_id::RowId,
 };
 use crate::{
     domain::{PageSize, Place, Walk},
@@ -26,7 +27,7 @@ use crate::{
         },
         problem::{Code, FieldError},
     },
-    store::{Store, StoreError},
+    store::{Heavy, Store, StoreError},
 };
 
 /// Rows on a page that nobody chose the size of.
@@ -37,7 +38,7 @@ const PAGE_ROWS_MAX: u32 = 100;
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// What a row needs to know of the request to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct View {
     /// What links begin with.
     pub(super) base: Base,
@@ -130,22 +131,14 @@ pub(super) async fn show_one<L: ById>(
     State(state): State<InternalState>,
     _: Reader,
     base: Base,
-    Path(id): Path<String>,
+    id: RowId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     super::params::read_none(L::ROUTE.resource, query.as_deref())?;
-    let id = row_id(L::ROUTE.resource, &id)?;
-    let row = L::by_id(&state.store, id).await?;
+    let row = L::by_id(&state.store, id.of(L::ROUTE.resource)?).await?;
     let row = row.ok_or(ApiError::NoSuchRow(L::ROUTE.resource))?;
     let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
     Ok(axum::Json(L::out(&row, &view)?).into_response())
-}
-
-/// The number in an address. What is no number is no row's.
-pub(super) fn row_id(resource: &'static str, text: &str) -> Result<i64, ApiError> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let id = if is_number { text.parse().ok() } else { None };
-    id.ok_or(ApiError::NoSuchRow(resource))
 }
 
 /// A list as it was asked for.
@@ -165,12 +158,37 @@ impl<L: List> Asked<L> {
         L::top(&self.state.store).await
     }
 
-    /// The rows of one page.
-    pub(super) async fn rows(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
+    /// A place among the heavy reads, or the news that there is none soon.
+    pub(super) async fn place_among_heavy(&self) -> Result<Heavy, StoreError> {
+        self.state.store.heavy().await
+    }
+
+    /// The next place among the heavy reads.
+    pub(super) async fn turn_among_heavy(&self) -> Result<Heavy, StoreError> {
+        self.state.store.heavy_in_turn().await
+    }
+
+    /// The rows of one read.
+    pub(super) async fn read(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
         L::rows(&self.state.store, &self.within, &self.question, walk).await
     }
 
+    /// The rows of one page.
+    async fn rows(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
+        let _place = self.place_if_narrowed().await?;
+        self.read(walk).await
+    }
+
+    /// A filter may leave few rows among many, which all have to be looked at.
+    async fn place_if_narrowed(&self) -> Result<Option<Heavy>, StoreError> {
+        match self.question.is_narrowed() {
+            true => self.place_among_heavy().await.map(Some),
+            false => Ok(None),
+        }
+    }
+
     async fn count(&self, top: i64) -> Result<u64, ApiError> {
+        let _place = self.place_if_narrowed().await?;
         let count = L::count(&self.state.store, &self.within, &self.question, top).await;
         count.map_err(|error| match error {
             StoreError::TooSlow => use_cursor::<L>("Counting these rows takes too long.").into(),
@@ -209,11 +227,6 @@ impl<L: List> Asked<L> {
             (None, Some(at)) => at.page,
             (None, None) => 0,
         };
-        let linked = at.filter(|at| at.page == number && at.size == size.rows());
-        let place = match linked {
-            Some(at) => at.place,
-            None => skip::<L>(number, size)?,
-        };
         let (top, total) = match at {
             Some(at) => (at.top, at.total),
             None => {
@@ -221,13 +234,19 @@ impl<L: List> Asked<L> {
                 (top, self.count(top).await?)
             }
         };
+        let linked = at.filter(|at| at.page == number && at.size == size.rows());
+        let place = match linked {
+            Some(at) => at.place,
+            None => skip::<L>(number, size, total)?,
+        };
         Ok(Page { top, total, number, size, place })
     }
 
     async fn cursor(&self) -> Result<Response, ApiError> {
         if self.question.page.is_some() || self.question.at.is_some() {
             let field = if self.question.page.is_some() { "page" } else { "at" };
-            return Err(L::ROUTE.invalid(field, "left out where `cursor` is given").into());
+            let why = format!("`cursor` and `{field}` are two ways to walk a list: send one.");
+            return Err(contradicts(L::ROUTE, field, why));
         }
         let size = self.size(None, PageSize::MAX)?;
         let token = self.question.cursor.as_deref().unwrap_or_default();
@@ -257,10 +276,13 @@ impl<L: List> Asked<L> {
         Ok(!next.is_empty())
     }
 
-    fn size(&self, linked: Option<u32>, max: u32) -> Result<PageSize, Invalid> {
+    /// A size that only a cursor has contradicts a page: alone it would have been right.
+    fn size(&self, linked: Option<u32>, max: u32) -> Result<PageSize, ApiError> {
         let rows = self.question.size.or(linked).unwrap_or(SIZE_DEFAULT);
-        PageSize::within(rows, max)
-            .ok_or_else(|| L::ROUTE.invalid("size", &format!("from 1 to {max}")))
+        PageSize::within(rows, max).ok_or_else(|| {
+            let why = format!("A page has at most {max} rows; with `cursor=` it may be 1000.");
+            contradicts(L::ROUTE, "size", why)
+        })
     }
 
     fn binding(&self) -> Binding {
@@ -288,8 +310,9 @@ pub(super) fn rows_of(size: PageSize) -> usize {
     usize::try_from(size.rows()).unwrap_or(usize::MAX)
 }
 
-fn skip<L: List>(number: u64, size: PageSize) -> Result<Place<L::Key>, Invalid> {
-    let rows = number.saturating_mul(u64::from(size.rows()));
+/// Beyond the last row there is nothing to skip: such a page is empty, however far it is.
+fn skip<L: List>(number: u64, size: PageSize, total: u64) -> Result<Place<L::Key>, Invalid> {
+    let rows = number.saturating_mul(u64::from(size.rows())).min(total);
     match u32::try_from(rows) {
         Ok(0) => Ok(Place::Newest),
         Ok(few) if rows < SKIP_MAX => Ok(Place::Skip(few)),
@@ -300,6 +323,13 @@ fn skip<L: List>(number: u64, size: PageSize) -> Result<Place<L::Key>, Invalid> 
 fn use_cursor<L: List>(why: &str) -> Invalid {
     let detail = format!("{why} Use `cursor=` (empty to start) and follow `Link`, rel `next`.");
     Invalid::field(L::ROUTE.resource, "cursor", detail)
+}
+
+/// Two parameters, each right alone.
+fn contradicts(route: &Route, field: &str, why: String) -> ApiError {
+    let resource = route.resource;
+    let error = FieldError { resource, field: field.to_owned(), code: Code::Invalid };
+    ApiError::Conflict(why, Some(error))
 }
 
 fn refused<L: List>(field: &'static str) -> impl Fn(TokenError) -> ApiError {
@@ -313,14 +343,9 @@ pub(super) fn refused_token(route: &Route, field: &'static str, error: TokenErro
             route.invalid(field, "one that came in a `Link`, unchanged").into()
         }
         TokenError::Foreign => {
-            let resource = route.resource;
-            let error = FieldError { resource, field: field.to_owned(), code: Code::Invalid };
-            ApiError::Conflict(
-                "The token belongs to another question, or to the store before a restore. Start \
-                 again without it."
-                    .to_owned(),
-                Some(error),
-            )
+            const WHY: &str = "The token belongs to another question, or to the store before a \
+                               restore. Start again without it.";
+            contradicts(route, field, WHY.to_owned())
         }
     }
 }
@@ -329,5 +354,22 @@ pub(super) fn add_link(response: &mut Response, link: &str) {
     // Our links are percent-encoded and a Host is checked; what is none of that gets no links.
     if let Ok(link) = HeaderValue::from_str(link) {
         response.headers_mut().insert(header::LINK, link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::api::usage::Usage;
+
+    #[test]
+    fn a_page_by_number_reaches_the_first_100_000_rows_of_a_longer_list() {
+        let size = PageSize::within(100, 100).expect("a size");
+        let skipped = |number, total| skip::<Usage>(number, size, total).ok();
+        assert_eq!(skipped(0, 1_000_000), Some(Place::Newest));
+        assert_eq!(skipped(999, 1_000_000), Some(Place::Skip(99_900)));
+        assert_eq!(skipped(1_000, 1_000_000), None);
+        assert_eq!(skipped(1_000, 50), Some(Place::Skip(50)));
+        assert_eq!(skipped(u64::MAX, 0), Some(Place::Newest));
     }
 }

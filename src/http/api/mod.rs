@@ -1,7 +1,8 @@
 //! The internal listener: the query API, and whether we are well.
 //!
-//! [`params`] is the table of query parameters, [`list`] walks any list, [`export`] streams one,
-//! [`aggregate`] adds up; each resource has a file that says what its rows look like.
+//! [`routes`] is the table of addresses and [`params`] that of query parameters, [`list`] walks any
+//! list, [`export`] streams one, [`aggregate`] adds up; each resource has a file that says what its
+//! rows look like. [`doc`] makes the OpenAPI document of all that.
 use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
@@ -10,7 +11,6 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod aggregate;
+mod aggregate_row;
 mod base;
 mod body;
 mod cells;
@@ -40,9 +41,11 @@ mod cors;
 mod device_group;
 mod device_history;
 mod devices;
+mod doc;
 mod error;
 mod export;
 mod fleet;
+mod gzip;
 mod health;
 mod held;
 mod index;
@@ -55,6 +58,8 @@ mod params;
 mod pushes;
 mod rcms;
 mod respond;
+mod routes;
+mod row_id;
 mod search;
 mod shown_body;
 mod sim_label;
@@ -70,6 +75,7 @@ mod usage;
 use error::ApiError;
 
 pub use cors::{Origin, OriginError};
+pub use doc::DocumentSettings;
 pub use live::{Live, StreamLimits};
 pub use rcms::Rcms;
 pub use test_push::{TestAnswer, TestPusher};
@@ -130,9 +136,14 @@ impl FromRef<InternalState> for Intake {
 pub fn internal_router(state: InternalState) -> Router {
     let no_store = HeaderValue::from_static("no-store");
     let no_sniff = HeaderValue::from_static("nosniff");
-    let mut router = routes()
+    let (router, places) = routes::routes().into_router();
+    let mut router = router
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .fallback(async || ApiError::NoSuchAddress)
         .layer(CatchPanicLayer::custom(|_| ApiError::Panicked.into_response()))
-        .layer(middleware::from_fn(log_causes));
+        .layer(middleware::from_fn_with_state((state.clone(), places), doc::point_to_docs))
+        .layer(middleware::from_fn(log_causes))
+        .layer(gzip::layer());
     if let Some(per_hour) = state.settings.requests_per_hour {
         let limiter = Arc::new(Limiter::new(per_hour, Arc::clone(&state.clock)));
         router = router.layer(middleware::from_fn_with_state(limiter, rate::meter));
@@ -150,45 +161,6 @@ pub fn internal_router(state: InternalState) -> Router {
         .with_state(state)
 }
 
-fn routes() -> Router<InternalState> {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::show))
-        .route("/v1", get(index::show))
-        .route("/v1/data-usage", get(list::show::<usage::Usage>))
-        .route("/v1/data-usage/aggregate", get(aggregate::usage))
-        .route("/v1/data-usage/{id}", get(list::show_one::<usage::Usage>))
-        .route("/v1/mo-sms", get(list::show::<sms::Sms>))
-        .route("/v1/mo-sms/aggregate", get(aggregate::sms))
-        .route("/v1/mo-sms/{id}", get(list::show_one::<sms::Sms>))
-        .route("/v1/notifications", get(list::show::<notifications::Notifications>))
-        .route("/v1/notifications/{id}", get(list::show_one::<notifications::Notifications>))
-        .route("/v1/sims", get(list::show::<sims::Sims>))
-        .route("/v1/sims/import", post(sim_label::import))
-        .route("/v1/sims/{giccid}", get(sims::show).put(sim_label::put))
-        .route("/v1/sims/{giccid}/timeline", get(list::show::<sim_timeline::Timeline>))
-        .route("/v1/search", get(search::show))
-        .route("/v1/devices", get(list::show::<devices::Devices>))
-        .route("/v1/devices/summary", get(fleet::show))
-        .route("/v1/devices/{sn}", get(devices::show))
-        .route("/v1/devices/{sn}/history", get(list::show::<device_history::DeviceHistory>))
-        .route("/v1/devices/{sn}/group", put(device_group::put))
-        .route("/v1/held", get(list::show::<held::HeldPushes>))
-        .route("/v1/held/{id}", get(held::show).delete(held::discard))
-        .route("/v1/held/{id}/retry", post(held::retry))
-        .route("/v1/keys", get(keys::list).post(keys::create))
-        .route("/v1/keys/{id}", delete(keys::revoke))
-        .route("/v1/changes", get(changes::show))
-        .route("/v1/stream", get(stream::show))
-        .route("/v1/pushes", get(pushes::show))
-        .route("/v1/test-push", post(test_push::push))
-        .route("/v1/status", get(status::show))
-        .route("/v1/test-nonces", post(test_nonces::issue))
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .fallback(async || ApiError::NoSuchAddress)
-}
-
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         match self {
@@ -198,6 +170,11 @@ impl IntoResponse for Denied {
         }
         .into_response()
     }
+}
+
+/// The OpenAPI document.
+pub fn openapi(settings: &DocumentSettings) -> serde_json::Value {
+    routes::routes().document(settings)
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,6 +1,7 @@
 //! `/v1/notifications`: every other kind of push, kept whole.
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     cells::Cells,
@@ -18,17 +19,26 @@ use crate::{
 pub(super) struct Notifications;
 
 /// A notification: what we know of it, and all that was pushed under `payload`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1715, "kind": "sim-status", "giccid": "8944501503181377993", "imsi": null,
+    "event_time": null, "received_at": "2024-04-23T16:14:03.001Z",
+    "payload": {"giccid": "8944501503181377993", "status": "ACTIVE"},
+    "url": "http://127.0.0.1:8081/v1/notifications/1715",
+})))]
 pub(super) struct NotificationOut<'a> {
     id: i64,
     kind: &'a str,
     /// The kind in the address, where there were too many kinds to keep this one apart.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pushed_as: Option<&'a str>,
     giccid: Option<&'a str>,
     imsi: Option<&'a str>,
     event_time: Option<i64>,
+    #[schema(format = DateTime)]
     received_at: String,
+    #[schema(value_type = Object)]
     payload: &'a RawValue,
     url: String,
 }

@@ -6,8 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{InternalState, error::ApiError, list::rows_of, params, shown_body::BodyOut};
+use super::{
+    InternalState, doc::words, error::ApiError, list::rows_of, params, shown_body::BodyOut,
+};
 use crate::{
     domain::{PageSize, Scope},
     http::{auth::Reader, push::PushRow},
@@ -16,10 +19,18 @@ use crate::{
 /// Rows of an answer that nobody chose the size of.
 const SIZE_DEFAULT: u32 = 100;
 
-#[derive(Debug, Serialize)]
-struct PushOut<'a> {
+/// A request to the public listener.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 12, "at": "2024-09-05T01:30:48.000Z", "outcome": "stored", "status": 200, "reason": null,
+    "kind": "data-usage", "source": "192.0.2.1", "bytes": 412, "took_ms": 3.214,
+    "records": {"stored": 1, "duplicates": 0, "quarantined": 0}, "test": false,
+})))]
+pub(super) struct PushOut<'a> {
     id: u64,
+    #[schema(format = DateTime)]
     at: String,
+    #[schema(schema_with = words::push_outcome)]
     outcome: &'static str,
     status: Option<u16>,
     reason: Option<&'static str>,
@@ -27,12 +38,14 @@ struct PushOut<'a> {
     source: String,
     bytes: Option<u64>,
     took_ms: f64,
+    #[schema(value_type = Option<Object>)]
     records: Option<RecordsOut>,
     test: bool,
     #[serde(flatten)]
-    body: Option<BodyOut>,
+    body: BodyOut,
     /// There where a body is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     body_cut: Option<bool>,
 }
 
@@ -86,7 +99,7 @@ fn push_out(row: &PushRow, with_body: bool) -> PushOut<'_> {
             quarantined: of.quarantined,
         }),
         test: row.is_test,
-        body: is_shown.then(body),
+        body: if is_shown { body() } else { BodyOut::default() },
         body_cut: is_shown.then(|| row.is_cut()),
     }
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
-use super::InternalState;
+use super::{InternalState, doc::words};
 use crate::{
     domain::{Fleet, Freshness, PollCall, PollFailure, PollReport, Timestamp},
     rcms,
@@ -31,13 +32,17 @@ pub struct Rcms {
 }
 
 /// How it goes with RCMS.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RcmsOut {
+    #[schema(schema_with = words::rcms_state)]
     state: &'static str,
+    #[schema(format = DateTime)]
     last_success_at: Option<String>,
     /// The failure that matters most, in a sentence.
     error: Option<String>,
+    #[schema(format = DateTime)]
     error_since: Option<String>,
+    #[schema(format = DateTime)]
     paused_until: Option<String>,
     /// What fails, by question.
     calls: BTreeMap<&'static str, CallOut>,
@@ -45,7 +50,7 @@ pub(super) struct RcmsOut {
 }
 
 /// How many of the routers that we know are in which state.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CountsOut {
     online: u64,
     offline: u64,
@@ -53,10 +58,12 @@ pub(super) struct CountsOut {
 }
 
 /// A question that RCMS does not answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct CallOut {
     error: String,
+    #[schema(format = DateTime)]
     since: String,
+    #[schema(schema_with = words::poll_failure)]
     kind: &'static str,
 }
 

@@ -17,13 +17,16 @@ use super::{
 pub(super) struct Form {
     format: Format,
     rule: CellRule,
+    /// Whether lines and tables end with the number of rows.
+    count: bool,
 }
 
 impl Form {
     /// What `format` says, else the `Accept` header, else JSON.
     pub(super) fn of(question: &Question, headers: &HeaderMap) -> Self {
         let format = question.format.or_else(|| accepted(headers)).unwrap_or(Format::Json);
-        Self { format, rule: CellRule { raw: question.raw, excel: question.excel } }
+        let rule = CellRule { raw: question.raw, excel: question.excel };
+        Self { format, rule, count: question.count }
     }
 
     /// Whether the whole list is wanted unless a page is asked for.
@@ -102,11 +105,28 @@ impl Form {
         Ok(out)
     }
 
-    /// What stands after the rows.
-    pub(super) fn tail(self) -> &'static [u8] {
+    /// What stands after so many rows.
+    pub(super) fn tail<L: List>(self, rows: u64, view: &View) -> Result<Vec<u8>, ApiError> {
+        self.tail_as(rows, L::columns(view).len())
+    }
+
+    /// The same in a table of so many columns. Its last row is as long as the others, so that it
+    /// stays a table.
+    pub(super) fn tail_as(self, rows: u64, columns: usize) -> Result<Vec<u8>, ApiError> {
         match self.format {
-            Format::Json => b"]",
-            Format::Ndjson | Format::Csv => b"",
+            Format::Json => Ok(b"]".to_vec()),
+            Format::Ndjson if self.count => Ok(format!("{{\"rows\":{rows}}}\n").into_bytes()),
+            Format::Csv if self.count => {
+                let mut cells = Cells::new(CellRule::default());
+                cells.text("rows");
+                cells.text(&rows.to_string());
+                for _ in 2..columns {
+                    cells.text("");
+                }
+                cells.end_row()?;
+                Ok(cells.finish()?)
+            }
+            Format::Ndjson | Format::Csv => Ok(Vec::new()),
         }
     }
 }
@@ -119,7 +139,7 @@ pub(super) fn rows<L: List>(
 ) -> Result<Response, ApiError> {
     let mut body = form.head::<L>(view)?;
     body.extend(form.rows::<L>(rows, view)?);
-    body.extend(form.tail());
+    body.extend(form.tail::<L>(rows.len() as u64, view)?);
     let mut response = body.into_response();
     form.label::<L>(&mut response);
     Ok(response)

@@ -4,10 +4,12 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     base::Base,
+    doc::words,
     error::{ApiError, Invalid},
     params,
     sims::sim_url,
@@ -18,18 +20,27 @@ use crate::{
 };
 
 /// What was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "type": "sim", "giccid": "8944501503181377993", "name": "Roof 7", "matched": "giccid",
+    "url": "http://127.0.0.1:8081/v1/sims/8944501503181377993",
+})))]
 pub(super) struct HitOut {
     #[serde(rename = "type")]
+    #[schema(schema_with = words::hit_type)]
     kind: &'static str,
     /// The SIM; of messages the one that sent the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     giccid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     msisdn: Option<String>,
     name: Option<String>,
+    #[schema(schema_with = words::matched)]
     matched: &'static str,
     url: String,
 }
@@ -45,7 +56,10 @@ pub(super) async fn show(
     let question = route.read(query.as_deref())?;
     let text = question.search.ok_or_else(|| Invalid::missing(route.resource, "q"))?;
     // A `+` that a client forgot to encode arrived as a space.
-    let hits = state.store.search(text.trim()).await?;
+    let hits = match text.trim() {
+        "" => Vec::new(), // every name begins with nothing
+        text => state.store.search(text).await?,
+    };
     Ok(Json(hits.into_iter().map(|hit| hit_out(hit, &base)).collect()))
 }
 

@@ -3,22 +3,31 @@ use std::ops::RangeInclusive;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// A body as text where it is text, else encoded; signatures in it are masked.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+use super::doc::words;
+
+/// A body as text where it is text, else encoded; signatures in it are masked. Nothing for who may
+/// not read it.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct BodyOut {
-    body: String,
-    body_encoding: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::body_encoding, required = false)]
+    body_encoding: Option<&'static str>,
 }
 
 impl BodyOut {
     /// A whole body.
     pub(super) fn of(mut body: Vec<u8>) -> Self {
         mask_signatures(&mut body);
-        match String::from_utf8(body) {
-            Ok(body) => Self { body, body_encoding: "utf-8" },
-            Err(error) => Self { body: STANDARD.encode(error.as_bytes()), body_encoding: "base64" },
-        }
+        let (body, encoding) = match String::from_utf8(body) {
+            Ok(body) => (body, "utf-8"),
+            Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
+        };
+        Self { body: Some(body), body_encoding: Some(encoding) }
     }
 
     /// The beginning of a body. Where it was cut may have been in a signature or in a character.
@@ -53,7 +62,7 @@ mod tests {
     #[test]
     fn a_signature_is_masked_wherever_it_stands_and_nothing_else_is() {
         let signature = "aB3".repeat(21) + "f";
-        let body = |text: &str| BodyOut::of(text.as_bytes().to_vec()).body;
+        let body = |text: &str| BodyOut::of(text.as_bytes().to_vec()).body.unwrap_or_default();
         let masked = "*".repeat(64);
         assert_eq!(body(&format!("{{\"s\":\"{signature}\"}}")), format!("{{\"s\":\"{masked}\"}}"));
         assert_eq!(body(&signature), masked);
@@ -67,16 +76,18 @@ mod tests {
     #[test]
     fn a_body_that_is_no_text_is_encoded_and_says_so() {
         let out = BodyOut::of(vec![0xff, b'a']);
-        assert_eq!(out, BodyOut { body: "/2E=".to_owned(), body_encoding: "base64" });
+        let body = Some("/2E=".to_owned());
+        assert_eq!(out, BodyOut { body, body_encoding: Some("base64") });
     }
 
     #[test]
     fn a_beginning_shows_no_part_of_a_signature_and_no_part_of_a_character() {
         let beginning = |bytes: &[u8]| BodyOut::of_beginning(bytes.to_vec());
-        assert_eq!(beginning(b"{\"signature\":\"ab12").body, "{\"signature\":\"****");
-        assert_eq!(beginning(b"ab12").body, "****");
+        let shown = |bytes: &[u8]| beginning(bytes).body.unwrap_or_default();
+        assert_eq!(shown(b"{\"signature\":\"ab12"), "{\"signature\":\"****");
+        assert_eq!(shown(b"ab12"), "****");
         let text = "x你".as_bytes();
         let cut = beginning(&text[..3]);
-        assert_eq!(cut, BodyOut { body: "x".to_owned(), body_encoding: "utf-8" });
+        assert_eq!(cut, BodyOut { body: Some("x".to_owned()), body_encoding: Some("utf-8") });
     }
 }

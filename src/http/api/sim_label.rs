@@ -6,11 +6,13 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     base::Base,
     body::Members,
+    doc::words,
     error::{ApiError, Invalid},
     params,
     sims::{NamedSim, as_of, one_out},
@@ -21,8 +23,15 @@ use crate::{
 };
 
 const RESOURCE: &str = "sims";
-const NAME_SHOULD_BE: &str = "a text of at most 256 bytes without control characters, or null";
+const NAME_SHOULD_BE: &str = "at most 64 characters without control characters, or null";
 const SN_SHOULD_BE: &str = "1 to 50 letters and digits, or null";
+
+/// A name's length at most: whatever its characters are, it fits into a [`ShortText`].
+const NAME_CHARACTERS_MAX: usize = ShortText::BYTES_MAX / 4;
+/// What a table looks like; which of its lines are kept, the answer tells. Other orders of the columns
+/// are taken too.
+pub(super) const TABLE_PATTERN: &str =
+    "^giccid(,name(,device_sn)?|,device_sn(,name)?)?([\\r\\n][\\s\\S]*)?$";
 
 /// A table's bytes at most.
 const TABLE_BYTES_MAX: usize = 8 << 20;
@@ -32,7 +41,11 @@ const CHANGES_MAX: usize = 500;
 const REFUSED_TOLD_MAX: usize = 100;
 
 /// What became of a table.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "updated": 2, "unknown": 0, "refused": [{"line": 3, "field": "giccid", "code": "invalid"}],
+    "refused_lines": 1,
+})))]
 pub(super) struct ImportOut {
     /// Lines about SIMs that have records.
     updated: u64,
@@ -45,12 +58,27 @@ pub(super) struct ImportOut {
 }
 
 /// Why a line was refused.
-#[derive(Debug, Serialize)]
-struct RefusedLine {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RefusedLine {
     /// Counted from 1, the header's line.
     line: u64,
     field: &'static str,
+    #[schema(schema_with = words::code)]
     code: Code,
+}
+
+/// What is said of a SIM. What is left out stays as it is, null takes it away.
+#[derive(ToSchema)]
+#[schema(examples(json!({"name": "Roof 7", "device_sn": "24031300770021"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct LabelIn {
+    /// How people call it, without control characters.
+    #[schema(schema_with = words::label_name, required = false)]
+    name: Option<String>,
+    /// The router that it sits in.
+    #[schema(schema_with = words::label_sn, required = false)]
+    device_sn: Option<String>,
 }
 
 /// `PUT /v1/sims/{giccid}`: what is left out stays as it is, null takes away.
@@ -204,8 +232,9 @@ fn plain(cell: &str) -> &str {
 }
 
 fn name_of(text: &str) -> Option<ShortText> {
+    let fits = text.chars().count() <= NAME_CHARACTERS_MAX;
     let is_plain = !text.chars().any(char::is_control);
-    ShortText::try_from(text).ok().filter(|_| is_plain)
+    ShortText::try_from(text).ok().filter(|_| fits && is_plain)
 }
 
 fn no_table() -> ApiError {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
@@ -29,7 +30,13 @@ pub(super) struct Timeline;
 pub(super) struct Known(Giccid);
 
 /// An entry as its own list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TimelineEntryOut, examples(json!({
+    "kind": "data-usage", "id": 1713, "giccid": "8944501503181377993", "data_usage": 1302,
+    "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
+    "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
+    "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
+})))]
 #[serde(untagged)]
 pub(super) enum EntryOut<'a> {
     Usage(WithKind<UsageOut<'a>>),
@@ -39,7 +46,7 @@ pub(super) enum EntryOut<'a> {
 }
 
 /// A row of a list that has one kind only.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WithKind<T> {
     kind: &'static str,
     #[serde(flatten)]

@@ -10,11 +10,13 @@ use axum::{
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     InternalState,
     base::Base,
     cells::Cells,
+    doc::words,
     error::ApiError,
     list::{List, View},
     params::{self, Question, Route},
@@ -40,7 +42,18 @@ pub(super) struct NamedSim(pub(super) Giccid);
 pub(super) struct AsOf(SimMoment);
 
 /// A SIM: what its records say, what people say, and what it used.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "giccid": "8944501503181377993", "imsi": "460001234567890", "name": "Roof 7",
+    "device_sn": "24031300770021", "sim_group": "groupA", "country_code": "CN", "mcc": "460",
+    "mnc": "10", "apn": "apn1", "first_seen": "2024-04-23T16:14:02.473Z",
+    "last_seen": "2024-09-05T01:30:48.000Z", "data_usage_today": 1302, "records_today": 1,
+    "data_usage_this_month": 52_118, "records_this_month": 40,
+    "url": "http://127.0.0.1:8081/v1/sims/8944501503181377993",
+    "timeline_url": "http://127.0.0.1:8081/v1/sims/8944501503181377993/timeline",
+    "data_usage_url": "http://127.0.0.1:8081/v1/data-usage?giccid=8944501503181377993",
+    "device_url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+})))]
 pub(super) struct SimOut<'a> {
     giccid: &'a str,
     imsi: Option<&'a str>,
@@ -51,7 +64,9 @@ pub(super) struct SimOut<'a> {
     mcc: Option<&'a str>,
     mnc: Option<&'a str>,
     apn: Option<&'a str>,
+    #[schema(format = DateTime)]
     first_seen: Option<String>,
+    #[schema(format = DateTime)]
     last_seen: Option<String>,
     data_usage_today: i64,
     records_today: i64,
@@ -64,7 +79,23 @@ pub(super) struct SimOut<'a> {
 }
 
 /// One SIM, with the router that it sits in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "giccid": "8944501503181377993", "imsi": "460001234567890", "name": "Roof 7",
+    "device_sn": "24031300770021", "sim_group": "groupA", "country_code": "CN", "mcc": "460",
+    "mnc": "10", "apn": "apn1", "first_seen": "2024-04-23T16:14:02.473Z",
+    "last_seen": "2024-09-05T01:30:48.000Z", "data_usage_today": 1302, "records_today": 1,
+    "data_usage_this_month": 52_118, "records_this_month": 40,
+    "url": "http://127.0.0.1:8081/v1/sims/8944501503181377993",
+    "timeline_url": "http://127.0.0.1:8081/v1/sims/8944501503181377993/timeline",
+    "data_usage_url": "http://127.0.0.1:8081/v1/data-usage?giccid=8944501503181377993",
+    "device_url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+    "device": {
+        "sn": "24031300770021", "name": "Roof 7", "state": "online",
+        "state_since": "2024-09-05T01:30:48.000Z",
+        "url": "http://127.0.0.1:8081/v1/devices/24031300770021",
+    },
+})))]
 pub(super) struct OneSimOut<'a> {
     #[serde(flatten)]
     sim: SimOut<'a>,
@@ -72,11 +103,13 @@ pub(super) struct OneSimOut<'a> {
 }
 
 /// A router, as far as its SIM needs it.
-#[derive(Debug, Serialize)]
-struct SimDeviceOut {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SimDeviceOut {
     sn: String,
     name: Option<String>,
+    #[schema(schema_with = words::device_state)]
     state: &'static str,
+    #[schema(format = DateTime)]
     state_since: String,
     url: String,
 }

@@ -3,9 +3,11 @@ use std::{borrow::Cow, collections::HashMap};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     cells::Cells,
+    doc::words,
     error::ApiError,
     list::{ById, List, View},
     params::{self, Question, Route},
@@ -21,7 +23,13 @@ use crate::{
 pub(super) struct Sms;
 
 /// A message with the vendor's names and types, and ours behind them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1714, "giccid": "8944500310194312699", "event_time": 1_711_889_742_473_i64,
+    "from_msisdn": "882360010341361", "to_msisdn": "449086237252", "imsi": "460001234567890",
+    "sim_group": "groupA", "received_at": "2024-03-31T12:55:43.001Z", "extra": {},
+    "url": "http://127.0.0.1:8081/v1/mo-sms/1714",
+})))]
 pub(super) struct SmsOut<'a> {
     id: i64,
     giccid: &'a str,
@@ -32,8 +40,11 @@ pub(super) struct SmsOut<'a> {
     sim_group: Option<&'a str>,
     /// There once a setting says which field holds it; SmartHub does not document one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::text_or_null, required = false)]
     text: Option<Option<Cow<'a, str>>>,
+    #[schema(format = DateTime)]
     received_at: String,
+    #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
 }

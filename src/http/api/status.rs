@@ -6,8 +6,9 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{InternalState, error::ApiError, params, rcms::RcmsOut};
+use super::{InternalState, doc::words, error::ApiError, params, rcms::RcmsOut};
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
@@ -16,9 +17,31 @@ use crate::{
 };
 
 /// The whole answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "version": "0.1.0", "now": "2024-09-05T01:30:48.000Z", "ready": true, "reason": null,
+    "queue": {"records": 0, "bytes": 0},
+    "pushes": {"data-usage": {
+        "records": 502, "data_usage": 52_118, "repeats": 1, "repeats_redated": 0,
+        "last_received_at": "2024-09-05T01:30:48.000Z",
+    }},
+    "held": {
+        "quarantined": {"pushes": 0, "bytes": 0},
+        "refused": {
+            "noise": {"pushes": 0, "bytes": 0, "dropped": 0},
+            "plausible": {"pushes": 3, "bytes": 945, "dropped": 0},
+        },
+    },
+    "rcms": {
+        "state": "ok", "last_success_at": "2024-09-05T01:30:37.257Z", "error": null,
+        "error_since": null, "paused_until": null, "calls": {},
+        "devices": {"online": 7, "offline": 1, "unknown": 0},
+    },
+    "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
+})))]
 pub(super) struct StatusOut {
     version: &'static str,
+    #[schema(format = DateTime)]
     now: String,
     ready: bool,
     /// Why nothing can be stored, in a sentence.
@@ -34,14 +57,14 @@ pub(super) struct StatusOut {
 }
 
 /// What waits to be stored.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct QueueOut {
     records: usize,
     bytes: usize,
 }
 
 /// What one kind of push came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct KindOut {
     records: i64,
     data_usage: i64,
@@ -49,24 +72,26 @@ struct KindOut {
     repeats: i64,
     /// Those of them that came under another `datePush`: perhaps two true records taken for one.
     repeats_redated: i64,
+    #[schema(format = DateTime)]
     last_received_at: String,
 }
 
 /// What lies aside.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldTallyOut)]
 struct HeldOut {
     quarantined: QuarantineOut,
     refused: BTreeMap<String, RingOut>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct QuarantineOut {
     pushes: i64,
     bytes: i64,
 }
 
 /// A ring, and how many pushes it could not hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RingOut {
     pushes: i64,
     bytes: i64,
@@ -74,10 +99,12 @@ struct RingOut {
 }
 
 /// A live key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LiveKeyOut)]
 struct KeyOut {
     id: i64,
     label: String,
+    #[schema(schema_with = words::scope)]
     scope: &'static str,
 }
 

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{InternalState, error::ApiError, params};
 use crate::http::auth::Admin;
@@ -39,11 +40,17 @@ pub struct TestAnswer {
     pub body: String,
 }
 
-#[derive(Debug, Serialize)]
+/// What the public listener said, and how soon.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "status": 200, "answer": {"stored": 1, "duplicates": 0, "quarantined": 0}, "took_ms": 4.2,
+    "url": "http://127.0.0.1:8080/data-usage",
+})))]
 pub(super) struct TestPushOut {
     status: u16,
     answer: Value,
     took_ms: f64,
+    #[schema(value_type = String)]
     url: Arc<str>,
 }
 

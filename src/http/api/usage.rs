@@ -1,6 +1,7 @@
 //! `/v1/data-usage`: data used, one row a record.
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     cells::Cells,
@@ -21,7 +22,13 @@ pub(super) const NOTHING: &str = "{}";
 pub(super) struct Usage;
 
 /// A record with the vendor's names and types, and ours behind them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1713, "giccid": "8944501503181377993", "data_usage": 1302,
+    "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
+    "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
+    "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
+})))]
 pub(super) struct UsageOut<'a> {
     id: i64,
     giccid: &'a str,
@@ -34,7 +41,9 @@ pub(super) struct UsageOut<'a> {
     apn: Option<&'a str>,
     imsi: Option<&'a str>,
     sim_group: Option<&'a str>,
+    #[schema(format = DateTime)]
     received_at: String,
+    #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
 }

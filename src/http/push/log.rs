@@ -211,7 +211,8 @@ impl PushRow {
 }
 
 impl PushOutcome {
-    const ALL: [Self; 8] = [
+    /// Every outcome.
+    pub(in crate::http) const ALL: [Self; 8] = [
         Self::Stored,
         Self::Duplicate,
         Self::Quarantined,

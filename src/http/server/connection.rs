@@ -27,8 +27,6 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// A request's header at most. A larger one is answered 431.
-const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
 /// Who is at the other end of the connection: the client, or the proxy in front of us. An
@@ -51,7 +49,7 @@ impl<A: App> Connection<A> {
         http.writev(false)
             .header_read_timeout(None)
             .max_headers(HEADERS_MAX)
-            .max_buf_size(HEADER_BYTES_MAX);
+            .max_buf_size(limits.header_bytes_max);
         Self { app, limits, http, closing: Closing::default() }
     }
 

@@ -7,6 +7,10 @@ use rustix::process::{Resource, getrlimit};
 const PUBLIC_MAX: usize = 4096;
 /// Connections to the internal listener at most: people and programs inside, not a fleet.
 const INTERNAL_MAX: usize = 512;
+/// SmartHub's headers are short.
+const PUBLIC_HEADER_BYTES_MAX: usize = 16 * 1024;
+/// A question may name a hundred texts in its query.
+const INTERNAL_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Connections of one source at most.
 const PER_SOURCE_MAX: usize = 512;
 /// Descriptors that are no connection: the database and its readers, logs, certificates, pipes.
@@ -25,6 +29,8 @@ pub struct ConnectionLimits {
     pub exempt_sources: Arc<[IpNet]>,
     /// From a request's first byte to the end of its header; a slower one is closed unanswered.
     pub header_time_max: Duration,
+    /// A request's header at most. A larger one is answered 431.
+    pub header_bytes_max: usize,
     /// How long a connection may rest before its first request and between two.
     pub idle_time_max: Duration,
     /// How long an answer may wait for a client that does not read.
@@ -43,6 +49,7 @@ impl ConnectionLimits {
             connections_per_source_max: PER_SOURCE_MAX.min(connections_max / 2),
             exempt_sources,
             header_time_max: Duration::from_secs(5),
+            header_bytes_max: PUBLIC_HEADER_BYTES_MAX,
             idle_time_max: Duration::from_secs(120),
             write_time_max: Duration::from_secs(30),
             drain_time_max: Duration::from_secs(10),
@@ -55,6 +62,7 @@ impl ConnectionLimits {
         Self {
             connections_max,
             connections_per_source_max: connections_max,
+            header_bytes_max: INTERNAL_HEADER_BYTES_MAX,
             ..Self::public(Arc::new([]))
         }
     }

@@ -22,16 +22,26 @@ mod timeline;
 mod usage;
 
 use std::{
+    cell::Cell,
+    num::NonZero,
     sync::Arc,
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use jiff::tz::TimeZone;
+use rustix::process::setpriority_process;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, pool::PoolConnection, sqlite::SqliteRow};
-use tokio::sync::Mutex;
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use self::sim_tail::CardTail;
-use super::{StoreError, error::of_read};
+use super::{
+    StoreError,
+    error::{of_acquire, of_read},
+};
 
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;
@@ -44,10 +54,14 @@ const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
 /// How many steps of SQLite's machine pass between two looks at the clock: well under 1 ms.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
+/// How long a heavy read waits for a place.
+const HEAVY_WAIT_MAX: Duration = Duration::from_secs(4);
+
 /// Reads the store. Clones share one small pool of connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: SqlitePool,
+    heavy: Arc<Semaphore>,
     epoch: u64,
     zone: TimeZone,
     /// Shared by all clones, so that each question leaves the next one less to read.
@@ -56,7 +70,8 @@ pub struct Store {
 
 impl Store {
     pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
-        Self { readers, epoch, zone, card_tail: Arc::default() }
+        let heavy = Arc::new(Semaphore::new(heavy_places()));
+        Self { readers, heavy, epoch, zone, card_tail: Arc::default() }
     }
 
     /// Tells this store from every other, and from itself before a restore.
@@ -68,6 +83,20 @@ impl Store {
     pub async fn top(&self) -> Result<i64, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         sqlx::query_scalar("select last from seq").fetch_one(&mut *reader).await.map_err(of_read)
+    }
+
+    /// A place for a read that may look at much. There are fewer places than connections, so that
+    /// small questions are still answered meanwhile.
+    /// Take one place for one read, and never two at once.
+    pub async fn heavy(&self) -> Result<Heavy, StoreError> {
+        timeout(HEAVY_WAIT_MAX, self.heavy_in_turn()).await.map_err(|_| StoreError::Busy)?
+    }
+
+    /// The same, for who is in the middle of an answer: waits its turn. Those before it end, each by
+    /// its deadline.
+    pub async fn heavy_in_turn(&self) -> Result<Heavy, StoreError> {
+        let place = Arc::clone(&self.heavy).acquire_owned().await;
+        place.map(Heavy).map_err(|_| StoreError::Busy)
     }
 
     /// Ends all readers.
@@ -97,12 +126,34 @@ impl Store {
 
     /// A connection whose questions end after this time.
     async fn reader(&self, time_max: Duration) -> Result<PoolConnection<Sqlite>, StoreError> {
-        let mut reader = self.readers.acquire().await?;
+        let mut reader = self.readers.acquire().await.map_err(of_acquire)?;
         let ends = Instant::now() + time_max;
-        reader
-            .lock_handle()
-            .await?
-            .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+        reader.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
+            give_way();
+            Instant::now() < ends
+        });
         Ok(reader)
+    }
+}
+
+/// A place among the heavy reads, free again when this is dropped.
+#[derive(Debug)]
+pub struct Heavy(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+
+/// How many heavy reads run at once: at most all connections but one, and fewer on few cores.
+fn heavy_places() -> usize {
+    available_parallelism().map_or(1, NonZero::get).clamp(2, 3)
+}
+
+/// Lets the writer go first where cores are short. Called on the thread of a connection, by
+/// questions that are not small; the thread stays so.
+fn give_way() {
+    const NICER: i32 = 10;
+    thread_local!(static GAVE_WAY: Cell<bool> = const { Cell::new(false) });
+    if !GAVE_WAY.replace(true)
+        && let Err(error) = setpriority_process(None, NICER)
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::debug!(error, "Reads cannot be made to give way to the writer");
     }
 }

@@ -69,6 +69,19 @@ async fn a_slow_header_is_closed_without_an_answer() {
 }
 
 #[tokio::test]
+async fn a_header_beyond_its_limit_is_answered_431() {
+    for (header_bytes_max, status) in [(16 * 1024, "HTTP/1.1 431"), (64 * 1024, "HTTP/1.1 200")] {
+        let limits = ConnectionLimits { header_bytes_max, ..limits() };
+        let server = Server::new(hello(), limits).await;
+        let mut client = server.connect().await;
+        client.send(request(&format!("/?{}", "x".repeat(20_000)))).await;
+        let mut start = [0; 12];
+        soon(client.0.read_exact(&mut start)).await.unwrap();
+        assert_eq!(str::from_utf8(&start).unwrap(), status);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_at_rest_outlives_the_header_time_and_then_serves() {
     let server =
         Server::new(hello(), ConnectionLimits { header_time_max: SHORT, ..limits() }).await;

@@ -22,6 +22,7 @@ pub(super) fn limits() -> ConnectionLimits {
         connections_per_source_max: 64,
         exempt_sources: Arc::new([]),
         header_time_max: LONG,
+        header_bytes_max: 16 * 1024,
         idle_time_max: LONG,
         write_time_max: LONG,
         drain_time_max: LONG,

@@ -2,11 +2,11 @@
 use std::time::Duration;
 
 use super::{
-    Param, Route,
-    table::{GROUP, KIND, any_of, one},
+    Param, Route, Shape,
+    table::{self, GROUP, KIND, any_of, one},
     values::{flag, giccid, number, seconds},
 };
-use crate::http::push::PushOutcome;
+use crate::{domain::PageSize, http::push::PushOutcome};
 
 /// The longest wait for something new, seconds: shorter than what proxies and clients wait for an
 /// answer.
@@ -25,37 +25,66 @@ pub(in crate::http::api) struct LiveQuestion {
     pub(in crate::http::api) outcome: Vec<PushOutcome>,
 }
 
-const SIZE: Param = one("size", |ask, text| number(text).map(|it| ask.size = Some(it)));
+const SIZE: Param = one("size", table::SIZE, "Rows at most; 100 if not given.", |ask, text| {
+    number(text, 1..=PageSize::MAX).map(|it| ask.size = Some(it))
+});
 
 const FOLLOWED: &[Param] = &[
     SIZE,
-    one("cursor", |ask, text| {
-        ask.cursor = Some(text.to_owned());
-        Ok(())
-    }),
-    one("wait", |ask, text| {
-        let wait = seconds(text, WAIT_S_MAX).ok_or("seconds, from 0 to 8")?;
-        ask.live.wait = Some((wait, text.to_owned()));
-        Ok(())
-    }),
+    one(
+        "cursor",
+        Shape::Cursor,
+        "Empty or not given to begin with the first row, then as `Link`, rel `next`, has it.",
+        |ask, text| {
+            ask.cursor = Some(text.to_owned());
+            Ok(())
+        },
+    ),
+    one(
+        "wait",
+        Shape::Wait,
+        "How long to wait for something new, in seconds from 0 (if not given) to 8.",
+        |ask, text| {
+            let wait = seconds(text, WAIT_S_MAX).ok_or("seconds, from 0 to 8")?;
+            ask.live.wait = Some((wait, text.to_owned()));
+            Ok(())
+        },
+    ),
 ];
 
 const STREAMED: &[Param] = &[
-    any_of("giccid", |ask, text| giccid(text).map(|it| ask.filter.giccid.push(it))),
-    one("last_event_id", |ask, text| number(text).map(|it| ask.live.last_event_id = Some(it))),
-    one("sample", |ask, text| flag(text).map(|it| ask.live.sample = Some(it))),
+    any_of("giccid", Shape::Giccid, "SIMs.", |ask, text| {
+        giccid(text).map(|it| ask.filter.giccid.push(it))
+    }),
+    one(
+        "last_event_id",
+        Shape::RowOrNone,
+        "The last event that the client has, where it cannot send the header `Last-Event-ID`.",
+        |ask, text| number(text, 0..=i64::MAX).map(|it| ask.live.last_event_id = Some(it)),
+    ),
+    one(
+        "sample",
+        Shape::Flag,
+        "`false` leaves no row out, however many there are in a second.",
+        |ask, text| flag(text).map(|it| ask.live.sample = Some(it)),
+    ),
 ];
 
 const LOGGED: &[Param] = &[
     SIZE,
-    any_of("outcome", |ask, text| {
-        let outcome = text.parse().map_err(|_| {
-            "one of stored, duplicate, quarantined, refused, rejected, unavailable, probe, \
-             unanswered"
-        })?;
-        ask.live.outcome.push(outcome);
-        Ok(())
-    }),
+    any_of(
+        "outcome",
+        Shape::OneOf(|| PushOutcome::ALL.map(PushOutcome::as_str).to_vec()),
+        "What became of them.",
+        |ask, text| {
+            let outcome = text.parse().map_err(|_| {
+                "one of stored, duplicate, quarantined, refused, rejected, unavailable, probe, \
+                 unanswered"
+            })?;
+            ask.live.outcome.push(outcome);
+            Ok(())
+        },
+    ),
 ];
 
 /// `GET /v1/changes`

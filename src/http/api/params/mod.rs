@@ -13,10 +13,14 @@ use crate::{
 };
 
 mod live;
+mod shape;
+mod sims;
+mod sums;
 mod table;
 mod values;
 
 pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
+pub(super) use shape::Shape;
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SEARCH, SIM, SIM_TIMELINE,
     SIMS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
@@ -62,6 +66,8 @@ pub(super) struct Question {
     pub(super) raw: bool,
     /// Cells of a CSV so that a spreadsheet keeps long numbers.
     pub(super) excel: bool,
+    /// An export ends with the number of its rows.
+    pub(super) count: bool,
     /// As which kind a held push is to be read.
     pub(super) as_kind: Option<Kind>,
     /// What only the live routes ask.
@@ -105,11 +111,16 @@ pub(super) struct Route {
 
 /// One parameter.
 #[derive(Debug)]
-struct Param {
+pub(super) struct Param {
     name: &'static str,
+    shape: Shape,
+    /// What it is for, in a sentence.
+    says: &'static str,
     takes: Takes,
     /// Whether it says which rows are meant, not how they are shown.
     narrows: bool,
+    /// Whether there is no answer without it.
+    is_required: bool,
 }
 
 /// Puts a value into its place, or refuses it with what it should have been.
@@ -202,12 +213,11 @@ impl Route {
 impl Sums {
     /// Adds something to group by. Saying it twice changes nothing.
     fn group_by(&mut self, group_by: GroupBy) -> Result<(), &'static str> {
-        const GROUPS_MAX: usize = 2;
         if self.group_by.contains(&group_by) {
             return Ok(());
         }
         self.group_by.push(group_by);
-        if self.group_by.len() > GROUPS_MAX { Err("no more than two") } else { Ok(()) }
+        if self.group_by.len() > sums::GROUPS_MAX { Err("no more than two") } else { Ok(()) }
     }
 }
 
@@ -227,6 +237,15 @@ impl Question {
         first.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
+    /// Whether not all rows are meant, so that finding some may take a walk through many.
+    pub(super) fn is_narrowed(&self) -> bool {
+        !self.narrowed_by.is_empty()
+    }
+
+    fn flags(&self) -> [(&'static str, bool); 3] {
+        [("raw", self.raw), ("excel", self.excel), ("count", self.count)]
+    }
+
     /// The query string that asks for the same rows in the same form, without place and size.
     pub(super) fn same_rows(&self) -> String {
         let mut query = String::new();
@@ -239,7 +258,7 @@ impl Question {
         if let Some(format) = self.format {
             append(&mut query, "format", format.as_str());
         }
-        for (name, _) in [("raw", self.raw), ("excel", self.excel)].iter().filter(|(_, on)| *on) {
+        for (name, _) in self.flags().iter().filter(|(_, on)| *on) {
             append(&mut query, name, "true");
         }
         query
@@ -247,6 +266,9 @@ impl Question {
 }
 
 impl Format {
+    /// Every form.
+    pub(super) const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
     /// The word for it.
     pub(super) fn as_str(self) -> &'static str {
         match self {

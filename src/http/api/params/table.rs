@@ -1,169 +1,258 @@
-//! Which parameters each route takes. The one place to add a filter.
+//! Which parameters each route takes. The one place to add a filter: its name, what its values may be
+//! and one sentence about it, from which the OpenAPI document is made.
 use super::{
-    Param, Put, Route, Takes,
-    values::{
-        flag, format, giccid, interval, kind, number, short, sort, span, time_ms, top, words,
-    },
+    Format, Param, Put, Route, Shape, Takes,
+    sims::{SIM_FILTER, ZONE},
+    sums::{SMS_GROUPS, SUMS, USAGE_GROUPS},
+    values::{PAGE_MAX, flag, format, giccid, kind, number, short, time_ms, words},
 };
-use crate::domain::GroupBy;
+use crate::domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PageSize};
 
-pub(super) const fn one(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::One(put), narrows: false }
+pub(super) const fn one(name: &'static str, shape: Shape, says: &'static str, put: Put) -> Param {
+    Param { name, shape, says, takes: Takes::One(put), narrows: false, is_required: false }
 }
 
-const fn when(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::One(put), narrows: true }
+pub(super) const fn when(name: &'static str, shape: Shape, says: &'static str, put: Put) -> Param {
+    Param { name, shape, says, takes: Takes::One(put), narrows: true, is_required: false }
 }
 
-pub(super) const fn any_of(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::AnyOf(put), narrows: true }
+pub(super) const fn any_of(
+    name: &'static str,
+    shape: Shape,
+    says: &'static str,
+    put: Put,
+) -> Param {
+    Param { name, shape, says, takes: Takes::AnyOf(put), narrows: true, is_required: false }
 }
 
-const fn repeated(name: &'static str, put: Put) -> Param {
-    Param { name, takes: Takes::Repeated(put), narrows: true }
+pub(super) const fn repeated(
+    name: &'static str,
+    shape: Shape,
+    says: &'static str,
+    put: Put,
+) -> Param {
+    Param { name, shape, says, takes: Takes::Repeated(put), narrows: true, is_required: false }
 }
+
+pub(super) const SIZE: Shape = Shape::Number { min: 1, max: PageSize::MAX, example: 100 };
 
 /// How a list is shown.
 const SHOWN: &[Param] = &[
-    one("page", |ask, text| number(text).map(|it| ask.page = Some(it))),
-    one("size", |ask, text| number(text).map(|it| ask.size = Some(it))),
-    one("at", |ask, text| {
-        ask.at = Some(text.to_owned());
-        Ok(())
-    }),
-    one("cursor", |ask, text| {
-        ask.cursor = Some(text.to_owned());
-        Ok(())
-    }),
+    one(
+        "page",
+        Shape::Page,
+        "The page, from `SIMDECK_API_FIRST_PAGE` on (0 unless set). Not together with `cursor`.",
+        |ask, text| number(text, 0..=PAGE_MAX).map(|it| ask.page = Some(it)),
+    ),
+    one(
+        "size",
+        SIZE,
+        "Rows on a page: at most 100, or 1000 with `cursor`; 20 if not given.",
+        |ask, text| number(text, 1..=PageSize::MAX).map(|it| ask.size = Some(it)),
+    ),
+    one(
+        "at",
+        Shape::At,
+        "Where a walk by pages stands: opaque, taken over from a `Link`.",
+        |ask, text| {
+            ask.at = Some(text.to_owned());
+            Ok(())
+        },
+    ),
+    one(
+        "cursor",
+        Shape::Cursor,
+        "Walks by cursor: empty to begin, then as `Link`, rel `next`, has it.",
+        |ask, text| {
+            ask.cursor = Some(text.to_owned());
+            Ok(())
+        },
+    ),
     FORMAT,
     RAW,
     EXCEL,
+    COUNT,
 ];
 
-const FORMAT: Param = one("format", |ask, text| format(text).map(|it| ask.format = Some(it)));
-const RAW: Param = one("raw", |ask, text| flag(text).map(|it| ask.raw = it));
-const EXCEL: Param = one("excel", |ask, text| flag(text).map(|it| ask.excel = it));
+pub(super) const FORMAT: Param = one(
+    "format",
+    Shape::OneOf(|| Format::ALL.map(Format::as_str).to_vec()),
+    "The form, before what `Accept` says. `ndjson` and `csv` stream the whole list, unless \
+     `page`, `size`, `at` or `cursor` is given.",
+    |ask, text| format(text).map(|it| ask.format = Some(it)),
+);
+pub(super) const RAW: Param = one(
+    "raw",
+    Shape::Flag,
+    "In CSV, cells as they are, for programs; else one that a spreadsheet would run begins \
+     with `'`.",
+    |ask, text| flag(text).map(|it| ask.raw = it),
+);
+pub(super) const EXCEL: Param = one(
+    "excel",
+    Shape::Flag,
+    "In CSV, long numbers as `=\"…\"`, so that Excel keeps every digit.",
+    |ask, text| flag(text).map(|it| ask.excel = it),
+);
 
-/// Into which sums.
-const SUMS: &[Param] = &[
-    one("interval", |ask, text| interval(text).map(|it| ask.sums.interval = it)),
-    one("tz", |ask, text| {
-        ask.sums.tz = Some(text.to_owned());
-        Ok(())
-    }),
-    one("top", |ask, text| top(text).map(|it| ask.sums.top = Some(it))),
-    FORMAT,
-    RAW,
-    EXCEL,
-];
-
-const USAGE_GROUPS: &[Param] = &[any_of("group_by", |ask, text| {
-    let group_by = match text {
-        "giccid" => GroupBy::Giccid,
-        "sim_group" => GroupBy::SimGroup,
-        "country_code" => GroupBy::CountryCode,
-        "network" => GroupBy::Network,
-        "apn" => GroupBy::Apn,
-        _ => return Err("up to two of giccid, sim_group, country_code, network, apn"),
-    };
-    ask.sums.group_by(group_by)
-})];
-
-const SMS_GROUPS: &[Param] = &[any_of("group_by", |ask, text| {
-    let group_by = match text {
-        "giccid" => GroupBy::Giccid,
-        "sim_group" => GroupBy::SimGroup,
-        _ => return Err("giccid, sim_group or both"),
-    };
-    ask.sums.group_by(group_by)
-})];
+pub(super) const COUNT: Param = one(
+    "count",
+    Shape::Flag,
+    "Ends NDJSON with a line `{\"rows\":n}` and CSV with a row `rows,n`, so that a cut is \
+         seen.",
+    |ask, text| flag(text).map(|it| ask.count = it),
+);
 
 /// What every record has.
 const RECORD: &[Param] = &[
-    any_of("giccid", |ask, text| giccid(text).map(|it| ask.filter.giccid.push(it))),
-    any_of("imsi", |ask, text| short(text).map(|it| ask.filter.imsi.push(it))),
-    when("from", |ask, text| time_ms(text).map(|it| ask.filter.from_ms = Some(it))),
-    when("to", |ask, text| time_ms(text).map(|it| ask.filter.to_ms = Some(it))),
-    when("received_from", |ask, text| {
-        time_ms(text).map(|it| ask.filter.received_from_ms = Some(it))
+    any_of("giccid", Shape::Giccid, "SIMs.", |ask, text| {
+        giccid(text).map(|it| ask.filter.giccid.push(it))
     }),
-    when("received_to", |ask, text| time_ms(text).map(|it| ask.filter.received_to_ms = Some(it))),
+    any_of("imsi", Shape::Short("460001234567890"), "Subscribers.", |ask, text| {
+        short(text).map(|it| ask.filter.imsi.push(it))
+    }),
+    when("from", Shape::Time, "The record's own time, from this one on.", |ask, text| {
+        time_ms(text).map(|it| ask.filter.from_ms = Some(it))
+    }),
+    when("to", Shape::Time, "The record's own time, before this one.", |ask, text| {
+        time_ms(text).map(|it| ask.filter.to_ms = Some(it))
+    }),
+    when(
+        "received_from",
+        Shape::Time,
+        "Received by simdeck at this time or later.",
+        |ask, text| time_ms(text).map(|it| ask.filter.received_from_ms = Some(it)),
+    ),
+    when("received_to", Shape::Time, "Received by simdeck before this time.", |ask, text| {
+        time_ms(text).map(|it| ask.filter.received_to_ms = Some(it))
+    }),
 ];
 
 pub(super) const GROUP: &[Param] =
-    &[any_of("sim_group", |ask, text| short(text).map(|it| ask.filter.sim_group.push(it)))];
+    &[any_of("sim_group", Shape::Short("groupA"), "Your groups of SIMs.", |ask, text| {
+        short(text).map(|it| ask.filter.sim_group.push(it))
+    })];
 
 const NETWORK: &[Param] = &[
-    any_of("country_code", |ask, text| short(text).map(|it| ask.filter.country_code.push(it))),
-    any_of("mcc", |ask, text| short(text).map(|it| ask.filter.mcc.push(it))),
-    any_of("mnc", |ask, text| short(text).map(|it| ask.filter.mnc.push(it))),
-    any_of("apn", |ask, text| short(text).map(|it| ask.filter.apn.push(it))),
+    any_of("country_code", Shape::Short("CN"), "Visited countries.", |ask, text| {
+        short(text).map(|it| ask.filter.country_code.push(it))
+    }),
+    any_of("mcc", Shape::Short("460"), "Visited networks, the country's part.", |ask, text| {
+        short(text).map(|it| ask.filter.mcc.push(it))
+    }),
+    any_of("mnc", Shape::Short("10"), "Visited networks, their own part.", |ask, text| {
+        short(text).map(|it| ask.filter.mnc.push(it))
+    }),
+    any_of("apn", Shape::Short("apn1"), "Access point names.", |ask, text| {
+        short(text).map(|it| ask.filter.apn.push(it))
+    }),
 ];
 
 const MESSAGE: &[Param] = &[
-    any_of("from_msisdn", |ask, text| short(text).map(|it| ask.filter.from_msisdn.push(it))),
-    any_of("to_msisdn", |ask, text| short(text).map(|it| ask.filter.to_msisdn.push(it))),
-    repeated("q", |ask, text| words(text).map(|it| ask.filter.q.push(it))),
+    any_of("from_msisdn", Shape::Short("882360010341361"), "Senders.", |ask, text| {
+        short(text).map(|it| ask.filter.from_msisdn.push(it))
+    }),
+    any_of("to_msisdn", Shape::Short("449086237252"), "Recipients.", |ask, text| {
+        short(text).map(|it| ask.filter.to_msisdn.push(it))
+    }),
+    repeated(
+        "q",
+        Shape::Words("alarm"),
+        "Texts in the fields that simdeck does not know.",
+        |ask, text| words(text).map(|it| ask.filter.q.push(it)),
+    ),
 ];
 
-pub(super) const KIND: &[Param] =
-    &[any_of("kind", |ask, text| kind(text).map(|it| ask.filter.kind.push(it.to_string())))];
+pub(super) const KIND: &[Param] = &[any_of("kind", Shape::Kind, "Kinds of push.", |ask, text| {
+    kind(text).map(|it| ask.filter.kind.push(it.to_string()))
+})];
 
 const HELD: &[Param] = &[
-    any_of("class", |ask, text| {
-        let class = text.parse().map_err(|_| "one of refused, quarantined")?;
-        ask.class.push(class);
-        Ok(())
-    }),
-    any_of("reason", |ask, text| {
-        let reason = text.parse().map_err(|_| {
-            "one of signature_missing, signature_unreadable, signature_wrong, date_missing, \
+    any_of(
+        "class",
+        Shape::OneOf(|| HeldClass::ALL.map(HeldClass::as_str).to_vec()),
+        "Refused, or authentic and quarantined.",
+        |ask, text| {
+            let class = text.parse().map_err(|_| "one of refused, quarantined")?;
+            ask.class.push(class);
+            Ok(())
+        },
+    ),
+    any_of(
+        "reason",
+        Shape::OneOf(|| HeldReason::ALL.map(HeldReason::as_str).to_vec()),
+        "Why it lies aside.",
+        |ask, text| {
+            let reason = text.parse().map_err(|_| {
+                "one of signature_missing, signature_unreadable, signature_wrong, date_missing, \
              date_unreadable, not_json, date_old, date_ahead, field_missing, field_invalid, \
              repeated_key, unreadable, store_refused"
-        })?;
-        ask.reason.push(reason);
-        Ok(())
-    }),
+            })?;
+            ask.reason.push(reason);
+            Ok(())
+        },
+    ),
 ];
 
 const DEVICE: &[Param] = &[
-    any_of("state", |ask, text| {
-        let state = text.parse().map_err(|_| "one of online, offline, unknown")?;
-        ask.devices.state.push(state);
-        Ok(())
+    any_of(
+        "state",
+        Shape::OneOf(|| DeviceState::ALL.map(DeviceState::as_str).to_vec()),
+        "States as of now.",
+        |ask, text| {
+            let state = text.parse().map_err(|_| "one of online, offline, unknown")?;
+            ask.devices.state.push(state);
+            Ok(())
+        },
+    ),
+    any_of("model", Shape::Short("R1520-4L"), "Models.", |ask, text| {
+        short(text).map(|it| ask.devices.model.push(it))
     }),
-    any_of("model", |ask, text| short(text).map(|it| ask.devices.model.push(it))),
-    any_of("group", |ask, text| short(text).map(|it| ask.devices.group.push(it))),
-    repeated("q", |ask, text| words(text).map(|it| ask.devices.q.push(it))),
+    any_of("group", Shape::Short("groupA"), "RCMS's groups.", |ask, text| {
+        short(text).map(|it| ask.devices.group.push(it))
+    }),
+    repeated(
+        "q",
+        Shape::Words("roof"),
+        "Texts in serial number, name or description, whatever the case.",
+        |ask, text| words(text).map(|it| ask.devices.q.push(it)),
+    ),
 ];
 
 const HISTORY: &[Param] = &[
-    when("kind", |ask, text| {
-        ask.history.only = Some(text.parse().map_err(|_| "one of state, status")?);
-        Ok(())
+    when(
+        "kind",
+        Shape::OneOf(|| DeviceEventWord::ALL.map(DeviceEventWord::as_str).to_vec()),
+        "Only changes of state, or only samples.",
+        |ask, text| {
+            ask.history.only = Some(text.parse().map_err(|_| "one of state, status")?);
+            Ok(())
+        },
+    ),
+    when("from", Shape::Time, "From this time on.", |ask, text| {
+        time_ms(text).map(|it| ask.history.from_ms = Some(it))
     }),
-    when("from", |ask, text| time_ms(text).map(|it| ask.history.from_ms = Some(it))),
-    when("to", |ask, text| time_ms(text).map(|it| ask.history.to_ms = Some(it))),
+    when("to", Shape::Time, "Before this time.", |ask, text| {
+        time_ms(text).map(|it| ask.history.to_ms = Some(it))
+    }),
 ];
 
-const SIM_FILTER: &[Param] = &[
-    any_of("sim_group", |ask, text| short(text).map(|it| ask.sims.sim_group.push(it))),
-    any_of("country_code", |ask, text| short(text).map(|it| ask.sims.country_code.push(it))),
-    any_of("mcc", |ask, text| short(text).map(|it| ask.sims.mcc.push(it))),
-    any_of("mnc", |ask, text| short(text).map(|it| ask.sims.mnc.push(it))),
-    any_of("apn", |ask, text| short(text).map(|it| ask.sims.apn.push(it))),
-    any_of("name", |ask, text| short(text).map(|it| ask.sims.name.push(it))),
-    any_of("device_sn", |ask, text| short(text).map(|it| ask.sims.device_sn.push(it))),
-    when("silent_for", |ask, text| span(text).map(|it| ask.sims.silent_for = Some(it))),
-    repeated("q", |ask, text| words(text).map(|it| ask.sims.q.push(it))),
-    when("sort", |ask, text| sort(text).map(|it| ask.sort = it)),
-];
+const WORDS: &[Param] = &[Param {
+    is_required: true,
+    ..one(
+        "q",
+        Shape::Words("89445015"),
+        "A giccid, IMSI, number, serial number or name, or a part of one.",
+        |ask, text| words(text).map(|it| ask.search = Some(it)),
+    )
+}];
 
-const ZONE: &[Param] = &[when("tz", |ask, text| short(text).map(|it| ask.tz = Some(it)))];
-
-const WORDS: &[Param] = &[one("q", |ask, text| words(text).map(|it| ask.search = Some(it)))];
-
-const AS: &[Param] = &[one("as", |ask, text| kind(text).map(|it| ask.as_kind = Some(it)))];
+const AS: &[Param] = &[one(
+    "as",
+    Shape::Kind,
+    "The kind to read it as, where it came to a wrong address.",
+    |ask, text| kind(text).map(|it| ask.as_kind = Some(it)),
+)];
 
 /// `GET /v1/data-usage`
 pub(in crate::http::api) const USAGE: Route =

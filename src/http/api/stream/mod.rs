@@ -22,7 +22,8 @@ use crate::http::{
     problem::{Code, FieldError},
 };
 
-const LAST_EVENT_ID: &str = "last-event-id";
+/// The header with the last event that a browser has seen.
+pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 /// `GET /v1/stream`
 pub(super) async fn show(
@@ -68,11 +69,11 @@ fn number(sent: &HeaderValue) -> Result<i64, ApiError> {
     let should_be = "the id of an event, unchanged";
     digits
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| params::STREAM.invalid("Last-Event-ID", should_be).into())
+        .ok_or_else(|| params::STREAM.invalid(LAST_EVENT_ID, should_be).into())
 }
 
 fn beyond() -> ApiError {
-    let (resource, field) = (params::STREAM.resource, "Last-Event-ID".to_owned());
+    let (resource, field) = (params::STREAM.resource, LAST_EVENT_ID.to_owned());
     ApiError::Conflict(
         "There is no event of this id yet: it is of the store before a restore, or of another one. \
          Start again without it."

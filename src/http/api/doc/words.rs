@@ -1,0 +1,108 @@
+//! Members that hold one of a few words, for [`schema_with`](utoipa::ToSchema).
+use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+
+use crate::{
+    domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PollFailureKind, Scope},
+    http::push::PushOutcome,
+};
+
+/// `read` or `admin`.
+pub(in crate::http::api) fn scope() -> Object {
+    one_of(Scope::ALL.map(Scope::as_str))
+}
+
+/// Whether a router can be reached.
+pub(in crate::http::api) fn device_state() -> Object {
+    one_of(DeviceState::ALL.map(DeviceState::as_str))
+}
+
+/// The same, where there may be none.
+pub(in crate::http::api) fn device_state_or_null() -> Schema {
+    or_null(one_of(DeviceState::ALL.map(DeviceState::as_str)))
+}
+
+/// What an entry of a history is.
+pub(in crate::http::api) fn device_event() -> Object {
+    one_of(DeviceEventWord::ALL.map(DeviceEventWord::as_str))
+}
+
+/// Refused or quarantined.
+pub(in crate::http::api) fn held_class() -> Object {
+    one_of(HeldClass::ALL.map(HeldClass::as_str))
+}
+
+/// Why a push lies aside.
+pub(in crate::http::api) fn held_reason() -> Object {
+    one_of(HeldReason::ALL.map(HeldReason::as_str))
+}
+
+/// How asking RCMS failed.
+pub(in crate::http::api) fn poll_failure() -> Object {
+    one_of(PollFailureKind::ALL.map(PollFailureKind::as_str))
+}
+
+/// How it goes with RCMS.
+pub(in crate::http::api) fn rcms_state() -> Object {
+    one_of(["off", "starting", "ok", "failing"])
+}
+
+/// How we are.
+pub(in crate::http::api) fn health() -> Object {
+    one_of(["alive", "ready"])
+}
+
+/// How a body that may be no text is written.
+pub(in crate::http::api) fn body_encoding() -> Object {
+    one_of(["utf-8", "base64"])
+}
+
+/// A text or null, in a member that may also be missing: only such a one is written with `anyOf`.
+pub(in crate::http::api) fn text_or_null() -> Schema {
+    let of = |schema_type| ObjectBuilder::new().schema_type(schema_type).build();
+    AnyOfBuilder::new().item(of(Type::String)).item(of(Type::Null)).build().into()
+}
+
+/// What became of a request to the public listener.
+pub(in crate::http::api) fn push_outcome() -> Object {
+    one_of(PushOutcome::ALL.map(PushOutcome::as_str))
+}
+
+/// What a search finds.
+pub(in crate::http::api) fn hit_type() -> Object {
+    one_of(["sim", "device", "msisdn"])
+}
+
+/// What a text was found in.
+pub(in crate::http::api) fn matched() -> Object {
+    one_of(["giccid", "imsi", "from_msisdn", "to_msisdn", "sn", "name"])
+}
+
+/// What is wrong with a field.
+pub(in crate::http::api) fn code() -> Object {
+    one_of(["missing", "missing_field", "invalid", "already_exists"])
+}
+
+/// A name, or null.
+pub(in crate::http::api) fn label_name() -> Schema {
+    pattern_or_null("^[^\\x00-\\x1f\\x7f-\\x9f]{0,64}$")
+}
+
+/// A router's serial number, or null.
+pub(in crate::http::api) fn label_sn() -> Schema {
+    pattern_or_null("^[0-9A-Za-z]{1,50}$")
+}
+
+fn pattern_or_null(pattern: &str) -> Schema {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build();
+    let null = ObjectBuilder::new().schema_type(Type::Null).build();
+    AnyOfBuilder::new().item(text).item(null).build().into()
+}
+
+fn one_of<const N: usize>(words: [&'static str; N]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+fn or_null(object: Object) -> Schema {
+    let null = ObjectBuilder::new().schema_type(Type::Null).build();
+    OneOfBuilder::new().item(object).item(null).build().into()
+}

@@ -1,0 +1,227 @@
+//! Every address of the internal listener, what serves it and what the OpenAPI document says of it.
+//! The one place to add a route: [`pushed`] has those about what SmartHub pushed, this file the others.
+use super::{
+    device_group, device_history, devices,
+    doc::{Doc, Documented, Routes, Tag, page},
+    fleet, health, held, index, keys, list, metrics, params,
+    rcms::OFF,
+    status, test_nonces,
+};
+use crate::domain::Scope;
+
+mod pushed;
+
+/// All of them.
+pub(super) fn routes() -> Routes {
+    open(server(keys(held(devices(pushed::routes(Routes::default()))))))
+}
+
+fn devices(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Devices, summary);
+    routes
+        .at(
+            "/v1/devices",
+            Documented::get(
+                list::show::<devices::Devices>,
+                doc("List routers").list::<devices::Devices>(
+                    "The routers that RCMS lists, the one that was first seen last first.",
+                ),
+            ),
+        )
+        .at(
+            "/v1/devices/summary",
+            Documented::get(
+                fleet::show,
+                doc("Show the fleet in figures")
+                    .gives::<fleet::SummaryOut>(
+                        200,
+                        "RCMS's six figures, how old they are, and simdeck's own.",
+                    )
+                    .problem(409, OFF),
+            ),
+        )
+        .at(
+            "/v1/devices/{sn}",
+            Documented::get(
+                devices::show,
+                doc("Show a router").gives::<devices::DeviceOut>(200, "The router."),
+            ),
+        )
+        .at(
+            "/v1/devices/{sn}/history",
+            Documented::get(
+                list::show::<device_history::DeviceHistory>,
+                doc("List a router's history").list::<device_history::DeviceHistory>(
+                    "When its state changed, and what it told RCMS about itself.",
+                ),
+            ),
+        )
+        .at(
+            "/v1/devices/{sn}/group",
+            Documented::put(
+                device_group::put,
+                doc("Move a router into another group")
+                    .needs(Scope::Admin)
+                    .takes::<device_group::GroupIn>()
+                    .gives::<device_group::GroupOut>(200, "What RCMS was told, and took.")
+                    .problem(409, OFF)
+                    .problem(502, "RCMS did not answer as it should.")
+                    .problem(504, "RCMS did not answer in time."),
+            ),
+        )
+}
+
+fn held(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Held, summary);
+    routes
+        .at(
+            "/v1/held",
+            Documented::get(
+                list::show::<held::HeldPushes>,
+                doc("List held pushes").list::<held::HeldPushes>(
+                    "Pushes that were refused, or are authentic and unreadable; without bodies.",
+                ),
+            ),
+        )
+        .at(
+            "/v1/held/{id}",
+            Documented::get(
+                held::show,
+                doc("Show a held push")
+                    .about("A key of scope `admin` also gets the body, with signatures masked.")
+                    .gives::<held::WholeOut>(200, "The push."),
+            )
+            .and_delete(
+                held::discard,
+                doc("Discard a held push").needs(Scope::Admin).gives_nothing(204, "It is gone."),
+            ),
+        )
+        .at(
+            "/v1/held/{id}/retry",
+            Documented::post(
+                held::retry,
+                doc("Read a held push again")
+                    .about("With the keys and by the rules of now, whatever its age.")
+                    .needs(Scope::Admin)
+                    .query(&params::HELD_RETRY)
+                    .gives::<held::RetriedOut>(200, "What became of it.")
+                    .problem(409, "It is still refused: its key is not known, or it is no push."),
+            ),
+        )
+}
+
+fn keys(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Keys, summary);
+    routes
+        .at(
+            "/v1/keys",
+            Documented::get(
+                keys::list,
+                doc("List API keys")
+                    .gives_all::<keys::KeyOut>("All there ever were, the newest first."),
+            )
+            .and_post(
+                keys::create,
+                doc("Make an API key")
+                    .needs(Scope::Admin)
+                    .takes::<keys::KeyIn>()
+                    .gives::<keys::NewKeyOut>(201, "The key, shown this once.")
+                    .problem(409, "Another live key has this label."),
+            ),
+        )
+        .at(
+            "/v1/keys/{id}",
+            Documented::delete(
+                keys::revoke,
+                doc("Revoke an API key")
+                    .needs(Scope::Admin)
+                    .gives_nothing(204, "It opens nothing any more."),
+            ),
+        )
+}
+
+fn server(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Server, summary);
+    routes
+        .at(
+            "/v1",
+            Documented::get(
+                index::show,
+                doc("List the endpoints").gives::<index::IndexOut>(200, "Where each is."),
+            ),
+        )
+        .at(
+            "/v1/status",
+            Documented::get(
+                status::show,
+                doc("Show how it goes")
+                    .gives::<status::StatusOut>(200, "Queue, counts, rings, RCMS, keys."),
+            ),
+        )
+        .at(
+            "/v1/test-nonces",
+            Documented::post(
+                test_nonces::issue,
+                doc("Make a mark for test pushes")
+                    .about("As the header `Simdeck-Test` of a push it keeps that push out of every total.")
+                    .needs(Scope::Admin)
+                    .takes::<test_nonces::NonceIn>()
+                    .gives::<test_nonces::NonceOut>(201, "The mark, and for how long it is good."),
+            ),
+        )
+}
+
+/// What needs no key: probes and scrapers have none, and the documentation holds nothing personal.
+fn open(routes: Routes) -> Routes {
+    let open = |summary| Doc::open(Tag::Server, summary);
+    routes
+        .at(
+            "/healthz",
+            Documented::get(
+                health::alive,
+                open("Say whether the process lives").gives::<health::StateOut>(200, "It does."),
+            ),
+        )
+        .at(
+            "/readyz",
+            Documented::get(
+                health::ready,
+                open("Say whether a push would be stored")
+                    .gives::<health::StateOut>(200, "It would.")
+                    .problem(503, "It would not, and why."),
+            ),
+        )
+        .at(
+            "/metrics",
+            Documented::get(
+                metrics::show,
+                open("Show figures for Prometheus")
+                    .gives_text("text/plain", "In the text format, version 0.0.4."),
+            ),
+        )
+        .at(
+            "/openapi.json",
+            Documented::get(
+                page::document,
+                open("Show this document").gives_object("OpenAPI 3.1."),
+            ),
+        )
+        .at(
+            "/docs",
+            Documented::get(
+                page::enter,
+                open("Go to the page of documentation").gives_nothing(307, "To `/docs/`."),
+            ),
+        )
+        .at(
+            "/docs/",
+            Documented::get(
+                page::index,
+                open("Show the page of documentation").gives_text("text/html", "Swagger UI."),
+            ),
+        )
+        .at(
+            "/docs/{file}",
+            Documented::get(page::file, open("Show a file of that page").gives_file("The file.")),
+        )
+}
