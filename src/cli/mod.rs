@@ -6,6 +6,7 @@ mod export;
 mod failure;
 mod healthcheck;
 mod held;
+mod import;
 mod indented;
 mod key;
 mod keys;
@@ -114,6 +115,12 @@ enum Command {
         simdeck export data-usage --format csv --out usage.csv\n  \
         simdeck export notifications --kind sim-status --from 2024-09-01T00:00:00Z")]
     Export(export::Export),
+    /// Read in history: records that were exported, or never pushed here
+    #[command(after_help = "Examples:\n  \
+        simdeck import usage.csv --kind data-usage\n  \
+        simdeck export mo-sms | simdeck import - --kind mo-sms --internal-url http://other:8081\n\n\
+        A record that is there already is not stored again.")]
+    Import(import::Import),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -189,6 +196,7 @@ fn run(
         Command::Key { command } => runtime()?.block_on(key::run(command, &settings()?, output)),
         Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
         Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
+        Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
         Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
 }

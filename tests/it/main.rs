@@ -18,6 +18,7 @@ mod client_ip;
 mod commands;
 mod failure_limiter;
 mod front;
+mod import;
 mod kill;
 mod listener;
 mod live;

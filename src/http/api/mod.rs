@@ -45,6 +45,7 @@ mod export;
 mod fleet;
 mod health;
 mod held;
+mod import;
 mod index;
 mod keys;
 mod list;
@@ -177,6 +178,7 @@ fn routes() -> Router<InternalState> {
         .route("/v1/held", get(list::show::<held::HeldPushes>))
         .route("/v1/held/{id}", get(held::show).delete(held::discard))
         .route("/v1/held/{id}/retry", post(held::retry))
+        .route("/v1/import", post(import::import))
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/v1/changes", get(changes::show))

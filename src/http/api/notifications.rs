@@ -29,6 +29,9 @@ pub(super) struct NotificationOut<'a> {
     imsi: Option<&'a str>,
     event_time: Option<i64>,
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    date_push: Option<String>,
     payload: &'a RawValue,
     url: String,
 }
@@ -71,13 +74,26 @@ impl List for Notifications {
             imsi: record.imsi.sent(),
             event_time: record.event_ms,
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             payload: respond::raw::<Self>(row, &record.payload)?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
     }
 
     fn columns(_: &View) -> Vec<&'static str> {
-        vec!["id", "kind", "pushed_as", "giccid", "imsi", "event_time", "received_at", "payload"]
+        vec![
+            "id",
+            "kind",
+            "pushed_as",
+            "giccid",
+            "imsi",
+            "event_time",
+            "received_at",
+            "identity",
+            "datePush",
+            "payload",
+        ]
     }
 
     fn cells(row: &Self::Row, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
@@ -89,6 +105,7 @@ impl List for Notifications {
         cells.text(&record.imsi);
         cells.integer_or_empty(record.event_ms);
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(&record.payload);
         Ok(())
     }

@@ -34,6 +34,9 @@ pub(super) struct SmsOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Option<Cow<'a, str>>>,
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    date_push: Option<String>,
     extra: &'a RawValue,
     url: String,
 }
@@ -78,6 +81,8 @@ impl List for Sms {
             sim_group: record.sim_group.sent(),
             text: view.sms_text_field.as_deref().map(|field| text_of(row, field)).transpose()?,
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -87,7 +92,7 @@ impl List for Sms {
         let mut names =
             vec!["id", "giccid", "event_time", "from_msisdn", "to_msisdn", "imsi", "sim_group"];
         names.extend(view.sms_text_field.as_ref().map(|_| "text"));
-        names.extend(["received_at", "extra"]);
+        names.extend(["received_at", "identity", "datePush", "extra"]);
         names
     }
 
@@ -103,6 +108,7 @@ impl List for Sms {
             cells.text(&text_of(row, field)?.unwrap_or_default());
         }
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(record.extra.as_deref().unwrap_or(NOTHING));
         Ok(())
     }

@@ -49,7 +49,8 @@ struct KindOut {
     repeats: i64,
     /// Those of them that came under another `datePush`: perhaps two true records taken for one.
     repeats_redated: i64,
-    last_received_at: String,
+    /// When the last push came in; none where all records came from files.
+    last_received_at: Option<String>,
 }
 
 /// What lies aside.
@@ -110,13 +111,15 @@ pub(super) async fn show(
     }))
 }
 
-fn kind_out((kind, tally, last_received): (Kind, KindTally, Timestamp)) -> (String, KindOut) {
+fn kind_out(
+    (kind, tally, last_received): (Kind, KindTally, Option<Timestamp>),
+) -> (String, KindOut) {
     let out = KindOut {
         records: tally.records,
         data_usage: tally.data_usage,
         repeats: tally.repeats,
         repeats_redated: tally.repeats_redated,
-        last_received_at: last_received.to_string(),
+        last_received_at: last_received.map(|at| at.to_string()),
     };
     (kind.to_string(), out)
 }

@@ -35,6 +35,9 @@ pub(super) struct UsageOut<'a> {
     imsi: Option<&'a str>,
     sim_group: Option<&'a str>,
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    date_push: Option<String>,
     extra: &'a RawValue,
     url: String,
 }
@@ -82,6 +85,8 @@ impl List for Usage {
             imsi: record.imsi.sent(),
             sim_group: record.sim_group.sent(),
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -101,6 +106,8 @@ impl List for Usage {
             "imsi",
             "sim_group",
             "received_at",
+            "identity",
+            "datePush",
             "extra",
         ]
     }
@@ -123,6 +130,7 @@ impl List for Usage {
             cells.text(text);
         }
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(record.extra.as_deref().unwrap_or(NOTHING));
         Ok(())
     }

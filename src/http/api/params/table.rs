@@ -165,6 +165,9 @@ const WORDS: &[Param] = &[one("q", |ask, text| words(text).map(|it| ask.search =
 
 const AS: &[Param] = &[one("as", |ask, text| kind(text).map(|it| ask.as_kind = Some(it)))];
 
+const FILE: &[Param] =
+    &[one("kind", |ask, text| kind(text).map(|it| ask.as_kind = Some(it))), FORMAT, RAW];
+
 /// `GET /v1/data-usage`
 pub(in crate::http::api) const USAGE: Route =
     Route { resource: "data-usage", params: &[RECORD, GROUP, NETWORK, SHOWN] };
@@ -187,6 +190,8 @@ pub(in crate::http::api) const HELD_PUSHES: Route =
     Route { resource: "held", params: &[HELD, SHOWN] };
 /// `POST /v1/held/{id}/retry`
 pub(in crate::http::api) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
+/// `POST /v1/import`
+pub(in crate::http::api) const IMPORT: Route = Route { resource: "import", params: &[FILE] };
 /// `GET /v1/devices`
 pub(in crate::http::api) const DEVICES: Route =
     Route { resource: "devices", params: &[DEVICE, SHOWN] };
