@@ -129,7 +129,7 @@ async fn what_the_database_refuses_is_told_and_the_rest_is_stored() {
 #[tokio::test]
 async fn a_list_is_not_taken_for_another() {
     let api = Api::new(ApiSettings::default()).await;
-    api.push("data-usage", &usage("1725499848000", "").trim_matches(['{', '}'])).await;
+    api.push("data-usage", usage("1725499848000", "").trim_matches(['{', '}'])).await;
     api.push("mo-sms", &format!(r#""giccid":"{SIM}","event_time":1725499848000"#)).await;
     api.push("sim-status", r#""status":"ACTIVE""#).await;
     let lists = ["data-usage", "mo-sms", "notifications"];

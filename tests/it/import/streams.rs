@@ -1,4 +1,6 @@
 //! Files of any length, and those that never end.
+use std::time::{Duration, Instant};
+
 use futures_util::stream;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -7,6 +9,9 @@ use tokio::sync::mpsc;
 
 use super::{SIM, counts, import, substance};
 use crate::api_harness::{ADMIN_KEY, Api};
+
+/// What should come comes far sooner.
+const GUARD: Duration = Duration::from_secs(30);
 
 /// Rows that differ in their time.
 fn rows(numbers: std::ops::Range<usize>) -> String {
@@ -61,7 +66,9 @@ async fn a_long_file_is_committed_in_parts_and_a_cut_one_leaves_those() {
         let response = api.get("/v1/data-usage?size=1").await;
         response.headers()["x-total-count"].to_str().unwrap().parse::<usize>().unwrap()
     };
+    let began = Instant::now();
     while stored().await < 2_000 {
+        assert!(began.elapsed() < GUARD, "nothing is committed before the end");
         tokio::task::yield_now().await;
     }
     pieces.send(Err(std::io::Error::other("cut"))).await.unwrap();
