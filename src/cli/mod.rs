@@ -115,11 +115,12 @@ enum Command {
         simdeck export data-usage --format csv --out usage.csv\n  \
         simdeck export notifications --kind sim-status --from 2024-09-01T00:00:00Z")]
     Export(export::Export),
-    /// Read in history: records that were exported, or never pushed here
+    /// Read in history: records that were exported, or that were never pushed here
     #[command(after_help = "Examples:\n  \
         simdeck import usage.csv --kind data-usage\n  \
         simdeck export mo-sms | simdeck import - --kind mo-sms --internal-url http://other:8081\n\n\
-        A record that is there already is not stored again.")]
+        A record that is there already is not stored again. `identity` says which record an\n\
+        exported row is: take it out of rows that you change.")]
     Import(import::Import),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]

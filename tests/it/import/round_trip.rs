@@ -128,10 +128,19 @@ async fn a_file_in_the_vendors_words_holds_the_records_that_a_push_would_bring()
     let records = log.len() as u64;
     let report = import(&api, "kind=data-usage", &log.join("\n")).await;
     assert_eq!(counts(&report), (records, 0, 0), "{report}");
+    let sums = "/v1/data-usage/aggregate?interval=none";
+    let arrived = "simdeck-arrived-through";
+    let answer = api.get(sums).await;
+    assert_eq!(answer.headers().get(arrived), None, "it tells nothing of how late pushes arrive");
     for (kind, _, members) in pushes() {
         api.push(kind, &members).await;
     }
     assert_eq!(substance(&api, "data-usage").await.len() as u64, records + 1);
+    assert!(api.get(sums).await.headers().contains_key(arrived));
+    let status: serde_json::Value = api.get("/v1/status").await.json().await.unwrap();
+    let tally = &status["pushes"]["data-usage"];
+    let repeats = (&tally["repeats"], &tally["repeats_redated"]);
+    assert_eq!(repeats, (&records.into(), &0.into()), "nobody knows when they were pushed first");
 
     // Of a table, numbers are numbers and all else is text, as in SmartHub's own sample.
     api.push(
