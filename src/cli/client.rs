@@ -1,8 +1,14 @@
-use std::time::Duration;
+use std::{
+    io,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
+use futures_util::Stream;
 use reqwest::{Method, Response, StatusCode, Url, redirect};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{
     Failure, keys,
@@ -39,6 +45,22 @@ struct FieldProblem {
     code: String,
 }
 
+/// How far a stream is that we send.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// What was taken from it.
+    pub(super) bytes: AtomicU64,
+    /// More is wanted, and not there yet.
+    pub(super) is_awaited: AtomicBool,
+}
+
+impl Sending {
+    /// Whether nobody took anything since so much was taken.
+    fn is_stuck_at(&self, seen: Option<u64>) -> bool {
+        !self.is_awaited.load(Ordering::Relaxed) && seen == Some(self.bytes.load(Ordering::Relaxed))
+    }
+}
+
 impl ApiClient {
     /// The running server's API; with none running, that of the store in the data directory.
     pub(super) async fn connect(settings: &Settings) -> Result<Self, Failure> {
@@ -72,13 +94,8 @@ impl ApiClient {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Response, Failure> {
-        let mut url: Url = format!("{}{path}", self.base_url)
-            .parse()
-            .map_err(Failure::because("the server's address is wrong"))?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut request = self.http.request(method, url).header("X-API-Key", self.key.expose());
+        let request = self.http.request(method, self.url(path, query)?);
+        let mut request = request.header("X-API-Key", self.key.expose());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -87,6 +104,54 @@ impl ApiClient {
             true => Ok(response),
             false => Err(refusal(response).await),
         }
+    }
+
+    /// Sends a stream of any length, and reads the answer.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+        sending: &Sending,
+    ) -> Result<T, Failure> {
+        // The usual client gives up when an answer lets it wait, and this one begins after all is sent.
+        let http = builder(&self.base_url)
+            .build()
+            .map_err(Failure::because("the HTTP client cannot start"))?;
+        let request = http
+            .post(self.url(path, query)?)
+            .header("X-API-Key", self.key.expose())
+            .body(reqwest::Body::wrap_stream(body));
+        let mut answer = std::pin::pin!(request.send());
+        let mut seen = None;
+        let answer = loop {
+            match timeout(SILENCE_MAX, &mut answer).await {
+                Ok(answer) => break answer,
+                Err(_) if sending.is_stuck_at(seen) => {
+                    return Err(Failure::new(format!(
+                        "the server at {} has taken nothing for a minute: what it stored stays; \
+                         import the file again",
+                        self.base_url
+                    )));
+                }
+                Err(_) => seen = Some(sending.bytes.load(Ordering::Relaxed)),
+            }
+        };
+        let response = answer.map_err(|err| no_answer(&self.base_url, err))?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        response.json().await.map_err(Failure::because("the server's answer cannot be read"))
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Failure> {
+        let mut url: Url = format!("{}{path}", self.base_url)
+            .parse()
+            .map_err(Failure::because("the server's address is wrong"))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
     }
 
     /// Asks, and reads the answer.
@@ -132,15 +197,19 @@ impl ApiClient {
 /// A client for one address: no redirects, no proxy, and certificates only where they are needed,
 /// since a small container has none.
 pub(super) fn http_client(url: &str) -> Result<reqwest::Client, Failure> {
+    let builder = builder(url).read_timeout(SILENCE_MAX);
+    builder.build().map_err(Failure::because("the HTTP client cannot start"))
+}
+
+/// The same, but for how long it waits.
+fn builder(url: &str) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         // On the same machine packing costs more than it saves.
         .no_gzip()
-        .connect_timeout(CONNECT_TIME_MAX)
-        .read_timeout(SILENCE_MAX);
-    let builder = if url.starts_with("http://") { builder.tls_certs_only([]) } else { builder };
-    builder.build().map_err(Failure::because("the HTTP client cannot start"))
+        .connect_timeout(CONNECT_TIME_MAX);
+    if url.starts_with("http://") { builder.tls_certs_only([]) } else { builder }
 }
 
 /// Whether anybody listens there.

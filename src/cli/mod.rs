@@ -7,6 +7,7 @@ mod export;
 mod failure;
 mod healthcheck;
 mod held;
+mod import;
 mod indented;
 mod key;
 mod keys;
@@ -119,6 +120,13 @@ enum Command {
     /// Write the OpenAPI document of the query API; no server is needed
     #[command(after_help = "Example:\n  simdeck openapi > openapi.json")]
     Openapi,
+    /// Read in history: records that were exported, or that were never pushed here
+    #[command(after_help = "Examples:\n  \
+        simdeck import usage.csv --kind data-usage\n  \
+        simdeck export mo-sms | simdeck import - --kind mo-sms --internal-url http://other:8081\n\n\
+        A record that is there already is not stored again. `identity` says which record an\n\
+        exported row is: take it out of rows that you change.")]
+    Import(import::Import),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -195,6 +203,7 @@ fn run(
         Command::Key { command } => runtime()?.block_on(key::run(command, &settings()?, output)),
         Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
         Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
+        Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
         Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
 }

@@ -37,8 +37,8 @@ pub use kind::{Kind, KindError};
 pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
 pub use question::{Filter, PageSize, Place, Walk};
 pub use record::{
-    NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, TimelineEntry, UsageRecord,
-    VOLUME_MAX,
+    NO_DATE_PUSH_S, NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, TimelineEntry,
+    UsageRecord, VOLUME_MAX,
 };
 pub use search::{Hit, HitOf, Matched};
 pub use secret::Secret;

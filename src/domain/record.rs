@@ -6,6 +6,9 @@ pub const VOLUME_MAX: i64 = 1_000_000_000_000_000;
 /// The earliest own time a record may carry: 2000-01-01T00:00:00Z.
 pub const TIME_MS_MIN: i64 = 946_684_800_000;
 
+/// Stands for a `datePush` that nobody knows: the record came from a file without one.
+pub const NO_DATE_PUSH_S: i64 = 0;
+
 /// Data used by a SIM: one `data-usage` record (CDR).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageRecord {
@@ -88,7 +91,7 @@ pub struct NewRecord {
     /// 64 bits of the digest of all that makes it this record and no other. It is compared only
     /// among records of one millisecond (and SIM).
     pub identity: i64,
-    /// The `datePush` it came under, whole seconds since 1970.
+    /// The `datePush` it came under, whole seconds since 1970, or [`NO_DATE_PUSH_S`].
     pub date_push_s: i64,
 }
 
@@ -99,6 +102,10 @@ pub struct Stored<T> {
     pub id: i64,
     /// When we committed it.
     pub received_at: Timestamp,
+    /// See [`NewRecord::identity`].
+    pub identity: i64,
+    /// See [`NewRecord::date_push_s`].
+    pub date_push_s: i64,
     /// What it says.
     pub record: T,
 }

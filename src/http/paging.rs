@@ -100,7 +100,7 @@ impl Key for i64 {
 }
 
 impl Key for SimSpot {
-    const BYTES: usize = 24;
+    const BYTES: usize = 16;
 
     fn put(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.value.to_be_bytes());
@@ -141,9 +141,9 @@ const AT_MIDDLE_BYTES: usize = 29;
 const KEYS_BYTES: [usize; 2] = [i64::BYTES, SimSpot::BYTES];
 
 /// Every [`At`] as it stands in a URL. What matches and is none of ours is another list's.
-pub(super) const AT_PATTERN: &str = "^01([0-9a-f]{106}|[0-9a-f]{138})$";
+pub(super) const AT_PATTERN: &str = "^01([0-9a-f]{106}|[0-9a-f]{122})$";
 /// Every cursor as it stands in a URL; the empty one begins a walk.
-pub(super) const CURSOR_PATTERN: &str = "^(02([0-9a-f]{48}|[0-9a-f]{80}))?$";
+pub(super) const CURSOR_PATTERN: &str = "^(02([0-9a-f]{48}|[0-9a-f]{64}))?$";
 
 impl<K: Key> At<K> {
     /// As it stands in a URL.

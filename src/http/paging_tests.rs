@@ -108,6 +108,6 @@ fn a_place_among_sims_is_read_back_from_its_token() {
         assert_eq!(At::<SimSpot>::decode(&at.encode(BINDING), BINDING), Ok(at));
     }
     assert_eq!(decode_cursor::<SimSpot>(&encode_cursor(spot, BINDING), BINDING), Ok(spot));
-    let short = encode_cursor(7, BINDING);
-    assert_eq!(decode_cursor::<SimSpot>(&short, BINDING), Err(TokenError::Unreadable));
+    let of_another_list = encode_cursor(7, BINDING);
+    assert_eq!(decode_cursor::<SimSpot>(&of_another_list, BINDING), Err(TokenError::Foreign));
 }

@@ -93,8 +93,13 @@ impl Intake {
         }
         let reason = reading.unread.first().map(|unread| unread.reason);
         let quarantine = quarantine(reading.unread, &push.kind, push.source);
-        let submission =
-            Submission { records: reading.records, quarantine, releases: None, is_test };
+        let submission = Submission {
+            records: reading.records,
+            quarantine,
+            releases: None,
+            is_test,
+            is_history: false,
+        };
         let bytes = push.body.len();
         let outcome = self.submit(submission, Some(push), bytes).await;
         outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)

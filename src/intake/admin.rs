@@ -1,4 +1,4 @@
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -48,6 +48,15 @@ pub(super) enum Command {
         sn: SerialNumber,
         caller: Caller,
         reply: Reply<()>,
+    },
+    AuditImport {
+        file: String,
+        caller: Caller,
+        reply: Reply<()>,
+    },
+    KeepHistory {
+        history: Arc<Submission>,
+        reply: Reply<Outcome>,
     },
     LabelSims {
         changes: Vec<LabelChange>,
@@ -123,6 +132,7 @@ impl Intake {
                 quarantine: quarantine(reading.unread, &kind, source),
                 releases: Some(id),
                 is_test: false,
+                is_history: false,
             };
             self.submit(submission, None, held.body.len()).await.map_err(|_| RetryError::Busy)?
         };
@@ -194,7 +204,7 @@ impl Intake {
         self.ask(|reply| Command::LabelSims { changes, caller, reply }).await
     }
 
-    fn may_queue(&self) -> Result<(), AdminError> {
+    pub(super) fn may_queue(&self) -> Result<(), AdminError> {
         match self.trouble() {
             Some(trouble @ Trouble::DiskReserve) => Err(AdminError::NotReady(trouble.sentence())),
             Some(Trouble::Stopping) => Err(AdminError::Stopping),
@@ -202,7 +212,10 @@ impl Intake {
         }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AdminError> {
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, AdminError> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(command(reply)).await.map_err(|_| AdminError::Stopping)?;
         Ok(answer.await.map_err(|_| AdminError::Stopping)??)

@@ -6,6 +6,7 @@
 //! polls of RCMS) goes through the same task, so that there is one writer.
 mod accept;
 mod admin;
+mod history;
 mod kinds;
 mod nonces;
 mod queue;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::{AdminError, RetryError};
+pub use history::Kept;
 pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 

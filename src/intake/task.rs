@@ -11,7 +11,7 @@ use super::{
     refused::RefusedQueue,
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, Ring},
+    domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
     smarthub::Body,
     store::{Outcome, StoreError, Submission, Verdict, Writer, free_bytes},
 };
@@ -249,10 +249,27 @@ impl WriterTask {
             Command::AuditDeviceGroup { sn, caller, reply } => {
                 answer(reply, self.writer.audit_device_group(&sn, &caller, now).await)
             }
+            Command::AuditImport { file, caller, reply } => {
+                answer(reply, self.writer.audit_import(&file, &caller, now).await)
+            }
+            Command::KeepHistory { history, reply } => {
+                answer(reply, self.keep_history(&history, now).await)
+            }
             Command::LabelSims { changes, caller, reply } => {
                 answer(reply, self.writer.label_sims(&changes, &caller, now).await)
             }
         }
+    }
+
+    /// Stores rows of a file, all or nothing.
+    async fn keep_history(
+        &mut self,
+        history: &Submission,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let verdicts = self.writer.commit(slice::from_ref(history), now).await?;
+        let all = verdicts.into_iter().filter_map(|verdict| verdict_of(verdict).ok());
+        Ok(all.fold(Outcome::default(), sum))
     }
 
     /// Notes a failure; one that cannot heal ends the task.

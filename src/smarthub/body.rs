@@ -212,7 +212,7 @@ impl<'a> Field<'a> {
     }
 }
 
-fn find_once<'a>(element: Value<'a>, name: &[u8]) -> Result<Value<'a>, HeldReason> {
+pub(super) fn find_once<'a>(element: Value<'a>, name: &[u8]) -> Result<Value<'a>, HeldReason> {
     let mut field = Field::default();
     for (_, value) in element.members().filter(|(key, _)| &*key.unescaped() == name) {
         field.add(value);
@@ -220,7 +220,7 @@ fn find_once<'a>(element: Value<'a>, name: &[u8]) -> Result<Value<'a>, HeldReaso
     field.once(HeldReason::DateMissing, HeldReason::DateUnreadable)
 }
 
-fn date_push(element: Value<'_>) -> Result<i64, HeldReason> {
+pub(super) fn date_push(element: Value<'_>) -> Result<i64, HeldReason> {
     seconds(find_once(element, DATE_PUSH)?).ok_or(HeldReason::DateUnreadable)
 }
 

@@ -8,6 +8,7 @@
 mod body;
 pub mod date_push;
 mod fields;
+mod history;
 mod identity;
 mod json;
 pub mod kind;
@@ -16,4 +17,5 @@ mod record;
 pub mod signature;
 
 pub use body::{Authentic, Body, NotJson, Refusal};
+pub use history::{HistoryRow, RowFault};
 pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, Unread};

@@ -8,7 +8,7 @@ use super::{
     kind::{DATA_USAGE, MO_SMS},
     record::{notification, sms, usage},
 };
-use crate::domain::{HeldReason, Kind, NewRecord, Record, Timestamp};
+use crate::domain::{HeldReason, Kind, NO_DATE_PUSH_S, NewRecord, Record, Timestamp};
 
 /// How old and how far ahead of our clock `datePush` may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +88,15 @@ impl Authentic<'_> {
 }
 
 /// One element of a body.
-struct Push<'a> {
-    element: Value<'a>,
-    date_push_s: i64,
-    rules: &'a ReadRules<'a>,
+pub(super) struct Push<'a> {
+    pub(super) element: Value<'a>,
+    /// [`NO_DATE_PUSH_S`] for history that came without one.
+    pub(super) date_push_s: i64,
+    pub(super) rules: &'a ReadRules<'a>,
 }
 
 impl<'a> Push<'a> {
-    fn read(&self, reading: &mut Reading) -> Result<(), Fault> {
+    pub(super) fn read(&self, reading: &mut Reading) -> Result<(), Fault> {
         self.check_age()?;
         let Some((name, container)) = self.container() else {
             reading.records.push(self.record(self.element, None)?);
@@ -188,23 +189,39 @@ impl<'a> Push<'a> {
         }))
     }
 
-    fn record(&self, record: Value<'a>, beside: Option<&[u8]>) -> Result<NewRecord, Fault> {
-        if record.flaws().any() {
-            return Err(HeldReason::Unreadable.into());
-        }
-        let read = match self.rules.kind.as_str() {
-            DATA_USAGE => Record::Usage(usage(record, beside, self.rules.now)?),
-            MO_SMS => Record::Sms(sms(record, beside, self.rules.now)?),
-            _ => Record::Notification(notification(record, beside, self.rules)?),
-        };
+    pub(super) fn record(
+        &self,
+        record: Value<'a>,
+        beside: Option<&[u8]>,
+    ) -> Result<NewRecord, Fault> {
+        let read = self.content(record, beside)?;
         let date_counts = match &read {
             Record::Notification(notification) => notification.event_ms.is_none(),
             _ => self.rules.identity == IdentityRule::ContentAndDate,
         };
         let date_push_s = self.date_push_s;
+        if date_counts && date_push_s == NO_DATE_PUSH_S {
+            return Err(Fault::missing("datePush"));
+        }
         let kind = self.rules.kind.as_str();
         let identity = identity(kind, record, date_counts.then_some(date_push_s))?;
         Ok(NewRecord { record: read, identity, date_push_s })
+    }
+
+    /// What a record says, whatever makes it this record.
+    pub(super) fn content(
+        &self,
+        record: Value<'a>,
+        beside: Option<&[u8]>,
+    ) -> Result<Record, Fault> {
+        if record.flaws().any() {
+            return Err(HeldReason::Unreadable.into());
+        }
+        Ok(match self.rules.kind.as_str() {
+            DATA_USAGE => Record::Usage(usage(record, beside, self.rules.now)?),
+            MO_SMS => Record::Sms(sms(record, beside, self.rules.now)?),
+            _ => Record::Notification(notification(record, beside, self.rules)?),
+        })
     }
 
     /// The whole element for quarantine.
@@ -236,6 +253,10 @@ fn holds_records(value: Value<'_>) -> bool {
 }
 
 impl Fault {
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self { reason: HeldReason::FieldMissing, field: Some(field) }
+    }
+
     fn of(self, body: Vec<u8>) -> Unread {
         Unread { reason: self.reason, field: self.field, body }
     }

@@ -195,6 +195,10 @@ impl Extra {
         self.json.push(if self.json.is_empty() { b'{' } else { b',' });
         self.json.extend(key);
         self.json.push(b':');
-        self.json.extend(value);
+        // Only between parts can there be a line break. A record has to fit on a line of an export.
+        self.json.extend(value.iter().map(|byte| match byte {
+            b'\r' | b'\n' => b' ',
+            byte => *byte,
+        }));
     }
 }

@@ -84,6 +84,17 @@ impl Writer {
         audit(&mut self.connection, caller, "device.group", sn.as_str(), now).await
     }
 
+    /// Notes that a person had a file of records read in.
+    pub async fn audit_import(
+        &mut self,
+        file: &str,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.refresh().await?;
+        audit(&mut self.connection, caller, "import", file, now).await
+    }
+
     async fn try_discard(
         &mut self,
         id: i64,

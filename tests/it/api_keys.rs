@@ -34,6 +34,7 @@ async fn nothing_but_health_is_told_without_a_live_key() {
         (Method::GET, "/v1/devices/RT1"),
         (Method::GET, "/v1/devices/RT1/history"),
         (Method::PUT, "/v1/devices/RT1/group"),
+        (Method::POST, "/v1/import"),
         (Method::GET, "/v1/held"),
         (Method::GET, "/v1/held/1"),
         (Method::POST, "/v1/held/1/retry"),

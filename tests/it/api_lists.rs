@@ -5,6 +5,14 @@ use simdeck::http::ApiSettings;
 
 use crate::api_harness::{ADMIN_KEY, Api, ids, link, problem_of};
 
+/// The rows without what makes each this one and no other.
+fn without_identity(mut rows: Vec<Value>) -> Vec<Value> {
+    for row in &mut rows {
+        row.as_object_mut().unwrap().remove("identity").unwrap();
+    }
+    rows
+}
+
 async fn api_with(rows: usize) -> Api {
     let api = Api::new(ApiSettings::default()).await;
     if rows > 0 {
@@ -36,12 +44,15 @@ async fn a_row_has_the_vendors_names_and_types_and_ours_behind_them() {
         "imsi": "460101234567890",
         "sim_group": null,
         "received_at": "2024-09-05T01:30:49.000Z",
+        "datePush": "2024-09-05T01:30:48.000Z",
         "url": format!("{}/v1/data-usage/1", api.base),
     });
     let text = api.get("/v1/data-usage").await.text().await.unwrap();
     // Unknown fields are passed on as they were sent, digit for digit.
     assert!(text.contains("12345678901234567890123") && text.contains("1.50"), "{text}");
     let mut got: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(got[0]["identity"].as_str().unwrap().len(), 16);
+    got = without_identity(got);
     got[0].as_object_mut().unwrap().remove("extra");
     assert_eq!(got, [row]);
     let one = api.get("/v1/data-usage/1").await.text().await.unwrap();
@@ -61,7 +72,7 @@ async fn messages_and_notifications_are_listed_with_all_that_was_sent() {
     api.push("mo-sms", &format!("{giccid},{sms}")).await;
     api.push("sim-state-change", &format!(r#"{giccid},"state":"ACTIVE","n":1.0"#)).await;
     assert_eq!(
-        api.rows("/v1/mo-sms?from_msisdn=%2B8190").await,
+        without_identity(api.rows("/v1/mo-sms?from_msisdn=%2B8190").await),
         [json!({
             "id": 1,
             "giccid": "89860012345678901234",
@@ -72,13 +83,14 @@ async fn messages_and_notifications_are_listed_with_all_that_was_sent() {
             "sim_group": null,
             "text": "hi \"you\"",
             "received_at": "2024-09-05T01:30:49.000Z",
+            "datePush": "2024-09-05T01:30:48.000Z",
             "extra": {"content": "hi \"you\""},
             "url": format!("{}/v1/mo-sms/1", api.base),
         })]
     );
     let table = api.get("/v1/mo-sms?format=csv").await.text().await.unwrap();
     assert!(table.contains(",'+8190,,,,\"hi \"\"you\"\"\",2024-"), "{table}");
-    let rows = api.rows("/v1/notifications?kind=sim-state-change,other").await;
+    let rows = without_identity(api.rows("/v1/notifications?kind=sim-state-change,other").await);
     assert_eq!(
         rows,
         [json!({
@@ -88,6 +100,7 @@ async fn messages_and_notifications_are_listed_with_all_that_was_sent() {
             "imsi": null,
             "event_time": null,
             "received_at": "2024-09-05T01:30:49.000Z",
+            "datePush": "2024-09-05T01:30:48.000Z",
             "payload": {"giccid": "89860012345678901234", "state": "ACTIVE", "n": 1.0},
             "url": format!("{}/v1/notifications/2", api.base),
         })]
@@ -184,12 +197,12 @@ async fn a_table_is_safe_to_open_and_whole() {
     assert_eq!(lines.len(), 1_002);
     assert_eq!(
         lines[0],
-        "id,giccid,data_usage,start_time,duration,mcc,mnc,country_code,apn,imsi,sim_group,received_at,extra"
+        "id,giccid,data_usage,start_time,duration,mcc,mnc,country_code,apn,imsi,sim_group,received_at,identity,datePush,extra"
     );
-    assert_eq!(
-        lines[1],
-        "1001,89860012345678901234,1000,1725499848000,,460,,,,,'=cmd,2024-09-05T01:30:49.000Z,{}"
-    );
+    let first =
+        "1001,89860012345678901234,1000,1725499848000,,460,,,,,'=cmd,2024-09-05T01:30:49.000Z,";
+    assert!(lines[1].starts_with(first), "{}", lines[1]);
+    assert!(lines[1].ends_with(",2024-09-05T01:30:48.000Z,{}"), "{}", lines[1]);
     let raw = table("/v1/data-usage?format=csv&raw=true&excel=true").await;
     let second = raw.lines().nth(1).unwrap();
     assert!(second.starts_with(r#"1001,"=""89860012345678901234""",1000,"#));

@@ -19,6 +19,7 @@ mod commands;
 mod conventions;
 mod failure_limiter;
 mod front;
+mod import;
 mod kill;
 mod listener;
 mod live;

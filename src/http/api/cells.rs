@@ -58,15 +58,30 @@ impl Cells {
 }
 
 /// A spreadsheet takes a cell that begins with one of these for a formula; it is told by an
-/// apostrophe that it is text.
+/// apostrophe that it is text. So is a text that has apostrophes there of its own, or nobody could
+/// tell the two apart again.
 fn safe(text: &str, rule: CellRule) -> Cow<'_, str> {
     if rule.excel && is_long_number(text) {
         return format!("=\"{text}\"").into();
     }
-    if !rule.raw && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    if !rule.raw && is_formula(text.trim_start_matches('\'')) {
         return format!("'{text}").into();
     }
     text.into()
+}
+
+/// The text of a cell again, unless it was written raw.
+pub(super) fn unsafe_text(cell: &str) -> &str {
+    let long_number = cell.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    if let Some(number) = long_number.filter(|number| is_long_number(number)) {
+        return number;
+    }
+    let text = cell.strip_prefix('\'').unwrap_or(cell);
+    if is_formula(text.trim_start_matches('\'')) { text } else { cell }
+}
+
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
 /// Digits that a spreadsheet would round or show as a power of ten, or whose zeros it would drop.

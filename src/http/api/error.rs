@@ -56,6 +56,9 @@ pub(super) enum ApiError {
     /// The body is larger than any that is meant for us.
     #[error("the body is too large")]
     BodyTooLarge,
+    /// The body ended before its end.
+    #[error("the body broke off")]
+    BodyCut,
     /// The request is well-formed, but what is stored does not allow it.
     #[error("what is stored does not allow this: {0}")]
     Conflict(String, Option<FieldError>),
@@ -196,6 +199,8 @@ impl ApiError {
             Self::NotAnObject => Problem::new(StatusCode::BAD_REQUEST, "Bad Request")
                 .detail("Body should be a JSON object"),
             Self::BodyTooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
+            Self::BodyCut => Problem::new(StatusCode::BAD_REQUEST, "Bad Request")
+                .detail("The body broke off. What was stored stays; send the file again."),
             Self::Conflict(detail, error) => Problem::new(StatusCode::CONFLICT, "Conflict")
                 .detail(detail)
                 .errors(error.iter().cloned().collect()),

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 22] = [
+const ENDPOINTS: [(&str, &str); 23] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -17,6 +17,7 @@ const ENDPOINTS: [(&str, &str); 22] = [
     ("notifications_url", "/v1/notifications"),
     ("sims_url", "/v1/sims"),
     ("sims_import_url", "/v1/sims/import"),
+    ("import_url", "/v1/import"),
     ("search_url", "/v1/search"),
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),

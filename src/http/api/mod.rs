@@ -48,6 +48,7 @@ mod fleet;
 mod gzip;
 mod health;
 mod held;
+mod import;
 mod index;
 mod keys;
 mod list;

@@ -23,6 +23,7 @@ pub(super) struct Notifications;
 #[schema(examples(json!({
     "id": 1715, "kind": "sim-status", "giccid": "8944501503181377993", "imsi": null,
     "event_time": null, "received_at": "2024-04-23T16:14:03.001Z",
+    "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-04-23T16:14:03.000Z",
     "payload": {"giccid": "8944501503181377993", "status": "ACTIVE"},
     "url": "http://127.0.0.1:8081/v1/notifications/1715",
 })))]
@@ -38,6 +39,10 @@ pub(super) struct NotificationOut<'a> {
     event_time: Option<i64>,
     #[schema(format = DateTime)]
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    #[schema(format = DateTime)]
+    date_push: Option<String>,
     #[schema(value_type = Object)]
     payload: &'a RawValue,
     url: String,
@@ -81,13 +86,26 @@ impl List for Notifications {
             imsi: record.imsi.sent(),
             event_time: record.event_ms,
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             payload: respond::raw::<Self>(row, &record.payload)?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
     }
 
     fn columns(_: &View) -> Vec<&'static str> {
-        vec!["id", "kind", "pushed_as", "giccid", "imsi", "event_time", "received_at", "payload"]
+        vec![
+            "id",
+            "kind",
+            "pushed_as",
+            "giccid",
+            "imsi",
+            "event_time",
+            "received_at",
+            "identity",
+            "datePush",
+            "payload",
+        ]
     }
 
     fn cells(row: &Self::Row, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
@@ -99,6 +117,7 @@ impl List for Notifications {
         cells.text(&record.imsi);
         cells.integer_or_empty(record.event_ms);
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(&record.payload);
         Ok(())
     }

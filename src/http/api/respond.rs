@@ -11,6 +11,7 @@ use super::{
     list::{List, View},
     params::{Format, Question},
 };
+use crate::domain::{NO_DATE_PUSH_S, Stored, Timestamp};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,24 @@ pub(super) fn raw<'a, L: List<Key = i64>>(
     text: &'a str,
 ) -> Result<&'a RawValue, ApiError> {
     serde_json::from_str(text).map_err(|source| corrupt::<L>(row, source))
+}
+
+/// What makes a record this one and no other, as 16 hexadecimal digits. It cannot be made from the
+/// row again, whose numbers may have been sent as texts: whoever reads rows back in needs it.
+pub(super) fn identity<T>(row: &Stored<T>) -> String {
+    format!("{:016x}", row.identity)
+}
+
+/// When the platform said that it pushed the record first, if that is known.
+pub(super) fn date_push<T>(row: &Stored<T>) -> Option<String> {
+    let is_known = row.date_push_s != NO_DATE_PUSH_S;
+    is_known.then(|| Timestamp::from_unix_ms(row.date_push_s * 1000).to_string())
+}
+
+/// Both as cells.
+pub(super) fn origin_cells<T>(row: &Stored<T>, cells: &mut Cells) {
+    cells.text(&identity(row));
+    cells.text(&date_push(row).unwrap_or_default());
 }
 
 /// A row that cannot be shown because of what it holds.

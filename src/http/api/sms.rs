@@ -27,7 +27,8 @@ pub(super) struct Sms;
 #[schema(examples(json!({
     "id": 1714, "giccid": "8944500310194312699", "event_time": 1_711_889_742_473_i64,
     "from_msisdn": "882360010341361", "to_msisdn": "449086237252", "imsi": "460001234567890",
-    "sim_group": "groupA", "received_at": "2024-03-31T12:55:43.001Z", "extra": {},
+    "sim_group": "groupA", "received_at": "2024-03-31T12:55:43.001Z",
+    "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-03-31T12:55:43.000Z", "extra": {},
     "url": "http://127.0.0.1:8081/v1/mo-sms/1714",
 })))]
 pub(super) struct SmsOut<'a> {
@@ -44,6 +45,10 @@ pub(super) struct SmsOut<'a> {
     text: Option<Option<Cow<'a, str>>>,
     #[schema(format = DateTime)]
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    #[schema(format = DateTime)]
+    date_push: Option<String>,
     #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
@@ -89,6 +94,8 @@ impl List for Sms {
             sim_group: record.sim_group.sent(),
             text: view.sms_text_field.as_deref().map(|field| text_of(row, field)).transpose()?,
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -98,7 +105,7 @@ impl List for Sms {
         let mut names =
             vec!["id", "giccid", "event_time", "from_msisdn", "to_msisdn", "imsi", "sim_group"];
         names.extend(view.sms_text_field.as_ref().map(|_| "text"));
-        names.extend(["received_at", "extra"]);
+        names.extend(["received_at", "identity", "datePush", "extra"]);
         names
     }
 
@@ -114,6 +121,7 @@ impl List for Sms {
             cells.text(&text_of(row, field)?.unwrap_or_default());
         }
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(record.extra.as_deref().unwrap_or(NOTHING));
         Ok(())
     }

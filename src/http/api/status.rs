@@ -72,8 +72,9 @@ struct KindOut {
     repeats: i64,
     /// Those of them that came under another `datePush`: perhaps two true records taken for one.
     repeats_redated: i64,
+    /// When the last push came in; none where all records came from files.
     #[schema(format = DateTime)]
-    last_received_at: String,
+    last_received_at: Option<String>,
 }
 
 /// What lies aside.
@@ -137,13 +138,15 @@ pub(super) async fn show(
     }))
 }
 
-fn kind_out((kind, tally, last_received): (Kind, KindTally, Timestamp)) -> (String, KindOut) {
+fn kind_out(
+    (kind, tally, last_received): (Kind, KindTally, Option<Timestamp>),
+) -> (String, KindOut) {
     let out = KindOut {
         records: tally.records,
         data_usage: tally.data_usage,
         repeats: tally.repeats,
         repeats_redated: tally.repeats_redated,
-        last_received_at: last_received.to_string(),
+        last_received_at: last_received.map(|at| at.to_string()),
     };
     (kind.to_string(), out)
 }

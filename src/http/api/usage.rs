@@ -27,6 +27,7 @@ pub(super) struct Usage;
     "id": 1713, "giccid": "8944501503181377993", "data_usage": 1302,
     "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
     "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
+    "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-04-23T16:14:03.000Z",
     "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
 })))]
 pub(super) struct UsageOut<'a> {
@@ -43,6 +44,10 @@ pub(super) struct UsageOut<'a> {
     sim_group: Option<&'a str>,
     #[schema(format = DateTime)]
     received_at: String,
+    identity: String,
+    #[serde(rename = "datePush")]
+    #[schema(format = DateTime)]
+    date_push: Option<String>,
     #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
@@ -91,6 +96,8 @@ impl List for Usage {
             imsi: record.imsi.sent(),
             sim_group: record.sim_group.sent(),
             received_at: row.received_at.to_string(),
+            identity: respond::identity(row),
+            date_push: respond::date_push(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -110,6 +117,8 @@ impl List for Usage {
             "imsi",
             "sim_group",
             "received_at",
+            "identity",
+            "datePush",
             "extra",
         ]
     }
@@ -132,6 +141,7 @@ impl List for Usage {
             cells.text(text);
         }
         cells.text(&row.received_at.to_string());
+        respond::origin_cells(row, cells);
         cells.text(record.extra.as_deref().unwrap_or(NOTHING));
         Ok(())
     }

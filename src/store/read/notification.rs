@@ -11,7 +11,8 @@ use crate::{
 };
 
 const SELECT: &str = "
-    select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload";
+    select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload, h,
+        date_push_s";
 
 const COLUMNS: Columns = Columns {
     // One without a time of its own is placed by when it was pushed.
@@ -35,6 +36,8 @@ struct Row {
     imsi: String,
     event_ms: Option<i64>,
     payload: String,
+    h: i64,
+    date_push_s: i64,
 }
 
 impl Store {
@@ -98,6 +101,8 @@ impl TryFrom<Row> for Stored<Notification> {
         Ok(Self {
             id: row.id,
             received_at: Timestamp::from_unix_ms(row.received_ms),
+            identity: row.h,
+            date_push_s: row.date_push_s,
             record: Notification {
                 kind: kind(&row.kind)?,
                 pushed_as: row.pushed_as.as_deref().map(kind).transpose()?,

@@ -11,7 +11,8 @@ use crate::{
 };
 
 const SELECT: &str = "
-    select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra";
+    select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra, h,
+        date_push_s";
 const FROM: &str = " from sms join sim on sim.id = sms.sim_id where true";
 
 const COLUMNS: Columns = Columns {
@@ -36,6 +37,8 @@ struct Row {
     to_msisdn: String,
     event_ms: i64,
     extra: Option<String>,
+    h: i64,
+    date_push_s: i64,
 }
 
 impl Store {
@@ -100,6 +103,8 @@ impl TryFrom<Row> for Stored<SmsRecord> {
         Ok(Self {
             id: row.id,
             received_at: Timestamp::from_unix_ms(row.received_ms),
+            identity: row.h,
+            date_push_s: row.date_push_s,
             record: SmsRecord {
                 giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
                 imsi: text(&row.imsi)?,

@@ -44,8 +44,9 @@ pub struct QuarantineTally {
 /// What the store has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// By push category: what came in, and when the last push was committed, a repeat too.
-    pub kinds: Vec<(Kind, KindTally, Timestamp)>,
+    /// By push category: what came in, and when the last push was committed, a repeat too; none
+    /// where all came from files.
+    pub kinds: Vec<(Kind, KindTally, Option<Timestamp>)>,
     /// The two rings of refused pushes.
     pub rings: Vec<RingTally>,
     /// Quarantine.
@@ -102,7 +103,7 @@ impl Store {
 }
 
 impl KindRow {
-    fn tally(self) -> Result<(Kind, KindTally, Timestamp), StoreError> {
+    fn tally(self) -> Result<(Kind, KindTally, Option<Timestamp>), StoreError> {
         let corrupt = |_| StoreError::Corrupt { table: "tally", id: 0 };
         let tally = KindTally {
             records: self.records,
@@ -111,7 +112,8 @@ impl KindRow {
             repeats_redated: self.repeats_redated,
         };
         let kind = self.kind.parse().map_err(corrupt)?;
-        Ok((kind, tally, Timestamp::from_unix_ms(self.last_received_ms)))
+        let pushed = (self.last_received_ms > 0).then_some(self.last_received_ms);
+        Ok((kind, tally, pushed.map(Timestamp::from_unix_ms)))
     }
 }
 

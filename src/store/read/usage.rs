@@ -12,7 +12,8 @@ use crate::{
 
 const SELECT: &str = "
     select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
-        data_usage, duration, extra";
+        data_usage, duration, extra, h,
+        date_push_s";
 const FROM: &str = "
     from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
 
@@ -44,6 +45,8 @@ struct Row {
     data_usage: i64,
     duration: Option<i64>,
     extra: Option<String>,
+    h: i64,
+    date_push_s: i64,
 }
 
 impl Store {
@@ -149,6 +152,8 @@ impl TryFrom<Row> for Stored<UsageRecord> {
         Ok(Self {
             id: row.id,
             received_at: Timestamp::from_unix_ms(row.received_ms),
+            identity: row.h,
+            date_push_s: row.date_push_s,
             record: UsageRecord {
                 giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
                 imsi: text(&row.imsi)?,

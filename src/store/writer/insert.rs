@@ -8,7 +8,7 @@ use super::{
     sims::{SimIds, SimKey},
 };
 use crate::{
-    domain::{NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},
+    domain::{NO_DATE_PUSH_S, NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},
     store::{StoreError, card::TailSms},
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Batch<'a> {
     sms: Vec<Row<'a, SmsRecord>>,
     notifications: Vec<Row<'a, Notification>>,
     tests: Vec<Row<'a, Record>>,
+    /// A push is among them.
+    has_push: bool,
 }
 
 pub(super) struct Row<'a, T> {
@@ -32,6 +34,7 @@ type Tallies = BTreeMap<Box<str>, TallyChange>;
 
 impl<'a> Batch<'a> {
     pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
+        self.has_push |= !submission.is_history;
         for new in &submission.records {
             match &new.record {
                 record if submission.is_test => {
@@ -94,8 +97,13 @@ impl Writer {
         let volume = added
             .and_then(|added| self.volume.checked_add(added))
             .ok_or(StoreError::VolumeOverflow)?;
+        if !batch.has_push {
+            for change in tallies.values_mut() {
+                (change.repeats, change.repeats_redated) = (0, 0);
+            }
+        }
         tallies.retain(|_, change| *change != TallyChange::default());
-        move_tallies(&tallies, round, now)?;
+        move_tallies(&tallies, round, batch.has_push.then_some(now))?;
         Ok(volume)
     }
 
@@ -260,7 +268,12 @@ impl Writer {
     }
 }
 
-fn move_tallies(tallies: &Tallies, round: &mut Round, now: Timestamp) -> Result<(), StoreError> {
+/// `pushed_at` is when a push came in, if one did: history tells nothing of that.
+fn move_tallies(
+    tallies: &Tallies,
+    round: &mut Round,
+    pushed_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
     const MOVE: &str = "
         insert into tally (kind, records, data_usage, repeats, repeats_redated, last_received_ms)
         values (?, ?, ?, ?, ?, ?)
@@ -268,7 +281,8 @@ fn move_tallies(tallies: &Tallies, round: &mut Round, now: Timestamp) -> Result<
             data_usage = data_usage + excluded.data_usage,
             repeats = repeats + excluded.repeats,
             repeats_redated = repeats_redated + excluded.repeats_redated,
-            last_received_ms = excluded.last_received_ms;";
+            last_received_ms = iif(excluded.last_received_ms = 0, last_received_ms,
+                excluded.last_received_ms);";
     for (kind, change) in tallies {
         round
             .add(MOVE)
@@ -277,7 +291,7 @@ fn move_tallies(tallies: &Tallies, round: &mut Round, now: Timestamp) -> Result<
             .bind(change.data_usage)?
             .bind(change.repeats)?
             .bind(change.repeats_redated)?
-            .bind(now.unix_ms())?;
+            .bind(pushed_at.map_or(0, Timestamp::unix_ms))?;
     }
     Ok(())
 }
@@ -310,12 +324,17 @@ fn settle(
     first: Option<&i64>,
 ) -> bool {
     if let Some(first) = first {
-        repeat(verdicts, submission, tally, *first != new.date_push_s);
+        repeat(verdicts, submission, tally, is_redated(*first, new.date_push_s));
         return false;
     }
     tally.records += 1;
     count(verdicts, submission, |outcome| outcome.stored += 1);
     true
+}
+
+/// Whether a record came again under another `datePush`, as far as it is known.
+pub(super) fn is_redated(first_s: i64, again_s: i64) -> bool {
+    first_s != again_s && first_s != NO_DATE_PUSH_S && again_s != NO_DATE_PUSH_S
 }
 
 /// Counts a record as a repeat.

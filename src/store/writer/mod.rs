@@ -70,6 +70,9 @@ pub struct Submission {
     pub releases: Option<i64>,
     /// Whether it is one of our own tests: kept apart and in no total.
     pub is_test: bool,
+    /// Whether it was not pushed but comes from a file: no sign that SmartHub still pushes, and what
+    /// it repeats is no news. It is committed by itself, without pushes.
+    pub is_history: bool,
 }
 
 impl Submission {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{
     TallyChange, Verdict, Writer, count,
-    insert::{Row, repeat},
+    insert::{Row, is_redated, repeat},
     intern::SeriesKey,
     round::{ROWS_MAX, Round, values},
     sims::{SimIds, SimKey},
@@ -82,7 +82,8 @@ impl Writer {
         }
         // Only now is it known of all of them under which datePush they came first.
         for (submission, key, date_push_s) in repeats {
-            let redated = self.tail.first_date_push_s(key) != Some(date_push_s);
+            let first_s = self.tail.first_date_push_s(key);
+            let redated = first_s.is_none_or(|first_s| is_redated(first_s, date_push_s));
             repeat(verdicts, submission, tally, redated);
         }
         Ok(())

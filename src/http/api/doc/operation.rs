@@ -167,14 +167,17 @@ impl Doc {
         self.schema::<T>()
     }
 
-    /// It takes a text of this media type that looks so.
+    /// It takes a text of this media type, one that looks so if that is said.
     pub(in crate::http::api) fn takes_text(
         mut self,
         media_type: &'static str,
-        pattern: &str,
+        pattern: Option<&str>,
         example: &str,
     ) -> Self {
-        let schema = json!({"type": "string", "pattern": pattern});
+        let schema = match pattern {
+            Some(pattern) => json!({"type": "string", "pattern": pattern}),
+            None => json!({"type": "string"}),
+        };
         self.body = Some(Content { schema, ..text(media_type, Some(example.to_owned())) });
         self.problems.insert(413, None);
         self

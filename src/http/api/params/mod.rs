@@ -22,8 +22,8 @@ mod values;
 pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
-    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, NOTIFICATIONS, SEARCH, SIM, SIM_TIMELINE,
-    SIMS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
+    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, IMPORT, NOTIFICATIONS, SEARCH, SIM,
+    SIM_TIMELINE, SIMS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
 };
 
 /// The most values that one list may have.
@@ -68,7 +68,7 @@ pub(super) struct Question {
     pub(super) excel: bool,
     /// An export ends with the number of its rows.
     pub(super) count: bool,
-    /// As which kind a held push is to be read.
+    /// As which kind a held push, or a file, is to be read.
     pub(super) as_kind: Option<Kind>,
     /// What only the live routes ask.
     pub(super) live: LiveQuestion,

@@ -254,6 +254,26 @@ const AS: &[Param] = &[one(
     |ask, text| kind(text).map(|it| ask.as_kind = Some(it)),
 )];
 
+const FILE: &[Param] = &[
+    one("kind", Shape::Kind, "The kind of rows that do not say theirs.", |ask, text| {
+        kind(text).map(|it| ask.as_kind = Some(it))
+    }),
+    one(
+        "format",
+        Shape::OneOf(|| vec!["ndjson", "csv"]),
+        "Lines of JSON or a table; if not given, what `Content-Type` says.",
+        |ask, text| {
+            ask.format = Some(match text {
+                "ndjson" => Format::Ndjson,
+                "csv" => Format::Csv,
+                _ => return Err("one of ndjson, csv"),
+            });
+            Ok(())
+        },
+    ),
+    Param { says: "Takes the cells of a table as they stand.", ..RAW },
+];
+
 /// `GET /v1/data-usage`
 pub(in crate::http::api) const USAGE: Route =
     Route { resource: "data-usage", params: &[RECORD, GROUP, NETWORK, SHOWN] };
@@ -276,6 +296,8 @@ pub(in crate::http::api) const HELD_PUSHES: Route =
     Route { resource: "held", params: &[HELD, SHOWN] };
 /// `POST /v1/held/{id}/retry`
 pub(in crate::http::api) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
+/// `POST /v1/import`
+pub(in crate::http::api) const IMPORT: Route = Route { resource: "import", params: &[FILE] };
 /// `GET /v1/devices`
 pub(in crate::http::api) const DEVICES: Route =
     Route { resource: "devices", params: &[DEVICE, SHOWN] };

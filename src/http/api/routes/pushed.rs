@@ -7,8 +7,8 @@ use crate::{
     http::api::{
         aggregate, aggregate_row, change_row, changes,
         doc::{Doc, Documented, Routes, Tag},
-        list, notifications, params, pushes, search, sim_label, sim_timeline, sims, sms, stream,
-        test_push, usage,
+        import, list, notifications, params, pushes, search, sim_label, sim_timeline, sims, sms,
+        stream, test_push, usage,
     },
 };
 
@@ -69,6 +69,22 @@ fn records(routes: Routes) -> Routes {
                     .gives::<notifications::NotificationOut>(200, "The notification."),
             ),
         )
+        .at(
+            "/v1/import",
+            Documented::post(
+                import::import,
+                one("Read history in")
+                    .about(
+                        "Rows as an export has them or in SmartHub's own words, of any length in \
+                         all: lines of JSON, or, as `text/csv`, a table under the names of its \
+                         fields. A record that is there already is not stored again.",
+                    )
+                    .needs(Scope::Admin)
+                    .query(&params::IMPORT)
+                    .takes_text("application/x-ndjson", None, import::EXAMPLE)
+                    .gives::<import::HistoryOut>(200, "What became of the rows."),
+            ),
+        )
 }
 
 fn sums(routes: Routes) -> Routes {
@@ -114,7 +130,7 @@ fn sims(routes: Routes) -> Routes {
                     .needs(Scope::Admin)
                     .takes_text(
                         "text/csv",
-                        sim_label::TABLE_PATTERN,
+                        Some(sim_label::TABLE_PATTERN),
                         "giccid,name\n8944501503181377993,Roof 7\n",
                     )
                     .gives::<sim_label::ImportOut>(200, "What became of the lines."),

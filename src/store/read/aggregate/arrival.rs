@@ -7,6 +7,10 @@ use crate::{
     store::{StoreError, error::of_read},
 };
 
+/// What was pushed longer ago came from a file, or was held: it tells nothing of how late records
+/// arrive.
+const PUSH_AGE_MS_MAX: i64 = 8 * 86_400_000;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Store {
@@ -17,7 +21,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         const NEWEST: &str = "
-            select received_ms, start_ms from usage order by id desc limit 2000";
+            select received_ms, start_ms, date_push_s from usage order by id desc limit 2000";
         self.arrived_through(NEWEST, now).await
     }
 
@@ -26,7 +30,8 @@ impl Store {
         &self,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        const NEWEST: &str = "select received_ms, event_ms from sms order by id desc limit 2000";
+        const NEWEST: &str = "
+            select received_ms, event_ms, date_push_s from sms order by id desc limit 2000";
         self.arrived_through(NEWEST, now).await
     }
 
@@ -36,13 +41,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let newest: Vec<(i64, i64)> =
+        let newest: Vec<(i64, i64, i64)> =
             sqlx::query_as(newest).fetch_all(&mut *reader).await.map_err(of_read)?;
         let day_ago = now.minus(DAY).unix_ms();
         let mut delays: Vec<Duration> = newest
             .into_iter()
-            .filter(|(received_ms, _)| *received_ms >= day_ago)
-            .map(|(received_ms, own_ms)| {
+            .filter(|(received_ms, _, date_push_s)| {
+                *received_ms >= day_ago && received_ms - date_push_s * 1000 <= PUSH_AGE_MS_MAX
+            })
+            .map(|(received_ms, own_ms, _)| {
                 Timestamp::from_unix_ms(received_ms).since(Timestamp::from_unix_ms(own_ms))
             })
             .collect();

@@ -1,0 +1,250 @@
+//! `POST /v1/import`: history of records, as an export of ours has it or in SmartHub's own words.
+//!
+//! The body is a stream of rows without an end to its length. Memory holds one row and one batch;
+//! each batch is one commit, so that a stream that is cut leaves what was committed, and the same
+//! file again stores only the rest.
+mod lines;
+mod row;
+mod table;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{RawQuery, State},
+    http::{HeaderMap, header},
+};
+use futures_util::StreamExt;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use self::{lines::Lines, row::Row, table::Table};
+use super::{
+    error::ApiError,
+    params::{self, Format},
+};
+use crate::{
+    domain::{Caller, Kind, NewRecord},
+    http::auth::Admin,
+    intake::Intake,
+};
+
+const RESOURCE: &str = "import";
+
+/// A row's bytes at most: a record of the largest body that we take by default, in CSV, where each
+/// quote is written twice.
+const LINE_BYTES_MAX: usize = 16 << 20;
+/// How many records one commit holds: few, so that no push waits long.
+const BATCH_RECORDS_MAX: usize = 1_000;
+/// How many bytes of rows.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// How much is read before others may run.
+const PIECE_BYTES: usize = 16 << 10;
+/// How many refused lines are told.
+const REFUSED_TOLD_MAX: usize = 100;
+
+/// A file of one row.
+pub(super) const EXAMPLE: &str = concat!(
+    r#"{"kind":"data-usage","giccid":"8944501503181377993","start_time":1725499848000,"#,
+    r#""data_usage":2048}"#,
+    "\n"
+);
+
+/// What became of a file.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "lines": 3, "stored": 1, "duplicates": 1, "refused_lines": 1,
+    "refused": [{"line": 3, "field": "data_usage", "reason": "field_missing"}],
+})))]
+pub(super) struct HistoryOut {
+    /// Rows, without empty lines and the heading of a table.
+    lines: u64,
+    /// Records that are new.
+    stored: u64,
+    /// Records that were there already.
+    duplicates: u64,
+    /// How many rows were refused.
+    refused_lines: u64,
+    /// The first of them; nothing of them was kept.
+    refused: Vec<RefusedRow>,
+}
+
+/// Why a row was refused.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedRow {
+    /// Where it begins, counted from 1.
+    line: u64,
+    #[serde(flatten)]
+    why: Refused,
+}
+
+/// In which way a row is wrong, in a word, and at which field.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+struct Refused {
+    field: Option<&'static str>,
+    reason: &'static str,
+}
+
+impl Refused {
+    fn row(reason: &'static str) -> Self {
+        Self { field: None, reason }
+    }
+
+    fn field(field: &'static str, reason: &'static str) -> Self {
+        Self { field: Some(field), reason }
+    }
+}
+
+/// A file on its way in.
+struct Import {
+    intake: Intake,
+    caller: Caller,
+    /// The kind of rows that do not say theirs.
+    kind: Option<Kind>,
+    format: Format,
+    out: HistoryOut,
+    /// What waits to be stored, each with its line.
+    batch: Vec<(u64, NewRecord)>,
+    batch_bytes: usize,
+    is_audited: bool,
+}
+
+/// What takes the rows out of the stream.
+enum Source {
+    Lines(Lines),
+    Table(Box<Table>),
+}
+
+/// `POST /v1/import`
+pub(super) async fn import(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<HistoryOut>, ApiError> {
+    let question = params::IMPORT.read(query.as_deref())?;
+    let format = question.format.unwrap_or_else(|| format_of(&headers));
+    let mut source = match format {
+        Format::Csv => Source::Table(Box::new(Table::new(question.raw))),
+        Format::Json | Format::Ndjson => Source::Lines(Lines::new()),
+    };
+    let mut import = Import::new(intake, caller, question.as_kind, format);
+    let done = import.read_all(&mut source, body).await;
+    let HistoryOut { lines, stored, duplicates, refused_lines, .. } = import.out;
+    let is_whole = done.is_ok();
+    tracing::info!(is_whole, lines, stored, duplicates, refused_lines, "Read a file in");
+    done.map(|()| Json(import.out))
+}
+
+/// What the content's type says; lines, if that says nothing.
+fn format_of(headers: &HeaderMap) -> Format {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    let is_table = essence.trim().eq_ignore_ascii_case("text/csv");
+    if is_table { Format::Csv } else { Format::Ndjson }
+}
+
+impl Import {
+    fn new(intake: Intake, caller: Caller, kind: Option<Kind>, format: Format) -> Self {
+        Self {
+            intake,
+            caller,
+            kind,
+            format,
+            out: HistoryOut::default(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            is_audited: false,
+        }
+    }
+
+    async fn read_all(&mut self, source: &mut Source, body: Body) -> Result<(), ApiError> {
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| ApiError::BodyCut)?;
+            for piece in chunk.chunks(PIECE_BYTES) {
+                source.feed(piece, self)?;
+                self.keep_unless(self.is_small()).await?;
+                tokio::task::yield_now().await;
+            }
+        }
+        source.end(self)?;
+        self.keep_unless(false).await
+    }
+
+    fn is_small(&self) -> bool {
+        self.batch.len() < BATCH_RECORDS_MAX && self.batch_bytes < BATCH_BYTES_MAX
+    }
+
+    fn row(&mut self, line: u64, row: Result<&[u8], Refused>) {
+        self.out.lines += 1;
+        let bytes = row.map_or(0, <[u8]>::len);
+        let read = row.and_then(|text| {
+            let row = Row::of(text, self.kind.as_ref())?;
+            self.intake
+                .read_history(&row.history(), &row.kind)
+                .map_err(|fault| Refused { field: fault.field, reason: fault.reason.as_str() })
+        });
+        match read {
+            Ok(records) => {
+                self.batch.extend(records.into_iter().map(|record| (line, record)));
+                self.batch_bytes += bytes;
+            }
+            Err(why) => self.refuse(line, why),
+        }
+    }
+
+    fn refuse(&mut self, line: u64, why: Refused) {
+        self.out.refused_lines += 1;
+        if self.out.refused.len() < REFUSED_TOLD_MAX {
+            self.out.refused.push(RefusedRow { line, why });
+        }
+    }
+
+    /// Stores what waits.
+    async fn keep_unless(&mut self, may_wait: bool) -> Result<(), ApiError> {
+        if may_wait {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        if !batch.is_empty() && !self.is_audited {
+            let kind = self.kind.as_ref().map_or("any", |kind| kind.as_str());
+            let file = format!("{kind} {}", self.format.as_str());
+            self.intake.audit_import(&file, &self.caller).await?;
+            self.is_audited = true;
+        }
+        let mut batch = batch.into_iter().peekable();
+        while batch.peek().is_some() {
+            let (lines, records): (Vec<_>, Vec<_>) = batch.by_ref().take(BATCH_RECORDS_MAX).unzip();
+            let kept = self.intake.keep_history(records).await?;
+            self.out.stored += kept.outcome.stored;
+            self.out.duplicates += kept.outcome.duplicates;
+            let refused = kept.refused.into_iter().filter_map(|nth| lines.get(nth));
+            for line in refused {
+                self.refuse(*line, Refused::row("store_refused"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn feed(&mut self, piece: &[u8], import: &mut Import) -> Result<(), ApiError> {
+        let each = |line, row: Result<&[u8], Refused>| import.row(line, row);
+        match self {
+            Self::Lines(lines) => lines.feed(piece, each),
+            Self::Table(table) => table.feed(piece, each)?,
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, import: &mut Import) -> Result<(), ApiError> {
+        let each = |line, row: Result<&[u8], Refused>| import.row(line, row);
+        match self {
+            Self::Lines(lines) => lines.end(each),
+            Self::Table(table) => table.feed(&[], each)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use super::{
+    Intake,
+    admin::{AdminError, Command},
+};
+use crate::{
+    domain::{Caller, Kind, NewRecord},
+    smarthub::{HistoryRow, ReadRules, RowFault},
+    store::{Outcome, Submission},
+};
+
+/// What became of rows of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many are new, and how many were there.
+    pub outcome: Outcome,
+    /// The places of those that the database refused.
+    pub refused: Vec<usize>,
+}
+
+impl Intake {
+    /// Reads a row of a file by the rules of a push of this kind, but for its age.
+    pub fn read_history(
+        &self,
+        row: &HistoryRow<'_>,
+        kind: &Kind,
+    ) -> Result<Vec<NewRecord>, RowFault> {
+        row.read(&ReadRules {
+            kind,
+            kept_as: self.shared.kinds.kept_as(kind),
+            identity: self.shared.options.identity,
+            age: None,
+            date_shift_s: 0,
+            now: self.now(),
+        })
+    }
+
+    /// Notes that a person has a file read in.
+    pub async fn audit_import(&self, file: &str, caller: &Caller) -> Result<(), AdminError> {
+        self.may_queue()?;
+        let (file, caller) = (file.to_owned(), caller.clone());
+        self.ask(|reply| Command::AuditImport { file, caller, reply }).await
+    }
+
+    /// Stores rows of a file in one transaction: few enough, so that no push waits long. Pushes that
+    /// wait come first. If the database refuses some of the rows for what they hold, the others are
+    /// stored: the rows go to it by halves, and pushes go in between.
+    pub async fn keep_history(&self, records: Vec<NewRecord>) -> Result<Kept, AdminError> {
+        let mut kept = Kept::default();
+        let mut parts = vec![(0, records)];
+        while let Some((at, records)) = parts.pop() {
+            self.may_queue()?;
+            let history =
+                Arc::new(Submission { records, is_history: true, ..Submission::default() });
+            let (history, given) = (Arc::clone(&history), history);
+            match self.ask(|reply| Command::KeepHistory { history: given, reply }).await {
+                Ok(Outcome { stored, duplicates, quarantined }) => {
+                    kept.outcome.stored += stored;
+                    kept.outcome.duplicates += duplicates;
+                    kept.outcome.quarantined += quarantined;
+                }
+                Err(AdminError::Store(error)) if error.is_of_data() => {
+                    let (first, second) = history.records.split_at(history.records.len() / 2);
+                    if first.is_empty() {
+                        kept.refused.push(at);
+                        continue;
+                    }
+                    parts.push((at + first.len(), second.to_vec()));
+                    parts.push((at, first.to_vec()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(kept)
+    }
+}
