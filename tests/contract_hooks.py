@@ -6,6 +6,8 @@ WAIT_S_MAX = 0.05
 GICCID = "8944501503181377993"
 
 
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     """Asks as the document allows, only not so patiently: else most of the time would go by waiting

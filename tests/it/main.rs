@@ -12,6 +12,7 @@ mod api_metrics;
 mod api_search;
 mod api_sims;
 mod api_timeline;
+mod api_usual;
 mod architecture;
 mod caddy;
 mod client_ip;

@@ -87,6 +87,8 @@ pub(super) struct Sums {
     pub(super) group_by: Vec<GroupBy>,
     /// How many groups stand for themselves.
     pub(super) top: Option<usize>,
+    /// Whether it is told what they usually are.
+    pub(super) has_usual: bool,
 }
 
 /// The form of a list.
