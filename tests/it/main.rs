@@ -11,6 +11,7 @@ mod api_log;
 mod api_metrics;
 mod api_search;
 mod api_sims;
+mod api_summary;
 mod api_timeline;
 mod api_usual;
 mod architecture;

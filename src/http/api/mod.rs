@@ -69,6 +69,7 @@ mod sims;
 mod sms;
 mod status;
 mod stream;
+mod summary;
 mod test_nonces;
 mod test_push;
 mod usage;
