@@ -46,7 +46,7 @@ const SILENT_AFTER_MS: i64 = DAY_MS;
         "refused": 0, "quarantined": 0,
     },
 })))]
-pub(super) struct SummaryOut {
+pub(super) struct FiguresOut {
     #[schema(format = DateTime)]
     from: String,
     #[schema(format = DateTime)]
@@ -69,7 +69,6 @@ pub(super) struct SummaryOut {
 
 /// A sum by own time.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SummaryFigureOut)]
 struct FigureOut {
     value: i64,
     /// Of the span before, as long as this one.
@@ -98,7 +97,7 @@ struct SilentOut {
 
 /// Routers as RCMS lists them.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SummaryRoutersOut)]
+#[schema(as = FiguresOfRoutersOut)]
 struct RoutersOut {
     #[serde(flatten)]
     counts: CountsOut,
@@ -110,7 +109,7 @@ struct RoutersOut {
 
 /// Usage records and messages by own time, and what became of what was no such record.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SummaryRecordsOut)]
+#[schema(as = FiguresOfRecordsOut)]
 struct RecordsOut {
     #[serde(flatten)]
     figure: FigureOut,
@@ -127,7 +126,7 @@ pub(super) async fn show(
     State(state): State<InternalState>,
     _: Reader,
     RawQuery(query): RawQuery,
-) -> Result<Json<SummaryOut>, ApiError> {
+) -> Result<Json<FiguresOut>, ApiError> {
     let ask = params::SUMMARY.read(query.as_deref())?;
     let now = state.clock.now();
     let to_ms = now.unix_ms();
@@ -151,7 +150,7 @@ pub(super) async fn show(
         RoutersOut { counts: CountsOut::of(&fleet), last_success_at, error }
     });
     let arrived = state.store.usage_arrived_through(now).await?;
-    Ok(Json(SummaryOut {
+    Ok(Json(FiguresOut {
         from: Timestamp::from_unix_ms(from_ms).to_string(),
         to: now.to_string(),
         interval: cut.word,

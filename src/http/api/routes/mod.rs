@@ -157,7 +157,7 @@ fn server(routes: Routes) -> Routes {
                 doc("Show the six figures of the page")
                     .about("By own time. Each sum stands beside that of a span as long before it.")
                     .query(&params::SUMMARY)
-                    .gives::<summary::SummaryOut>(200, "The figures."),
+                    .gives::<summary::FiguresOut>(200, "The figures."),
             ),
         )
         .at(
