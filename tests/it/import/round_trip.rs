@@ -220,3 +220,22 @@ async fn where_date_push_tells_records_apart_a_file_has_to_say_it() {
     first.end();
     second.end();
 }
+
+#[tokio::test]
+async fn an_export_that_says_how_many_rows_it_has_is_taken_at_its_word() {
+    let first = Api::new(ApiSettings::default()).await;
+    first.add_usage(3).await;
+    for (format, heading) in [("ndjson", 0), ("csv", 1)] {
+        let file = export(&first, "data-usage", &format!("format={format}&count=true")).await;
+        let second = Api::new(ApiSettings::default()).await;
+        let query = format!("kind=data-usage&format={format}");
+        let report = import(&second, &query, &file).await;
+        assert_eq!(counts(&report), (3, 0, 0), "{report}\n{file}");
+        // Without one of its rows it has too few, and says so at its end.
+        let mut lines: Vec<_> = file.lines().collect();
+        lines.remove(heading);
+        let report = import(&second, &query, &lines.join("\n")).await;
+        assert_eq!(counts(&report), (0, 2, 1), "{report}");
+        assert_eq!(report["refused"][0]["field"], "rows", "{report}");
+    }
+}

@@ -106,6 +106,8 @@ struct Import {
     batch: Vec<(u64, NewRecord)>,
     batch_bytes: usize,
     is_audited: bool,
+    /// Rows since the last that said how many there were.
+    uncounted: u64,
 }
 
 /// What takes the rows out of the stream.
@@ -155,6 +157,7 @@ impl Import {
             batch: Vec::new(),
             batch_bytes: 0,
             is_audited: false,
+            uncounted: 0,
         }
     }
 
@@ -177,7 +180,14 @@ impl Import {
     }
 
     fn row(&mut self, line: u64, row: Result<&[u8], Refused>) {
+        if let Some(count) = row.ok().and_then(count_of) {
+            if std::mem::take(&mut self.uncounted) != count {
+                self.refuse(line, Refused::field("rows", "field_invalid"));
+            }
+            return;
+        }
         self.out.lines += 1;
+        self.uncounted += 1;
         let bytes = row.map_or(0, <[u8]>::len);
         let read = row.and_then(|text| {
             let row = Row::of(text, self.kind.as_ref())?;
@@ -227,6 +237,12 @@ impl Import {
         }
         Ok(())
     }
+}
+
+/// What the last row of an export says: how many it has.
+fn count_of(row: &[u8]) -> Option<u64> {
+    let digits = row.strip_prefix(b"{\"rows\":")?.strip_suffix(b"}")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 impl Source {

@@ -130,6 +130,7 @@ impl Table {
             None if is_too_long => return Err(no_header()),
             None => self.header = Some(columns(&cells)?),
             Some(_) if is_too_long => each(self.row_line, Err(Refused::row("too_long"))),
+            Some(_) if let Some(count) = cells.count() => each(self.row_line, Ok(&count)),
             Some(columns) => match object(columns, &cells, self.raw) {
                 Ok(object) => each(self.row_line, Ok(&object)),
                 Err(refused) => each(self.row_line, Err(refused)),
@@ -153,6 +154,16 @@ impl<'a> Cells<'a> {
             begin = *end;
             cell
         })
+    }
+}
+
+impl Cells<'_> {
+    /// The row that ends an export with how many it has, as a line would have it.
+    fn count(&self) -> Option<Vec<u8>> {
+        let mut cells = self.iter();
+        let rows = cells.by_ref().next().filter(|cell| *cell == b"rows").and(cells.next())?;
+        let is_count = is_integer(std::str::from_utf8(rows).ok()?) && cells.all(<[u8]>::is_empty);
+        is_count.then(|| [b"{\"rows\":", rows, b"}"].concat())
     }
 }
 
