@@ -9,11 +9,11 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-struct Pushed {
-    kind: &'static str,
+pub(super) struct Pushed {
+    pub(super) kind: &'static str,
     list: &'static str,
     /// Members as JSON.
-    members: String,
+    pub(super) members: String,
 }
 
 fn words(from: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -133,7 +133,7 @@ fn notification() -> impl Strategy<Value = Pushed> {
     })
 }
 
-fn case() -> impl Strategy<Value = (Vec<Pushed>, bool)> {
+pub(super) fn case() -> impl Strategy<Value = (Vec<Pushed>, bool)> {
     let one = prop_oneof![4 => usage(), 1 => sms(), 1 => notification()];
     (vec(one, 1..12), any::<bool>())
 }

@@ -1,6 +1,7 @@
 //! What holds for every input, looked for by proptest among small and hostile ones.
 mod aggregates;
 mod filters;
+mod forms;
 mod import;
 mod json;
 mod sims;

@@ -178,7 +178,7 @@ impl Doc {
     ) -> Self {
         let schema = match pattern {
             Some(pattern) => json!({"type": "string", "pattern": pattern}),
-            None => json!({"type": "string"}),
+            None => json!({"description": "Any text: what cannot be read in it is told."}),
         };
         self.body = Some(Content { schema, ..text(media_type, Some(example.to_owned())) });
         self.needs_body = pattern.is_some();
