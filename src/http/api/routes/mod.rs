@@ -1,7 +1,7 @@
 //! Every address of the internal listener, what serves it and what the OpenAPI document says of it.
 //! The one place to add a route: [`pushed`] has those about what SmartHub pushed, this file the others.
 use super::{
-    device_group, device_history, devices,
+    attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
     fleet, health, held, index, keys, list, metrics, params,
     rcms::OFF,
@@ -148,6 +148,19 @@ fn server(routes: Routes) -> Routes {
             Documented::get(
                 index::show,
                 doc("List the endpoints").gives::<index::IndexOut>(200, "Where each is."),
+            ),
+        )
+        .at(
+            "/v1/attention",
+            Documented::get(
+                attention::show,
+                doc("Show what needs a person")
+                    .about(
+                        "In sentences. What is usual is the median of the last 14 complete days, \
+                         in the store's zone, of which 7 have to be known; where they are not, \
+                         nothing is out of the ordinary.",
+                    )
+                    .gives_all::<attention::AttentionOut>("The most urgent first."),
             ),
         )
         .at(

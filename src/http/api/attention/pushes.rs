@@ -1,0 +1,126 @@
+//! Pushes that lie aside, or do not come.
+use std::time::Duration;
+
+use super::{
+    Asked, AttentionKind, Item, Severity,
+    wording::{number, span},
+};
+use crate::{
+    domain::{HeldClass, HeldReason, HeldTally, UsagePause},
+    http::{api::error::ApiError, query_string::append},
+};
+
+/// Refused pushes are told of for so long after they came.
+const REFUSED_TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Asked<'_> {
+    pub(super) async fn pushes(&self) -> Result<Vec<Item>, ApiError> {
+        let store = &self.state.store;
+        let held = store.held_by_reason(self.now.minus(REFUSED_TOLD_FOR)).await?;
+        let mut items: Vec<Item> = held.iter().map(|tally| self.held(tally)).collect();
+        let pause = store.usage_pause(self.now).await?;
+        items.extend(pause.filter(|pause| pause.is_overdue(self.now)).map(|it| self.overdue(it)));
+        Ok(items)
+    }
+
+    fn held(&self, tally: &HeldTally) -> Item {
+        let (class, reason) = (tally.class, tally.reason);
+        let count = tally.pushes.unsigned_abs();
+        let (kind, severity, sentence) = match class {
+            HeldClass::Quarantined => {
+                let (what, verb, it) = match count {
+                    1 => ("part of an authentic push", "lies", "it"),
+                    _ => ("parts of authentic pushes", "lie", "them"),
+                };
+                let sentence = format!(
+                    "{count} {what} {verb} in quarantine and {verb} in no total: {}. Look at {it}, \
+                     then retry or discard {it}.",
+                    fault(reason),
+                );
+                (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
+            }
+            HeldClass::Refused => {
+                let verb = if count == 1 { "was" } else { "were" };
+                let what = number(count, "push", "pushes");
+                let sentence = format!(
+                    "{what} {verb} refused in the last 24 hours: {}. {}",
+                    fault(reason),
+                    advice(reason),
+                );
+                (AttentionKind::PushesRefused, severity(reason), sentence)
+            }
+        };
+        let mut query = String::new();
+        append(&mut query, "class", class.as_str());
+        append(&mut query, "reason", reason.as_str());
+        let url = self.base.url(&format!("/v1/held?{query}"));
+        let mut item = Item::new(severity, kind, url, sentence).since(tally.since).count(count);
+        item.out.reason = Some(reason.as_str());
+        item
+    }
+
+    fn overdue(&self, pause: UsagePause) -> Item {
+        let lasts = self.now.since(pause.since);
+        let usual = match pause.usual.is_zero() {
+            true => "no quarter of an hour of a day is usually without usage".to_owned(),
+            false => {
+                format!("the longest pause of a day is usually {}", span(pause.usual))
+            }
+        };
+        let sentence = format!(
+            "No data usage push has come for {}, since {}; {usual}. Check that this server can be \
+             reached from outside, and that SmartHub still has its address.",
+            span(lasts),
+            self.wording.at(pause.since).trim_start_matches("at "),
+        );
+        let url = self.base.url("/v1/status");
+        let kind = AttentionKind::PushesOverdue;
+        let mut item = Item::new(Severity::Critical, kind, url, sentence).since(pause.since);
+        item.out.count = 0;
+        item.out.pause_s = Some(lasts.as_secs());
+        item.out.usual_pause_s = Some(pause.usual.as_secs());
+        item
+    }
+}
+
+/// What is wrong with a push.
+fn fault(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::SignatureMissing => "they have no `signature`",
+        HeldReason::SignatureUnreadable => "their `signature` is not 64 hex digits",
+        HeldReason::SignatureWrong => "no key that simdeck has makes their signature",
+        HeldReason::DateMissing => "they have no `datePush`",
+        HeldReason::DateUnreadable => "their `datePush` cannot be read",
+        HeldReason::NotJson => "they are not JSON of the right shape",
+        HeldReason::DateOld => "their `datePush` is too old",
+        HeldReason::DateAhead => "their `datePush` is ahead of this server's clock",
+        HeldReason::FieldMissing => "a required field is missing",
+        HeldReason::FieldInvalid => "a field cannot be read",
+        HeldReason::RepeatedKey => "a key stands twice in one object",
+        HeldReason::Unreadable => "text or numbers in them cannot be kept exactly",
+        HeldReason::StoreRefused => "the database would not take them",
+    }
+}
+
+/// What to do about refused pushes.
+fn advice(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::SignatureWrong => {
+            "If they come from SmartHub, set the key that is registered there and retry them."
+        }
+        HeldReason::DateOld | HeldReason::DateAhead => {
+            "If they come from SmartHub, set this server's clock right and retry them."
+        }
+        _ => "SmartHub sends none like that: it is most likely not the sender.",
+    }
+}
+
+/// A wrong key or a wrong clock costs true pushes.
+fn severity(reason: HeldReason) -> Severity {
+    match reason {
+        HeldReason::SignatureWrong | HeldReason::DateOld | HeldReason::DateAhead => {
+            Severity::Critical
+        }
+        _ => Severity::Notice,
+    }
+}
