@@ -6,7 +6,7 @@ use super::{Giccid, HeldClass, HeldReason, NetworkContext, Timestamp};
 /// How many complete days are looked at for what is usual.
 pub const USUAL_DAYS: i64 = 14;
 /// How many of them have to be known for there to be anything usual.
-pub const USUAL_DAYS_MIN: usize = 7;
+pub(super) const USUAL_DAYS_MIN: usize = 7;
 
 /// What is usual by these days, in any order: the median. None where too few are known.
 pub fn usual_of(days: Vec<i64>) -> Option<i64> {

@@ -28,22 +28,22 @@ impl Asked<'_> {
         let count = tally.pushes.unsigned_abs();
         let (kind, severity, sentence) = match class {
             HeldClass::Quarantined => {
-                let (what, verb, it) = match count {
-                    1 => ("part of an authentic push", "lies", "it"),
-                    _ => ("parts of authentic pushes", "lie", "them"),
+                let (what, it) = match count {
+                    1 => ("1 part of an authentic push lies", "it"),
+                    _ => ("parts of authentic pushes lie", "them"),
                 };
+                let what = if count == 1 { what.to_owned() } else { format!("{count} {what}") };
                 let sentence = format!(
-                    "{count} {what} {verb} in quarantine and {verb} in no total: {}. Look at {it}, \
-                     then retry or discard {it}.",
+                    "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
+                     discard {it}.",
                     fault(reason),
                 );
                 (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
             }
             HeldClass::Refused => {
-                let verb = if count == 1 { "was" } else { "were" };
-                let what = number(count, "push", "pushes");
                 let sentence = format!(
-                    "{what} {verb} refused in the last 24 hours: {}. {}",
+                    "{} refused in the last 24 hours, for {}. {}",
+                    number(count, "push was", "pushes were"),
                     fault(reason),
                     advice(reason),
                 );
@@ -76,29 +76,28 @@ impl Asked<'_> {
         let url = self.base.url("/v1/status");
         let kind = AttentionKind::PushesOverdue;
         let mut item = Item::new(Severity::Critical, kind, url, sentence).since(pause.since);
-        item.out.count = 0;
         item.out.pause_s = Some(lasts.as_secs());
         item.out.usual_pause_s = Some(pause.usual.as_secs());
         item
     }
 }
 
-/// What is wrong with a push.
+/// What is wrong with a push: it is held for …
 fn fault(reason: HeldReason) -> &'static str {
     match reason {
-        HeldReason::SignatureMissing => "they have no `signature`",
-        HeldReason::SignatureUnreadable => "their `signature` is not 64 hex digits",
-        HeldReason::SignatureWrong => "no key that simdeck has makes their signature",
-        HeldReason::DateMissing => "they have no `datePush`",
-        HeldReason::DateUnreadable => "their `datePush` cannot be read",
-        HeldReason::NotJson => "they are not JSON of the right shape",
-        HeldReason::DateOld => "their `datePush` is too old",
-        HeldReason::DateAhead => "their `datePush` is ahead of this server's clock",
-        HeldReason::FieldMissing => "a required field is missing",
-        HeldReason::FieldInvalid => "a field cannot be read",
-        HeldReason::RepeatedKey => "a key stands twice in one object",
-        HeldReason::Unreadable => "text or numbers in them cannot be kept exactly",
-        HeldReason::StoreRefused => "the database would not take them",
+        HeldReason::SignatureMissing => "a missing `signature`",
+        HeldReason::SignatureUnreadable => "a `signature` that is not 64 hex digits",
+        HeldReason::SignatureWrong => "a signature that no key of this server makes",
+        HeldReason::DateMissing => "a missing `datePush`",
+        HeldReason::DateUnreadable => "a `datePush` that cannot be read",
+        HeldReason::NotJson => "a body that is not JSON of the right shape",
+        HeldReason::DateOld => "a `datePush` that is too old",
+        HeldReason::DateAhead => "a `datePush` that is ahead of this server's clock",
+        HeldReason::FieldMissing => "a required field that is missing",
+        HeldReason::FieldInvalid => "a field that cannot be read",
+        HeldReason::RepeatedKey => "a key that stands twice in one object",
+        HeldReason::Unreadable => "text or numbers that cannot be kept exactly",
+        HeldReason::StoreRefused => "something that the database would not take",
     }
 }
 
@@ -106,12 +105,12 @@ fn fault(reason: HeldReason) -> &'static str {
 fn advice(reason: HeldReason) -> &'static str {
     match reason {
         HeldReason::SignatureWrong => {
-            "If they come from SmartHub, set the key that is registered there and retry them."
+            "If SmartHub sent them, set the key that is registered there, and retry them."
         }
         HeldReason::DateOld | HeldReason::DateAhead => {
-            "If they come from SmartHub, set this server's clock right and retry them."
+            "If SmartHub sent them, set this server's clock right, and retry them."
         }
-        _ => "SmartHub sends none like that: it is most likely not the sender.",
+        _ => "SmartHub sends none like that, so they most likely came from somebody else.",
     }
 }
 

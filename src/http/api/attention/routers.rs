@@ -46,13 +46,15 @@ impl Asked<'_> {
 
     fn failing(&self, report: &PollReport) -> Option<Item> {
         let (call, failure) = report.worst()?;
-        let (severity, so) = match call {
+        const OLD: &str = "what is known of the routers may be old";
+        let (severity, what) = match call {
             PollCall::StatusData => {
-                (Severity::Notice, "what some routers say of themselves is old")
+                (Severity::Notice, "RCMS does not answer for some routers".to_owned())
             }
-            _ => (Severity::Warning, "what is known of the routers may be old"),
+            PollCall::Keep => (Severity::Warning, format!("RCMS's answers are not stored: {OLD}")),
+            _ => (Severity::Warning, format!("RCMS does not answer as it should: {OLD}")),
         };
-        let sentence = format!("RCMS does not answer as it should, so {so}. {}", failure.sentence);
+        let sentence = format!("{what}. {}", failure.sentence);
         let url = self.base.url("/v1/status");
         let item = Item::new(severity, AttentionKind::RcmsFailing, url, sentence);
         Some(item.since(failure.since))

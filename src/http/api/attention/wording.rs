@@ -39,24 +39,26 @@ pub(super) fn volume(bytes: i64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // Hundredths, so that nothing is rounded up into the next unit.
-    let mut hundredths = i128::from(bytes) * 100 / 1024;
-    let mut unit = 0;
-    while hundredths >= 102_400 && unit + 1 < UNITS.len() {
-        hundredths /= 1024;
-        unit += 1;
+    // Hundredths, rounded; what would round up to 1024 is 1 of the next unit.
+    let in_hundredths = |unit: i128| (i128::from(bytes) * 100 + unit / 2) / unit;
+    let (mut unit, mut name) = (1 << 10, 0);
+    while in_hundredths(unit) >= 102_350 && name + 1 < UNITS.len() {
+        (unit, name) = (unit << 10, name + 1);
     }
-    let (whole, part) = (hundredths / 100, hundredths % 100);
-    let number = match whole {
-        0..10 => format!("{whole}.{part:02}"),
-        10..100 => format!("{whole}.{}", part / 10),
-        _ => whole.to_string(),
+    let hundredths = in_hundredths(unit);
+    let number = match hundredths {
+        0..1000 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        1000..10_000 => {
+            let tenths = (hundredths + 5) / 10;
+            format!("{}.{}", tenths / 10, tenths % 10)
+        }
+        _ => ((hundredths + 50) / 100).to_string(),
     };
     let number = match number.contains('.') {
         true => number.trim_end_matches('0').trim_end_matches('.'),
         false => &number,
     };
-    format!("{number} {}", UNITS[unit])
+    format!("{number} {}", UNITS[name])
 }
 
 /// Its two largest units: `3 h 20 min`.
@@ -84,8 +86,7 @@ mod tests {
     #[test]
     fn volumes_have_three_digits_and_a_unit_of_1024s() {
         let told = [0, 1023, 1024, 1536, 16 << 20, 2_061_584_302, (1 << 20) - 1, i64::MAX];
-        let expected =
-            ["0 B", "1023 B", "1 KB", "1.5 KB", "16 MB", "1.92 GB", "1023 KB", "8191 PB"];
+        let expected = ["0 B", "1023 B", "1 KB", "1.5 KB", "16 MB", "1.92 GB", "1 MB", "8192 PB"];
         assert_eq!(told.map(volume), expected);
     }
 

@@ -80,7 +80,7 @@ async fn giccids(
     card_ids: &[i64],
 ) -> Result<HashMap<i64, Giccid>, StoreError> {
     const NUMBERS: &str = "
-        select id, giccid from json_each($1) as asked cross join card on card.id = asked.value";
+        select card.id, giccid from json_each($1) as asked cross join card on card.id = asked.value";
     let rows: Vec<(i64, String)> = sqlx::query_as(NUMBERS)
         .bind(serde_json::to_string(card_ids)?)
         .fetch_all(moment)
@@ -109,7 +109,7 @@ async fn networks(
     series_ids: impl IntoIterator<Item = i64>,
 ) -> Result<HashMap<i64, NetworkContext>, StoreError> {
     const SERIES: &str = "
-        select id, sim_group, country_code, mcc, mnc, apn
+        select series.id, sim_group, country_code, mcc, mnc, apn
         from json_each($1) as asked cross join series on series.id = asked.value";
     let mut ids: Vec<i64> = series_ids.into_iter().collect();
     ids.sort_unstable();
