@@ -41,6 +41,8 @@ pub struct Silence {
     pub together: Vec<SilentGroup>,
     /// How many others.
     pub alone: u64,
+    /// Whether there are no more than that.
+    pub is_all: bool,
 }
 
 /// Whether a SIM has been silent for too long that was at work on these days, in order, before the
@@ -65,7 +67,7 @@ impl Silence {
     /// What there is to tell of these SIMs.
     pub fn of(mut sims: Vec<SilentSim>) -> Self {
         sims.sort_by_key(|sim| sim.last);
-        let mut silence = Self::default();
+        let mut silence = Self { is_all: true, ..Self::default() };
         let mut rest = &sims[..];
         while let Some(first) = rest.first() {
             let end_ms = first.last.unix_ms() + Self::HOUR_MS;
@@ -184,16 +186,19 @@ mod tests {
             network: Some(("460".into(), "01".into())),
             ..SilentGroup::default()
         };
-        assert_eq!(Silence::of(sims.clone()), Silence { together: vec![group.clone()], alone: 0 });
+        assert_eq!(
+            Silence::of(sims.clone()),
+            Silence { together: vec![group.clone()], alone: 0, is_all: true }
+        );
         let mut late = sims.clone();
         late[1] = sim(hour + 5, "01", "b");
-        assert_eq!(Silence::of(late), Silence { together: vec![], alone: 3 });
+        assert_eq!(Silence::of(late), Silence { together: vec![], alone: 3, is_all: true });
         let mut mixed = sims.clone();
         mixed.push(sim(8, "02", "c"));
-        assert_eq!(Silence::of(mixed), Silence { together: vec![group], alone: 1 });
+        assert_eq!(Silence::of(mixed), Silence { together: vec![group], alone: 1, is_all: true });
         let mut other = sims;
         other[1] = sim(9, "02", "b");
-        assert_eq!(Silence::of(other), Silence { together: vec![], alone: 3 });
+        assert_eq!(Silence::of(other), Silence { together: vec![], alone: 3, is_all: true });
     }
 
     #[test]

@@ -6,7 +6,9 @@ use super::{
     wording::{number, sim, volume},
 };
 use crate::{
-    domain::{Calendar, ImeiChange, Interval, NewCountry, SilentGroup, SimAboveUsual, Timestamp},
+    domain::{
+        Calendar, ImeiChange, Interval, NewCountry, Silence, SilentGroup, SimAboveUsual, Timestamp,
+    },
     http::{
         api::{error::ApiError, sims::sim_url},
         query_string::append,
@@ -28,10 +30,7 @@ impl Asked<'_> {
         let silence = store.silence(now).await?;
         let mut items: Vec<Item> = above.iter().map(|above| self.above_usual(above)).collect();
         items.extend(moved.iter().map(|change| self.moved(change)));
-        items.extend(silence.together.iter().map(|group| self.silent_together(group)));
-        if silence.alone > 0 {
-            items.push(self.silent_alone(silence.alone));
-        }
+        items.extend(self.silent(&silence));
         items.extend(store.new_countries(now).await?.iter().map(|new| self.new_country(new)));
         Ok(items)
     }
@@ -74,7 +73,14 @@ impl Asked<'_> {
         item.giccid(change.giccid.as_ref())
     }
 
-    fn silent_together(&self, group: &SilentGroup) -> Item {
+    fn silent(&self, silence: &Silence) -> Vec<Item> {
+        let at_least = if silence.is_all { "" } else { "At least " };
+        let groups = silence.together.iter().map(|group| self.silent_together(group, at_least));
+        let alone = (silence.alone > 0).then(|| self.silent_alone(silence.alone, at_least));
+        groups.chain(alone).collect()
+    }
+
+    fn silent_together(&self, group: &SilentGroup, at_least: &str) -> Item {
         let since = Timestamp::from_unix_ms(group.since_ms);
         let SilentGroup { network, apn, country_code, sim_group, .. } = group;
         let network_name = network.as_ref().map(|(mcc, mnc)| format!("{mcc}-{mnc}"));
@@ -104,7 +110,7 @@ impl Asked<'_> {
             _ => "likely the network, not the devices",
         };
         let sentence = format!(
-            "{} SIMs went silent together {}; all {}: {cause}.",
+            "{at_least}{} SIMs went silent together {}; all {}: {cause}.",
             group.sims,
             self.wording.at(since),
             shared.into_iter().flatten().collect::<Vec<_>>().join(", "),
@@ -120,10 +126,10 @@ impl Asked<'_> {
         item
     }
 
-    fn silent_alone(&self, count: u64) -> Item {
+    fn silent_alone(&self, count: u64, at_least: &str) -> Item {
         let what = number(count, "SIM has", "SIMs have");
         let sentence = format!(
-            "{what} been silent for more than three times the usual: check the devices' power and \
+            "{at_least}{what} been silent for more than three times the usual: check the devices' power and \
              the SIMs' status."
         );
         let url = self.base.url("/v1/sims?silent_for=24h");
