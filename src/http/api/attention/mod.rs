@@ -158,7 +158,7 @@ pub(super) struct AttentionOut {
     usual_pause_s: Option<u64>,
 }
 
-/// Where an item stands among the others: by urgency, then by kind, then the newest first.
+/// Where an item stands among the others: by urgency, then by kind. Those of one kind are in order.
 type Rank = (Severity, AttentionKind);
 
 /// Something that needs a person, before it is put in its place.
@@ -229,6 +229,6 @@ pub(super) async fn show(
     items.extend(asked.routers().await?);
     items.extend(asked.sims().await?);
     drop(place);
-    items.sort_by_key(|item| item.rank); // the parts are in order already
+    items.sort_by_key(|item| item.rank);
     Ok(Json(items.into_iter().map(|item| item.out).collect()))
 }
