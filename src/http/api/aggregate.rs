@@ -22,7 +22,7 @@ use super::{
     respond::Form,
 };
 use crate::{
-    domain::{AggregateQuestion, AggregateRow, Timestamp},
+    domain::{AggregateQuestion, AggregateRow, ComparedRow, Timestamp},
     http::{
         auth::Reader,
         problem::{Code, FieldError},
@@ -46,10 +46,14 @@ pub(super) async fn usage(
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
     let place = state.store.heavy().await?;
-    let rows = state.store.usage_aggregate(&question).await?;
+    let rows = if ask.sums.has_usual {
+        state.store.usage_usual(&question).await?
+    } else {
+        alone(state.store.usage_aggregate(&question).await?)
+    };
     drop(place);
     let arrived = state.store.usage_arrived_through(state.clock.now()).await?;
-    let table = Table::new(question, true);
+    let table = Table::new(question, true, ask.sums.has_usual);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
 }
 
@@ -64,11 +68,20 @@ pub(super) async fn sms(
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
     let place = state.store.heavy().await?;
-    let rows = state.store.sms_aggregate(&question).await?;
+    let rows = if ask.sums.has_usual {
+        state.store.sms_usual(&question).await?
+    } else {
+        alone(state.store.sms_aggregate(&question).await?)
+    };
     drop(place);
     let arrived = state.store.sms_arrived_through(state.clock.now()).await?;
-    let table = Table::new(question, false);
+    let table = Table::new(question, false, ask.sums.has_usual);
     Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
+}
+
+/// Rows that are compared with nothing.
+fn alone(rows: Vec<AggregateRow>) -> Vec<ComparedRow> {
+    rows.into_iter().map(|row| ComparedRow { row, usual: None }).collect()
 }
 
 fn question(ask: &Question, store: &Store, route: &Route) -> Result<AggregateQuestion, ApiError> {
@@ -96,7 +109,7 @@ fn unknown_zone(resource: &'static str) -> ApiError {
 /// The rows as the client wants them. They are there already; only their text is made bit by bit.
 fn answer(
     table: Table,
-    rows: Vec<AggregateRow>,
+    rows: Vec<ComparedRow>,
     route: &Route,
     form: Form,
     arrived: Option<Timestamp>,
@@ -126,7 +139,7 @@ struct Writing {
     /// How many rows there are.
     all: u64,
     /// Those that are not written yet.
-    rows: vec::IntoIter<AggregateRow>,
+    rows: vec::IntoIter<ComparedRow>,
     stage: Stage,
 }
 

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::{cells::Cells, doc::words};
 use crate::domain::{
-    AggregateQuestion, AggregateRow, Calendar, Group, GroupBy, Interval, Timestamp,
+    AggregateQuestion, AggregateRow, Calendar, ComparedRow, Group, GroupBy, Interval, Timestamp,
 };
 
 /// What is the same for all rows of an answer.
@@ -13,13 +13,14 @@ pub(super) struct Table {
     /// Tells the local dates.
     days: Calendar,
     has_volume: bool,
+    has_usual: bool,
 }
 
 impl Table {
-    /// Of the answer to this question, with or without volumes.
-    pub(super) fn new(question: AggregateQuestion, has_volume: bool) -> Self {
+    /// Of the answer to this question, with or without volumes, and with or without what is usual.
+    pub(super) fn new(question: AggregateQuestion, has_volume: bool, has_usual: bool) -> Self {
         let days = Calendar::new(question.zone.clone(), Interval::Day);
-        Self { question, days, has_volume }
+        Self { question, days, has_volume, has_usual }
     }
 
     /// Whether a row may be that of other groups.
@@ -33,12 +34,15 @@ impl Table {
         names.extend(self.question.group_by.iter().map(|by| name_of(*by)));
         names.extend(self.has_volume.then_some("data_usage"));
         names.push("records");
+        if self.has_usual {
+            names.extend(["usual_p10", "usual_p90"]);
+        }
         names.extend(self.has_others().then_some("other"));
         names
     }
 
     /// A row as cells, as many as there are columns.
-    pub(super) fn cells(&self, row: &AggregateRow, cells: &mut Cells) {
+    pub(super) fn cells(&self, ComparedRow { row, usual }: &ComparedRow, cells: &mut Cells) {
         let [start, end, day] = self.times(row);
         for text in [start, end, day] {
             cells.text(&text.unwrap_or_default());
@@ -50,6 +54,11 @@ impl Table {
             cells.integer(row.data_usage);
         }
         cells.integer(row.records);
+        if self.has_usual {
+            for value in [usual.map(|it| it.p10), usual.map(|it| it.p90)] {
+                cells.text(&value.map(|it| it.to_string()).unwrap_or_default());
+            }
+        }
         if self.has_others() {
             cells.text(if row.group == Group::Others { "true" } else { "" });
         }
@@ -107,6 +116,12 @@ pub(super) struct UsageSumOut {
     apn: Option<String>,
     data_usage: i64,
     records: i64,
+    /// With `usual=true`: in nine of ten such weeks it is more; null where four are not known.
+    #[schema(schema_with = words::integer_or_null, required = false)]
+    usual_p10: Option<i64>,
+    /// With `usual=true`: in nine of ten such weeks it is less.
+    #[schema(schema_with = words::integer_or_null, required = false)]
+    usual_p90: Option<i64>,
     /// True in the row of those that `top` left.
     #[schema(nullable = false)]
     other: Option<bool>,
@@ -132,6 +147,12 @@ pub(super) struct SmsSumOut {
     #[schema(schema_with = words::text_or_null, required = false)]
     sim_group: Option<String>,
     records: i64,
+    /// With `usual=true`: in nine of ten such weeks it is more; null where four are not known.
+    #[schema(schema_with = words::integer_or_null, required = false)]
+    usual_p10: Option<i64>,
+    /// With `usual=true`: in nine of ten such weeks it is less.
+    #[schema(schema_with = words::integer_or_null, required = false)]
+    usual_p90: Option<i64>,
     /// True in the row of those that `top` left.
     #[schema(nullable = false)]
     other: Option<bool>,
@@ -142,12 +163,12 @@ pub(super) struct RowOut<'a> {
     /// The table that it belongs to.
     pub(super) table: &'a Table,
     /// The sum.
-    pub(super) row: &'a AggregateRow,
+    pub(super) row: &'a ComparedRow,
 }
 
 impl Serialize for RowOut<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { table, row } = self;
+        let Self { table, row: ComparedRow { row, usual } } = self;
         let mut members = serializer.serialize_map(None)?;
         for (name, time) in ["start", "end", "day"].into_iter().zip(table.times(row)) {
             members.serialize_entry(name, &time)?;
@@ -159,6 +180,10 @@ impl Serialize for RowOut<'_> {
             members.serialize_entry("data_usage", &row.data_usage)?;
         }
         members.serialize_entry("records", &row.records)?;
+        if table.has_usual {
+            members.serialize_entry("usual_p10", &usual.map(|it| it.p10))?;
+            members.serialize_entry("usual_p90", &usual.map(|it| it.p90))?;
+        }
         if row.group == Group::Others {
             members.serialize_entry("other", &true)?;
         }

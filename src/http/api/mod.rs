@@ -70,6 +70,7 @@ mod sims;
 mod sms;
 mod status;
 mod stream;
+mod summary;
 mod test_nonces;
 mod test_push;
 mod usage;

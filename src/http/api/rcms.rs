@@ -37,9 +37,9 @@ pub(super) struct RcmsOut {
     #[schema(schema_with = words::rcms_state)]
     state: &'static str,
     #[schema(format = DateTime)]
-    last_success_at: Option<String>,
+    pub(super) last_success_at: Option<String>,
     /// The failure that matters most, in a sentence.
-    error: Option<String>,
+    pub(super) error: Option<String>,
     #[schema(format = DateTime)]
     error_since: Option<String>,
     #[schema(format = DateTime)]

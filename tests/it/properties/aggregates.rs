@@ -305,11 +305,17 @@ async fn agrees(
     question: &AggregateQuestion,
     known: &[Known],
 ) -> Result<(), TestCaseError> {
-    let told = if asked.of_sms {
-        opened.store.sms_aggregate(question).await.unwrap()
+    let (told, compared) = if asked.of_sms {
+        let told = opened.store.sms_aggregate(question).await.unwrap();
+        (told, opened.store.sms_usual(question).await.unwrap())
     } else {
-        opened.store.usage_aggregate(question).await.unwrap()
+        let told = opened.store.usage_aggregate(question).await.unwrap();
+        (told, opened.store.usage_usual(question).await.unwrap())
     };
+    // Compared with what is usual they are the same sums.
+    let compared = compared.into_iter().map(|compared| compared.row);
+    let compared: Vec<_> = compared.filter(|row| row.records > 0).collect();
+    prop_assert_eq!(&told, &compared, "{:?}", question);
     let told: Vec<Row> = told.iter().map(row).collect();
     let meant: Vec<_> = known
         .iter()

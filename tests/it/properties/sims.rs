@@ -4,7 +4,10 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::{prelude::*, test_runner::TestCaseError};
 use simdeck::{
-    domain::{self, PageSize, Place, Sim, SimFilter, SimSort, SimSpot, Walk},
+    domain::{
+        self, PageSize, Place, Sim, SimActivity, SimActivityQuestion, SimFilter, SimSort, SimSpot,
+        Walk,
+    },
     store::{SimMoment, SimQuestion, Store},
 };
 use sqlx::SqliteConnection;
@@ -112,6 +115,13 @@ pub(super) async fn agree(
             }
         }
     }
+    let silent_by_ms = vec![newest - 50 * 3_600_000, newest - 3_600_000, newest];
+    let by = |ms: &i64| sims.values().filter(|sim| sim.last_ms() < *ms).count() as u64;
+    let silent_by: Vec<u64> = silent_by_ms.iter().map(by).collect();
+    let known = sims.len() as u64;
+    let ask = SimActivityQuestion { active_from_ms: newest - 3_600_000, silent_by_ms };
+    let told = store.sim_activity(&ask).await.unwrap();
+    prop_assert_eq!(told, SimActivity { known, active: known - silent_by[1], silent_by });
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub(in crate::http::api) struct Doc {
     /// Name, sentence and schema of each.
     headers: Vec<(&'static str, &'static str, Value)>,
     body: Option<Content>,
+    needs_body: bool,
     answers: BTreeMap<u16, Answer>,
     /// With a sentence where the problem is this operation's own.
     problems: BTreeMap<u16, Option<&'static str>>,
@@ -58,6 +59,7 @@ impl Doc {
             query: None,
             headers: Vec::new(),
             body: None,
+            needs_body: true,
             answers: BTreeMap::new(),
             problems,
             schemas: Vec::new(),
@@ -167,7 +169,7 @@ impl Doc {
         self.schema::<T>()
     }
 
-    /// It takes a text of this media type, one that looks so if that is said.
+    /// It takes a text of this media type, one that looks so; without a pattern any, and none.
     pub(in crate::http::api) fn takes_text(
         mut self,
         media_type: &'static str,
@@ -179,6 +181,7 @@ impl Doc {
             None => json!({"type": "string"}),
         };
         self.body = Some(Content { schema, ..text(media_type, Some(example.to_owned())) });
+        self.needs_body = pattern.is_some();
         self.problems.insert(413, None);
         self
     }
@@ -255,7 +258,8 @@ impl Operation {
             operation["description"] = about.into();
         }
         if let Some(body) = &doc.body {
-            operation["requestBody"] = json!({"required": true, "content": contents([body])});
+            let required = doc.needs_body;
+            operation["requestBody"] = json!({"required": required, "content": contents([body])});
         }
         operation
     }

@@ -79,13 +79,18 @@ impl Routes {
         })
     }
 
-    fn schemas(&self) -> Value {
+    /// Those of our types, which may come more than once.
+    fn type_schemas(&self) -> impl Iterator<Item = (String, Value)> {
         let ours = self.operations.iter().flat_map(Operation::schemas);
-        let ours = ours.map(|(name, schema)| {
+        ours.map(|(name, schema)| {
             let mut schema = serde_json::to_value(schema).unwrap_or_default();
             require_nullable(&mut schema);
             (name.clone(), schema)
-        });
+        })
+    }
+
+    fn schemas(&self) -> Value {
+        let ours = self.type_schemas();
         let problems = problem::schemas();
         let problems = problems.into_iter().map(|(name, schema)| (name.to_owned(), schema));
         ours.chain(problems).collect()
@@ -192,4 +197,22 @@ fn push() -> Value {
             "503": refusal("Service Unavailable"),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::http::api::routes;
+
+    #[test]
+    fn no_name_stands_for_two_schemas() {
+        let routes = routes::routes();
+        let mut known = BTreeMap::new();
+        for (name, schema) in routes.type_schemas() {
+            let first = known.entry(name.clone()).or_insert_with(|| schema.clone());
+            assert_eq!(*first, schema, "{name}");
+        }
+        assert!(known.len() > 20, "{} schemas", known.len());
+    }
 }

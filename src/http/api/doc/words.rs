@@ -65,6 +65,12 @@ pub(in crate::http::api) fn text_or_null() -> Schema {
     AnyOfBuilder::new().item(of(Type::String)).item(of(Type::Null)).build().into()
 }
 
+/// A whole number or null, in a member that may also be missing.
+pub(in crate::http::api) fn integer_or_null() -> Schema {
+    let of = |schema_type| ObjectBuilder::new().schema_type(schema_type).build();
+    AnyOfBuilder::new().item(of(Type::Integer)).item(of(Type::Null)).build().into()
+}
+
 /// What became of a request to the public listener.
 pub(in crate::http::api) fn push_outcome() -> Object {
     one_of(PushOutcome::ALL.map(PushOutcome::as_str))

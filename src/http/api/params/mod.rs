@@ -23,7 +23,7 @@ pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, IMPORT, NOTIFICATIONS, SEARCH, SIM,
-    SIM_TIMELINE, SIMS, SMS, SMS_SUMS, USAGE, USAGE_SUMS,
+    SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE, USAGE_SUMS,
 };
 
 /// The most values that one list may have.
@@ -87,6 +87,8 @@ pub(super) struct Sums {
     pub(super) group_by: Vec<GroupBy>,
     /// How many groups stand for themselves.
     pub(super) top: Option<usize>,
+    /// Whether it is told what they usually are.
+    pub(super) has_usual: bool,
 }
 
 /// The form of a list.

@@ -2,7 +2,7 @@
 use super::{
     Param, Shape,
     table::{COUNT, EXCEL, FORMAT, RAW, any_of, one},
-    values::{GROUPS_SHOWN_MAX, INTERVALS, interval, short, top},
+    values::{GROUPS_SHOWN_MAX, INTERVALS, flag, interval, short, top},
 };
 use crate::domain::GroupBy;
 
@@ -28,6 +28,12 @@ pub(super) const SUMS: &[Param] = &[
         Shape::Number { min: 1, max: GROUPS_SHOWN_MAX, example: 10 },
         "So many groups, the largest, stand for themselves; the others are one row more.",
         |ask, text| top(text).map(|it| ask.sums.top = Some(it)),
+    ),
+    one(
+        "usual",
+        Shape::Flag,
+        "Beside each sum what it usually is: the same time of the week in the four weeks before.",
+        |ask, text| flag(text).map(|it| ask.sums.has_usual = it),
     ),
     FORMAT,
     RAW,

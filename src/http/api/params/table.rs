@@ -274,6 +274,15 @@ const FILE: &[Param] = &[
     Param { says: "Takes the cells of a table as they stand.", ..RAW },
 ];
 
+const SINCE: &[Param] = &[when(
+    "from",
+    Shape::Time,
+    "Where the span begins that ends now; 24 hours ago if not given.",
+    |ask, text| time_ms(text).map(|it| ask.filter.from_ms = Some(it)),
+)];
+
+/// `GET /v1/summary`
+pub(in crate::http::api) const SUMMARY: Route = Route { resource: "summary", params: &[SINCE] };
 /// `GET /v1/data-usage`
 pub(in crate::http::api) const USAGE: Route =
     Route { resource: "data-usage", params: &[RECORD, GROUP, NETWORK, SHOWN] };

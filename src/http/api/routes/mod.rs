@@ -5,7 +5,7 @@ use super::{
     doc::{Doc, Documented, Routes, Tag, page},
     fleet, health, held, index, keys, list, metrics, params,
     rcms::OFF,
-    status, test_nonces,
+    status, summary, test_nonces,
 };
 use crate::domain::Scope;
 
@@ -148,6 +148,16 @@ fn server(routes: Routes) -> Routes {
             Documented::get(
                 index::show,
                 doc("List the endpoints").gives::<index::IndexOut>(200, "Where each is."),
+            ),
+        )
+        .at(
+            "/v1/summary",
+            Documented::get(
+                summary::show,
+                doc("Show the six figures of the page")
+                    .about("By own time. Each sum stands beside that of a span as long before it.")
+                    .query(&params::SUMMARY)
+                    .gives::<summary::FiguresOut>(200, "The figures."),
             ),
         )
         .at(
