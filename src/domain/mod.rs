@@ -3,6 +3,7 @@
 //! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
 //! types has already been checked; the layers above pass them on without looking again.
 mod aggregate;
+mod attention;
 mod calendar;
 mod change;
 mod clock;
@@ -16,12 +17,16 @@ mod question;
 mod record;
 mod search;
 mod secret;
+mod silence;
 mod sim;
 mod source;
 mod text;
 mod usual;
 
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
+pub use attention::{
+    HeldTally, ImeiChange, NewCountry, SimAboveUsual, USUAL_DAYS, UsagePause, usual_of,
+};
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
@@ -42,6 +47,7 @@ pub use record::{
 };
 pub use search::{Hit, HitOf, Matched};
 pub use secret::Secret;
+pub use silence::{Silence, SilentGroup, SilentSim, is_too_silent};
 pub use sim::{
     LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,
     SimSeen, SimSort, SimSpot, UsageSum,

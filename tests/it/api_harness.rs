@@ -58,12 +58,19 @@ pub(crate) struct Given {
     /// How long an answer waits for a client that does not read.
     pub(crate) write_time_max: Duration,
     pub(crate) test_pusher: Option<TestPusher>,
+    /// How many records a summary may be behind.
+    pub(crate) tail_records_max: usize,
 }
 
 impl Default for Given {
     fn default() -> Self {
         let write_time_max = ConnectionLimits::internal().write_time_max;
-        Self { streams: StreamLimits::default(), write_time_max, test_pusher: None }
+        Self {
+            streams: StreamLimits::default(),
+            write_time_max,
+            test_pusher: None,
+            tail_records_max: Limits::TAIL_RECORDS_MAX,
+        }
     }
 }
 
@@ -115,7 +122,11 @@ impl Api {
         let options = OpenOptions {
             database: database.clone(),
             time_zone: TimeZone::UTC,
-            limits: Limits::of_quarantine(1 << 20),
+            limits: Limits {
+                tail_records_max: given.tail_records_max,
+                sums_tail_records_max: given.tail_records_max.min(Limits::SUMS_TAIL_RECORDS_MAX),
+                ..Limits::of_quarantine(1 << 20)
+            },
         };
         let opened = store::open(&options).await.unwrap();
         let clock = Arc::new(HeldClock(AtomicI64::new((SECOND + 1) * 1000)));
@@ -196,6 +207,14 @@ impl Api {
     pub(crate) async fn push(&self, kind: &str, members: &str) {
         let signature = sign(PUSH_KEY, SECOND);
         let body = format!(r#"{{"datePush":{SECOND},"signature":"{signature}",{members}}}"#);
+        self.intake.accept(push_of(kind, body)).await.unwrap();
+    }
+
+    /// The same under the `datePush` of the clock.
+    pub(crate) async fn push_now(&self, kind: &str, members: &str) {
+        let second = self.clock.now().unix_seconds();
+        let signature = sign(PUSH_KEY, second);
+        let body = format!(r#"{{"datePush":{second},"signature":"{signature}",{members}}}"#);
         self.intake.accept(push_of(kind, body)).await.unwrap();
     }
 

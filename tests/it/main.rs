@@ -1,6 +1,7 @@
 //! Every promise, by the front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod api_aggregate;
+mod api_attention;
 mod api_devices;
 mod api_fleet;
 mod api_harness;

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 24] = [
+const ENDPOINTS: [(&str, &str); 25] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -27,6 +27,7 @@ const ENDPOINTS: [(&str, &str); 24] = [
     ("pushes_url", "/v1/pushes"),
     ("test_push_url", "/v1/test-push"),
     ("summary_url", "/v1/summary"),
+    ("attention_url", "/v1/attention"),
     ("status_url", "/v1/status"),
     ("test_nonces_url", "/v1/test-nonces"),
     ("health_url", "/healthz"),

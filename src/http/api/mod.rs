@@ -32,6 +32,7 @@ use crate::{
 
 mod aggregate;
 mod aggregate_row;
+mod attention;
 mod base;
 mod body;
 mod cells;

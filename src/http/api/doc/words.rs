@@ -3,7 +3,10 @@ use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder,
 
 use crate::{
     domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PollFailureKind, Scope},
-    http::push::PushOutcome,
+    http::{
+        api::attention::{AttentionKind, Severity},
+        push::PushOutcome,
+    },
 };
 
 /// `read` or `admin`.
@@ -81,6 +84,16 @@ pub(in crate::http::api) fn hit_type() -> Object {
 /// What a text was found in.
 pub(in crate::http::api) fn matched() -> Object {
     one_of(["giccid", "imsi", "from_msisdn", "to_msisdn", "sn", "name"])
+}
+
+/// What needs a person.
+pub(in crate::http::api) fn attention_kind() -> Object {
+    one_of(AttentionKind::ALL.map(AttentionKind::as_str))
+}
+
+/// How urgent that is.
+pub(in crate::http::api) fn severity() -> Object {
+    one_of(Severity::ALL.map(Severity::as_str))
 }
 
 /// What is wrong with a field.

@@ -1,7 +1,7 @@
 //! Every address of the internal listener, what serves it and what the OpenAPI document says of it.
 //! The one place to add a route: [`pushed`] has those about what SmartHub pushed, this file the others.
 use super::{
-    device_group, device_history, devices,
+    attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
     fleet, health, held, index, keys, list, metrics, params,
     rcms::OFF,
@@ -158,6 +158,19 @@ fn server(routes: Routes) -> Routes {
                     .about("By own time. Each sum stands beside that of a span as long before it.")
                     .query(&params::SUMMARY)
                     .gives::<summary::FiguresOut>(200, "The figures."),
+            ),
+        )
+        .at(
+            "/v1/attention",
+            Documented::get(
+                attention::show,
+                doc("Show what needs a person")
+                    .about(
+                        "In sentences. What is usual is the median of the last 14 complete days, \
+                         in the store's zone, of which 7 have to be known; where they are not, \
+                         nothing is out of the ordinary.",
+                    )
+                    .gives_all::<attention::AttentionOut>("The most urgent first."),
             ),
         )
         .at(

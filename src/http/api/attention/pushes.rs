@@ -1,0 +1,125 @@
+//! Pushes that lie aside, or do not come.
+use std::time::Duration;
+
+use super::{
+    Asked, AttentionKind, Item, Severity,
+    wording::{number, span},
+};
+use crate::{
+    domain::{HeldClass, HeldReason, HeldTally, UsagePause},
+    http::{api::error::ApiError, query_string::append},
+};
+
+/// Refused pushes are told of for so long after they came.
+const REFUSED_TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Asked<'_> {
+    pub(super) async fn pushes(&self) -> Result<Vec<Item>, ApiError> {
+        let store = &self.state.store;
+        let held = store.held_by_reason(self.now.minus(REFUSED_TOLD_FOR)).await?;
+        let mut items: Vec<Item> = held.iter().map(|tally| self.held(tally)).collect();
+        let pause = store.usage_pause(self.now).await?;
+        items.extend(pause.filter(|pause| pause.is_overdue(self.now)).map(|it| self.overdue(it)));
+        Ok(items)
+    }
+
+    fn held(&self, tally: &HeldTally) -> Item {
+        let (class, reason) = (tally.class, tally.reason);
+        let count = tally.pushes.unsigned_abs();
+        let (kind, severity, sentence) = match class {
+            HeldClass::Quarantined => {
+                let (what, it) = match count {
+                    1 => ("1 part of an authentic push lies", "it"),
+                    _ => ("parts of authentic pushes lie", "them"),
+                };
+                let what = if count == 1 { what.to_owned() } else { format!("{count} {what}") };
+                let sentence = format!(
+                    "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
+                     discard {it}.",
+                    fault(reason),
+                );
+                (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
+            }
+            HeldClass::Refused => {
+                let sentence = format!(
+                    "{} refused in the last 24 hours, for {}. {}",
+                    number(count, "push was", "pushes were"),
+                    fault(reason),
+                    advice(reason),
+                );
+                (AttentionKind::PushesRefused, severity(reason), sentence)
+            }
+        };
+        let mut query = String::new();
+        append(&mut query, "class", class.as_str());
+        append(&mut query, "reason", reason.as_str());
+        let url = self.base.url(&format!("/v1/held?{query}"));
+        let mut item = Item::new(severity, kind, url, sentence).since(tally.since).count(count);
+        item.out.reason = Some(reason.as_str());
+        item
+    }
+
+    fn overdue(&self, pause: UsagePause) -> Item {
+        let lasts = self.now.since(pause.since);
+        let usual = match pause.usual.is_zero() {
+            true => "no quarter of an hour of a day is usually without usage".to_owned(),
+            false => {
+                format!("the longest pause of a day is usually {}", span(pause.usual))
+            }
+        };
+        let sentence = format!(
+            "No data usage push has come for {}, since {}; {usual}. Check that this server can be \
+             reached from outside, and that SmartHub still has its address.",
+            span(lasts),
+            self.wording.at(pause.since).trim_start_matches("at "),
+        );
+        let url = self.base.url("/v1/status");
+        let kind = AttentionKind::PushesOverdue;
+        let mut item = Item::new(Severity::Critical, kind, url, sentence).since(pause.since);
+        item.out.pause_s = Some(lasts.as_secs());
+        item.out.usual_pause_s = Some(pause.usual.as_secs());
+        item
+    }
+}
+
+/// What is wrong with a push: it is held for …
+fn fault(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::SignatureMissing => "a missing `signature`",
+        HeldReason::SignatureUnreadable => "a `signature` that is not 64 hex digits",
+        HeldReason::SignatureWrong => "a signature that no key of this server makes",
+        HeldReason::DateMissing => "a missing `datePush`",
+        HeldReason::DateUnreadable => "a `datePush` that cannot be read",
+        HeldReason::NotJson => "a body that is not JSON of the right shape",
+        HeldReason::DateOld => "a `datePush` that is too old",
+        HeldReason::DateAhead => "a `datePush` that is ahead of this server's clock",
+        HeldReason::FieldMissing => "a required field that is missing",
+        HeldReason::FieldInvalid => "a field that cannot be read",
+        HeldReason::RepeatedKey => "a key that stands twice in one object",
+        HeldReason::Unreadable => "text or numbers that cannot be kept exactly",
+        HeldReason::StoreRefused => "something that the database would not take",
+    }
+}
+
+/// What to do about refused pushes.
+fn advice(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::SignatureWrong => {
+            "If SmartHub sent them, set the key that is registered there, and retry them."
+        }
+        HeldReason::DateOld | HeldReason::DateAhead => {
+            "If SmartHub sent them, set this server's clock right, and retry them."
+        }
+        _ => "SmartHub sends none like that, so they most likely came from somebody else.",
+    }
+}
+
+/// A wrong key or a wrong clock costs true pushes.
+fn severity(reason: HeldReason) -> Severity {
+    match reason {
+        HeldReason::SignatureWrong | HeldReason::DateOld | HeldReason::DateAhead => {
+            Severity::Critical
+        }
+        _ => Severity::Notice,
+    }
+}

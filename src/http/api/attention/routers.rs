@@ -1,0 +1,88 @@
+//! Routers that cannot be reached, and RCMS where it does not say.
+use super::{
+    Asked, AttentionKind, Item, Severity,
+    wording::{number, span},
+};
+use crate::{
+    domain::{Device, DeviceFilter, DeviceState, PageSize, Place, PollCall, PollReport, Walk},
+    http::api::error::ApiError,
+};
+
+/// So many routers are told of one by one.
+const ONE_BY_ONE_MAX: u64 = 5;
+
+impl Asked<'_> {
+    /// Nothing where RCMS is not set up.
+    pub(super) async fn routers(&self) -> Result<Vec<Item>, ApiError> {
+        let Some(report) = self.state.poll_report() else { return Ok(Vec::new()) };
+        let (store, freshness) = (&self.state.store, self.state.freshness());
+        let fleet = store.fleet(freshness).await?;
+        let told_at = fleet.totals.map(|(at, _)| at).max(fleet.listed_at);
+        let is_stale = told_at.is_some_and(|at| at < freshness.oldest());
+        let mut items: Vec<Item> = self.failing(&report).into_iter().collect();
+        if items.is_empty() && is_stale {
+            items.extend(told_at.map(|at| {
+                let ago = span(self.now.since(at));
+                let sentence = format!(
+                    "RCMS has told nothing of the routers for {ago}, so nobody knows which are \
+                     online. Look at the status for what the poller does."
+                );
+                let url = self.base.url("/v1/status");
+                Item::new(Severity::Warning, AttentionKind::RcmsFailing, url, sentence).since(at)
+            }));
+        }
+        if fleet.offline > ONE_BY_ONE_MAX {
+            items.push(self.many_offline(fleet.offline));
+            return Ok(items);
+        }
+        let filter = DeviceFilter { state: vec![DeviceState::Offline], ..DeviceFilter::default() };
+        let (top, size) = (store.device_top().await?, PageSize::LARGEST);
+        let walk = Walk { top, place: Place::Newest, size };
+        let mut offline = store.devices(&filter, freshness, &walk).await?;
+        offline.sort_by_key(|device| std::cmp::Reverse(device.state_since));
+        items.extend(offline.iter().map(|device| self.offline(device)));
+        Ok(items)
+    }
+
+    fn failing(&self, report: &PollReport) -> Option<Item> {
+        let (call, failure) = report.worst()?;
+        const OLD: &str = "what is known of the routers may be old";
+        let (severity, what) = match call {
+            PollCall::StatusData => {
+                (Severity::Notice, "RCMS does not answer for some routers".to_owned())
+            }
+            PollCall::Keep => (Severity::Warning, format!("RCMS's answers are not stored: {OLD}")),
+            _ => (Severity::Warning, format!("RCMS does not answer as it should: {OLD}")),
+        };
+        let sentence = format!("{what}. {}", failure.sentence);
+        let url = self.base.url("/v1/status");
+        let item = Item::new(severity, AttentionKind::RcmsFailing, url, sentence);
+        Some(item.since(failure.since))
+    }
+
+    fn offline(&self, device: &Device) -> Item {
+        let listed = &device.listed;
+        let name = listed.name.sent().unwrap_or(listed.sn.as_str());
+        let last = device.status.as_ref().and_then(|(_, facts)| facts.ip.sent());
+        let last = last.map(|ip| format!(", its last address was {ip}")).unwrap_or_default();
+        let sentence = format!(
+            "Router {name} has been offline for {}{last}: check its power, its antenna and its SIM.",
+            span(self.now.since(device.state_since)),
+        );
+        let url = self.base.url(&format!("/v1/devices/{}", listed.sn));
+        let item = Item::new(Severity::Notice, AttentionKind::RouterOffline, url, sentence);
+        let mut item = item.since(device.state_since);
+        item.out.sn = Some(listed.sn.to_string());
+        item.out.name = listed.name.sent().map(str::to_owned);
+        item
+    }
+
+    fn many_offline(&self, count: u64) -> Item {
+        let what = number(count, "router is", "routers are");
+        let sentence = format!(
+            "{what} offline: look whether they share a site, a network or a firmware version."
+        );
+        let url = self.base.url("/v1/devices?state=offline");
+        Item::new(Severity::Warning, AttentionKind::RouterOffline, url, sentence).count(count)
+    }
+}
