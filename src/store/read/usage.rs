@@ -1,4 +1,5 @@
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use serde::Deserialize;
+use sqlx::{FromRow, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
     Store,
@@ -10,10 +11,10 @@ use crate::{
     store::StoreError,
 };
 
+/// One text a row: handing over a row costs more than reading it, and goes by the column.
 const SELECT: &str = "
-    select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
-        data_usage, duration, extra, h,
-        date_push_s";
+    select json_array(usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn,
+        start_ms, data_usage, duration, extra, h, date_push_s)";
 const FROM: &str = "
     from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
 
@@ -30,7 +31,8 @@ const COLUMNS: Columns = Columns {
     words_in: None,
 };
 
-#[derive(FromRow)]
+/// The members in the order of the text.
+#[derive(Deserialize)]
 struct Row {
     id: i64,
     received_ms: i64,
@@ -141,6 +143,12 @@ pub(super) fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 
 fn day(ms: i64) -> i64 {
     ms.div_euclid(86_400_000)
+}
+
+impl FromRow<'_, SqliteRow> for Row {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
+    }
 }
 
 impl TryFrom<Row> for Stored<UsageRecord> {
