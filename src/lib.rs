@@ -23,10 +23,10 @@
 //! # Where would I add …
 //!
 //! - a push kind: `smarthub/kind.rs`, and a type in [`domain`] if its fields are known;
-//! - an API route: `http/api/routes.rs`, with what the OpenAPI document says of it;
-//! - an API filter: `http/api/params/table.rs` names it, `store/read/filter.rs` turns it into SQL;
+//! - an API route: `http/api/routes/`, with what the OpenAPI document says of it;
+//! - an API filter: `http/api/params/` names it, `store/read/filter.rs` turns it into SQL;
 //! - a subcommand: a file in `cli/` and a line in `cli/mod.rs`;
-//! - a setting: `cli/settings/table.rs`;
+//! - a setting: `cli/settings/table/`;
 //! - a database: `store/` and a folder beside `migrations/sqlite`.
 pub mod domain;
 

@@ -87,20 +87,26 @@ impl Interned {
         round: &mut Round,
         keys: &[SimKey],
     ) -> Result<Vec<SimIds>, StoreError> {
+        let known: Vec<Option<SimIds>> =
+            keys.iter().map(|key| self.sims.get(key).copied()).collect();
+        // Each once, and in the order in which they came, which is that of their numbers.
         let mut met = HashSet::new();
-        let missing: Vec<&SimKey> =
-            keys.iter().filter(|key| self.sims.get(*key).is_none() && met.insert(*key)).collect();
+        let unknown =
+            keys.iter().zip(&known).filter(|(key, ids)| ids.is_none() && met.insert(*key));
+        let missing: Vec<&SimKey> = unknown.map(|(key, _)| key).collect();
+        let mut found = HashMap::new();
         if !missing.is_empty() {
             // What was put off comes first: the transaction's beginning.
             round.run(connection).await?;
-            let found = find_or_make(connection, &missing).await?;
-            self.sims.extend(missing.into_iter().cloned().zip(found));
+            for (key, ids) in missing.iter().zip(find_or_make(connection, &missing).await?) {
+                self.sims.insert((*key).clone(), ids);
+                found.insert(*key, ids);
+            }
         }
+        let corrupt = || StoreError::Corrupt { table: "sim", id: 0 };
         keys.iter()
-            .map(|key| {
-                let ids = self.sims.get(key).copied();
-                ids.ok_or(StoreError::Corrupt { table: "sim", id: 0 })
-            })
+            .zip(known)
+            .map(|(key, ids)| ids.or_else(|| found.get(key).copied()).ok_or_else(corrupt))
             .collect()
     }
 }
