@@ -21,6 +21,7 @@ mod stretch;
 mod tally;
 mod timeline;
 mod usage;
+mod usage_tail;
 
 use std::{
     cell::Cell,
@@ -38,7 +39,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::sim_tail::CardTail;
+use self::{sim_tail::CardTail, usage_tail::UsageTail};
 use super::{
     StoreError,
     error::{of_acquire, of_read},
@@ -67,12 +68,14 @@ pub struct Store {
     zone: TimeZone,
     /// Shared by all clones, so that each question leaves the next one less to read.
     card_tail: Arc<Mutex<Arc<CardTail>>>,
+    usage_tail: Arc<Mutex<Arc<UsageTail>>>,
 }
 
 impl Store {
     pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
-        Self { readers, heavy, epoch, zone, card_tail: Arc::default() }
+        let (card_tail, usage_tail) = Default::default();
+        Self { readers, heavy, epoch, zone, card_tail, usage_tail }
     }
 
     /// Tells this store from every other, and from itself before a restore.

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use sqlx::{Connection, QueryBuilder, Sqlite};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{READ_TIME_MAX, Store, page, usage::push_history};
+use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, page};
 use crate::{
     domain::{Filter, Giccid, TimelineEntry, Walk},
     store::{StoreError, error::of_read},
@@ -15,10 +15,10 @@ impl Store {
         giccid: &Giccid,
         walk: &Walk,
     ) -> Result<Vec<TimelineEntry>, StoreError> {
-        let mut sql = entries(giccid, "select id, source");
-        page::narrow(&mut sql, "id", walk);
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
+        let mut sql = self.entries(giccid, "select id, source", &mut moment).await?;
+        page::narrow(&mut sql, "id", walk);
         let page: Vec<(i64, i64)> =
             sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?;
         // Records are never changed: what they say is the same in a moment of their own.
@@ -41,26 +41,33 @@ impl Store {
 
     /// How much is stored of a SIM, up to an id.
     pub async fn timeline_count(&self, giccid: &Giccid, top: i64) -> Result<u64, StoreError> {
-        let mut sql = entries(giccid, "select count(*)");
+        let mut reader = self.reader(COUNT_TIME_MAX).await?;
+        let mut moment = reader.begin().await?;
+        let mut sql = self.entries(giccid, "select count(*)", &mut moment).await?;
         sql.push(" and id <= ").push_bind(top);
-        self.count(sql).await
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *moment).await.map_err(of_read)?;
+        Ok(count.unsigned_abs())
     }
-}
 
-/// The ids of all that is stored of a SIM, each with the table that it lies in.
-fn entries(giccid: &Giccid, select: &'static str) -> QueryBuilder<Sqlite> {
-    let filter = Filter { giccid: vec![giccid.to_string()], ..Filter::default() };
-    let mut sql = QueryBuilder::new("");
-    push_history(&mut sql, &filter);
-    sql.push(
-        ", entry(id, source) as (
-            select id, 0 from history
-            union all select sms.id, 1 from sms where sim_id in (select sim_id from asked)
-            union all select id, 2 from notification where giccid = ",
-    )
-    .push_bind(giccid.to_string())
-    .push(") ")
-    .push(select)
-    .push(" from entry where true");
-    sql
+    /// The ids of all that is stored of a SIM, each with the table that it lies in.
+    async fn entries(
+        &self,
+        giccid: &Giccid,
+        select: &'static str,
+        moment: &mut SqliteConnection,
+    ) -> Result<QueryBuilder<Sqlite>, StoreError> {
+        let filter = Filter { giccid: vec![giccid.to_string()], ..Filter::default() };
+        let mut sql = self.history(&filter, moment).await?;
+        sql.push(
+            ", entry(id, source) as (
+                select id, 0 from history
+                union all select sms.id, 1 from sms where sim_id in (select sim_id from asked)
+                union all select id, 2 from notification where giccid = ",
+        )
+        .push_bind(giccid.to_string())
+        .push(") ")
+        .push(select)
+        .push(" from entry where true");
+        Ok(sql)
+    }
 }

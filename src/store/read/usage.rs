@@ -1,14 +1,19 @@
-use serde::Deserialize;
-use sqlx::{FromRow, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{
+    Connection, FromRow, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow,
+};
 
 use super::{
-    Store,
+    COUNT_TIME_MAX, READ_TIME_MAX, Store,
     filter::{self, Columns, is_of_sims, push_sims},
     page, stretch, tally,
+    usage_tail::TailRecord,
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
-    store::StoreError,
+    store::{StoreError, error::of_read},
 };
 
 /// One text a row: handing over a row costs more than reading it, and goes by the column.
@@ -58,14 +63,22 @@ impl Store {
         filter: &Filter,
         walk: &Walk,
     ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
-        if !is_of_sims(filter) && stretch::is_told_by_stretches(filter) {
-            let rows: Vec<Row> = stretch::rows(self, SELECT, question, filter, walk).await?;
-            let records: Result<Vec<_>, _> = rows.into_iter().map(Stored::try_from).collect();
-            return Ok(page::newest_first(walk, records?));
-        }
-        let mut sql = question(SELECT, filter);
-        page::narrow(&mut sql, "usage.id", walk);
-        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+        let rows: Vec<Row> = if is_of_sims(filter) {
+            let mut reader = self.reader(READ_TIME_MAX).await?;
+            let mut moment = reader.begin().await?;
+            let mut sql = self.history_question(SELECT, filter, &mut moment).await?;
+            page::narrow(&mut sql, "usage.id", walk);
+            sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?
+        } else if stretch::is_told_by_stretches(filter) {
+            stretch::rows(self, SELECT, question, filter, walk).await?
+        } else {
+            let mut sql = question(SELECT, filter);
+            page::narrow(&mut sql, "usage.id", walk);
+            let mut reader = self.reader(READ_TIME_MAX).await?;
+            sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?
+        };
+        let records: Result<Vec<_>, _> = rows.into_iter().map(Stored::try_from).collect();
+        Ok(page::newest_first(walk, records?))
     }
 
     /// One usage record.
@@ -91,54 +104,91 @@ impl Store {
         if *filter == Filter::default() {
             return tally::kept_count(self, "usage", Some("data-usage"), top).await;
         }
-        if !is_of_sims(filter) && stretch::is_told_by_stretches(filter) {
+        if is_of_sims(filter) {
+            let mut reader = self.reader(COUNT_TIME_MAX).await?;
+            let mut moment = reader.begin().await?;
+            let mut sql = self.history_question("select count(*)", filter, &mut moment).await?;
+            sql.push(" and usage.id <= ").push_bind(top);
+            let count: i64 =
+                sql.build_query_scalar().fetch_one(&mut *moment).await.map_err(of_read)?;
+            return Ok(count.unsigned_abs());
+        }
+        if stretch::is_told_by_stretches(filter) {
             return stretch::count(self, question, filter, top).await;
         }
         let mut sql = question("select count(*)", filter);
         sql.push(" and usage.id <= ").push_bind(top);
         self.count(sql).await
     }
+
+    /// A question about SIMs goes by their history and not through the whole table.
+    async fn history_question(
+        &self,
+        select: &'static str,
+        filter: &Filter,
+        moment: &mut SqliteConnection,
+    ) -> Result<QueryBuilder<Sqlite>, StoreError> {
+        let mut sql = self.history(filter, moment).await?;
+        sql.push(select).push(FROM).push(" where usage.id in (select id from history)");
+        filter::narrow(&mut sql, &COLUMNS, filter);
+        Ok(sql)
+    }
+
+    /// `with asked(sim_id) as (…), history(id) as (…)`: the asked SIMs, and the ids of their
+    /// records, day by day from the key tree, and those that it does not have yet from the tail.
+    pub(super) async fn history(
+        &self,
+        filter: &Filter,
+        moment: &mut SqliteConnection,
+    ) -> Result<QueryBuilder<Sqlite>, StoreError> {
+        let mut sims = QueryBuilder::new("");
+        push_sims(&mut sims, filter);
+        let sims = sims.build_query_scalar().fetch_all(&mut *moment).await.map_err(of_read)?;
+        let sims: BTreeSet<i64> = sims.into_iter().collect();
+        let tail = self.usage_tail(moment).await?;
+        let of_sims = |record: &&TailRecord| sims.contains(&record.sim_id);
+        let newest = tail.after(tail.marks.keys).iter().filter(of_sims).map(|record| record.id);
+        let mut sql = QueryBuilder::new("with recursive asked(sim_id) as materialized (");
+        push_numbers(&mut sql, &sims)?;
+        sql.push(
+            "), span(first, last) as materialized (
+                select max((select min(day) from usage_key), ",
+        )
+        .push_bind(filter.from_ms.map_or(i64::MIN, day))
+        .push("), min((select max(day) from usage_key), ")
+        .push_bind(filter.to_ms.map_or(i64::MAX, day))
+        .push(
+            ")), days(day) as (
+                select first from span where first <= last
+                union all select day + 1 from days, span where day < last
+            ), history(id) as materialized (
+                select usage_key.id from asked cross join days
+                cross join usage_key
+                    on usage_key.day = days.day and usage_key.sim_id = asked.sim_id
+                union all ",
+        );
+        push_numbers(&mut sql, &newest.collect::<Vec<_>>())?;
+        sql.push(")");
+        Ok(sql)
+    }
 }
 
-/// Everything up to the page. A question about SIMs goes by their history and not through the whole
-/// table.
+/// Everything up to the page.
 fn question(select: &'static str, filter: &Filter) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new("");
-    if is_of_sims(filter) {
-        push_history(&mut sql, filter);
-    }
-    sql.push(select).push(FROM).push(" where true");
-    if is_of_sims(filter) {
-        sql.push(" and usage.id in (select id from history)");
-    }
+    let mut sql = QueryBuilder::new(select);
+    sql.push(FROM).push(" where true");
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
 }
 
-/// `with asked(sim_id) as (…), history(id) as (…)`: the asked SIMs, and the ids of their
-/// records, day by day from the key tree, and those after the mark from the table.
-pub(super) fn push_history(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
-    sql.push("with recursive asked(sim_id) as materialized (");
-    push_sims(sql, filter);
-    sql.push(
-        "), span(first, last) as materialized (
-            select max((select min(day) from usage_key), ",
-    )
-    .push_bind(filter.from_ms.map_or(i64::MIN, day))
-    .push("), min((select max(day) from usage_key), ")
-    .push_bind(filter.to_ms.map_or(i64::MAX, day))
-    .push(
-        ")), days(day) as (
-            select first from span where first <= last
-            union all select day + 1 from days, span where day < last
-        ), history(id) as materialized (
-            select usage_key.id from asked cross join days
-            cross join usage_key on usage_key.day = days.day and usage_key.sim_id = asked.sim_id
-            union all
-            select usage.id from usage where usage.id > (select complete_to from mark where summary = 'keys')
-                and usage.sim_id in (select sim_id from asked)
-        )",
-    );
+/// `select value from …`: a table of numbers.
+fn push_numbers(
+    sql: &mut QueryBuilder<Sqlite>,
+    numbers: &impl Serialize,
+) -> Result<(), StoreError> {
+    let numbers = serde_json::to_string(numbers)?;
+    sql.push("select value from json_each(").push_bind(numbers).push(")");
+    Ok(())
 }
 
 fn day(ms: i64) -> i64 {

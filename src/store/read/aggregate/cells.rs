@@ -2,12 +2,9 @@
 use serde::Serialize;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{
-    fold::asked,
-    plan::{Piece, WholeDay, by_key_day},
-};
+use super::plan::{Piece, WholeDay, by_key_day};
 use crate::{
-    domain::{AggregateQuestion, Filter, GroupBy, Interval, Span},
+    domain::{AggregateQuestion, Filter, GroupBy, Span},
     store::read::{
         filter::{self, Field, push_list},
         rollup::Dimension,
@@ -28,8 +25,6 @@ pub(super) enum Shape {
 pub(super) struct Cells<'q> {
     pub(super) question: &'q AggregateQuestion,
     pub(super) shape: Shape,
-    /// Whether a quarter of an hour never belongs to two intervals.
-    pub(super) keeps_quarter_hours: bool,
 }
 
 type Sql = QueryBuilder<Sqlite>;
@@ -42,7 +37,8 @@ struct Source {
     records: &'static str,
 }
 
-const SERIES: &[Field] = &[
+/// What is known of a network context.
+pub(super) const SERIES: &[Field] = &[
     ("series.sim_group", |filter| &filter.sim_group),
     ("series.country_code", |filter| &filter.country_code),
     ("series.mcc", |filter| &filter.mcc),
@@ -162,39 +158,6 @@ impl Cells<'_> {
         sql
     }
 
-    /// Records in pieces of time that the key tree does not have yet: those after one id and up to
-    /// another.
-    pub(super) fn records_between(&self, pieces: &[Piece], after: i64, top: i64) -> Sql {
-        let mut sql = with_pieces(pieces);
-        self.push_asked(&mut sql, ", ");
-        self.push_head(&mut sql, &record_source(key("usage.start_ms", pieces)), column);
-        sql.push(" from usage cross join piece");
-        sql.push(" on usage.start_ms >= piece.first and usage.start_ms < piece.last");
-        self.push_names_and_filter(&mut sql);
-        self.push_ids(&mut sql, after);
-        sql.push(" and usage.id <= ").push_bind(top);
-        self.push_tail(&mut sql);
-        sql
-    }
-
-    /// What came after a mark.
-    pub(super) fn tail(&self, mark: i64) -> Sql {
-        let key = match (self.question.interval, self.keeps_quarter_hours) {
-            (Interval::Whole, _) => "0",
-            (_, true) => "usage.start_ms - usage.start_ms % 900000",
-            (_, false) => "usage.start_ms",
-        };
-        let mut sql = QueryBuilder::new("");
-        self.push_asked(&mut sql, "with ");
-        self.push_head(&mut sql, &record_source(key.to_owned()), column);
-        sql.push(" from usage");
-        self.push_names_and_filter(&mut sql);
-        push_range(&mut sql, "usage.start_ms", asked(self.question));
-        self.push_ids(&mut sql, mark);
-        self.push_tail(&mut sql);
-        sql
-    }
-
     fn has_sims(&self) -> bool {
         filter::is_of_sims(&self.question.filter)
     }
@@ -256,14 +219,6 @@ impl Cells<'_> {
         push_range(sql, "usage.received_ms", received);
     }
 
-    /// Records after an id, only those of the asked SIMs.
-    fn push_ids(&self, sql: &mut Sql, after: i64) {
-        sql.push(" and usage.id > ").push_bind(after);
-        if self.has_sims() {
-            sql.push(" and usage.sim_id in (select sim_id from asked)");
-        }
-    }
-
     /// The values of the one dimension that is asked about.
     fn push_values(&self, sql: &mut Sql) {
         for (_, values) in SERIES {
@@ -277,7 +232,7 @@ impl Cells<'_> {
 }
 
 /// The column of a record, once its names are joined.
-fn column(by: GroupBy) -> &'static str {
+pub(super) fn column(by: GroupBy) -> &'static str {
     match by {
         GroupBy::Giccid => "sim.giccid",
         GroupBy::SimGroup => "series.sim_group",

@@ -27,7 +27,8 @@ impl Store {
             .await
             .map_err(of_read)?;
         let mut volumes = Volumes(vec![None; usize::try_from(sims).unwrap_or(0) + 1]);
-        for sql in self.statements(&question, Shape::Sims, &whole, moment).await? {
+        let (statements, rest) = self.statements(&question, Shape::Sims, &whole, moment).await?;
+        for sql in statements {
             for (sims, data_usage) in rows::<(String, String)>(sql, moment).await? {
                 let sims: Vec<i64> = serde_json::from_str(&sims)?;
                 let data_usage: Vec<i64> = serde_json::from_str(&data_usage)?;
@@ -35,6 +36,9 @@ impl Store {
                     volumes.add(sim_id, data_usage)?;
                 }
             }
+        }
+        for record in rest.records(&question, moment).await? {
+            volumes.add(record.sim_id, record.data_usage)?;
         }
         volumes.join_subscribers(moment).await?;
         volumes.largest(top, moment).await

@@ -2,13 +2,15 @@
 //!
 //! [`plan`] cuts the range into pieces and finds the coarsest sums that answer each; what no sum
 //! tells is read from the records. [`cells`] has the SQL, [`fold`] makes rows of what comes back.
-//! All of it is one read transaction: sums up to their mark, and the records after that mark.
+//! All of it is one read transaction: sums up to their mark, and the records after that mark, which
+//! [`tail`] adds up.
 mod arrival;
 mod cells;
 mod fold;
 mod largest;
 mod plan;
 mod sms;
+mod tail;
 mod usual;
 
 use jiff::tz::TimeZone;
@@ -18,6 +20,7 @@ use self::{
     cells::{Cells, Shape},
     fold::{Cell, Fold, asked},
     plan::{Kept, Plan, joined, portions},
+    tail::Rest,
 };
 use super::{READ_TIME_MAX, Store, filter::is_of_sims};
 use crate::{
@@ -37,14 +40,6 @@ const RECORDS_PORTION_MS: i64 = 8 * DAY_MS;
 /// The same for questions about some SIMs, which have few records.
 const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
 const DAYS_PORTION: usize = 32;
-
-/// How far the summaries have come.
-#[derive(Clone, Copy, Debug, FromRow)]
-struct Marks {
-    keys: i64,
-    sums: i64,
-    sims: i64,
-}
 
 impl Store {
     /// The zone in which a SIM's days break.
@@ -89,32 +84,30 @@ impl Store {
         moment: &mut SqliteConnection,
     ) -> Result<Fold<'c>, StoreError> {
         let mut fold = Fold::new(calendar, question.group_by.len());
-        for sql in self.statements(question, Shape::Cells, calendar, moment).await? {
+        let (statements, rest) = self.statements(question, Shape::Cells, calendar, moment).await?;
+        for sql in statements {
             fold.add(rows::<Cell>(sql, moment).await?)?;
         }
+        fold.add(rest.cells(question, calendar, moment).await?)?;
         Ok(fold)
     }
 
-    /// The statements whose answers, added up, are the answer.
+    /// The statements whose answers, and what is in none of them, added up are the answer.
     async fn statements(
         &self,
         question: &AggregateQuestion,
         shape: Shape,
         calendar: &Calendar,
         moment: &mut SqliteConnection,
-    ) -> Result<Vec<QueryBuilder<Sqlite>>, StoreError> {
-        const MARKS: &str = "
-            select max(iif(summary = 'keys', complete_to, 0)) as keys,
-                max(iif(summary = 'sums', complete_to, 0)) as sums,
-                max(iif(summary = 'sims', complete_to, 0)) as sims from mark";
-        let marks: Marks = sqlx::query_as(MARKS).fetch_one(&mut *moment).await.map_err(of_read)?;
+    ) -> Result<(Vec<QueryBuilder<Sqlite>>, Rest), StoreError> {
+        let tail = self.usage_tail(moment).await?;
+        let marks = tail.marks;
         let days = Calendar::new(self.zone.clone(), Interval::Day);
         let range = asked(question).and(extent(&days, moment).await?);
         let kept = Kept::of(question);
         let plan = Plan::new(kept, calendar, range, &days);
         let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
-        let keeps_quarter_hours = calendar.keeps_quarter_hours();
-        let cells = Cells { question, shape, keeps_quarter_hours };
+        let cells = Cells { question, shape };
         let mut statements = Vec::new();
         let mark = match kept {
             Kept::Network(dimension) => {
@@ -140,11 +133,7 @@ impl Store {
         for pieces in portions(&plan.records, portion_ms) {
             statements.push(cells.records(&pieces, mark));
         }
-        if marks.keys < mark && !plan.records.is_empty() {
-            statements.push(cells.records_between(&plan.records, marks.keys, mark));
-        }
-        statements.push(cells.tail(mark));
-        Ok(statements)
+        Ok((statements, Rest::new(tail, mark, plan.records)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What sums usually are: those of the same time of the week, in each of the four weeks before.
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::SqliteConnection;
+use sqlx::Connection;
 
 use super::{
     READ_TIME_MAX, Store,
@@ -127,20 +127,26 @@ impl Store {
 
     /// From the first record's own time to the last one's.
     async fn known(&self, of: Of) -> Result<Option<Span>, StoreError> {
+        // One by one: only alone does each go by the index.
         const USAGE: &str = "
-            select min(first), max(last) from (
-                select min(start_ms) as first, max(start_ms) + 900000 as last
-                from usage_quarter_hour union all
-                select min(start_ms), max(start_ms) + 1 from usage
-                where id > (select complete_to from mark where summary = 'sums'))";
+            select (select min(start_ms) from usage_quarter_hour),
+                (select max(start_ms) from usage_quarter_hour) + 900000";
         const SMS: &str = "
-            select min(start_ms), max(start_ms) + 900000 from sms_quarter_hour";
+            select (select min(start_ms) from sms_quarter_hour),
+                (select max(start_ms) from sms_quarter_hour) + 900000";
         let sql = if of == Of::Usage { USAGE } else { SMS };
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let connection: &mut SqliteConnection = &mut reader;
+        let mut moment = reader.begin().await?;
         let (first, last): (Option<i64>, Option<i64>) =
-            sqlx::query_as(sql).fetch_one(connection).await.map_err(of_read)?;
-        Ok(first.zip(last).map(|(start_ms, end_ms)| Span { start_ms, end_ms }))
+            sqlx::query_as(sql).fetch_one(&mut *moment).await.map_err(of_read)?;
+        let mut ends: Vec<i64> = first.into_iter().chain(last).collect();
+        if of == Of::Usage {
+            let tail = self.usage_tail(&mut moment).await?;
+            let starts = tail.after(tail.marks.sums).iter().map(|record| record.start_ms);
+            ends.extend(starts.flat_map(|start_ms| [start_ms, start_ms + 1]));
+        }
+        let (first, last) = (ends.iter().min(), ends.iter().max());
+        Ok(first.zip(last).map(|(start_ms, end_ms)| Span { start_ms: *start_ms, end_ms: *end_ms }))
     }
 }
 
