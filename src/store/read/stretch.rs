@@ -5,9 +5,10 @@
 //! the records after the last stretch are always looked at.
 use std::collections::VecDeque;
 
+use serde::de::DeserializeOwned;
 use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list, page};
+use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list, packed, page};
 use crate::{
     domain::{Filter, Place, Walk},
     store::{StoreError, error::of_read},
@@ -33,16 +34,13 @@ pub(super) fn is_told_by_stretches(filter: &Filter) -> bool {
 }
 
 /// One page of a walk, in the order in which it was read.
-pub(super) async fn rows<R>(
+pub(super) async fn rows<R: DeserializeOwned>(
     store: &Store,
-    select: &'static str,
+    (select, columns): (&'static str, usize),
     question: Question,
     filter: &Filter,
     walk: &Walk,
-) -> Result<Vec<R>, StoreError>
-where
-    R: for<'r> FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
-{
+) -> Result<Vec<R>, StoreError> {
     let mut reader = store.reader(READ_TIME_MAX).await?;
     let mut moment = reader.begin().await.map_err(of_read)?;
     let mut stretches = Stretches::new(&mut moment, filter, walk).await?;
@@ -67,7 +65,7 @@ where
             .push_bind((wanted - found.len()) as i64)
             .push(" offset ")
             .push_bind(std::mem::take(&mut skip));
-        found.extend(sql.build_query_as::<R>().fetch_all(&mut *moment).await.map_err(of_read)?);
+        found.extend(packed::<R>(sql, columns, &mut moment).await?);
     }
     Ok(found)
 }

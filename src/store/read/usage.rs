@@ -1,14 +1,12 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{
-    Connection, FromRow, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow,
-};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     COUNT_TIME_MAX, READ_TIME_MAX, Store,
     filter::{self, Columns, is_of_sims, push_sims},
-    page, stretch, tally,
+    packed, page, stretch, tally,
     usage_tail::TailRecord,
 };
 use crate::{
@@ -16,10 +14,10 @@ use crate::{
     store::{StoreError, error::of_read},
 };
 
-/// One text a row: handing over a row costs more than reading it, and goes by the column.
 const SELECT: &str = "
-    select json_array(usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn,
-        start_ms, data_usage, duration, extra, h, date_push_s)";
+    select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
+        data_usage, duration, extra, h, date_push_s";
+const COLUMNS_SELECTED: usize = 15;
 const FROM: &str = "
     from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
 
@@ -36,7 +34,7 @@ const COLUMNS: Columns = Columns {
     words_in: None,
 };
 
-/// The members in the order of the text.
+/// The members in the order of the columns.
 #[derive(Deserialize)]
 struct Row {
     id: i64,
@@ -68,24 +66,24 @@ impl Store {
             let mut moment = reader.begin().await?;
             let mut sql = self.history_question(SELECT, filter, &mut moment).await?;
             page::narrow(&mut sql, "usage.id", walk);
-            sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?
+            packed(sql, COLUMNS_SELECTED, &mut moment).await?
         } else if stretch::is_told_by_stretches(filter) {
-            stretch::rows(self, SELECT, question, filter, walk).await?
+            stretch::rows(self, (SELECT, COLUMNS_SELECTED), question, filter, walk).await?
         } else {
             let mut sql = question(SELECT, filter);
             page::narrow(&mut sql, "usage.id", walk);
             let mut reader = self.reader(READ_TIME_MAX).await?;
-            sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?
+            packed(sql, COLUMNS_SELECTED, &mut reader).await?
         };
-        let records: Result<Vec<_>, _> = rows.into_iter().map(Stored::try_from).collect();
-        Ok(page::newest_first(walk, records?))
+        Ok(page::newest_first(walk, records(rows)?))
     }
 
     /// One usage record.
     pub async fn usage_by_id(&self, id: i64) -> Result<Option<Stored<UsageRecord>>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id = ").push_bind(id);
-        Ok(self.rows::<Row, _>(sql).await?.pop())
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        Ok(records(packed(sql, COLUMNS_SELECTED, &mut reader).await?)?.pop())
     }
 
     /// Usage records by their ids.
@@ -93,10 +91,14 @@ impl Store {
         &self,
         ids: &[i64],
     ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id in ");
         page::push_ids(&mut sql, ids);
-        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        records(packed(sql, COLUMNS_SELECTED, &mut reader).await?)
     }
 
     /// How many usage records a filter leaves, up to an id.
@@ -195,10 +197,8 @@ fn day(ms: i64) -> i64 {
     ms.div_euclid(86_400_000)
 }
 
-impl FromRow<'_, SqliteRow> for Row {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
-    }
+fn records(rows: Vec<Row>) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+    rows.into_iter().map(Stored::try_from).collect()
 }
 
 impl TryFrom<Row> for Stored<UsageRecord> {

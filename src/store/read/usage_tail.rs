@@ -1,9 +1,9 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use serde::Deserialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
-use super::Store;
+use super::{Store, packed};
 use crate::store::{StoreError, error::of_read};
 
 /// The ids up to which each summary is complete.
@@ -94,19 +94,12 @@ impl UsageTail {
 
     /// Takes in what came up to this id. A read that fails, or is given up, changes nothing.
     async fn read_on(&mut self, moment: &mut SqliteConnection, to: i64) -> Result<(), StoreError> {
-        // One text: handing over many rows costs ten times as much.
-        const NEWS: &str = "
-            select json_group_array(
-                json_array(id, received_ms, sim_id, series_id, start_ms, data_usage))
-            from (select * from usage where id > $1 and id <= $2 order by id)";
         if self.to < to {
-            let news: String = sqlx::query_scalar(NEWS)
-                .bind(self.to)
-                .bind(to)
-                .fetch_one(moment)
-                .await
-                .map_err(of_read)?;
-            self.records.extend(serde_json::from_str::<Vec<TailRecord>>(&news)?);
+            let mut sql = QueryBuilder::new(
+                "select id, received_ms, sim_id, series_id, start_ms, data_usage from usage where id > ",
+            );
+            sql.push_bind(self.to).push(" and id <= ").push_bind(to).push(" order by id");
+            self.records.extend(packed::<TailRecord>(sql, 6, moment).await?);
             self.to = to;
         }
         Ok(())

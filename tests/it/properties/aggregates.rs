@@ -117,9 +117,26 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
+/// The SIMs that used most between two moments of two days: they have an answer of their own.
+fn largest_sims() -> impl Strategy<Value = Asked> {
+    (any::<Index>(), 1..3_usize, after_ms(), after_ms()).prop_map(|(zone, top, one, other)| Asked {
+        of_sms: false,
+        interval: Interval::Whole,
+        zone,
+        group_by: vec![GroupBy::Giccid],
+        top: Some(top),
+        sim: None,
+        series: None,
+        from_ms: Some(one.min(other)),
+        to_ms: Some(one.max(other) + HOUR_MS),
+        received_commit: None,
+    })
+}
+
 fn case() -> impl Strategy<Value = Case> {
     let commits = vec(vec(made(), 1..16), 1..6);
-    (any::<[Index; 2]>(), [1..20_usize, 1..20], commits, 0..8_usize, vec(asked(), 8)).prop_map(
+    let asked = vec(prop_oneof![3 => asked(), 1 => largest_sims()], 8);
+    (any::<[Index; 2]>(), [1..20_usize, 1..20], commits, 0..8_usize, asked).prop_map(
         |(zones, tails, commits, anew, questions)| Case { zones, tails, commits, anew, questions },
     )
 }

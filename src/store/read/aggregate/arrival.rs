@@ -1,6 +1,8 @@
 //! How late records arrive.
 use std::time::Duration;
 
+use sqlx::QueryBuilder;
+
 use super::{READ_TIME_MAX, Store};
 use crate::{
     domain::Timestamp,
@@ -21,7 +23,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         const NEWEST: &str = "
-            select received_ms, start_ms, date_push_s from usage order by id desc limit 2000";
+            select received_ms, start_ms as own_ms, date_push_s from usage
+            order by id desc limit 2000";
         self.arrived_through(NEWEST, now).await
     }
 
@@ -31,7 +34,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         const NEWEST: &str = "
-            select received_ms, event_ms, date_push_s from sms order by id desc limit 2000";
+            select received_ms, event_ms as own_ms, date_push_s from sms
+            order by id desc limit 2000";
         self.arrived_through(NEWEST, now).await
     }
 
@@ -40,22 +44,18 @@ impl Store {
         newest: &'static str,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
+        let mut sql = QueryBuilder::new(
+            "with delay(ms) as materialized (select max(received_ms - own_ms, 0) from (",
+        );
+        sql.push(newest)
+            .push(") where received_ms >= ")
+            .push_bind(now.minus(DAY).unix_ms())
+            .push(" and received_ms - date_push_s * 1000 <= ")
+            .push_bind(PUSH_AGE_MS_MAX)
+            .push(") select ms from delay order by ms limit 1 offset max(((select count(*) from delay) * 95 + 99) / 100 - 1, 0)");
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let newest: Vec<(i64, i64, i64)> =
-            sqlx::query_as(newest).fetch_all(&mut *reader).await.map_err(of_read)?;
-        let day_ago = now.minus(DAY).unix_ms();
-        let mut delays: Vec<Duration> = newest
-            .into_iter()
-            .filter(|(received_ms, _, date_push_s)| {
-                *received_ms >= day_ago && received_ms - date_push_s * 1000 <= PUSH_AGE_MS_MAX
-            })
-            .map(|(received_ms, own_ms, _)| {
-                Timestamp::from_unix_ms(received_ms).since(Timestamp::from_unix_ms(own_ms))
-            })
-            .collect();
-        delays.sort_unstable();
-        let nearly_all = (delays.len() * 95).div_ceil(100);
-        let delay = nearly_all.checked_sub(1).and_then(|last| delays.get(last));
-        Ok(delay.map(|delay| now.minus(*delay)))
+        let delay_ms: Option<i64> =
+            sql.build_query_scalar().fetch_optional(&mut *reader).await.map_err(of_read)?;
+        Ok(delay_ms.map(|ms| now.minus(Duration::from_millis(ms.unsigned_abs()))))
     }
 }

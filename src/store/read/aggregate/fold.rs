@@ -15,6 +15,7 @@ pub(super) const ROWS_MAX: usize = 250_000;
 
 /// A moment of an interval, the values that are grouped by, and the sum.
 pub(super) type Cell = (i64, String, String, i64, i64);
+pub(super) const CELL_COLUMNS: usize = 5;
 
 /// Sums by interval and group.
 #[derive(Debug)]

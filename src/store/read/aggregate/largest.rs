@@ -1,9 +1,13 @@
 //! The SIMs with the largest sums, among more than an answer has room for.
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{Store, cells::Shape, rows};
+use super::{
+    Store,
+    cells::{Cells, Shape},
+    plan::Edges,
+};
 use crate::{
     domain::{AggregateQuestion, Calendar, Interval},
     store::{StoreError, error::of_read},
@@ -20,28 +24,47 @@ impl Store {
         top: usize,
         moment: &mut SqliteConnection,
     ) -> Result<Vec<String>, StoreError> {
-        let whole = Calendar::new(question.zone.clone(), Interval::Whole);
         let question = AggregateQuestion { interval: Interval::Whole, ..question.clone() };
         let sims: i64 = sqlx::query_scalar("select coalesce(max(id), 0) from sim")
             .fetch_one(&mut *moment)
             .await
             .map_err(of_read)?;
-        let mut volumes = Volumes(vec![None; usize::try_from(sims).unwrap_or(0) + 1]);
-        let (statements, rest) = self.statements(&question, Shape::Sims, &whole, moment).await?;
-        for sql in statements {
-            for (sims, data_usage) in rows::<(String, String)>(sql, moment).await? {
-                let sims: Vec<i64> = serde_json::from_str(&sims)?;
-                let data_usage: Vec<i64> = serde_json::from_str(&data_usage)?;
-                for (sim_id, data_usage) in sims.into_iter().zip(data_usage) {
-                    volumes.add(sim_id, data_usage)?;
-                }
-            }
+        let volumes = self.volumes(&question, Edges::Nearest, sims, moment).await?;
+        let largest = volumes.largest(top);
+        if largest.iter().all(|(volume, _)| *volume != 0) {
+            return named(largest, top, moment).await;
         }
-        for record in rest.records(&question, moment).await? {
+        // A SIM whose records were all taken off again looks as one without volume.
+        let volumes = self.volumes(&question, Edges::Added, sims, moment).await?;
+        named(volumes.largest(top), top, moment).await
+    }
+
+    /// The volume of each SIM.
+    async fn volumes(
+        &self,
+        question: &AggregateQuestion,
+        edges: Edges,
+        sims: i64,
+        moment: &mut SqliteConnection,
+    ) -> Result<Volumes, StoreError> {
+        let calendar = Calendar::new(question.zone.clone(), question.interval);
+        let cells = Cells { question, shape: Shape::Sims };
+        let reading = self.reading(cells, edges, &calendar, moment).await?;
+        let mut volumes = Volumes(vec![None; usize::try_from(sims).unwrap_or(0) + 1]);
+        for sql in reading.statements {
+            volumes.add_all(sql, 1, moment).await?;
+        }
+        for record in reading.rest.records(question, moment).await? {
             volumes.add(record.sim_id, record.data_usage)?;
         }
+        for sql in reading.too_much {
+            volumes.add_all(sql, -1, moment).await?;
+        }
+        for record in reading.rest.too_much(question, moment).await? {
+            volumes.add(record.sim_id, -record.data_usage)?;
+        }
         volumes.join_subscribers(moment).await?;
-        volumes.largest(top, moment).await
+        Ok(volumes)
     }
 }
 
@@ -57,10 +80,30 @@ impl Volumes {
         Ok(())
     }
 
+    /// Adds what a statement says, or takes it off.
+    async fn add_all(
+        &mut self,
+        sql: QueryBuilder<Sqlite>,
+        sign: i64,
+        moment: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let mut sql = sql;
+        let (sims, data_usage): (String, String) =
+            sql.build_query_as().fetch_one(moment).await.map_err(of_read)?;
+        let sims: Vec<i64> = serde_json::from_str(&sims)?;
+        let data_usage: Vec<i64> = serde_json::from_str(&data_usage)?;
+        for (sim_id, data_usage) in sims.into_iter().zip(data_usage) {
+            self.add(sim_id, sign * data_usage)?;
+        }
+        Ok(())
+    }
+
     /// A SIM with several subscribers is one SIM: its first row has the sum of all.
     async fn join_subscribers(&mut self, moment: &mut SqliteConnection) -> Result<(), StoreError> {
         const SEVERAL: &str = "
-            select json_group_array(id) from sim group by card_id having count(*) > 1";
+            select json_group_array(id) from sim
+            where card_id in (select card_id from sim group by card_id having count(*) > 1)
+            group by card_id";
         let several: Vec<String> =
             sqlx::query_scalar(SEVERAL).fetch_all(moment).await.map_err(of_read)?;
         for ids in several {
@@ -75,33 +118,38 @@ impl Volumes {
         Ok(())
     }
 
-    async fn largest(
-        self,
-        top: usize,
-        moment: &mut SqliteConnection,
-    ) -> Result<Vec<String>, StoreError> {
-        const NAMES: &str = "
-            select id, giccid from sim where id in (select value from json_each($1))";
+    /// The largest volumes and whose they are, with all that are as large as the last of them.
+    fn largest(self, top: usize) -> Vec<(i64, i64)> {
         let mut sims: Vec<(i64, i64)> =
             (0..).zip(self.0).filter_map(|(sim_id, volume)| Some((volume?, sim_id))).collect();
-        // Of SIMs that are as large as the last one, the names decide.
         if let Some(last) = top.checked_sub(1).filter(|last| *last < sims.len()) {
             let (_, (least, _), _) = sims.select_nth_unstable_by(last, |a, b| b.cmp(a));
             let least = *least;
             sims.retain(|(volume, _)| *volume >= least);
         }
-        let ids: Vec<i64> = sims.iter().map(|(_, sim_id)| *sim_id).collect();
-        let names: Vec<(i64, String)> = sqlx::query_as(NAMES)
-            .bind(serde_json::to_string(&ids)?)
-            .fetch_all(moment)
-            .await
-            .map_err(of_read)?;
-        let names: BTreeMap<i64, String> = names.into_iter().collect();
-        let mut named: Vec<_> = sims
-            .into_iter()
-            .filter_map(|(volume, sim_id)| Some((-volume, names.get(&sim_id)?.clone())))
-            .collect();
-        named.sort();
-        Ok(named.into_iter().take(top).map(|(_, giccid)| giccid).collect())
+        sims
     }
+}
+
+/// The SIMs of the `top` largest volumes. Of those that are as large, the names decide.
+async fn named(
+    sims: Vec<(i64, i64)>,
+    top: usize,
+    moment: &mut SqliteConnection,
+) -> Result<Vec<String>, StoreError> {
+    const NAMES: &str = "
+        select id, giccid from sim where id in (select value from json_each($1))";
+    let ids: Vec<i64> = sims.iter().map(|(_, sim_id)| *sim_id).collect();
+    let names: Vec<(i64, String)> = sqlx::query_as(NAMES)
+        .bind(serde_json::to_string(&ids)?)
+        .fetch_all(moment)
+        .await
+        .map_err(of_read)?;
+    let names: BTreeMap<i64, String> = names.into_iter().collect();
+    let mut named: Vec<_> = sims
+        .into_iter()
+        .filter_map(|(volume, sim_id)| Some((-volume, names.get(&sim_id)?.clone())))
+        .collect();
+    named.sort();
+    Ok(named.into_iter().take(top).map(|(_, giccid)| giccid).collect())
 }

@@ -14,15 +14,15 @@ mod tail;
 mod usual;
 
 use jiff::tz::TimeZone;
-use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use self::{
     cells::{Cells, Shape},
-    fold::{Cell, Fold, asked},
-    plan::{Kept, Plan, joined, portions},
+    fold::{CELL_COLUMNS, Cell, Fold, asked},
+    plan::{Edges, Kept, Piece, Plan, joined, portions},
     tail::Rest,
 };
-use super::{READ_TIME_MAX, Store, filter::is_of_sims};
+use super::{READ_TIME_MAX, Store, filter::is_of_sims, packed};
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
     store::{
@@ -84,30 +84,31 @@ impl Store {
         moment: &mut SqliteConnection,
     ) -> Result<Fold<'c>, StoreError> {
         let mut fold = Fold::new(calendar, question.group_by.len());
-        let (statements, rest) = self.statements(question, Shape::Cells, calendar, moment).await?;
+        let cells = Cells { question, shape: Shape::Cells };
+        let Reading { statements, rest, .. } =
+            self.reading(cells, Edges::Added, calendar, moment).await?;
         for sql in statements {
-            fold.add(rows::<Cell>(sql, moment).await?)?;
+            fold.add(packed::<Cell>(sql, CELL_COLUMNS, moment).await?)?;
         }
         fold.add(rest.cells(question, calendar, moment).await?)?;
         Ok(fold)
     }
 
-    /// The statements whose answers, and what is in none of them, added up are the answer.
-    async fn statements(
+    async fn reading(
         &self,
-        question: &AggregateQuestion,
-        shape: Shape,
+        cells: Cells<'_>,
+        edges: Edges,
         calendar: &Calendar,
         moment: &mut SqliteConnection,
-    ) -> Result<(Vec<QueryBuilder<Sqlite>>, Rest), StoreError> {
+    ) -> Result<Reading, StoreError> {
+        let question = cells.question;
         let tail = self.usage_tail(moment).await?;
         let marks = tail.marks;
         let days = Calendar::new(self.zone.clone(), Interval::Day);
         let range = asked(question).and(extent(&days, moment).await?);
         let kept = Kept::of(question);
-        let plan = Plan::new(kept, calendar, range, &days);
+        let plan = Plan::new(kept, edges, calendar, range, &days);
         let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
-        let cells = Cells { question, shape };
         let mut statements = Vec::new();
         let mark = match kept {
             Kept::Network(dimension) => {
@@ -130,11 +131,24 @@ impl Store {
         };
         let has_sims = is_of_sims(&question.filter);
         let portion_ms = if has_sims { SIM_RECORDS_PORTION_MS } else { RECORDS_PORTION_MS };
-        for pieces in portions(&plan.records, portion_ms) {
-            statements.push(cells.records(&pieces, mark));
-        }
-        Ok((statements, Rest::new(tail, mark, plan.records)))
+        let records = |pieces: &[Piece]| -> Vec<_> {
+            let portions = portions(pieces, portion_ms);
+            portions.iter().map(|pieces| cells.records(pieces, mark)).collect()
+        };
+        statements.extend(records(&plan.records));
+        let too_much = records(&plan.too_much);
+        Ok(Reading { statements, too_much, rest: Rest { tail, mark, plan } })
     }
+}
+
+/// What is read to answer a question.
+struct Reading {
+    /// Their answers added up, …
+    statements: Vec<QueryBuilder<Sqlite>>,
+    /// … less the answers of these, …
+    too_much: Vec<QueryBuilder<Sqlite>>,
+    /// … and what no statement knows, are the answer.
+    rest: Rest,
 }
 
 /// Adds the statements for sums by time and network. Without groups, sums come in the order of
@@ -142,9 +156,9 @@ impl Store {
 fn network(
     statements: &mut Vec<QueryBuilder<Sqlite>>,
     cells: &Cells<'_>,
-    pieces: &[plan::Piece],
+    pieces: &[Piece],
     portion_ms: i64,
-    by_group: impl Fn(&[plan::Piece]) -> QueryBuilder<Sqlite>,
+    by_group: impl Fn(&[Piece]) -> QueryBuilder<Sqlite>,
     of_all: impl Fn(Span) -> QueryBuilder<Sqlite>,
 ) {
     if cells.question.group_by.is_empty() {
@@ -178,16 +192,4 @@ async fn extent(days: &Calendar, moment: &mut SqliteConnection) -> Result<Span, 
         start_ms: days.span_of(first).start_ms,
         end_ms: days.span_of(last).end_ms,
     }))
-}
-
-/// What a statement of ours says.
-async fn rows<R>(
-    sql: QueryBuilder<Sqlite>,
-    moment: &mut SqliteConnection,
-) -> Result<Vec<R>, StoreError>
-where
-    R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
-{
-    let mut sql = sql;
-    sql.build_query_as().fetch_all(moment).await.map_err(of_read)
 }

@@ -39,6 +39,15 @@ pub(super) struct Plan {
     pub(super) days: Vec<WholeDay>,
     /// Records.
     pub(super) records: Vec<Piece>,
+    /// Records that the sums have, but the question does not ask about.
+    pub(super) too_much: Vec<Piece>,
+}
+
+/// Whether a plan may take a whole day where most of it is asked about, and the rest of it off again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edges {
+    Added,
+    Nearest,
 }
 
 /// The sums that know enough to answer a question.
@@ -98,17 +107,23 @@ fn one_dimension(question: &AggregateQuestion) -> Option<Dimension> {
 
 impl Plan {
     /// `range` is the asked one as far as there are records; `days` are the store's.
-    pub(super) fn new(kept: Kept, asked: &Calendar, range: Span, days: &Calendar) -> Self {
+    pub(super) fn new(
+        kept: Kept,
+        edges: Edges,
+        asked: &Calendar,
+        range: Span,
+        days: &Calendar,
+    ) -> Self {
         let mut plan = Self::default();
         for run in asked.runs(range) {
             match kept {
                 Kept::Network(hours) => plan.add_network(run, hours.is_some()),
-                Kept::SimDays => plan.add_days(run, days),
+                Kept::SimDays => plan.add_days(run, edges, days),
                 Kept::Nothing => plan.records.push(Piece::of(run, run.span)),
             }
         }
         if kept != Kept::Nothing && plan.records.len() > EDGES_MAX {
-            return Self::new(Kept::Nothing, asked, range, days);
+            return Self::new(Kept::Nothing, edges, asked, range, days);
         }
         plan
     }
@@ -130,21 +145,27 @@ impl Plan {
         push(&mut self.hours, run, hours);
     }
 
-    fn add_days(&mut self, run: Run, days: &Calendar) {
-        let mut whole = Span { start_ms: run.span.end_ms, end_ms: run.span.end_ms };
-        if is_one_interval(run) {
-            let mut day = days.span_of(run.span.start_ms);
-            if day.start_ms < run.span.start_ms {
-                day = days.span_of(day.end_ms);
-            }
-            whole = Span { start_ms: day.start_ms, end_ms: day.start_ms };
-            while day.end_ms <= run.span.end_ms && !day.is_empty() {
-                self.days.push([days.day_of(day), run.span.start_ms]);
-                whole.end_ms = day.end_ms;
-                day = days.span_of(day.end_ms);
-            }
+    fn add_days(&mut self, run: Run, edges: Edges, days: &Calendar) {
+        if !is_one_interval(run) {
+            self.records.push(Piece::of(run, run.span));
+            return;
         }
-        push_around(&mut self.records, run, run.span, whole);
+        let mut day = days.span_of(run.span.start_ms);
+        while day.start_ms < run.span.end_ms && !day.is_empty() {
+            let asked = day.and(run.span);
+            let rest_ms = (day.end_ms - day.start_ms) - (asked.end_ms - asked.start_ms);
+            let is_nearest = match edges {
+                Edges::Added => rest_ms == 0,
+                Edges::Nearest => rest_ms < asked.end_ms - asked.start_ms,
+            };
+            if is_nearest {
+                self.days.push([days.day_of(day), run.span.start_ms]);
+                push_around(&mut self.too_much, run, day, asked);
+            } else {
+                push(&mut self.records, run, asked);
+            }
+            day = days.span_of(day.end_ms);
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     READ_TIME_MAX, Store,
     cells::{key, push_asked, with_pieces},
-    fold::{Cell, Fold, asked},
-    plan::{Kept, Piece, Plan},
-    rows,
+    fold::{CELL_COLUMNS, Cell, Fold, asked},
+    packed,
+    plan::{Edges, Kept, Piece, Plan},
 };
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, Filter, GroupBy, Interval, Span},
@@ -48,15 +48,15 @@ impl Store {
         let range = asked(question).and(extent(&mut moment).await?);
         let kept = if is_of_groups(question) { Kept::Network(None) } else { Kept::Nothing };
         let days = Calendar::new(self.zone.clone(), Interval::Day);
-        let plan = Plan::new(kept, &calendar, range, &days);
+        let plan = Plan::new(kept, Edges::Added, &calendar, range, &days);
         let mut fold = Fold::new(&calendar, question.group_by.len());
         if !plan.quarters.is_empty() {
             let sql = quarters(question, &plan.quarters);
-            fold.add(rows::<Cell>(sql, &mut moment).await?)?;
+            fold.add(packed::<Cell>(sql, CELL_COLUMNS, &mut moment).await?)?;
         }
         for pieces in super::portions(&plan.records, RECORDS_PORTION_MS) {
             let sql = messages(question, &pieces);
-            fold.add(rows::<Cell>(sql, &mut moment).await?)?;
+            fold.add(packed::<Cell>(sql, CELL_COLUMNS, &mut moment).await?)?;
         }
         Ok(match question.top {
             Some(top) => fold.top_rows(question, top, |Sum { records, .. }| records),

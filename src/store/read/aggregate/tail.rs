@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, SqliteConnection};
 use super::{
     cells::{SERIES, column},
     fold::{Cell, asked},
-    plan::Piece,
+    plan::{Piece, Plan},
 };
 use crate::{
     domain::{AggregateQuestion, Calendar, Filter, GroupBy, Interval, Span},
@@ -24,11 +24,11 @@ use crate::{
 /// The part of a tail that no statement of an answer reads.
 #[derive(Debug)]
 pub(super) struct Rest {
-    tail: SeenTail,
+    pub(super) tail: SeenTail,
     /// The mark of the sums that answer.
-    mark: i64,
+    pub(super) mark: i64,
     /// What is read from the records, which the key tree has up to a mark of its own.
-    pieces: Vec<Piece>,
+    pub(super) plan: Plan,
 }
 
 /// Which records a filter leaves, beside their own times: none of a kind leaves all.
@@ -39,10 +39,6 @@ struct Wanted {
 }
 
 impl Rest {
-    pub(super) fn new(tail: SeenTail, mark: i64, pieces: Vec<Piece>) -> Self {
-        Self { tail, mark, pieces }
-    }
-
     /// The records that a question asks about.
     pub(super) async fn records(
         &self,
@@ -50,18 +46,29 @@ impl Rest {
         moment: &mut SqliteConnection,
     ) -> Result<Vec<&TailRecord>, StoreError> {
         let wanted = Wanted::by(&question.filter, moment).await?;
-        let without_keys = self.tail.between(self.tail.marks.keys + 1..=self.mark);
-        let in_piece = |record: &&TailRecord| {
-            self.pieces.iter().any(|piece| piece.span.contains(record.start_ms))
-        };
         let range = asked(question);
         let without_sums = self.tail.after(self.mark).iter();
-        Ok(without_keys
-            .iter()
-            .filter(in_piece)
+        Ok(self
+            .without_keys(&self.plan.records)
             .chain(without_sums)
             .filter(|record| range.contains(record.start_ms) && wanted.has(record))
             .collect())
+    }
+
+    /// The records that the sums have, but the question does not ask about.
+    pub(super) async fn too_much(
+        &self,
+        question: &AggregateQuestion,
+        moment: &mut SqliteConnection,
+    ) -> Result<Vec<&TailRecord>, StoreError> {
+        let wanted = Wanted::by(&question.filter, moment).await?;
+        Ok(self.without_keys(&self.plan.too_much).filter(|record| wanted.has(record)).collect())
+    }
+
+    /// The records in these pieces that the sums have and the key tree has not.
+    fn without_keys(&self, pieces: &[Piece]) -> impl Iterator<Item = &TailRecord> {
+        let records = self.tail.between(self.tail.marks.keys + 1..=self.mark).iter();
+        records.filter(|record| pieces.iter().any(|piece| piece.span.contains(record.start_ms)))
     }
 
     /// Sums of them.
