@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{Span, civil::Date, tz::TimeZone};
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use super::rollup::{Days, Sum, TailUsage};
@@ -17,7 +18,7 @@ pub(super) fn reversed(text: &str, most: usize) -> String {
 }
 
 /// What a card's fold needs to know of a message.
-#[derive(Clone, Copy, Debug, FromRow)]
+#[derive(Clone, Copy, Debug, Deserialize, FromRow)]
 pub(super) struct TailSms {
     pub(super) sim_id: i64,
     pub(super) card_id: i64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use crate::domain::{Calendar, Interval, Span};
@@ -11,7 +12,7 @@ pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// What a sum needs to know of a usage record.
-#[derive(Clone, Copy, Debug, FromRow)]
+#[derive(Clone, Copy, Debug, Deserialize, FromRow)]
 pub(super) struct TailUsage {
     pub(super) sim_id: i64,
     pub(super) card_id: i64,

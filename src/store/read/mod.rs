@@ -146,13 +146,12 @@ impl Store {
 
 /// What a statement of so many columns says, handed over as one text: many rows cost ten times as
 /// much. Each row is an array.
-async fn packed<R: DeserializeOwned>(
-    sql: QueryBuilder<Sqlite>,
+async fn packed<'q, R: DeserializeOwned>(
+    query: impl Execute<'q, Sqlite>,
     columns: usize,
     moment: &mut SqliteConnection,
 ) -> Result<Vec<R>, StoreError> {
-    let mut sql = sql;
-    let mut query = sql.build();
+    let mut query = query;
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
     let names: Vec<String> = (1..=columns).map(|nth| format!("c{nth}")).collect();
     let names = names.join(", ");

@@ -38,31 +38,25 @@ async fn kept(
     ask: &SimActivityQuestion,
     in_tail: &str,
 ) -> Result<SimActivity, StoreError> {
+    // One pass; the moments come as one text.
     const ALL: &str = "
-        select count(*), coalesce(sum(last_ms >= $1), 0), coalesce(sum(last_ms < $2), 0)
-        from card_seen where card_id not in (select value from json_each($3))";
-    const SILENT: &str = "
-        select last_ms from card_seen
-        where last_ms >= $1 and last_ms < $2 and card_id not in (select value from json_each($3))";
+        select count(*), coalesce(sum(last_ms >= $1), 0), coalesce(sum(last_ms < $2), 0),
+            json_group_array(last_ms) filter (where last_ms >= $2 and last_ms < $3)
+        from card_seen where card_id not in (select value from json_each($4))";
     let (first, last) = (ask.silent_by_ms.first().copied(), ask.silent_by_ms.last().copied());
-    let (known, active, long): (i64, i64, i64) = sqlx::query_as(ALL)
+    let (known, active, long, lately): (i64, i64, i64, String) = sqlx::query_as(ALL)
         .bind(ask.active_from_ms)
         .bind(first)
+        .bind(last)
         .bind(in_tail)
-        .fetch_one(&mut *moment)
+        .fetch_one(moment)
         .await
         .map_err(of_read)?;
     let mut silent_by = vec![0; ask.silent_by_ms.len()];
     if let Some(by) = silent_by.first_mut() {
         *by = long.unsigned_abs();
     }
-    let lately: Vec<i64> = sqlx::query_scalar(SILENT)
-        .bind(first)
-        .bind(last)
-        .bind(in_tail)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+    let lately: Vec<i64> = serde_json::from_str(&lately)?;
     for last_ms in lately {
         let by = ask.silent_by_ms.partition_point(|by_ms| *by_ms <= last_ms);
         if let Some(by) = silent_by.get_mut(by) {

@@ -7,6 +7,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     COUNT_TIME_MAX, READ_TIME_MAX, SimMoment, Store,
     filter::push_list,
+    packed,
     page::is_upwards,
     sim_tail::{CardTail, kept_states},
     sim_usage::{Span, Unit},
@@ -153,9 +154,9 @@ async fn leave_matching(
     );
     sql.push_bind(serde_json::to_string(&states)?).push(")) select seen.card_id from seen");
     narrow(&mut sql, ask, top);
-    let ids: Vec<i64> = sql.build_query_scalar().fetch_all(moment).await.map_err(of_read)?;
-    let ids: HashSet<i64> = ids.into_iter().collect();
-    seen.retain(|card_id, _| ids.contains(card_id));
+    let ids: Vec<[i64; 1]> = packed(sql.build(), 1, moment).await?;
+    let ids: HashSet<[i64; 1]> = ids.into_iter().collect();
+    seen.retain(|card_id, _| ids.contains(&[*card_id]));
     Ok(())
 }
 
@@ -242,7 +243,7 @@ async fn kept(
     }
     sql.push(format_args!("seen.card_id{order} limit "));
     sql.push_bind(i64::try_from(rows).unwrap_or(i64::MAX));
-    let rows: Vec<(i64, i64)> = sql.build_query_as().fetch_all(moment).await.map_err(of_read)?;
+    let rows: Vec<(i64, i64)> = packed(sql.build(), 2, moment).await?;
     Ok(rows.into_iter().map(|(value, number)| SimSpot { value, number }).collect())
 }
 
@@ -254,12 +255,8 @@ async fn month_sums(
     const SUMS: &str = "
         select card_id, data_usage from json_each($2) as asked
         cross join usage_card_month on month = $1 and card_id = asked.value";
-    let rows: Vec<(i64, i64)> = sqlx::query_as(SUMS)
-        .bind(month)
-        .bind(serde_json::to_string(card_ids)?)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+    let sums = sqlx::query(SUMS).bind(month).bind(serde_json::to_string(card_ids)?);
+    let rows: Vec<(i64, i64)> = packed(sums, 2, moment).await?;
     Ok(rows.into_iter().collect())
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::Store;
+use super::{Store, packed};
 use crate::store::{
     StoreError,
     card::{CardSeen, CardSums, TailSms},
@@ -91,12 +91,8 @@ impl News {
             select sim_id, card_id, event_ms
             from sms join sim on sim.id = sms.sim_id where sms.id > $1";
         Ok(Self {
-            usage: sqlx::query_as(USAGE)
-                .bind(after)
-                .fetch_all(&mut *moment)
-                .await
-                .map_err(of_read)?,
-            sms: sqlx::query_as(SMS).bind(after).fetch_all(&mut *moment).await.map_err(of_read)?,
+            usage: packed(sqlx::query(USAGE).bind(after), 5, moment).await?,
+            sms: packed(sqlx::query(SMS).bind(after), 3, moment).await?,
         })
     }
 }
@@ -113,11 +109,8 @@ pub(super) async fn kept_states(
     if card_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> = sqlx::query_as(KEPT)
-        .bind(serde_json::to_string(card_ids)?)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+    let kept = sqlx::query(KEPT).bind(serde_json::to_string(card_ids)?);
+    let rows: Vec<Row> = packed(kept, 6, moment).await?;
     let state = |(card_id, first_ms, last_ms, sim_id, usage_ms, series_id): Row| {
         let usage = usage_ms.zip(series_id);
         (card_id, CardSeen { first_ms, last: (last_ms, sim_id), usage })

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::sim_tail::CardTail;
+use super::{packed, sim_tail::CardTail};
 use crate::{
     domain,
     store::{
         StoreError,
         card::{day_number, month_number},
-        error::of_read,
         rollup::Sum,
     },
 };
@@ -117,12 +116,8 @@ impl Span {
             cross join usage_card_month as kept
                 on kept.month = $1 and kept.card_id = asked.value";
         let kept = if self.unit == Unit::Day { DAY } else { MONTH };
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(kept)
-            .bind(self.number)
-            .bind(serde_json::to_string(card_ids)?)
-            .fetch_all(&mut *moment)
-            .await
-            .map_err(of_read)?;
+        let kept = sqlx::query(kept).bind(self.number).bind(serde_json::to_string(card_ids)?);
+        let rows: Vec<(i64, i64, i64)> = packed(kept, 3, moment).await?;
         let mut sums = HashMap::with_capacity(rows.len());
         for (card_id, data_usage, records) in rows {
             sums.insert(card_id, Sum { data_usage, records });
@@ -209,7 +204,7 @@ impl Edge {
             ") select card_id, sum(data_usage), count(*)
             from found cross join usage on usage.id = found.id group by card_id",
         );
-        sql.build_query_as().fetch_all(moment).await.map_err(of_read)
+        packed(sql.build(), 3, moment).await
     }
 }
 

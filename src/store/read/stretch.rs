@@ -65,7 +65,7 @@ pub(super) async fn rows<R: DeserializeOwned>(
             .push_bind((wanted - found.len()) as i64)
             .push(" offset ")
             .push_bind(std::mem::take(&mut skip));
-        found.extend(packed::<R>(sql, columns, &mut moment).await?);
+        found.extend(packed::<R>(sql.build(), columns, &mut moment).await?);
     }
     Ok(found)
 }

@@ -66,14 +66,14 @@ impl Store {
             let mut moment = reader.begin().await?;
             let mut sql = self.history_question(SELECT, filter, &mut moment).await?;
             page::narrow(&mut sql, "usage.id", walk);
-            packed(sql, COLUMNS_SELECTED, &mut moment).await?
+            packed(sql.build(), COLUMNS_SELECTED, &mut moment).await?
         } else if stretch::is_told_by_stretches(filter) {
             stretch::rows(self, (SELECT, COLUMNS_SELECTED), question, filter, walk).await?
         } else {
             let mut sql = question(SELECT, filter);
             page::narrow(&mut sql, "usage.id", walk);
             let mut reader = self.reader(READ_TIME_MAX).await?;
-            packed(sql, COLUMNS_SELECTED, &mut reader).await?
+            packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?
         };
         Ok(page::newest_first(walk, records(rows)?))
     }
@@ -83,7 +83,7 @@ impl Store {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id = ").push_bind(id);
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        Ok(records(packed(sql, COLUMNS_SELECTED, &mut reader).await?)?.pop())
+        Ok(records(packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?)?.pop())
     }
 
     /// Usage records by their ids.
@@ -98,7 +98,7 @@ impl Store {
         sql.push(FROM).push(" where usage.id in ");
         page::push_ids(&mut sql, ids);
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        records(packed(sql, COLUMNS_SELECTED, &mut reader).await?)
+        records(packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?)
     }
 
     /// How many usage records a filter leaves, up to an id.

@@ -99,7 +99,7 @@ impl UsageTail {
                 "select id, received_ms, sim_id, series_id, start_ms, data_usage from usage where id > ",
             );
             sql.push_bind(self.to).push(" and id <= ").push_bind(to).push(" order by id");
-            self.records.extend(packed::<TailRecord>(sql, 6, moment).await?);
+            self.records.extend(packed::<TailRecord>(sql.build(), 6, moment).await?);
             self.to = to;
         }
         Ok(())

@@ -2,7 +2,10 @@
 use serde::Serialize;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::plan::{Piece, WholeDay, by_key_day};
+use super::{
+    found::Found,
+    plan::{Piece, WholeDay, by_key_day},
+};
 use crate::{
     domain::{AggregateQuestion, Filter, GroupBy, Span},
     store::read::{
@@ -136,8 +139,30 @@ impl Cells<'_> {
         sql
     }
 
-    /// Records that the key tree has, with an id up to `top`.
-    pub(super) fn records(&self, pieces: &[Piece], top: i64) -> Sql {
+    /// Records with an id up to `top`, as far as they are found so.
+    pub(super) fn records(&self, pieces: &[Piece], found: Found, top: i64) -> Sql {
+        match found {
+            Found::ByKey => self.records_by_key(pieces, top),
+            Found::ByStretch => self.records_by_stretch(pieces, top),
+        }
+    }
+
+    fn records_by_stretch(&self, pieces: &[Piece], top: i64) -> Sql {
+        let mut sql = with_pieces(pieces);
+        self.push_head(&mut sql, &record_source(key("usage.start_ms", pieces)), column);
+        sql.push(
+            " from piece cross join usage_block as block
+            on block.start_max_ms >= piece.first and block.start_min_ms < piece.last
+            cross join usage on usage.id between block.first_id and block.last_id
+            and usage.start_ms >= piece.first and usage.start_ms < piece.last and usage.id <= ",
+        )
+        .push_bind(top);
+        self.push_names_and_filter(&mut sql);
+        self.push_tail(&mut sql);
+        sql
+    }
+
+    fn records_by_key(&self, pieces: &[Piece], top: i64) -> Sql {
         let mut sql = QueryBuilder::new("with ");
         push_pieces(&mut sql, "day, ", &by_key_day(pieces));
         self.push_asked(&mut sql, ", ");

@@ -7,6 +7,7 @@
 mod arrival;
 mod cells;
 mod fold;
+mod found;
 mod largest;
 mod plan;
 mod sms;
@@ -19,6 +20,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use self::{
     cells::{Cells, Shape},
     fold::{CELL_COLUMNS, Cell, Fold, asked},
+    found::Found,
     plan::{Edges, Kept, Piece, Plan, joined, portions},
     tail::Rest,
 };
@@ -87,8 +89,8 @@ impl Store {
         let cells = Cells { question, shape: Shape::Cells };
         let Reading { statements, rest, .. } =
             self.reading(cells, Edges::Added, calendar, moment).await?;
-        for sql in statements {
-            fold.add(packed::<Cell>(sql, CELL_COLUMNS, moment).await?)?;
+        for mut sql in statements {
+            fold.add(packed::<Cell>(sql.build(), CELL_COLUMNS, moment).await?)?;
         }
         fold.add(rest.cells(question, calendar, moment).await?)?;
         Ok(fold)
@@ -131,13 +133,21 @@ impl Store {
         };
         let has_sims = is_of_sims(&question.filter);
         let portion_ms = if has_sims { SIM_RECORDS_PORTION_MS } else { RECORDS_PORTION_MS };
+        let found = match has_sims {
+            true => Found::ByKey,
+            false => Found::sooner(&plan.all_records(), moment).await?,
+        };
         let records = |pieces: &[Piece]| -> Vec<_> {
             let portions = portions(pieces, portion_ms);
-            portions.iter().map(|pieces| cells.records(pieces, mark)).collect()
+            portions.iter().map(|pieces| cells.records(pieces, found, mark)).collect()
         };
         statements.extend(records(&plan.records));
         let too_much = records(&plan.too_much);
-        Ok(Reading { statements, too_much, rest: Rest { tail, mark, plan } })
+        Ok(Reading {
+            statements,
+            too_much,
+            rest: Rest { covered: found.reach(marks), tail, mark, plan },
+        })
     }
 }
 

@@ -133,6 +133,11 @@ impl Plan {
         self.hours.is_empty() && self.quarters.is_empty() && self.days.is_empty()
     }
 
+    /// The records to add and those to take off.
+    pub(super) fn all_records(&self) -> Vec<Piece> {
+        self.records.iter().chain(&self.too_much).copied().collect()
+    }
+
     fn add_network(&mut self, run: Run, has_hours: bool) {
         let quarters = even_part(run, run.span, QUARTER_HOUR_MS);
         let hours = if has_hours {

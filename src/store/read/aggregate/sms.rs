@@ -51,12 +51,12 @@ impl Store {
         let plan = Plan::new(kept, Edges::Added, &calendar, range, &days);
         let mut fold = Fold::new(&calendar, question.group_by.len());
         if !plan.quarters.is_empty() {
-            let sql = quarters(question, &plan.quarters);
-            fold.add(packed::<Cell>(sql, CELL_COLUMNS, &mut moment).await?)?;
+            let mut sql = quarters(question, &plan.quarters);
+            fold.add(packed::<Cell>(sql.build(), CELL_COLUMNS, &mut moment).await?)?;
         }
         for pieces in super::portions(&plan.records, RECORDS_PORTION_MS) {
-            let sql = messages(question, &pieces);
-            fold.add(packed::<Cell>(sql, CELL_COLUMNS, &mut moment).await?)?;
+            let mut sql = messages(question, &pieces);
+            fold.add(packed::<Cell>(sql.build(), CELL_COLUMNS, &mut moment).await?)?;
         }
         Ok(match question.top {
             Some(top) => fold.top_rows(question, top, |Sum { records, .. }| records),

@@ -27,7 +27,8 @@ pub(super) struct Rest {
     pub(super) tail: SeenTail,
     /// The mark of the sums that answer.
     pub(super) mark: i64,
-    /// What is read from the records, which the key tree has up to a mark of its own.
+    /// The id up to which statements find records.
+    pub(super) covered: i64,
     pub(super) plan: Plan,
 }
 
@@ -49,7 +50,7 @@ impl Rest {
         let range = asked(question);
         let without_sums = self.tail.after(self.mark).iter();
         Ok(self
-            .without_keys(&self.plan.records)
+            .uncovered(&self.plan.records)
             .chain(without_sums)
             .filter(|record| range.contains(record.start_ms) && wanted.has(record))
             .collect())
@@ -62,12 +63,12 @@ impl Rest {
         moment: &mut SqliteConnection,
     ) -> Result<Vec<&TailRecord>, StoreError> {
         let wanted = Wanted::by(&question.filter, moment).await?;
-        Ok(self.without_keys(&self.plan.too_much).filter(|record| wanted.has(record)).collect())
+        Ok(self.uncovered(&self.plan.too_much).filter(|record| wanted.has(record)).collect())
     }
 
-    /// The records in these pieces that the sums have and the key tree has not.
-    fn without_keys(&self, pieces: &[Piece]) -> impl Iterator<Item = &TailRecord> {
-        let records = self.tail.between(self.tail.marks.keys + 1..=self.mark).iter();
+    /// The records in these pieces that the sums have and no statement finds.
+    fn uncovered(&self, pieces: &[Piece]) -> impl Iterator<Item = &TailRecord> {
+        let records = self.tail.between(self.covered + 1..=self.mark).iter();
         records.filter(|record| pieces.iter().any(|piece| piece.span.contains(record.start_ms)))
     }
 

@@ -15,7 +15,7 @@ use std::{
 use jiff::tz::TimeZone;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::sim_tail::CardTail;
+use super::{packed, sim_tail::CardTail};
 use crate::{
     domain::{Calendar, Giccid, Interval, NetworkContext, ShortText, Span, Timestamp, USUAL_DAYS},
     store::{StoreError, error::of_read},
@@ -51,12 +51,10 @@ async fn uses(
         select asked.card_id, kept.day, kept.data_usage
         from json_each($2) as day cross join asked
         cross join usage_sim_day as kept on kept.day = day.value and kept.sim_id = asked.sim_id";
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(KEPT)
+    let kept = sqlx::query(KEPT)
         .bind(serde_json::to_string(card_ids)?)
-        .bind(serde_json::to_string(&days.clone().collect::<Vec<_>>())?)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+        .bind(serde_json::to_string(&days.clone().collect::<Vec<_>>())?);
+    let rows: Vec<(i64, i64, i64)> = packed(kept, 3, moment).await?;
     let mut uses: HashMap<i64, BTreeMap<i64, i64>> = HashMap::new();
     let mut add = |card_id, day, data_usage| {
         *uses.entry(card_id).or_default().entry(day).or_default() += data_usage;

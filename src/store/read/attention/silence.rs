@@ -10,8 +10,7 @@ use crate::{
     domain::{Silence, SilentSim, Timestamp, USUAL_DAYS, is_too_silent},
     store::{
         Store, StoreError,
-        error::of_read,
-        read::{READ_TIME_MAX, sim_tail::CardTail},
+        read::{READ_TIME_MAX, packed, sim_tail::CardTail},
         rollup::Days,
     },
 };
@@ -83,13 +82,11 @@ async fn active_of(
         from json_each($2) as day cross join asked
         cross join usage_sim_day as kept on kept.day = day.value and kept.sim_id = asked.sim_id
         group by asked.sim_id";
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(KEPT)
+    let kept = sqlx::query(KEPT)
         .bind(serde_json::to_string(card_ids)?)
         .bind(serde_json::to_string(&days.clone().collect::<Vec<_>>())?)
-        .bind(days.start)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+        .bind(days.start);
+    let rows: Vec<(i64, i64, i64)> = packed(kept, 3, moment).await?;
     let mut bits: HashMap<i64, i64> = HashMap::with_capacity(rows.len());
     for (_, card_id, of_sim) in rows {
         *bits.entry(card_id).or_default() |= of_sim;
@@ -116,14 +113,8 @@ async fn candidates(
         order by last_ms desc limit $4";
     let (from_ms, to_ms) = (now_ms - USUAL_DAYS * DAY_MS, now_ms - DAY_MS);
     let in_tail = serde_json::to_string(&tail.sums.seen.keys().collect::<Vec<_>>())?;
-    let mut silent: Vec<Last> = sqlx::query_as(KEPT)
-        .bind(from_ms)
-        .bind(to_ms)
-        .bind(in_tail)
-        .bind(LOOKED_AT_MAX as i64)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+    let kept = sqlx::query(KEPT).bind(from_ms).bind(to_ms).bind(in_tail).bind(LOOKED_AT_MAX as i64);
+    let mut silent: Vec<Last> = packed(kept, 3, moment).await?;
     let in_tail = tail.sums.seen.iter().filter(|(_, seen)| (from_ms..to_ms).contains(&seen.last.0));
     silent.extend(in_tail.map(|(card_id, seen)| {
         (*card_id, seen.last.0, seen.usage.map(|(_, series_id)| series_id))

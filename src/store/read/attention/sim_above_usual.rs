@@ -7,9 +7,8 @@ use crate::{
     domain::{NetworkContext, SimAboveUsual, Timestamp, USUAL_DAYS, usual_of},
     store::{
         Store, StoreError,
-        error::of_read,
         read::{
-            READ_TIME_MAX,
+            READ_TIME_MAX, packed,
             sim_tail::{CardTail, kept_states},
             sim_usage::{Span, Unit},
         },
@@ -90,12 +89,9 @@ async fn candidates(
     const LARGEST: &str = "
         select card_id from sim where id in (
             select sim_id from usage_sim_day where day = $1 order by data_usage desc limit $2)";
-    let mut card_ids: Vec<i64> = sqlx::query_scalar(LARGEST)
-        .bind(day)
-        .bind(LOOKED_AT_MAX as i64)
-        .fetch_all(moment)
-        .await
-        .map_err(of_read)?;
+    let largest = sqlx::query(LARGEST).bind(day).bind(LOOKED_AT_MAX as i64);
+    let largest: Vec<[i64; 1]> = packed(largest, 1, moment).await?;
+    let mut card_ids: Vec<i64> = largest.into_iter().flatten().collect();
     let in_tail = tail.sums.by_day.range((day, i64::MIN)..(day + 1, i64::MIN));
     card_ids.extend(in_tail.map(|((_, card_id), _)| *card_id));
     card_ids.sort_unstable();
