@@ -4,12 +4,15 @@ use crate::domain::{Place, Walk};
 
 /// Adds which rows of a walk are on this page, and their order. `id` is the SQL name of the column.
 pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, id: &'static str, walk: &Walk) {
-    sql.push(format_args!(" and {id} <= ")).push_bind(walk.top);
-    match walk.place {
-        Place::OlderThan(place) => sql.push(format_args!(" and {id} < ")).push_bind(place),
-        Place::NewerThan(place) => sql.push(format_args!(" and {id} > ")).push_bind(place),
-        Place::Newest | Place::Skip(_) | Place::Oldest => sql,
+    // One upper end: of two, SQLite would seek to the first and pass over all rows to the other.
+    let newest = match walk.place {
+        Place::OlderThan(place) => walk.top.min(place.saturating_sub(1)),
+        Place::Newest | Place::NewerThan(_) | Place::Skip(_) | Place::Oldest => walk.top,
     };
+    sql.push(format_args!(" and {id} <= ")).push_bind(newest);
+    if let Place::NewerThan(place) = walk.place {
+        sql.push(format_args!(" and {id} > ")).push_bind(place);
+    }
     let order = if is_upwards(walk) { "" } else { " desc" };
     sql.push(format_args!(" order by {id}{order} limit ")).push_bind(i64::from(walk.size.rows()));
     if let Place::Skip(rows) = walk.place {

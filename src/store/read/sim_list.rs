@@ -228,10 +228,19 @@ async fn kept(
         )
         .push_bind(month);
     }
-    narrow(&mut sql, ask, walk.top);
+    // One upper end: of two, SQLite would seek to the first and pass over all rows to the other.
+    let newest = match place {
+        Some(SimSpot { number, .. }) if ask.sort == SimSort::Newest && !is_upwards(walk) => {
+            walk.top.min(number.saturating_sub(1))
+        }
+        _ => walk.top,
+    };
+    narrow(&mut sql, ask, newest);
     if let Some(SimSpot { value: than, number }) = place {
         if ask.sort == SimSort::Newest {
-            sql.push(format_args!(" and seen.card_id {comparison} ")).push_bind(number);
+            if is_upwards(walk) {
+                sql.push(" and seen.card_id > ").push_bind(number);
+            }
         } else {
             sql.push(format_args!(" and ({value}, seen.card_id) {comparison} ("));
             sql.push_bind(than).push(", ").push_bind(number).push(")");
