@@ -159,7 +159,7 @@ impl Front {
                 Ok(accepted)
             }
             Err(AcceptError::Busy) => {
-                if let Some(row) = visit.row() {
+                if let Some(row) = visit.row().filter(|_| !is_test) {
                     self.log.signals().sent_away(row.at);
                 }
                 Err(Refusal::Busy)
