@@ -10,6 +10,7 @@
 //! 1. [`rcms`]: RCMS's protocol: signature, client, lenient answers.
 //! 1. [`store`]: keeps records. The only module that knows SQL.
 //! 2. [`intake`]: the one way a push gets in: verify, read, queue, commit, reply.
+//! 2. [`watch`]: what is wrong with how data comes in, and what to do about it.
 //! 3. [`poller`]: asks RCMS at its own pace.
 //! 3. [`http`]: the two listeners and what they answer. The only module that knows axum.
 //! 4. [`cli`]: settings, wiring, one file for each subcommand.
@@ -35,6 +36,7 @@ pub mod smarthub;
 pub mod store;
 
 pub mod intake;
+pub mod watch;
 
 pub mod http;
 pub mod poller;

@@ -55,15 +55,6 @@ pub(super) fn push_keys_given(
     Ok(keys)
 }
 
-/// What to call a key without showing it.
-pub(super) fn name_of(keys: &[PushKey], nth: usize) -> String {
-    match keys.get(nth).and_then(|key| key.label.as_deref()) {
-        Some(label) => format!("key `{label}`"),
-        None if keys.len() == 1 => "the key".to_owned(),
-        None => format!("key number {} of {}", nth + 1, keys.len()),
-    }
-}
-
 /// The secret that the server has made and kept, if it has.
 fn kept(settings: &Settings, name: &str) -> Result<Option<Secret>, Failure> {
     let secret = kept_secret(&settings.data_dir, name).map_err(Failure::because(format!(

@@ -1,8 +1,10 @@
 //! The command line: settings, wiring, one file for each subcommand.
+mod alert;
 mod client;
 mod completions;
 mod config;
 mod counted;
+mod doctor;
 mod export;
 mod failure;
 mod healthcheck;
@@ -127,6 +129,12 @@ enum Command {
         A record that is there already is not stored again. `identity` says which record an\n\
         exported row is: take it out of rows that you change.")]
     Import(import::Import),
+    /// Look at everything that can be wrong here, and say what to do about it
+    #[command(after_help = "Examples:\n  simdeck doctor\n  \
+        simdeck doctor --public-url https://push.example.com\n\n\
+        With --public-url it sends a signed test push through the real front door, twice, to see it\n\
+        arrive once. Exit code 0 only when all is well.")]
+    Doctor(doctor::Doctor),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -195,6 +203,7 @@ fn run(
         Command::Config { command } => config::run(command, flags, &environment, output),
         Command::Serve => runtime()?.block_on(serve::run(settings()?, experiment)),
         Command::Openapi => openapi::run(&settings()?),
+        Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),
         Command::Healthcheck => healthcheck::run(&settings()?),
         Command::Welcome => welcome::run(&settings()?, output),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),

@@ -3,16 +3,25 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{Failure, client::http_client, settings::Settings, signed::Proof};
 use crate::{
-    domain::{Clock, Secret, SystemClock},
+    domain::{Clock, Secret, SystemClock, Timestamp},
     http::{TestAnswer, TestPusher},
     smarthub::kind::DATA_USAGE,
 };
 
 /// A push that is not answered by then has failed: the listener's own limits are shorter.
-const TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Nobody's SIM: no operator has this number.
 const TEST_SIM: &str = "89000000000000000000";
+/// The first digits of such numbers; ten more follow.
+pub(super) const TEST_SIM_PREFIX: &str = "8900000000";
+
+/// A signed usage record of this SIM, of this moment.
+pub(super) fn body(key: &Secret, giccid: &str, date_shift_s: i64, now: Timestamp) -> String {
+    let record =
+        format!("\"giccid\":\"{giccid}\",\"data_usage\":1,\"start_time\":{}", now.unix_ms());
+    Proof::at(key.expose(), now, date_shift_s).object(&record)
+}
 
 /// What pushes tests to the public listener at `address`, signed with this key.
 pub(super) fn pusher(
@@ -27,10 +36,7 @@ pub(super) fn pusher(
     let http = http_client(&url)?;
     let date_shift_s = settings.push.date_shift_s;
     Ok(TestPusher::new(shown, move |nonce| {
-        let now = SystemClock.now();
-        let record =
-            format!("\"giccid\":\"{TEST_SIM}\",\"data_usage\":1,\"start_time\":{}", now.unix_ms());
-        let body = Proof::at(key.expose(), now, date_shift_s).object(&record);
+        let body = body(&key, TEST_SIM, date_shift_s, SystemClock.now());
         let request = http.post(&url).header("Simdeck-Test", nonce).timeout(TIME_MAX).body(body);
         Box::pin(async move {
             // An error of the client names the address, and with it the path token.

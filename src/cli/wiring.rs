@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Experiment, Failure,
+    alert::Alerts,
     made::{Secrets, secrets},
     settings::{AllowMode, Probe, Settings},
     test_push,
@@ -45,6 +46,7 @@ pub(super) struct Server {
     pub(super) secrets: Secrets,
     parts: Parts,
     poller: Option<Poller<SystemPace>>,
+    alerts: Option<Alerts>,
     listeners: Listeners,
     settings: Settings,
 }
@@ -100,6 +102,10 @@ impl Server {
             }
             None => None,
         };
+        let alerts = Alerts::open(&settings)?.map(|(alerts, changes)| {
+            parts.internal.live.watch.tell(changes);
+            alerts
+        });
         let listener = async |address, name: &str| {
             bind(address).await.map_err(Failure::because(format!(
                 "cannot listen on {address}; is something else there? choose another with {name}"
@@ -118,6 +124,7 @@ impl Server {
             secrets,
             parts,
             poller,
+            alerts,
             listeners: Listeners { public, internal },
             settings,
         })
@@ -127,7 +134,7 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { mut parts, poller, listeners, settings, .. } = self;
+        let Self { mut parts, poller, alerts, listeners, settings, .. } = self;
         parts.internal.live.stop = stop.clone();
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
@@ -138,8 +145,9 @@ impl Server {
             failures.clone(),
             parts.internal.live.pushes.clone(),
         );
-        let internal = internal_router(parts.internal);
         let mut fronts = JoinSet::new();
+        fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
+        let internal = internal_router(parts.internal);
         fronts.spawn(serve(listeners.public, public, limits, stop.clone()));
         fronts.spawn(serve(
             listeners.internal,
@@ -150,6 +158,9 @@ impl Server {
         if let Some(poller) = poller {
             fronts.spawn(poller.run(stop.clone()));
         }
+        if let Some(alerts) = alerts {
+            fronts.spawn(alerts.run(stop.clone()));
+        }
         let mut intake = tokio::spawn(parts.tasks.run());
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         let mut ended_early = None;
@@ -159,7 +170,7 @@ impl Server {
                     None => break,
                     Some(Ok(())) if stop.is_cancelled() => (),
                     Some(_) => {
-                        ended_early = Some(Failure::new("a listener or the poller ended by itself"));
+                        ended_early = Some(Failure::new("a listener or a watcher ended by itself"));
                         stop.cancel();
                     }
                 },

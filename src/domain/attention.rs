@@ -34,18 +34,18 @@ pub struct HeldTally {
     pub since: Timestamp,
 }
 
-/// How long no usage record has come.
+/// How long no push of a kind has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsagePause {
+pub struct PushPause {
     /// When the last one came.
     pub since: Timestamp,
     /// How long the longest pause of a day usually is.
     pub usual: Duration,
 }
 
-impl UsagePause {
+impl PushPause {
     /// No shorter pause is worth a word.
-    const TIME_MIN: Duration = Duration::from_secs(30 * 60);
+    pub const TIME_MIN: Duration = Duration::from_secs(30 * 60);
 
     /// Whether it is far longer than usual.
     pub fn is_overdue(&self, now: Timestamp) -> bool {

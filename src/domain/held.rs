@@ -140,7 +140,7 @@ impl HeldReason {
     ];
 
     /// The word in API and database.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignatureMissing => "signature_missing",
             Self::SignatureUnreadable => "signature_unreadable",

@@ -7,9 +7,13 @@ mod attention;
 mod calendar;
 mod change;
 mod clock;
+mod condition;
 mod device;
+mod edits;
 mod giccid;
 mod held;
+mod held_words;
+mod histogram;
 mod key;
 mod kind;
 mod poll;
@@ -20,23 +24,27 @@ mod secret;
 mod silence;
 mod sim;
 mod source;
+mod span;
 mod text;
 mod usual;
 
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
 pub use attention::{
-    HeldTally, ImeiChange, NewCountry, SimAboveUsual, USUAL_DAYS, UsagePause, usual_of,
+    HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,
     DeviceStatus, Fleet, FleetTotals, Freshness, HistoryFilter, KnownDevice, ListedDevice, Listing,
     SerialNumber, SerialNumberError, StatusFacts, StatusSample,
 };
+pub use edits::edits;
 pub use giccid::{Giccid, GiccidError};
 pub use held::{Held, HeldBody, HeldClass, HeldReason, NewHeld, Ring};
+pub use histogram::{Histogram, HistogramReading};
 pub use key::{ApiKey, Caller, KeyDigest, Scope};
 pub use kind::{Kind, KindError};
 pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
@@ -53,5 +61,6 @@ pub use sim::{
     SimSeen, SimSort, SimSpot, UsageSum,
 };
 pub use source::SourceBlock;
+pub use span::span;
 pub use text::{ShortText, TextTooLong};
 pub use usual::{ComparedRow, Usual};

@@ -65,6 +65,9 @@ pub struct PollReport {
 }
 
 impl PollCall {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::DeviceList, Self::DeviceTotal, Self::StatusData, Self::Keep];
+
     /// The word in API, log and metric; RCMS's own for what it is asked.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -39,6 +39,11 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     client
 }
 
+/// Whether `peer` names the client and is not believed.
+pub fn is_unheard(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    headers.contains_key(FORWARDED_FOR) && !is_within(peer, trusted)
+}
+
 /// One piece of the list: an address, perhaps in brackets, perhaps with a port.
 fn forwarded_address(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry).ok()?;

@@ -61,6 +61,18 @@ pub struct Refused {
     push: Push,
 }
 
+impl Refused {
+    /// The push category it came in.
+    pub fn kind(&self) -> &Kind {
+        &self.push.kind
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        &self.push.body
+    }
+}
+
 impl Intake {
     /// Takes a push in. When this returns `Ok`, everything in it is on disk.
     pub async fn accept(&self, push: Push) -> Result<Outcome, AcceptError> {

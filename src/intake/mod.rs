@@ -6,6 +6,7 @@
 //! polls of RCMS) goes through the same task, so that there is one writer.
 mod accept;
 mod admin;
+mod figures;
 mod history;
 mod kinds;
 mod nonces;
@@ -26,17 +27,22 @@ use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::{AdminError, RetryError};
+pub use figures::CommitFigures;
 pub use history::Kept;
 pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting,
+    admin::Command, figures::Commits, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting,
     sent_away::SentAway,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
-    smarthub::{AgePolicy, IdentityRule, signature::Verifier},
+    smarthub::{
+        AgePolicy, IdentityRule,
+        explain::{Finding, explain},
+        signature::Verifier,
+    },
     store::{Opened, Store, StoreError},
 };
 
@@ -84,6 +90,7 @@ struct Shared {
     kinds: Kinds,
     nonces: Nonces,
     sent_away: SentAway,
+    commits: Commits,
     keys: RwLock<Vec<ApiKey>>,
     /// The newest id on disk.
     newest: watch::Sender<i64>,
@@ -142,6 +149,7 @@ impl Intake {
             kinds: Kinds::new(tallies.kinds.into_iter().map(|(kind, ..)| kind)),
             nonces: Nonces::default(),
             sent_away: SentAway::default(),
+            commits: Commits::default(),
             keys: RwLock::new(keys),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),
@@ -162,6 +170,22 @@ impl Intake {
     /// What waits to be committed.
     pub fn queue_depth(&self) -> QueueDepth {
         self.shared.queue.depth()
+    }
+
+    /// How long commits took, and how many records they held.
+    pub fn commits(&self) -> CommitFigures {
+        self.shared.commits.read()
+    }
+
+    /// Why the disk is too full to store anything, in a sentence, if it is.
+    pub fn disk_trouble(&self) -> Option<&'static str> {
+        self.trouble().filter(|trouble| *trouble == Trouble::DiskReserve).map(Trouble::sentence)
+    }
+
+    /// What would make the refused body of a push valid, in sentences. It takes a few hundred hashes
+    /// for each key.
+    pub fn explain(&self, body: &[u8]) -> Vec<Finding> {
+        explain(body, &self.shared.options.verifier)
     }
 
     /// Who holds the live API key with this hash. All keys are compared, in the same time.

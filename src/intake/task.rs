@@ -1,4 +1,8 @@
-use std::{error::Error, mem, slice, time::Duration};
+use std::{
+    error::Error,
+    mem, slice,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -128,8 +132,10 @@ impl WriterTask {
             next = (records < BATCH_RECORDS_MAX).then(|| self.jobs.try_recv().ok()).flatten();
         }
         let now = self.intake.now();
+        let began = Instant::now();
         match self.writer.commit(&batch.submissions, now).await {
             Ok(verdicts) => {
+                self.intake.shared.commits.note(began.elapsed(), records);
                 self.intake.note_failing(false);
                 for (ticket, verdict) in batch.tickets.into_iter().zip(verdicts) {
                     if verdict == Verdict::QuarantineFull {

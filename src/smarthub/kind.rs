@@ -40,6 +40,11 @@ pub fn is_known(slug: &str) -> bool {
     KNOWN.iter().any(|kind| kind.slug == slug)
 }
 
+/// Its place among those that SmartHub documents, if it is one of them.
+pub fn number(slug: &str) -> Option<usize> {
+    KNOWN.iter().position(|kind| kind.slug == slug)
+}
+
 const fn known(
     slug: &'static str,
     title: &'static str,

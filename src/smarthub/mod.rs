@@ -7,6 +7,7 @@
 //! [read](Authentic::read).
 mod body;
 pub mod date_push;
+pub mod explain;
 mod fields;
 mod history;
 mod identity;

@@ -1,6 +1,8 @@
 //! `signature`: `HEX(SHA256(pushKey + datePush))`, `datePush` as ten digits of epoch seconds.
 //!
 //! It proves that the sender knew the key in that second, and nothing about the rest of the body.
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -21,6 +23,8 @@ pub struct PushKey {
 pub struct Verifier {
     /// SHA-256 with the key already taken in.
     keyed: Vec<Sha256>,
+    /// The keys themselves, to find out why a signature fails.
+    keys: Arc<[PushKey]>,
     date_shift_s: i64,
 }
 
@@ -31,12 +35,16 @@ impl Verifier {
             .iter()
             .map(|key| Sha256::new().chain_update(key.key.expose().as_bytes()))
             .collect();
-        Self { keyed, date_shift_s }
+        Self { keyed, keys: keys.into(), date_shift_s }
     }
 
     /// The second that enters the hash for this `datePush`.
     pub fn shifted(&self, date_push_s: i64) -> i64 {
         date_push_s.saturating_add(self.date_shift_s)
+    }
+
+    pub(super) fn keys(&self) -> &[PushKey] {
+        &self.keys
     }
 
     /// The seconds between `datePush` and what enters the hash.

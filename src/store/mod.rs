@@ -14,6 +14,7 @@
 mod admin;
 mod card;
 mod error;
+mod examine;
 mod folder;
 mod open;
 mod read;
@@ -21,10 +22,11 @@ mod rollup;
 mod writer;
 
 pub use error::StoreError;
+pub use examine::{Examination, examine};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{
-    Heavy, KindTally, QuarantineTally, RingTally, SimMoment, SimQuestion, Store, Tallies,
+    Heavy, KindTally, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use writer::{Limits, Outcome, Submission, Verdict, Writer};

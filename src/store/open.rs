@@ -16,7 +16,7 @@ use sqlx::{
 
 use super::{Limits, Store, StoreError, Writer};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The first SQLite that cannot lose committed writes when two connections write or checkpoint at
 /// once.
@@ -125,7 +125,7 @@ pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(4))
         .connect_lazy_with(for_reading(path));
-    Ok(Opened { store: Store::new(readers, epoch, zone), writer, is_empty })
+    Ok(Opened { store: Store::new(readers, path, epoch, zone), writer, is_empty })
 }
 
 /// Makes the file, if it is not there, so that only this user can read it. SQLite would let everybody,
@@ -149,7 +149,7 @@ fn for_writing(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn for_reading(path: &Path) -> SqliteConnectOptions {
+pub(super) fn for_reading(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)

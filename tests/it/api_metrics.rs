@@ -1,5 +1,11 @@
 //! What Prometheus reads.
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use reqwest::Method;
 use simdeck::{
@@ -10,6 +16,7 @@ use simdeck::{
 use crate::{
     api_devices::{listed, listing},
     api_harness::Api,
+    server::{Simdeck, signed, usage},
 };
 
 async fn metrics(api: &Api) -> String {
@@ -29,11 +36,17 @@ fn samples(text: &str) -> BTreeMap<&str, &str> {
             family = help.split_once(' ').unwrap().0;
             assert!(help.ends_with('.'), "{line}");
         } else if let Some(typed) = line.strip_prefix("# TYPE ") {
-            let kind = if family.ends_with("_total") { "counter" } else { "gauge" };
+            let kind = match typed.rsplit_once(' ').unwrap().1 {
+                "histogram" => "histogram",
+                _ if family.ends_with("_total") => "counter",
+                _ => "gauge",
+            };
             assert_eq!(typed, format!("{family} {kind}"));
         } else {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            assert_eq!(name.split('{').next().unwrap(), family);
+            let bare = name.split('{').next().unwrap();
+            let ends = ["", "_sum", "_count", "_bucket"];
+            assert!(ends.iter().any(|end| bare == format!("{family}{end}")), "{line}");
             assert!(value.parse::<f64>().is_ok(), "{line}");
             assert_eq!(samples.insert(name, value), None, "{line}");
         }
@@ -45,14 +58,15 @@ fn samples(text: &str) -> BTreeMap<&str, &str> {
 async fn where_rcms_is_not_set_up_metrics_tell_nothing_of_it() {
     let api = Api::new(ApiSettings::default()).await;
     let text = metrics(&api).await;
-    assert_eq!(text.lines().count(), 3, "{text}");
+    let samples = samples(&text);
+    let of_rcms = |name: &&&str| name.contains("rcms") || name.contains("devices");
+    let others = ["simdeck_conditions{condition=\"rcms_failing\"}"];
+    let told: Vec<_> = samples.keys().filter(of_rcms).collect();
+    assert_eq!(told, others.iter().collect::<Vec<_>>());
     let version = env!("CARGO_PKG_VERSION");
     let start = format!("simdeck_build_info{{version=\"{version}\",commit=\"");
-    let samples = samples(&text);
-    assert!(
-        samples.iter().all(|(name, value)| name.starts_with(&start) && *value == "1"),
-        "{text}"
-    );
+    let build = samples.iter().find(|(name, _)| name.starts_with(&start)).unwrap();
+    assert_eq!(*build.1, "1");
 }
 
 #[tokio::test]
@@ -79,10 +93,17 @@ async fn metrics_tell_how_the_poller_fares_and_the_states_of_routers() {
     api.advance(7);
     let text = metrics(&api).await;
     let mut samples = samples(&text);
-    samples.retain(|name, _| !name.starts_with("simdeck_build_info"));
+    samples.retain(|name, _| {
+        ["simdeck_rcms", "simdeck_devices"].iter().any(|it| name.starts_with(it))
+    });
     let expected = BTreeMap::from([
         ("simdeck_rcms_poll_age_seconds", "7.0"),
         ("simdeck_rcms_poll_duration_seconds", "0.25"),
+        ("simdeck_rcms_poll_paused", "0"),
+        ("simdeck_rcms_poll_failing{call=\"devices\"}", "0"),
+        ("simdeck_rcms_poll_failing{call=\"deviceTotal\"}", "0"),
+        ("simdeck_rcms_poll_failing{call=\"statusData\"}", "0"),
+        ("simdeck_rcms_poll_failing{call=\"store\"}", "0"),
         ("simdeck_rcms_poll_cycles_total", "12"),
         ("simdeck_rcms_requests_total", "99"),
         ("simdeck_rcms_failures_total{kind=\"transport\"}", "3"),
@@ -96,4 +117,109 @@ async fn metrics_tell_how_the_poller_fares_and_the_states_of_routers() {
         ("simdeck_devices{state=\"unknown\"}", "0"),
     ]);
     assert_eq!(samples, expected, "{text}");
+}
+
+/// Runs Prometheus' own tool on this text; fails if it finds anything at all.
+fn promtool(args: &[&str], input: &str) {
+    let mut command = Command::new("promtool");
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool =
+        command.spawn().expect("promtool is in Debian's package prometheus; tests/all has it");
+    tool.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = tool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{input}");
+}
+
+/// A server to which everything has happened that figures tell of.
+async fn busy() -> (Simdeck, String) {
+    let simdeck = Simdeck::start(&[]);
+    let sim = "8944501503181377993";
+    assert_eq!(simdeck.push("data-usage", signed(&usage(sim))).await, (1, 0, 0));
+    assert_eq!(simdeck.push("data-usage", signed(&usage(sim))).await, (0, 1, 0));
+    assert_eq!(simdeck.push("data-usage", signed(r#""giccid":"1""#)).await, (0, 0, 1));
+    assert_eq!(simdeck.push("sim-status", signed(r#""a":1"#)).await, (1, 0, 0));
+    assert_eq!(simdeck.push("fleet-event", signed(r#""a":1"#)).await, (1, 0, 0));
+    assert_eq!(simdeck.post("data-usage", "{}").await.status, 401);
+    assert_eq!(simdeck.post("data-usage", "no JSON").await.status, 400);
+    assert_eq!(simdeck.post("NO-KIND", "{}").await.status, 404);
+    assert!(simdeck.run(&["push", "--count", "3"]).status.success());
+    simdeck.held(3).await;
+    let (status, text) = simdeck.ask_text(Method::GET, "/metrics").await;
+    assert_eq!(status, 200);
+    (simdeck, text)
+}
+
+#[tokio::test]
+async fn metrics_tell_what_came_and_what_became_of_it() {
+    let (simdeck, text) = busy().await;
+    let all = samples(&text);
+    for (name, value) in [
+        ("simdeck_pushes_total{kind=\"data-usage\",outcome=\"stored\"}", "1"),
+        ("simdeck_pushes_total{kind=\"data-usage\",outcome=\"duplicate\"}", "1"),
+        ("simdeck_pushes_total{kind=\"data-usage\",outcome=\"quarantined\"}", "1"),
+        ("simdeck_pushes_total{kind=\"data-usage\",outcome=\"refused\"}", "2"),
+        ("simdeck_pushes_total{kind=\"other\",outcome=\"stored\"}", "1"),
+        ("simdeck_pushes_total{kind=\"none\",outcome=\"rejected\"}", "1"),
+        ("simdeck_test_pushes_total{outcome=\"stored\"}", "3"),
+        ("simdeck_refusals_total{reason=\"signature_missing\"}", "1"),
+        ("simdeck_refusals_total{reason=\"not_json\"}", "1"),
+        ("simdeck_refusals_total{reason=\"not_found\"}", "1"),
+        ("simdeck_quarantined_pushes_total{reason=\"field_invalid\"}", "1"),
+        ("simdeck_records_total{kind=\"data-usage\"}", "1"),
+        ("simdeck_duplicate_records_total{kind=\"data-usage\"}", "1"),
+        ("simdeck_quarantined_records_total{kind=\"data-usage\"}", "1"),
+        ("simdeck_ready", "1"),
+        ("simdeck_queue_records", "0"),
+        ("simdeck_queue_bytes", "0"),
+        ("simdeck_held_pushes{held=\"quarantined\"}", "1"),
+        ("simdeck_held_pushes{held=\"noise\"}", "2"),
+        ("simdeck_held_dropped_total{held=\"plausible\"}", "0"),
+        ("simdeck_conditions{condition=\"quarantining\"}", "1"),
+        ("simdeck_conditions{condition=\"refused_run\"}", "0"),
+    ] {
+        assert_eq!(all.get(name), Some(&value), "{name}\n{text}");
+    }
+    let number = |name: &str| all[name].parse::<f64>().unwrap();
+    for kind in ["data-usage", "sim-status", "fleet-event"] {
+        let age = number(&format!("simdeck_push_age_seconds{{kind=\"{kind}\"}}"));
+        assert!((0.0..60.0).contains(&age), "{age}");
+    }
+    // Each push and each test was a commit of its own, or shared one.
+    let commits = number("simdeck_commit_seconds_count");
+    assert!((1.0..=8.0).contains(&commits), "{text}");
+    assert!((commits - number("simdeck_commit_records_bucket{le=\"+Inf\"}")).abs() < 0.5);
+    assert!(number("simdeck_commit_seconds_sum") > 0.0, "{text}");
+    for room in ["simdeck_database_bytes", "simdeck_wal_bytes", "simdeck_disk_free_bytes"] {
+        assert!(number(room) > 0.0, "{room}");
+    }
+    assert!(!text.contains("8944501503181377993"), "{text}");
+    promtool(&["check", "metrics"], &text);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn alert_rules_name_metrics_that_there_are_and_pass_their_own_tests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus");
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    promtool(&["check", "config", &file("prometheus.yml")], "");
+    promtool(&["check", "rules", &file("rules.yml")], "");
+    promtool(&["test", "rules", &file("rules_test.yml")], "");
+    let (simdeck, mut text) = busy().await;
+    text += &metrics(&Api::with_rcms().await).await;
+    let rules = std::fs::read_to_string(file("rules.yml")).unwrap();
+    let used: Vec<&str> = rules
+        .lines()
+        .filter(|line| line.trim_start().starts_with("expr:"))
+        .flat_map(|line| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')))
+        .filter(|word| word.starts_with("simdeck_"))
+        .collect();
+    assert!(used.len() > 10, "{used:?}");
+    for name in used {
+        // Before RCMS has answered once, nobody knows how long ago that was.
+        let is_there =
+            text.contains(&format!("\n{name}")) || name == "simdeck_rcms_poll_age_seconds";
+        assert!(is_there, "{name} is no metric of ours");
+    }
+    simdeck.end();
 }

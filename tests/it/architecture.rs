@@ -9,8 +9,13 @@ use std::{
 };
 
 /// From the bottom up. A module may name those on lines above its own, and no others.
-const LAYERS: &[&[&str]] =
-    &[&["domain"], &["rcms", "smarthub", "store"], &["intake"], &["http", "poller"], &["cli"]];
+const LAYERS: &[&[&str]] = &[
+    &["domain"],
+    &["rcms", "smarthub", "store"],
+    &["intake", "watch"],
+    &["http", "poller"],
+    &["cli"],
+];
 
 /// A word, and the files or folders that may say it.
 const ONLY_IN: &[(&str, &[&str])] = &[

@@ -155,13 +155,13 @@ fn explain_finds_the_hour_by_which_date_push_is_off() {
         (
             "2024-09-05T09:30:48Z",
             -28_800,
-            "matches the key if datePush is read as UTC+8: all pushes are 8 h ahead; set \
+            "matches the key if datePush is read as UTC+8: all pushes are 8 h 00 m ahead; set \
              SIMDECK_PUSH_DATE_SHIFT=-28800",
         ),
         (
             "2024-09-04T22:00:48Z",
             12_600,
-            "matches the key if datePush is read as UTC-3:30: all pushes are 3 h 30 min behind; \
+            "matches the key if datePush is read as UTC-3:30: all pushes are 3 h 30 m behind; \
              set SIMDECK_PUSH_DATE_SHIFT=12600",
         ),
     ] {
@@ -303,7 +303,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 33, "14 commands, and those below config, key, held and rcms");
+    assert_eq!(seen, 34, "15 commands, and those below config, key, held and rcms");
 }
 
 #[test]

@@ -81,6 +81,11 @@ impl Simdeck {
         Arc::clone(&self.folder)
     }
 
+    /// Where pushes go, without a path token.
+    pub(crate) fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
     /// Where people and programs ask.
     pub(crate) fn internal_url(&self) -> String {
         format!("http://{}", self.internal)

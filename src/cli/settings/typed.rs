@@ -46,6 +46,8 @@ pub struct Settings {
     pub quarantine: Quarantine,
     /// Room on the disk.
     pub disk: Disk,
+    /// Who is told of what is wrong.
+    pub alert: Alert,
     /// Each setting with its value and where that came from, for `config print`.
     pub in_force: Vec<InForce>,
     /// What is odd but no reason not to start: a sentence each.
@@ -161,6 +163,13 @@ pub struct Disk {
     pub reserve_bytes: u64,
 }
 
+/// Who is told of what is wrong.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// Where it is posted to.
+    pub url: Option<Secret>,
+}
+
 impl Rcms {
     /// Who we are to RCMS; nobody without id and secret.
     pub fn account(&self) -> Option<Account> {
@@ -247,6 +256,7 @@ impl Settings {
             },
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
+            alert: Alert { url: None },
             in_force: Vec::new(),
             warnings: Vec::new(),
         }

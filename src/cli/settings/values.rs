@@ -79,6 +79,17 @@ pub(super) fn url(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address to post to, whatever it consists of.
+pub(super) fn hook(text: &str) -> Result<String, String> {
+    let url: Option<Url> = text.parse().ok();
+    match url {
+        Some(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(text.to_owned())
+        }
+        _ => Err("an http:// or https:// address".to_owned()),
+    }
+}
+
 pub(super) fn token(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if (16..=128).contains(&text.len()) && text.bytes().all(allowed) {

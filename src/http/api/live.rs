@@ -5,7 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::test_push::TestPusher;
-use crate::http::push::PushLog;
+use crate::{http::push::PushLog, watch::Watch};
 
 /// What answers that do not end by themselves need.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Live {
     pub pushes: PushLog,
     /// Pushes to our own public listener; nobody can where there is none.
     pub test_pusher: Option<TestPusher>,
+    /// What is wrong with how data comes in.
+    pub watch: Watch,
     limits: Arc<StreamLimits>,
     slots: Arc<Semaphore>,
 }
@@ -53,7 +55,8 @@ impl Live {
     /// With limits of one's own.
     pub fn with_limits(pushes: PushLog, stop: CancellationToken, limits: StreamLimits) -> Self {
         let slots = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
-        Self { stop, pushes, test_pusher: None, limits: Arc::new(limits), slots }
+        let watch = Watch::new(Arc::clone(pushes.signals()));
+        Self { stop, pushes, watch, test_pusher: None, limits: Arc::new(limits), slots }
     }
 
     pub(super) fn limits(&self) -> StreamLimits {

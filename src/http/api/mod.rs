@@ -38,6 +38,7 @@ mod body;
 mod cells;
 mod change_row;
 mod changes;
+mod conditions;
 mod cors;
 mod device_group;
 mod device_history;

@@ -8,7 +8,14 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{InternalState, doc::words, error::ApiError, params, rcms::RcmsOut};
+use super::{
+    InternalState,
+    conditions::{self, ConditionOut},
+    doc::words,
+    error::ApiError,
+    params,
+    rcms::RcmsOut,
+};
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
@@ -37,6 +44,13 @@ use crate::{
         "error_since": null, "paused_until": null, "calls": {},
         "devices": {"online": 7, "offline": 1, "unknown": 0},
     },
+    "conditions": [{
+        "name": "silent", "on": true, "kind": "mo-sms", "since": "2024-09-04T01:02:03.000Z",
+        "sentence": "No mo-sms push has come for more than 6 h, since 2024-09-04T01:02:03.000Z; the \
+            longest pause is usually 3 h.",
+        "todo": "Check that this server can be reached from outside, and that SmartHub still has its \
+            address.",
+    }],
     "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
 })))]
 pub(super) struct StatusOut {
@@ -51,6 +65,8 @@ pub(super) struct StatusOut {
     pushes: BTreeMap<String, KindOut>,
     held: HeldOut,
     rcms: RcmsOut,
+    /// What can be wrong with how data comes in: that which is, then that which is not.
+    conditions: Vec<ConditionOut>,
     /// Our own test records, which are in no total.
     tests: i64,
     keys: Vec<KeyOut>,
@@ -120,6 +136,7 @@ pub(super) async fn show(
     let tallies = state.store.tallies().await?;
     let keys = state.store.api_keys().await?;
     let fleet = state.store.fleet(state.freshness()).await?;
+    let conditions = conditions::rows(state.conditions().await);
     let reason = match state.intake.health() {
         Health::Ready => None,
         Health::NotReady(reason) => Some(reason),
@@ -132,6 +149,7 @@ pub(super) async fn show(
         queue: QueueOut { records: queue.records, bytes: queue.bytes },
         held: held_out(&tallies),
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
+        conditions,
         tests: tallies.tests,
         pushes: tallies.kinds.into_iter().map(kind_out).collect(),
         keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),

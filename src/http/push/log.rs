@@ -1,5 +1,6 @@
 //! The last requests to the public listener, for an operator to look at. In memory only, and small:
-//! so many rows, and of each body the beginning.
+//! so many rows, and of each body the beginning. Beside them, how many there were of each sort, and
+//! what was noticed on the way.
 use std::{
     collections::VecDeque,
     net::IpAddr,
@@ -11,10 +12,12 @@ use std::{
 use axum::http::StatusCode;
 use bytes::Bytes;
 
+use super::figures::PushFigures;
 use crate::{
     domain::{Clock, Kind, Timestamp},
     intake::Accepted,
     store::Outcome,
+    watch::Signals,
 };
 
 /// How many requests are remembered.
@@ -27,6 +30,8 @@ const BODY_BYTES_MAX: usize = 4_096;
 pub struct PushLog {
     clock: Arc<dyn Clock>,
     rows: Arc<Mutex<Rows>>,
+    figures: Arc<PushFigures>,
+    signals: Arc<Signals>,
 }
 
 #[derive(Default)]
@@ -95,7 +100,7 @@ pub(super) struct Visit<'l> {
 impl PushLog {
     /// Remembers nothing yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, rows: Arc::default() }
+        Self { clock, rows: Arc::default(), figures: Arc::default(), signals: Arc::default() }
     }
 
     /// The newest requests that fit, so many at most.
@@ -110,6 +115,16 @@ impl PushLog {
             rows.newest_first.iter().cloned().collect()
         };
         all.into_iter().filter(|row| fits(row)).take(rows_max).collect()
+    }
+
+    /// How many there were, and what became of them.
+    pub(in crate::http) fn figures(&self) -> &PushFigures {
+        &self.figures
+    }
+
+    /// What was noticed on the way.
+    pub(in crate::http) fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
     pub(super) fn visit(&self, source: IpAddr) -> Visit<'_> {
@@ -131,6 +146,7 @@ impl PushLog {
     }
 
     fn add(&self, row: PushRow) {
+        self.figures.count(&row);
         let mut row = Arc::new(row);
         let forgotten = {
             let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,6 +179,11 @@ impl Visit<'_> {
             row.bytes = Some(body.len() as u64);
             row.body = Bytes::copy_from_slice(&body[..body.len().min(BODY_BYTES_MAX)]);
         });
+    }
+
+    /// What is known so far.
+    pub(super) fn row(&self) -> Option<&PushRow> {
+        self.row.as_ref()
     }
 
     /// Whatever comes of it, it is of no interest.

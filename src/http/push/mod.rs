@@ -4,6 +4,7 @@
 //! cheapest first; nothing looks at the body's meaning before its signature holds.
 mod body;
 mod budget;
+mod figures;
 mod log;
 mod path;
 mod refusal;
@@ -13,10 +14,11 @@ use std::{
     convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::{
-    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
@@ -24,7 +26,7 @@ use tower::{Service, service_fn};
 
 use self::{body::RequestBody, budget::Budget, log::Visit, path::Target, refusal::Refusal};
 use super::{
-    client_ip::{SourceBlock, client_ip, is_within},
+    client_ip::{SourceBlock, client_ip, is_unheard, is_within},
     failures::FailureLimiter,
     server::Peer,
 };
@@ -34,6 +36,7 @@ use crate::{
     store::Outcome,
 };
 
+pub(super) use figures::{PushFigures, RecordCounts};
 pub use log::PushLog;
 pub(super) use log::{PushOutcome, PushRow};
 
@@ -147,18 +150,40 @@ impl Front {
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let push = Push { kind, body: body.bytes, source, test_nonce };
         let is_test = push.test_nonce.is_some();
+        let began = Instant::now();
         match self.intake.accept_told(push).await {
             Ok(accepted) => {
                 tracing::debug!(outcome = ?accepted.outcome, "Stored a push");
                 visit.note(|row| row.is_test = is_test);
+                self.acknowledged(visit, began.elapsed(), &head);
                 Ok(accepted)
             }
-            Err(AcceptError::Busy) => Err(Refusal::Busy),
+            Err(AcceptError::Busy) => {
+                if let Some(row) = visit.row().filter(|_| !is_test) {
+                    self.log.signals().sent_away(row.at);
+                }
+                Err(Refusal::Busy)
+            }
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {
                 visit.note(|row| row.reason = Some(refused.reason.as_str()));
-                Err(self.refuse(refused, source))
+                Err(self.refuse(refused, source, visit))
             }
+        }
+    }
+
+    /// Notes what an authentic push tells of the way that pushes take. A test tells nothing: it is
+    /// signed with a key of ours.
+    fn acknowledged(&self, visit: &Visit<'_>, took: Duration, head: &request::Parts) {
+        let Some(row) = visit.row().filter(|row| !row.is_test) else { return };
+        let signals = self.log.signals();
+        if let Some(kind) = &row.kind {
+            signals.acknowledged(kind, took, row.at);
+        }
+        if let Some(Peer(peer)) = head.extensions.get()
+            && is_unheard(peer.ip(), &head.headers, &self.settings.trusted_proxies)
+        {
+            signals.forwarded_by(peer.ip(), row.at);
         }
     }
 
@@ -219,12 +244,15 @@ impl Front {
     }
 
     /// A push that did not verify: held, unless its source has failed too often.
-    fn refuse(&self, refused: Refused, source: IpAddr) -> Refusal {
+    fn refuse(&self, refused: Refused, source: IpAddr, visit: &Visit<'_>) -> Refusal {
         if let Err(wait) = self.failures.failed(source) {
             return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
         }
         let reason = refused.reason;
         tracing::info!(%source, %reason, "Refused a push");
+        if let Some(row) = visit.row() {
+            self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
+        }
         self.intake.hold(refused);
         match reason {
             HeldReason::NotJson => Refusal::NotJson,

@@ -6,7 +6,7 @@ use axum::{
 use rand::RngExt;
 
 use super::{body::BodyError, log::PushOutcome};
-use crate::http::problem::Problem;
+use crate::{domain::HeldReason, http::problem::Problem};
 
 /// Why a request is not taken as a push.
 #[derive(Debug)]
@@ -29,6 +29,26 @@ pub(super) enum Refusal {
     UnknownNonce,
     Busy,
 }
+
+/// Every reason for which a request is not taken in, in a word.
+pub(super) const REASONS: [&str; 16] = [
+    HeldReason::NotJson.as_str(),
+    HeldReason::SignatureMissing.as_str(),
+    HeldReason::SignatureUnreadable.as_str(),
+    HeldReason::SignatureWrong.as_str(),
+    HeldReason::DateMissing.as_str(),
+    HeldReason::DateUnreadable.as_str(),
+    "no_host",
+    "not_found",
+    "method_not_allowed",
+    "source_not_allowed",
+    "encoded",
+    "too_large",
+    "too_slow",
+    "cut_short",
+    "unknown_nonce",
+    "busy",
+];
 
 impl From<BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
@@ -111,4 +131,28 @@ impl IntoResponse for Refusal {
 /// An answer given before the body was read: the connection cannot be used again.
 fn closing(problem: Problem) -> Response {
     ([(header::CONNECTION, "close")], problem).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_in_the_list() {
+        for refusal in [
+            Refusal::NoHost,
+            Refusal::NotFound,
+            Refusal::MethodNotAllowed(""),
+            Refusal::Elsewhere,
+            Refusal::Encoded,
+            Refusal::TooLarge,
+            Refusal::TooSlow,
+            Refusal::Broken,
+            Refusal::UnknownNonce,
+            Refusal::Busy,
+        ] {
+            let (_, reason) = refusal.told();
+            assert!(REASONS.contains(&reason.expect("a reason")), "{refusal:?}");
+        }
+    }
 }

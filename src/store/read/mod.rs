@@ -10,6 +10,7 @@ mod held;
 mod notification;
 mod page;
 pub(super) mod rollup;
+mod room;
 mod search;
 mod sim;
 mod sim_activity;
@@ -26,6 +27,7 @@ mod usage_tail;
 use std::{
     cell::Cell,
     num::NonZero,
+    path::Path,
     sync::Arc,
     thread::available_parallelism,
     time::{Duration, Instant},
@@ -49,6 +51,7 @@ use super::{
     error::{of_acquire, of_read},
 };
 
+pub use room::Room;
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;
 pub use tally::{KindTally, QuarantineTally, RingTally, Tallies};
@@ -67,6 +70,7 @@ const HEAVY_WAIT_MAX: Duration = Duration::from_secs(4);
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: SqlitePool,
+    database: Arc<Path>,
     heavy: Arc<Semaphore>,
     epoch: u64,
     zone: TimeZone,
@@ -76,10 +80,10 @@ pub struct Store {
 }
 
 impl Store {
-    pub(super) fn new(readers: SqlitePool, epoch: u64, zone: TimeZone) -> Self {
+    pub(super) fn new(readers: SqlitePool, database: &Path, epoch: u64, zone: TimeZone) -> Self {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
         let (card_tail, usage_tail) = Default::default();
-        Self { readers, heavy, epoch, zone, card_tail, usage_tail }
+        Self { readers, database: database.into(), heavy, epoch, zone, card_tail, usage_tail }
     }
 
     /// Tells this store from every other, and from itself before a restore.

@@ -6,7 +6,7 @@ use super::{
     wording::{number, span},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, HeldTally, UsagePause},
+    domain::{HeldClass, HeldReason, HeldTally, PushPause},
     http::{api::error::ApiError, query_string::append},
 };
 
@@ -36,7 +36,7 @@ impl Asked<'_> {
                 let sentence = format!(
                     "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
                      discard {it}.",
-                    fault(reason),
+                    reason.fault(),
                 );
                 (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
             }
@@ -44,8 +44,8 @@ impl Asked<'_> {
                 let sentence = format!(
                     "{} refused in the last 24 hours, for {}. {}",
                     number(count, "push was", "pushes were"),
-                    fault(reason),
-                    advice(reason),
+                    reason.fault(),
+                    reason.advice(),
                 );
                 (AttentionKind::PushesRefused, severity(reason), sentence)
             }
@@ -59,7 +59,7 @@ impl Asked<'_> {
         item
     }
 
-    fn overdue(&self, pause: UsagePause) -> Item {
+    fn overdue(&self, pause: PushPause) -> Item {
         let lasts = self.now.since(pause.since);
         let usual = match pause.usual.is_zero() {
             true => "no quarter of an hour of a day is usually without usage".to_owned(),
@@ -79,38 +79,6 @@ impl Asked<'_> {
         item.out.pause_s = Some(lasts.as_secs());
         item.out.usual_pause_s = Some(pause.usual.as_secs());
         item
-    }
-}
-
-/// What is wrong with a push: it is held for …
-fn fault(reason: HeldReason) -> &'static str {
-    match reason {
-        HeldReason::SignatureMissing => "a missing `signature`",
-        HeldReason::SignatureUnreadable => "a `signature` that is not 64 hex digits",
-        HeldReason::SignatureWrong => "a signature that no key of this server makes",
-        HeldReason::DateMissing => "a missing `datePush`",
-        HeldReason::DateUnreadable => "a `datePush` that cannot be read",
-        HeldReason::NotJson => "a body that is not JSON of the right shape",
-        HeldReason::DateOld => "a `datePush` that is too old",
-        HeldReason::DateAhead => "a `datePush` that is ahead of this server's clock",
-        HeldReason::FieldMissing => "a required field that is missing",
-        HeldReason::FieldInvalid => "a field that cannot be read",
-        HeldReason::RepeatedKey => "a key that stands twice in one object",
-        HeldReason::Unreadable => "text or numbers that cannot be kept exactly",
-        HeldReason::StoreRefused => "something that the database would not take",
-    }
-}
-
-/// What to do about refused pushes.
-fn advice(reason: HeldReason) -> &'static str {
-    match reason {
-        HeldReason::SignatureWrong => {
-            "If SmartHub sent them, set the key that is registered there, and retry them."
-        }
-        HeldReason::DateOld | HeldReason::DateAhead => {
-            "If SmartHub sent them, set this server's clock right, and retry them."
-        }
-        _ => "SmartHub sends none like that, so they most likely came from somebody else.",
     }
 }
 

@@ -1,8 +1,7 @@
 //! Volumes, spans and moments as people read them.
-use std::time::Duration;
-
 use jiff::tz::TimeZone;
 
+pub(super) use crate::domain::span;
 use crate::domain::{Giccid, Timestamp};
 
 /// Tells moments by the clock of the store's zone.
@@ -61,19 +60,6 @@ pub(super) fn volume(bytes: i64) -> String {
     format!("{number} {}", UNITS[name])
 }
 
-/// Its two largest units: `3 h 20 min`.
-pub(super) fn span(span: Duration) -> String {
-    let minutes = span.as_secs() / 60;
-    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
-    let parts = match (days, hours) {
-        (0, 0) => [(minutes, "min"), (0, "")],
-        (0, _) => [(hours, "h"), (minutes, "min")],
-        _ => [(days, "d"), (hours, "h")],
-    };
-    let [first, second] = parts.map(|(number, unit)| format!("{number} {unit}"));
-    if parts[1].0 == 0 { first } else { format!("{first} {second}") }
-}
-
 /// `1 push`, `2 pushes`.
 pub(super) fn number(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
@@ -88,12 +74,5 @@ mod tests {
         let told = [0, 1023, 1024, 1536, 16 << 20, 2_061_584_302, (1 << 20) - 1, i64::MAX];
         let expected = ["0 B", "1023 B", "1 KB", "1.5 KB", "16 MB", "1.92 GB", "1 MB", "8192 PB"];
         assert_eq!(told.map(volume), expected);
-    }
-
-    #[test]
-    fn spans_have_their_two_largest_units() {
-        let told =
-            [59, 60, 3600, 12_000, 86_400, 90_000 + 3599].map(|s| span(Duration::from_secs(s)));
-        assert_eq!(told, ["0 min", "1 min", "1 h", "3 h 20 min", "1 d", "1 d 1 h"]);
     }
 }

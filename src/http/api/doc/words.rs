@@ -2,7 +2,9 @@
 use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::{
-    domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PollFailureKind, Scope},
+    domain::{
+        ConditionKind, DeviceEventWord, DeviceState, HeldClass, HeldReason, PollFailureKind, Scope,
+    },
     http::{
         api::attention::{AttentionKind, Severity},
         push::PushOutcome,
@@ -12,6 +14,11 @@ use crate::{
 /// `read` or `admin`.
 pub(in crate::http::api) fn scope() -> Object {
     one_of(Scope::ALL.map(Scope::as_str))
+}
+
+/// What can be wrong with how data comes in.
+pub(in crate::http::api) fn condition() -> Object {
+    one_of(ConditionKind::ALL.map(ConditionKind::as_str))
 }
 
 /// Whether a router can be reached.

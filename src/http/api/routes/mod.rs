@@ -178,7 +178,7 @@ fn server(routes: Routes) -> Routes {
             Documented::get(
                 status::show,
                 doc("Show how it goes")
-                    .gives::<status::StatusOut>(200, "Queue, counts, rings, RCMS, keys."),
+                    .gives::<status::StatusOut>(200, "Queue, counts, rings, RCMS, what is wrong, keys."),
             ),
         )
         .at(

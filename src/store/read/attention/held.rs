@@ -13,12 +13,27 @@ impl Store {
             select class, reason, count(*), min(received_ms) from held
             where class = 'quarantined' or received_ms >= $1
             group by class, reason order by count(*) desc, reason";
+        self.held_tallies(BY_REASON, refused_since.unix_ms()).await
+    }
+
+    /// What lies in quarantine, by reason, counted up to so many: cheap, however much there is.
+    pub async fn quarantine_by_reason(&self, count_max: u32) -> Result<Vec<HeldTally>, StoreError> {
+        const BY_REASON: &str = "
+            with some as (select class, reason, received_ms from held
+                where class = 'quarantined' limit $1)
+            select class, reason, count(*), min(received_ms) from some
+            group by class, reason order by count(*) desc, reason";
+        self.held_tallies(BY_REASON, i64::from(count_max)).await
+    }
+
+    async fn held_tallies(
+        &self,
+        sql: &'static str,
+        bound: i64,
+    ) -> Result<Vec<HeldTally>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(BY_REASON)
-            .bind(refused_since.unix_ms())
-            .fetch_all(&mut *reader)
-            .await
-            .map_err(of_read)?;
+        let rows: Vec<(String, String, i64, i64)> =
+            sqlx::query_as(sql).bind(bound).fetch_all(&mut *reader).await.map_err(of_read)?;
         let corrupt = |_| StoreError::Corrupt { table: "held", id: 0 };
         rows.into_iter()
             .map(|(class, reason, pushes, since_ms)| {

@@ -3,6 +3,7 @@
 mod held;
 mod imei_change;
 mod new_country;
+mod pauses;
 mod silence;
 mod sim_above_usual;
 mod usage_pause;

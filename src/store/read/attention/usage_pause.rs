@@ -1,34 +1,49 @@
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use sqlx::{Connection, SqliteConnection};
 
 use super::usual_days;
 use crate::{
-    domain::{Span, Timestamp, UsagePause, usual_of},
+    domain::{PushPause, Span, Timestamp, usual_of},
     store::{Store, StoreError, error::of_read, read::READ_TIME_MAX, rollup::QUARTER_HOUR_MS},
 };
 
 impl Store {
     /// Since when no usage record has come, and how long the longest pause of a day usually is: by
     /// the records' own times, to the quarter of an hour. None where that is not known.
-    pub async fn usage_pause(&self, now: Timestamp) -> Result<Option<UsagePause>, StoreError> {
+    pub async fn usage_pause(&self, now: Timestamp) -> Result<Option<PushPause>, StoreError> {
         const LAST: &str = "select last_received_ms from tally where kind = 'data-usage'";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let last_ms: Option<i64> =
             sqlx::query_scalar(LAST).fetch_optional(&mut *moment).await.map_err(of_read)?;
-        let days = usual_days(now, &self.zone);
-        let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(None) };
-        let whole = Span { start_ms: first.start_ms, end_ms: last.end_ms };
-        let busy = busy_quarter_hours(&mut moment, whole).await?;
-        let pauses = days.into_iter().filter_map(|day| longest_pause_ms(day, &busy)).collect();
-        let told = |(last_ms, usual_ms): (i64, i64)| UsagePause {
-            since: Timestamp::from_unix_ms(last_ms),
-            usual: Duration::from_millis(usual_ms.unsigned_abs()),
-        };
         // Where all came from files, no push has ever come.
-        Ok(last_ms.filter(|last_ms| *last_ms > 0).zip(usual_of(pauses)).map(told))
+        let Some(last_ms) = last_ms.filter(|last_ms| *last_ms > 0) else { return Ok(None) };
+        let since = Timestamp::from_unix_ms(last_ms);
+        // What was usual before the silence, or a long one would make itself usual.
+        let usual = usual_usage_pause(&mut moment, since.min(now), &self.zone).await?;
+        Ok(usual.map(|usual| PushPause { since, usual }))
     }
+}
+
+/// How long the longest pause of a day usually is.
+pub(super) async fn usual_usage_pause(
+    moment: &mut SqliteConnection,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Option<Duration>, StoreError> {
+    let days = usual_days(now, zone);
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(None) };
+    let whole = Span { start_ms: first.start_ms, end_ms: last.end_ms };
+    let busy = busy_quarter_hours(moment, whole).await?;
+    Ok(usual_pause(&days, &busy))
+}
+
+/// The same by the quarters of an hour in which something came. None where too few days are known.
+pub(super) fn usual_pause(days: &[Span], busy: &[i64]) -> Option<Duration> {
+    let pauses = days.iter().filter_map(|day| longest_pause_ms(*day, busy)).collect();
+    usual_of(pauses).map(|usual_ms| Duration::from_millis(usual_ms.unsigned_abs()))
 }
 
 /// The starts of the quarters of an hour with usage, in order.

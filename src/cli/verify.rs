@@ -1,5 +1,3 @@
-mod explain;
-
 use std::process::ExitCode;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
@@ -15,10 +13,10 @@ use crate::{
     domain::HeldReason,
     smarthub::{
         Body,
+        explain::{self, Finding},
         signature::{PushKey, Verifier},
     },
 };
-use explain::Element;
 
 /// What to verify, and with what.
 #[derive(Args, Debug)]
@@ -56,10 +54,11 @@ pub(super) fn run(
         Err(reason) => {
             let because = in_words(reason);
             let findings = match verify.explain && reason == Some(HeldReason::SignatureWrong) {
-                true => explain::explain(&body, &keys, shift_s),
+                true => explain::explain(&body, &Verifier::new(&keys, shift_s)),
                 false => Vec::new(),
             };
             let people = page(because, &findings, verify.explain);
+            let findings: Vec<Value> = findings.iter().map(told).collect();
             let reason = reason.map_or("not_json", HeldReason::as_str);
             let json = json!({"valid": false, "reason": reason, "findings": findings});
             output.text(&people, &json)?;
@@ -76,21 +75,27 @@ fn judge(body: &[u8], keys: &[PushKey], shift_s: i64) -> Result<String, Option<H
     };
     let one = (0..keys.len()).find(|nth| verified(&keys[*nth..=*nth]).is_ok());
     match one {
-        Some(nth) => Ok(keys::name_of(keys, nth)),
+        Some(nth) => Ok(explain::name_of(keys, nth)),
         None => verified(keys).map(|()| "several keys, element by element".to_owned()),
     }
 }
 
 /// What the receiver takes the first `datePush` for.
 fn reading(body: &[u8], shift_s: i64) -> Option<String> {
-    let seconds = explain::elements(body).first().and_then(Element::seconds)? + shift_s;
+    let seconds = explain::first_second(body)? + shift_s;
     Some(format!("{seconds} ({})", date_text(seconds)))
 }
 
-fn page(because: &str, findings: &[Value], asked: bool) -> String {
+/// With the setting that does it, by its name.
+fn told(finding: &Finding) -> Value {
+    let setting = finding.date_shift_s.map(|shift_s| json!({"SIMDECK_PUSH_DATE_SHIFT": shift_s}));
+    json!({"key": finding.key, "says": finding.says, "setting": setting})
+}
+
+fn page(because: &str, findings: &[Finding], asked: bool) -> String {
     let mut page = format!("invalid: {because}");
     for finding in findings {
-        page += &format!("\n{}", finding["says"].as_str().unwrap_or_default());
+        page += &format!("\n{}", finding.says);
     }
     if findings.is_empty() && asked {
         page += "\nnothing that was tried matches: the push key is probably another one";

@@ -1,22 +1,35 @@
+//! What would make a signature that fails hold: another reading of `datePush`, another way to hash,
+//! a key that was pasted with something around it.
+//!
+//! It tries some hundred hashes for each key, so it is for people who ask and for a look now and
+//! then, never for each push.
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    cli::keys,
-    smarthub::{
-        date_push,
-        signature::{PushKey, Verifier, decode},
-    },
+use super::{
+    date_push,
+    signature::{PushKey, Verifier, decode},
 };
 
 const QUARTER_S: i64 = 15 * 60;
 /// Clocks on Earth differ from UTC by at most 14 hours.
 const QUARTERS_MAX: i64 = 14 * 4;
 
+/// Something that would make a body valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What to call the key, without showing it.
+    pub key: String,
+    /// What matches and what to do, in a sentence without its full stop.
+    pub says: String,
+    /// The value of SIMDECK_PUSH_DATE_SHIFT that does it, where that does.
+    pub date_shift_s: Option<i64>,
+}
+
 /// One object of a pushed body, as far as its proof goes.
-pub(super) struct Element {
+struct Element {
     /// `datePush` without its quotes.
     date_push: String,
     signature: [u8; 32],
@@ -37,13 +50,27 @@ enum Means {
 
 impl Element {
     /// What the receiver takes `datePush` for.
-    pub(super) fn seconds(&self) -> Option<i64> {
+    fn seconds(&self) -> Option<i64> {
         date_push::parse_text(&self.date_push)
     }
 }
 
+/// What to call a key without showing it.
+pub fn name_of(keys: &[PushKey], nth: usize) -> String {
+    match keys.get(nth).and_then(|key| key.label.as_deref()) {
+        Some(label) => format!("key `{label}`"),
+        None if keys.len() == 1 => "the key".to_owned(),
+        None => format!("key number {} of {}", nth + 1, keys.len()),
+    }
+}
+
+/// The second that the first `datePush` of a body stands for, where it can be read.
+pub fn first_second(body: &[u8]) -> Option<i64> {
+    elements(body).first().and_then(Element::seconds)
+}
+
 /// The objects of a body that have both fields in a readable form.
-pub(super) fn elements(body: &[u8]) -> Vec<Element> {
+fn elements(body: &[u8]) -> Vec<Element> {
     let objects: Vec<BTreeMap<String, &RawValue>> = match serde_json::from_slice(body) {
         Ok(object) => vec![object],
         Err(_) => serde_json::from_slice(body).unwrap_or_default(),
@@ -61,8 +88,8 @@ pub(super) fn elements(body: &[u8]) -> Vec<Element> {
 
 /// What would make the first element that fails valid: a sentence each, with the setting that
 /// does it where there is one.
-pub(super) fn explain(body: &[u8], keys: &[PushKey], shift_s: i64) -> Vec<Value> {
-    let verifier = Verifier::new(keys, shift_s);
+pub fn explain(body: &[u8], verifier: &Verifier) -> Vec<Finding> {
+    let keys = verifier.keys();
     let fails = |element: &Element| {
         !element.seconds().is_some_and(|seconds| verifier.verify(seconds, &element.signature))
     };
@@ -71,7 +98,7 @@ pub(super) fn explain(body: &[u8], keys: &[PushKey], shift_s: i64) -> Vec<Value>
     let trials = trials(element);
     let mut findings = Vec::new();
     for (nth, key) in keys.iter().enumerate() {
-        let name = keys::name_of(keys, nth);
+        let name = name_of(keys, nth);
         for (text, change) in variants(key.key.expose()) {
             let hits = trials.iter().filter(|trial| {
                 digest(&[text, &trial.hashed]) == element.signature
@@ -86,14 +113,14 @@ pub(super) fn explain(body: &[u8], keys: &[PushKey], shift_s: i64) -> Vec<Value>
     findings
 }
 
-fn finding(key: &str, change: Option<&str>, swapped: bool, means: &Means) -> Value {
+fn finding(key: &str, change: Option<&str>, swapped: bool, means: &Means) -> Finding {
     let mut conditions: Vec<String> =
         change.map(|change| format!("{key} {change}")).into_iter().collect();
     if swapped {
         conditions.push("the key is hashed after datePush".to_owned());
     }
     let mut advice = String::new();
-    let mut setting = Value::Null;
+    let mut date_shift_s = None;
     match means {
         Means::Shift(0) => (),
         Means::Shift(shift_s) => {
@@ -104,7 +131,7 @@ fn finding(key: &str, change: Option<&str>, swapped: bool, means: &Means) -> Val
                 ": all pushes are {} {way}; set SIMDECK_PUSH_DATE_SHIFT={shift_s}",
                 hours_text(shift_s.abs())
             );
-            setting = json!({"SIMDECK_PUSH_DATE_SHIFT": shift_s});
+            date_shift_s = Some(*shift_s);
         }
         Means::Other(words) => conditions.push((*words).to_owned()),
     }
@@ -112,14 +139,14 @@ fn finding(key: &str, change: Option<&str>, swapped: bool, means: &Means) -> Val
         // Only a shift that is set and should not be leaves nothing to change but itself.
         conditions.push("datePush is taken as it is".to_owned());
         advice = ": set SIMDECK_PUSH_DATE_SHIFT=0".to_owned();
-        setting = json!({"SIMDECK_PUSH_DATE_SHIFT": 0});
+        date_shift_s = Some(0);
     } else if change.is_some() {
         advice += "; correct the key";
-    } else if setting.is_null() {
+    } else if date_shift_s.is_none() {
         advice += "; no setting covers that, so please report it";
     }
     let says = format!("matches {key} if {}{advice}", conditions.join(" and "));
-    json!({"key": key, "says": says, "setting": setting})
+    Finding { key: key.to_owned(), says, date_shift_s }
 }
 
 /// The key itself, and what is left of it without what may have been pasted along.
@@ -196,12 +223,8 @@ fn zone_text(offset_s: i64) -> String {
     }
 }
 
-/// `8 h`, `3 h 30 min`
+/// `8 h 00 m`, `3 h 30 m`
 fn hours_text(seconds: i64) -> String {
     let minutes = seconds / 60;
-    match (minutes / 60, minutes % 60) {
-        (0, minutes) => format!("{minutes} min"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
+    format!("{} h {:02} m", minutes / 60, minutes % 60)
 }

@@ -1,0 +1,178 @@
+//! The data directory, its disk and its database, without a server.
+use std::{
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::process::geteuid;
+
+use super::Finding;
+use crate::{
+    cli::settings::Settings,
+    domain::{Clock, SystemClock, Timestamp},
+    store::{StoreError, examine, free_bytes},
+};
+
+/// What others may not have: anything.
+const OTHERS: u32 = 0o077;
+/// A log that is larger is not brought back into the database as it should.
+const WAL_BYTES_MAX: u64 = 512 << 20;
+/// Clocks of one machine do not differ, and none was right before this was written.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+const WRITTEN: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
+
+/// Who may look into the data directory.
+pub(super) fn permissions(settings: &Settings) -> Vec<Finding> {
+    const CHECK: &str = "permissions";
+    let folder = &settings.data_dir;
+    let whole = match fs::metadata(folder) {
+        Ok(whole) => whole,
+        Err(error) => {
+            let finding = format!("{} cannot be looked at: {error}.", folder.display());
+            let todo =
+                "Name the right one with --data-dir, or start `simdeck serve`, which makes it.";
+            return vec![Finding::problem(CHECK, finding, todo)];
+        }
+    };
+    let mut found: Vec<Finding> = odd(folder, &whole).into_iter().collect();
+    let files = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    match files {
+        Ok(files) => found.extend(files.iter().filter_map(|file| {
+            let path = file.path();
+            // One that has gone meanwhile is no problem.
+            let about = fs::symlink_metadata(&path).ok().filter(Metadata::is_file)?;
+            odd(&path, &about)
+        })),
+        Err(error) => {
+            let finding = format!("{} cannot be read: {error}.", folder.display());
+            let todo = "Run the doctor as the user that runs simdeck.";
+            found.push(Finding::problem(CHECK, finding, todo));
+        }
+    }
+    if found.is_empty() {
+        let finding = format!("{} and all in it are for its owner alone.", folder.display());
+        found.push(Finding::ok(CHECK, finding));
+    }
+    found
+}
+
+fn odd(path: &Path, about: &Metadata) -> Option<Finding> {
+    let (shown, mode) = (path.display(), about.permissions().mode() & 0o7777);
+    if mode & OTHERS != 0 {
+        let finding = format!("Others may use {shown}: its mode is {mode:04o}.");
+        let right = if about.is_dir() { "700" } else { "600" };
+        return Some(Finding::problem("permissions", finding, format!("chmod {right} {shown}")));
+    }
+    let we = geteuid();
+    if !we.is_root() && about.uid() != we.as_raw() {
+        let finding =
+            format!("{shown} belongs to user {}, and we are {}.", about.uid(), we.as_raw());
+        let todo = "Run the doctor as the user that runs simdeck, or give it the file with chown.";
+        return Some(Finding::problem("permissions", finding, todo));
+    }
+    None
+}
+
+/// How much room there is.
+pub(super) fn disk(settings: &Settings) -> Finding {
+    const CHECK: &str = "disk";
+    let reserve = settings.disk.reserve_bytes;
+    let free = match free_bytes(&settings.data_dir) {
+        Ok(free) => free,
+        Err(error) => {
+            let finding = format!("Nobody can tell how much room there is: {error}.");
+            return Finding::problem(CHECK, finding, "Name the right folder with --data-dir.");
+        }
+    };
+    let mut log = settings.database.clone().into_os_string();
+    log.push("-wal");
+    let wal = fs::metadata(log).map_or(0, |log| log.len());
+    let told = format!(
+        "{} MiB are free, {} MiB are to be left free; the database's log has {} MiB.",
+        free >> 20,
+        reserve >> 20,
+        wal >> 20
+    );
+    if free < reserve {
+        let todo = "Free some room, prune older records, or lower SIMDECK_DISK_RESERVE: pushes are \
+                    answered 503.";
+        return Finding::problem(CHECK, told, todo);
+    }
+    if wal > WAL_BYTES_MAX {
+        let todo = "Something reads the database without end: look for long exports and for other \
+                    programs on the file.";
+        return Finding::problem(CHECK, told, todo);
+    }
+    Finding::ok(CHECK, told)
+}
+
+/// Integrity and schema of the database, and the clock against what stands in it.
+pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding> {
+    let (path, now) = (&settings.database, SystemClock.now());
+    let shown = path.display();
+    if !path.exists() {
+        let finding = format!("There is no {shown}.");
+        let todo = "Name the right one with --database-url or --data-dir, or start `simdeck serve`, \
+                    which makes it.";
+        return vec![Finding::problem("database", finding, todo), clock(now, None)];
+    }
+    let examined = match examine(path, thorough).await {
+        Ok(examined) => examined,
+        Err(error) => {
+            let finding = format!("{shown} cannot be read: {}.", sentence(&error));
+            let todo = "If it is broken, stop simdeck and restore the newest backup; keep the broken \
+                        file.";
+            return vec![Finding::problem("database", finding, todo), clock(now, None)];
+        }
+    };
+    let integrity = match examined.faults.first() {
+        None if thorough => Finding::ok("database", format!("{shown} is whole, indexes included.")),
+        None => Finding::ok("database", format!("{shown} is whole.")),
+        Some(first) => Finding::problem(
+            "database",
+            format!("{shown} is broken in {} places; the first: {first}.", examined.faults.len()),
+            "Stop simdeck, keep a copy of the file, and restore the newest backup.",
+        ),
+    };
+    let (schema, known) = (examined.schema, examined.schema_known);
+    let told = format!(
+        "simdeck {} with SQLite {}; the database's schema is {schema}, this version's {known}.",
+        env!("CARGO_PKG_VERSION"),
+        examined.sqlite_version
+    );
+    let versions = match schema.cmp(&known) {
+        std::cmp::Ordering::Equal => Finding::ok("versions", told),
+        std::cmp::Ordering::Less => {
+            Finding::problem("versions", told, "Start this version's `simdeck serve`: it migrates.")
+        }
+        std::cmp::Ordering::Greater => {
+            Finding::problem("versions", told, "Use the newer simdeck that wrote the database.")
+        }
+    };
+    vec![integrity, versions, clock(now, examined.newest_push)]
+}
+
+fn clock(now: Timestamp, newest_push: Option<Timestamp>) -> Finding {
+    const CHECK: &str = "clock";
+    const TODO: &str = "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`): by a \
+                        wrong one pushes count as too old or ahead.";
+    if now < WRITTEN {
+        return Finding::problem(CHECK, format!("It is {now} by it, which cannot be."), TODO);
+    }
+    match newest_push {
+        Some(newest) if newest > now.plus(CLOCK_SLACK) => {
+            let finding = format!("It is {now} by it, and the newest push came at {newest}.");
+            Finding::problem(CHECK, finding, TODO)
+        }
+        _ => Finding::ok(CHECK, format!("It is {now} by it, and nothing says otherwise.")),
+    }
+}
+
+/// With its causes.
+fn sentence(error: &StoreError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |it| it.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

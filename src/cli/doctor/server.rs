@@ -1,0 +1,90 @@
+//! The running server: whether it answers, is ready and well.
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::Finding;
+use crate::{
+    cli::{Failure, client::ApiClient, settings::Settings},
+    domain::{Clock, SystemClock},
+};
+
+const CHECK: &str = "server";
+/// Two machines' clocks may differ by so many seconds.
+const CLOCKS_DIFFER_MAX_S: i64 = 60;
+
+/// What the server said.
+pub(super) struct Server {
+    pub(super) findings: Vec<Finding>,
+    /// None where it did not answer.
+    pub(super) client: Option<ApiClient>,
+}
+
+/// What matters of `/v1/status`.
+#[derive(Deserialize)]
+struct Status {
+    version: String,
+    now: String,
+    reason: Option<String>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    name: String,
+    on: bool,
+    kind: Option<String>,
+    sentence: Option<String>,
+    todo: Option<String>,
+}
+
+/// Asks it how it is.
+pub(super) async fn ask(settings: &Settings) -> Server {
+    match status(settings).await {
+        Ok((client, status)) => Server { findings: judge(settings, status), client: Some(client) },
+        Err(failure) => {
+            let finding = format!("It did not say how it is: {failure}.");
+            let todo = "Start `simdeck serve`, or name the right server with --internal-url and its \
+                        key with SIMDECK_API_KEY. All else was looked at without it.";
+            Server { findings: vec![Finding::problem(CHECK, finding, todo)], client: None }
+        }
+    }
+}
+
+async fn status(settings: &Settings) -> Result<(ApiClient, Status), Failure> {
+    let client = ApiClient::of_server(settings)?;
+    let answer = client.send(Method::GET, "/v1/status", &[], None).await?;
+    let cannot = "it is another version, or no simdeck: its answer cannot be read";
+    let status = answer.json().await.map_err(Failure::because(cannot))?;
+    Ok((client, status))
+}
+
+fn judge(settings: &Settings, status: Status) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (ours, theirs) = (env!("CARGO_PKG_VERSION"), &status.version);
+    if theirs != ours {
+        let finding = format!("The server is simdeck {theirs}, and this is {ours}.");
+        findings.push(Finding::problem("versions", finding, "Use the same version for both."));
+    }
+    let theirs_s = status.now.parse().map_or(0, jiff::Timestamp::as_second);
+    let ahead_s = (theirs_s - SystemClock.now().unix_seconds()).abs();
+    if ahead_s > CLOCKS_DIFFER_MAX_S {
+        let finding = format!("The server's clock and this one differ by {ahead_s} s.");
+        let todo = "Set both clocks, and keep them right with NTP.";
+        findings.push(Finding::problem("clock", finding, todo));
+    }
+    if let Some(reason) = status.reason {
+        let finding = "It runs, and stores nothing.";
+        findings.push(Finding::problem(CHECK, finding, format!("This is why: {reason}.")));
+    }
+    for condition in status.conditions.into_iter().filter(|condition| condition.on) {
+        let kind = condition.kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+        let says = condition.sentence.unwrap_or(condition.name);
+        let todo = condition.todo.unwrap_or_else(|| "Look at /v1/status.".to_owned());
+        findings.push(Finding::problem("state", format!("{says}{kind}"), todo));
+    }
+    if findings.is_empty() {
+        let url = settings.internal_url();
+        findings.push(Finding::ok(CHECK, format!("The one at {url} is ready and well.")));
+    }
+    findings
+}

@@ -1,0 +1,108 @@
+use std::fmt;
+
+use super::{Kind, Timestamp};
+
+/// What can be wrong with how simdeck comes by its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionKind {
+    /// A kind of push has not come for far longer than usual.
+    Silent,
+    /// All pushes of a kind are refused, for one cause.
+    RefusedRun,
+    /// Something lies in quarantine.
+    Quarantining,
+    /// Pushes come under a name that is nearly one of SmartHub's kinds.
+    KindMisspelt,
+    /// Authentic pushes are sent away, one after another.
+    NotAcknowledged,
+    /// Authentic pushes wait long for their answer.
+    SlowAcknowledgement,
+    /// A proxy names the client, and is not believed.
+    ProxyNotTrusted,
+    /// RCMS does not answer as it should.
+    RcmsFailing,
+    /// The disk has less room than is to be left free.
+    DiskLow,
+}
+
+/// Something that is wrong, and what to do. Nothing in it is personal or secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What.
+    pub kind: ConditionKind,
+    /// The push category it is about, where it is about one.
+    pub about: Option<Kind>,
+    /// Since when.
+    pub since: Timestamp,
+    /// What there is, in a sentence.
+    pub says: String,
+    /// What to do, in a sentence.
+    pub todo: String,
+}
+
+/// Something began to be wrong, or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionChange {
+    /// What; as it was last, if it ended.
+    pub condition: Condition,
+    /// Whether it began.
+    pub began: bool,
+    /// When that was noticed.
+    pub at: Timestamp,
+}
+
+impl ConditionKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Silent,
+        Self::RefusedRun,
+        Self::Quarantining,
+        Self::KindMisspelt,
+        Self::NotAcknowledged,
+        Self::SlowAcknowledgement,
+        Self::ProxyNotTrusted,
+        Self::RcmsFailing,
+        Self::DiskLow,
+    ];
+
+    /// The word in API, log, metric and alert.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::RefusedRun => "refused_run",
+            Self::Quarantining => "quarantining",
+            Self::KindMisspelt => "kind_misspelt",
+            Self::NotAcknowledged => "not_acknowledged",
+            Self::SlowAcknowledgement => "slow_acknowledgement",
+            Self::ProxyNotTrusted => "proxy_not_trusted",
+            Self::RcmsFailing => "rcms_failing",
+            Self::DiskLow => "disk_low",
+        }
+    }
+
+    /// Whether the address that is told of changes is told of this one.
+    pub fn is_alerted(self) -> bool {
+        match self {
+            Self::Silent
+            | Self::RefusedRun
+            | Self::Quarantining
+            | Self::RcmsFailing
+            | Self::DiskLow => true,
+            Self::KindMisspelt
+            | Self::NotAcknowledged
+            | Self::SlowAcknowledgement
+            | Self::ProxyNotTrusted => false,
+        }
+    }
+
+    /// Whether those who find it log it themselves, when it begins and when it ends.
+    pub fn is_logged_where_found(self) -> bool {
+        matches!(self, Self::RcmsFailing | Self::DiskLow)
+    }
+}
+
+impl fmt::Display for ConditionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

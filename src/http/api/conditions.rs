@@ -1,0 +1,130 @@
+//! What is wrong with how data comes in: gathers what the rules need, and shows what they find.
+use std::{error::Error, time::Duration};
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::{InternalState, doc::words};
+use crate::{
+    domain::{Condition, ConditionKind, Timestamp},
+    store::{Store, StoreError},
+    watch::{Facts, LastPush, Look},
+};
+
+/// How often it is looked at without anybody asking.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// So many quarantined parts are looked at for their reasons.
+const QUARANTINED_MAX: u32 = 1_000;
+
+/// Something that can be wrong, and whether it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConditionOut {
+    #[schema(schema_with = words::condition)]
+    name: &'static str,
+    /// Whether it is so now.
+    on: bool,
+    /// The push category it is about, where it is about one.
+    kind: Option<String>,
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// What there is.
+    sentence: Option<String>,
+    /// What to do.
+    todo: Option<String>,
+}
+
+impl InternalState {
+    /// What is wrong now. What began or ended since the last look is logged and passed on.
+    pub(super) async fn conditions(&self) -> Vec<Condition> {
+        let mut look = self.live.watch.look().await;
+        let now = self.clock.now();
+        let facts = Facts {
+            now,
+            pushes: known(last_pushes(&self.store, &mut look, now).await),
+            quarantined: known(self.store.quarantine_by_reason(QUARANTINED_MAX).await),
+            rcms: self.poll_report(),
+            disk: self.intake.disk_trouble().map(told),
+        };
+        look.end(&facts, |body| {
+            self.intake.explain(body).into_iter().next().map(|finding| finding.says)
+        })
+    }
+
+    /// Looks now and then, until `stop`.
+    pub async fn watch_over(self, stop: CancellationToken) {
+        let mut next = tokio::time::interval(LOOK_EVERY);
+        next.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let look_on = async {
+            loop {
+                next.tick().await;
+                self.conditions().await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = look_on => (),
+        }
+    }
+}
+
+/// What cannot be read now is not known; it was read before and will be again.
+fn known<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| {
+        tracing::debug!(error = error as &dyn Error, "A condition cannot be looked at now");
+    })
+    .ok()
+}
+
+async fn last_pushes(
+    store: &Store,
+    look: &mut Look<'_>,
+    now: Timestamp,
+) -> Result<Vec<LastPush>, StoreError> {
+    let pushes = store.last_pushes().await?;
+    if look.usual(now).is_none() {
+        let place = store.heavy().await?;
+        let usual = store.usual_pauses(&pushes, now).await?;
+        drop(place);
+        look.learn(now, usual);
+    }
+    let usual = look.usual(now);
+    let with_usual = |(kind, at)| {
+        let usual = usual.and_then(|usual| usual.get(&kind)).copied();
+        LastPush { kind, at, usual }
+    };
+    Ok(pushes.into_iter().map(with_usual).collect())
+}
+
+/// As a sentence.
+fn told(reason: &'static str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// Every kind: those that are on, and of the others that they are not.
+pub(super) fn rows(conditions: Vec<Condition>) -> Vec<ConditionOut> {
+    let is_on = |kind: &ConditionKind| conditions.iter().any(|it| it.kind == *kind);
+    let off: Vec<ConditionOut> = ConditionKind::ALL
+        .into_iter()
+        .filter(|kind| !is_on(kind))
+        .map(|kind| ConditionOut {
+            name: kind.as_str(),
+            on: false,
+            kind: None,
+            since: None,
+            sentence: None,
+            todo: None,
+        })
+        .collect();
+    let on = conditions.into_iter().map(|condition| ConditionOut {
+        name: condition.kind.as_str(),
+        on: true,
+        kind: condition.about.map(|kind| kind.to_string()),
+        since: Some(condition.since.to_string()),
+        sentence: Some(condition.says),
+        todo: Some(condition.todo),
+    });
+    on.chain(off).collect()
+}

@@ -1,0 +1,90 @@
+//! How the store and the way into it are.
+use std::fmt;
+
+use prometheus_client::metrics::MetricType;
+
+use super::page::Page;
+use crate::{
+    domain::{Condition, ConditionKind, Timestamp},
+    http::api::InternalState,
+    intake::{CommitFigures, Health, QueueDepth},
+    store::{Room, Tallies},
+};
+
+/// What is told of it. A store that cannot be read takes away its own figures, not the others.
+pub(super) struct StateFigures {
+    now: Timestamp,
+    is_ready: bool,
+    queue: QueueDepth,
+    commits: CommitFigures,
+    conditions: Vec<Condition>,
+    room: Option<Room>,
+    tallies: Option<Tallies>,
+}
+
+impl StateFigures {
+    pub(super) async fn gather(state: &InternalState) -> Self {
+        Self {
+            now: state.clock.now(),
+            is_ready: state.intake.health() == Health::Ready,
+            queue: state.intake.queue_depth(),
+            commits: state.intake.commits(),
+            conditions: state.conditions().await,
+            room: state.store.room().await.ok(),
+            tallies: state.store.tallies().await.ok(),
+        }
+    }
+
+    pub(super) fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Whether a push that came now would be stored.";
+        page.gauge("simdeck_ready", help, u64::from(self.is_ready))?;
+        let help = "Records that wait to be committed.";
+        page.gauge("simdeck_queue_records", help, self.queue.records as u64)?;
+        let help = "Bytes of the bodies that wait to be committed.";
+        page.gauge("simdeck_queue_bytes", help, self.queue.bytes as u64)?;
+        let help = "How long commits took, until they were on disk.";
+        page.histogram("simdeck_commit_seconds", help, &self.commits.took_us, 1_000_000)?;
+        let help = "How many records a commit held.";
+        page.histogram("simdeck_commit_records", help, &self.commits.records, 1)?;
+        let conditions = ConditionKind::ALL.map(|kind| {
+            let count = self.conditions.iter().filter(|it| it.kind == kind).count();
+            ([("condition", kind.as_str())], count as u64)
+        });
+        let help = "What is wrong: for how many kinds of push, or 1 where it is about none.";
+        page.each("simdeck_conditions", help, MetricType::Gauge, conditions)?;
+        if let Some(room) = self.room {
+            let help = "The size of the database file.";
+            page.gauge("simdeck_database_bytes", help, room.database_bytes)?;
+            let help = "The size of the log beside the database.";
+            page.gauge("simdeck_wal_bytes", help, room.wal_bytes)?;
+            let help = "What is free on the database's disk.";
+            page.gauge("simdeck_disk_free_bytes", help, room.free_bytes)?;
+        }
+        self.tallies.as_ref().map_or(Ok(()), |tallies| self.encode_tallies(tallies, page))
+    }
+
+    fn encode_tallies(&self, tallies: &Tallies, page: &mut Page<'_>) -> fmt::Result {
+        let ages = tallies.kinds.iter().filter_map(|(kind, _, last)| {
+            let age_ms = self.now.since((*last)?).as_millis() as f64;
+            Some(([("kind", kind.as_str())], age_ms / 1000.0))
+        });
+        let help = "Seconds since the newest push of a kind was stored.";
+        page.each("simdeck_push_age_seconds", help, MetricType::Gauge, ages)?;
+        let count = |count: i64| count.max(0).unsigned_abs();
+        let quarantine = tallies.quarantine;
+        let rings = || tallies.rings.iter();
+        let held = |of_quarantine: i64, of_ring: fn(&crate::store::RingTally) -> i64| {
+            let rings = rings().map(move |it| ([("held", it.ring.as_str())], count(of_ring(it))));
+            [([("held", "quarantined")], count(of_quarantine))].into_iter().chain(rings)
+        };
+        let help = "Pushes that lie aside: in quarantine, or in a ring of refused ones.";
+        let pushes = held(quarantine.pushes, |ring| ring.pushes);
+        page.each("simdeck_held_pushes", help, MetricType::Gauge, pushes)?;
+        let help = "Bytes of the bodies that lie aside.";
+        let bytes = held(quarantine.bytes, |ring| ring.bytes);
+        page.each("simdeck_held_bytes", help, MetricType::Gauge, bytes)?;
+        let dropped = rings().map(|it| ([("held", it.ring.as_str())], count(it.dropped)));
+        let help = "Refused pushes that a ring could not hold.";
+        page.each("simdeck_held_dropped_total", help, MetricType::Counter, dropped)
+    }
+}

@@ -1,0 +1,206 @@
+use std::time::Duration;
+
+use super::signals::{Reading, RefusedRun, Run};
+use crate::{
+    domain::{
+        Condition, ConditionKind, HeldClass, HeldTally, Kind, PollCall, PollReport, PushPause,
+        Timestamp, edits, span,
+    },
+    smarthub::kind,
+};
+
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Slow acknowledgements are told of for so long after the last one.
+pub(super) const SLOW_TOLD_FOR: Duration = Duration::from_secs(10 * 60);
+/// A name that is nearly right is told of for so long after it was last used.
+const MISSPELT_TOLD_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// So many letters differ at most in a slip of the pen.
+const SLIP_EDITS_MAX: usize = 2;
+/// So many authentic pushes are sent away in a row before it is told.
+const SENT_AWAY_MIN: u64 = 5;
+
+/// What has to be read from elsewhere. What cannot be read at the moment is none: then what is
+/// known of it stays.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The moment.
+    pub now: Timestamp,
+    /// When each kind last came.
+    pub pushes: Option<Vec<LastPush>>,
+    /// What lies in quarantine, by reason; the counts may be cut at some bound.
+    pub quarantined: Option<Vec<HeldTally>>,
+    /// How the poller of RCMS fares, where there is one.
+    pub rcms: Option<PollReport>,
+    /// Why the disk is too full, in a sentence with what to do, if it is.
+    pub disk: Option<String>,
+}
+
+/// When a kind of push last came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastPush {
+    /// The kind.
+    pub kind: Kind,
+    /// When.
+    pub at: Timestamp,
+    /// How long its longest pause usually is, where that is known.
+    pub usual: Option<Duration>,
+}
+
+impl Facts {
+    /// What nobody can tell by them.
+    pub(super) fn unknown(&self) -> Vec<ConditionKind> {
+        let mut unknown = Vec::new();
+        if self.pushes.is_none() {
+            unknown.extend([ConditionKind::Silent, ConditionKind::KindMisspelt]);
+        }
+        if self.quarantined.is_none() {
+            unknown.push(ConditionKind::Quarantining);
+        }
+        unknown
+    }
+}
+
+/// All that is wrong.
+pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for push in facts.pushes.iter().flatten() {
+        found.extend(silent(push, facts.now));
+        found.extend(misspelt(push, facts.now));
+    }
+    found.extend(refused(&noted.refused));
+    found.extend(facts.quarantined.as_deref().and_then(quarantining));
+    found.extend(noted.sent_away.and_then(not_acknowledged));
+    found.extend(noted.slow.map(slow));
+    found.extend(noted.proxy.map(|(peer, run)| {
+        let says = format!(
+            "Authentic pushes come by {peer}, which names the client in X-Forwarded-For and is not \
+             believed: all its pushes count as one source."
+        );
+        let todo = format!(
+            "If it is a proxy of yours, add {peer} to SIMDECK_PUBLIC_TRUSTED_PROXIES; else let it \
+             drop that header."
+        );
+        of(ConditionKind::ProxyNotTrusted, run.since, says, todo)
+    }));
+    found.extend(facts.rcms.as_ref().and_then(rcms_failing));
+    found.extend(facts.disk.as_ref().map(|todo| {
+        let says = "Pushes are answered 503: the disk is nearly full.".to_owned();
+        of(ConditionKind::DiskLow, facts.now, says, todo.clone())
+    }));
+    found
+}
+
+fn of(kind: ConditionKind, since: Timestamp, says: String, todo: impl Into<String>) -> Condition {
+    Condition { kind, about: None, since, says, todo: todo.into() }
+}
+
+fn silent(push: &LastPush, now: Timestamp) -> Option<Condition> {
+    let pause = PushPause { since: push.at, usual: push.usual? };
+    if !pause.is_overdue(now) {
+        return None;
+    }
+    let usual = match pause.usual.is_zero() {
+        true => "usually there is no pause".to_owned(),
+        false => format!("the longest pause is usually {}", span(pause.usual)),
+    };
+    let says = format!(
+        "No {} push has come for more than {}, since {}; {usual}.",
+        push.kind,
+        // Not how long it is by now: what is the same is told in the same words.
+        span(pause.usual.saturating_mul(2).max(PushPause::TIME_MIN)),
+        pause.since,
+    );
+    let todo = "Check that this server can be reached from outside (`simdeck doctor --public-url`), \
+                and that SmartHub still has its address.";
+    let about = Some(push.kind.clone());
+    Some(Condition { about, ..of(ConditionKind::Silent, pause.since, says, todo) })
+}
+
+fn misspelt(push: &LastPush, now: Timestamp) -> Option<Condition> {
+    let name = push.kind.as_str();
+    if kind::is_known(name) || now.since(push.at) > MISSPELT_TOLD_FOR {
+        return None;
+    }
+    let (_, meant) = kind::KNOWN
+        .iter()
+        .map(|known| (edits(name, known.slug), known.slug))
+        .filter(|(edits, _)| *edits <= SLIP_EDITS_MAX)
+        .min()?;
+    let says = format!(
+        "Pushes come as `{name}`, which SmartHub does not document, and are kept as notifications; \
+         `{meant}` was probably meant."
+    );
+    let todo = format!(
+        "Register the address that ends in /v1/{meant} in SmartHub instead (`simdeck welcome` shows \
+         it). What came so far stays at /v1/notifications?kind={name}."
+    );
+    let about = Some(push.kind.clone());
+    Some(Condition { about, ..of(ConditionKind::KindMisspelt, push.at, says, todo) })
+}
+
+/// One for each kind of push: by its longest run.
+fn refused(runs: &[RefusedRun]) -> Vec<Condition> {
+    let mut longest: Vec<&RefusedRun> = Vec::new();
+    for run in runs.iter().filter(|run| run.is_long()) {
+        match longest.iter_mut().find(|it| it.kind == run.kind) {
+            Some(it) if it.run.count < run.run.count => *it = run,
+            Some(_) => (),
+            None => longest.push(run),
+        }
+    }
+    longest.into_iter().map(refused_run).collect()
+}
+
+fn refused_run(refused: &RefusedRun) -> Condition {
+    let RefusedRun { kind, reason, run, finding, .. } = refused;
+    let says =
+        format!("The last {} {kind} pushes were all refused, for {}.", run.count, reason.fault());
+    let todo = match finding {
+        Some(finding) => format!("Their signature {finding}."),
+        None => reason.advice().to_owned(),
+    };
+    let about = kind.parse().ok();
+    Condition { about, ..of(ConditionKind::RefusedRun, run.since, says, todo) }
+}
+
+fn quarantining(quarantined: &[HeldTally]) -> Option<Condition> {
+    let of_it = || quarantined.iter().filter(|tally| tally.class == HeldClass::Quarantined);
+    let since = of_it().map(|tally| tally.since).min()?;
+    let reasons: Vec<&str> = of_it().map(|tally| tally.reason.fault()).collect();
+    let says = format!(
+        "Parts of authentic pushes lie in quarantine and are in no total, for {}.",
+        reasons.join(", and for ")
+    );
+    let todo = "Look at them with `simdeck held list --class quarantined`, then retry or discard \
+                them.";
+    Some(of(ConditionKind::Quarantining, since, says, todo))
+}
+
+fn not_acknowledged(run: Run) -> Option<Condition> {
+    if run.count < SENT_AWAY_MIN {
+        return None;
+    }
+    let says = format!("The last {} authentic pushes were answered 503.", run.count);
+    let todo = "Look at `reason` and `queue` in /v1/status and at the log: the disk, the database \
+                or quarantine is full, or the disk is too slow. SmartHub has to send them again.";
+    Some(of(ConditionKind::NotAcknowledged, run.since, says, todo))
+}
+
+fn slow(run: Run) -> Condition {
+    let says = format!("{} authentic pushes waited 2 s or longer for their answer.", run.count);
+    let todo = "The disk is too slow or too busy: look at simdeck_commit_seconds in /metrics, and \
+                for what else writes to the disk.";
+    of(ConditionKind::SlowAcknowledgement, run.since, says, todo)
+}
+
+/// That some routers cannot be asked about themselves is no failure of RCMS.
+fn rcms_failing(report: &PollReport) -> Option<Condition> {
+    let failing = report.failing.iter().find(|(call, _)| **call != PollCall::StatusData);
+    let (call, failure) = failing?;
+    let says = match call {
+        PollCall::Keep => "RCMS's answers are not stored: what is known of routers may be old.",
+        _ => "RCMS does not answer as it should: what is known of routers may be old.",
+    };
+    let todo = format!("Look at `rcms` in /v1/status for what to do ({call}: {}).", failure.kind);
+    Some(of(ConditionKind::RcmsFailing, failure.since, says.to_owned(), todo))
+}
