@@ -10,7 +10,7 @@ mod table;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -35,6 +35,8 @@ pub struct Watch {
 struct Shared {
     signals: Arc<Signals>,
     seen: Mutex<Seen>,
+    /// What the last look found.
+    last: RwLock<Vec<Condition>>,
     changes: OnceLock<mpsc::Sender<ConditionChange>>,
 }
 
@@ -66,6 +68,11 @@ impl Watch {
         }
     }
 
+    /// What the last look found, for who cannot wait for another.
+    pub fn last(&self) -> Vec<Condition> {
+        self.shared.last.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Begins a look.
     pub async fn look(&self) -> Look<'_> {
         Look { watch: self, seen: self.shared.seen.lock().await }
@@ -91,6 +98,8 @@ impl Look<'_> {
         let found = rules::found(facts, &watch.shared.signals.read(facts.now, explain));
         let changes = seen.table.update(found, &facts.unknown(), facts.now);
         let conditions = seen.table.conditions();
+        let last = &watch.shared.last;
+        last.write().unwrap_or_else(PoisonError::into_inner).clone_from(&conditions);
         drop(seen);
         for change in changes {
             table::log(&change);

@@ -26,7 +26,7 @@ const SENT_AWAY: u32 = 1 << kind::KNOWN.len();
 
 /// What those who take pushes have noticed.
 ///
-/// While all is well a push costs one look at [`Signals::open`], which nobody writes then; it has a
+/// While all is well a push costs one look at a word that nobody writes then; it has a
 /// cache line of its own, so that no neighbour makes it travel between cores.
 #[derive(Debug, Default)]
 #[repr(align(128))]

@@ -2,6 +2,7 @@
 use std::{error::Error, time::Duration};
 
 use serde::Serialize;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -14,6 +15,8 @@ use crate::{
 
 /// How often it is looked at without anybody asking.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long who asks waits for what has to be read.
+const WAIT_MAX: Duration = Duration::from_secs(3);
 /// So many quarantined parts are looked at for their reasons.
 const QUARANTINED_MAX: u32 = 1_000;
 
@@ -35,8 +38,17 @@ pub(super) struct ConditionOut {
 }
 
 impl InternalState {
-    /// What is wrong now. What began or ended since the last look is logged and passed on.
+    /// What is wrong now; by the last look, if another takes too long.
     pub(super) async fn conditions(&self) -> Vec<Condition> {
+        let state = self.clone();
+        match soon(async move { state.look().await }).await {
+            Some(conditions) => conditions,
+            None => self.live.watch.last(),
+        }
+    }
+
+    /// Looks at everything. What began or ended since the last look is logged and passed on.
+    async fn look(&self) -> Vec<Condition> {
         let mut look = self.live.watch.look().await;
         let now = self.clock.now();
         let facts = Facts {
@@ -58,7 +70,7 @@ impl InternalState {
         let look_on = async {
             loop {
                 next.tick().await;
-                self.conditions().await;
+                self.look().await;
             }
         };
         tokio::select! {
@@ -66,6 +78,14 @@ impl InternalState {
             () = look_on => (),
         }
     }
+}
+
+/// What this comes to, if it does so before those who ask give up: a collector waits 10 s, and is
+/// needed most when the store is slow. It goes on by itself, since a read is not cut short.
+pub(super) async fn soon<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    timeout(WAIT_MAX, tokio::spawn(work)).await.ok()?.ok()
 }
 
 /// What cannot be read now is not known; it was read before and will be again.

@@ -31,11 +31,9 @@ const CONTENT_TYPE: HeaderValue =
 
 /// `GET /metrics`
 pub(super) async fn show(State(state): State<InternalState>) -> Result<Response, ApiError> {
-    let figures = Figures {
-        pushes: state.live.pushes.clone(),
-        rcms: RcmsFigures::gather(&state).await,
-        state: StateFigures::gather(&state).await,
-    };
+    let (of_rcms, of_state) =
+        tokio::join!(RcmsFigures::gather(&state), StateFigures::gather(&state));
+    let figures = Figures { pushes: state.live.pushes.clone(), rcms: of_rcms, state: of_state };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(figures));
     let mut text = String::new();

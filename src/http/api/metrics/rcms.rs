@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use super::page::Page;
 use crate::{
     domain::{DeviceState, Fleet, PollCall, PollFailureKind, PollReport, Timestamp},
-    http::api::InternalState,
+    http::api::{InternalState, conditions::soon},
 };
 
 /// How the poller fares, and what it has learned.
@@ -23,7 +23,8 @@ impl RcmsFigures {
         let report = state.poll_report()?;
         let freshness = state.freshness();
         // A store that cannot be read takes away its own figures, not the others.
-        let fleet = state.store.fleet(freshness).await.ok();
+        let store = state.store.clone();
+        let fleet = soon(async move { store.fleet(freshness).await }).await.and_then(Result::ok);
         Some(Self { now: freshness.now, report, fleet })
     }
 

@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use super::page::Page;
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
-    http::api::InternalState,
+    http::api::{InternalState, conditions::soon},
     intake::{CommitFigures, Health, QueueDepth},
     store::{Room, Tallies},
 };
@@ -24,14 +24,20 @@ pub(super) struct StateFigures {
 
 impl StateFigures {
     pub(super) async fn gather(state: &InternalState) -> Self {
+        let (store, of_room) = (state.store.clone(), state.store.clone());
+        let (conditions, room, tallies) = tokio::join!(
+            state.conditions(),
+            soon(async move { of_room.room().await }),
+            soon(async move { store.tallies().await }),
+        );
         Self {
             now: state.clock.now(),
             is_ready: state.intake.health() == Health::Ready,
             queue: state.intake.queue_depth(),
             commits: state.intake.commits(),
-            conditions: state.conditions().await,
-            room: state.store.room().await.ok(),
-            tallies: state.store.tallies().await.ok(),
+            conditions,
+            room: room.and_then(Result::ok),
+            tallies: tallies.and_then(Result::ok),
         }
     }
 
