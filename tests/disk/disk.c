@@ -38,6 +38,7 @@ enum {
     ROOM,          /* bytes by which files may still grow */
     CLOCK_AHEAD_S, /* signed */
     SYNCS_LIE,     /* whether syncs are left out of the journal */
+    READ_ONLY,     /* whether nothing can be opened to be written */
     NUMBERS
 };
 
@@ -120,6 +121,11 @@ static int opened(int fd, const char *path, int flags, int is_new) {
 }
 
 static int open_any(const char *path, int flags, mode_t mode) {
+    if (control[READ_ONLY] && within(path) && *within(path) && (flags & (O_WRONLY | O_RDWR))
+        && strstr(path, ".db")) {
+        errno = EROFS;
+        return -1;
+    }
     int is_new = within(path) && (flags & O_CREAT) && syscall(SYS_faccessat, AT_FDCWD, path, F_OK);
     int fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     return opened(fd, path, flags, is_new);

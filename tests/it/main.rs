@@ -23,6 +23,7 @@ mod conventions;
 mod disk;
 mod failure_limiter;
 mod front;
+mod fuzz;
 mod import;
 mod kill;
 mod listener;

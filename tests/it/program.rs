@@ -45,6 +45,11 @@ impl Program {
         Self { binary, folder: TempDir::new().unwrap(), public, internal }
     }
 
+    /// The same ports, and an empty folder.
+    pub(crate) fn afresh(&mut self) {
+        self.folder = TempDir::new().unwrap();
+    }
+
     pub(crate) fn start(&self) -> Process {
         let mut simdeck = self.spawn(&[]);
         simdeck.wait_for(&["Ready"]);

@@ -11,5 +11,6 @@ pub(crate) fn trials(variable: &str, short: usize) -> usize {
 
 /// Writes a line that a long run ends with.
 pub(crate) fn tell(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
 }

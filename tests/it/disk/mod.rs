@@ -1,12 +1,16 @@
 //! A disk under attack: simdeck runs with `tests/disk/disk.c` between it and the system, which
 //! keeps a journal of what the disk was told, fails when told to, and turns the clock.
+mod clock;
 mod crash;
+mod faults;
+mod full;
 mod journal;
 mod lost_writes;
+mod sender;
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -21,7 +25,18 @@ use crate::{process::Process, program::Program};
 /// A number that the library in `disk.c` shares with the test, by its place.
 #[derive(Clone, Copy)]
 pub(crate) enum Number {
-    SyncsLie = 10,
+    Syncs,
+    Writes,
+    SyncFailsFrom,
+    SyncFailsTo,
+    WriteFailsFrom,
+    WriteFailsTo,
+    Errno,
+    RoomIsSmall,
+    Room,
+    ClockAheadS,
+    SyncsLie,
+    ReadOnly,
 }
 
 /// What stands between a simdeck and its data directory.
@@ -48,13 +63,20 @@ impl Disk {
 
     /// The same, and does not wait.
     pub(crate) fn spawn(&self, program: &Program) -> Process {
-        let (control, journal) = (self.folder.path().join("control"), self.journal());
-        program.spawn(&[
-            ("LD_PRELOAD", library().as_os_str()),
-            ("DISK_FOLDER", program.data().as_os_str()),
-            ("DISK_CONTROL", control.as_os_str()),
-            ("DISK_JOURNAL", journal.as_os_str()),
-        ])
+        let environment = self.environment(&program.data());
+        let variables: Vec<_> =
+            environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        program.spawn(&variables)
+    }
+
+    /// What a program must be told to run on this disk.
+    pub(crate) fn environment(&self, data: &Path) -> [(&'static str, OsString); 4] {
+        [
+            ("LD_PRELOAD", library().into()),
+            ("DISK_FOLDER", data.into()),
+            ("DISK_CONTROL", self.folder.path().join("control").into()),
+            ("DISK_JOURNAL", self.journal().into()),
+        ]
     }
 
     /// What the disk was told, so far.
@@ -65,6 +87,12 @@ impl Disk {
     /// How long the journal is now: what comes later was not yet told.
     pub(crate) fn position(&self) -> u64 {
         fs::metadata(self.journal()).map_or(0, |about| about.len())
+    }
+
+    pub(crate) fn get(&self, number: Number) -> i64 {
+        let mut bytes = [0; 8];
+        self.control.read_exact_at(&mut bytes, 8 * number as u64).unwrap();
+        i64::from_ne_bytes(bytes)
     }
 
     pub(crate) fn set(&self, number: Number, value: i64) {
