@@ -72,7 +72,7 @@ pub const TARGETS: [Target; 6] = [
         seeds: &[
             "giccid=8944501503181377993,8944501503181377994&from=2024-09-05T00:00:00%2B08:00&to=1725500000&size=100",
             "format=csv&raw=true&excel=true&sim_group=a%5C,b+c&page=3",
-            "interval=day&tz=Asia/Shanghai&group_by=country_code,apn&top=5&usual=true",
+            "interval=1d&tz=Asia/Shanghai&group_by=country_code,apn&top=5&usual=true",
             "sort=-data_usage&has_usage=false&cursor=&wait=5&after=0200&class=refused&reason=not_json",
         ],
     },
