@@ -200,8 +200,13 @@ fn a_write_or_sync_that_fails_is_503_or_the_end_and_loses_nothing() {
 #[tokio::test]
 async fn the_same_faults_find_what_is_lost_when_the_answer_comes_before_the_sync() {
     let mut early = Program::of(ack_before_commit());
-    let fault = Fault { of_syncs: true, nth: 40, errno: EIO, lasts: true, when_ready: true };
-    assert!(fault.attempt(&mut early).await > 0, "the faults are too weak to tell");
+    let mut lost = 0;
+    // Where the crash after a fault keeps all that was written, there is nothing to find.
+    for nth in 1..=8 {
+        let fault = Fault { of_syncs: true, nth, errno: EIO, lasts: true, when_ready: true };
+        lost += fault.attempt(&mut early).await;
+    }
+    assert!(lost > 0, "the faults are too weak to tell");
 }
 
 #[test]
