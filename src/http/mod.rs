@@ -17,7 +17,7 @@ pub mod server;
 
 pub use api::{
     ApiSettings, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits,
-    TestAnswer, TestPusher, internal_router, openapi,
+    TestAnswer, TestPusher, internal_router, openapi, read_as_every_list,
 };
 pub use auth::digest_of;
 pub use push::{Elsewhere, ProbeAnswer, PushLog, PushSettings, public_app};

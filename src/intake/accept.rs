@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Acknowledge, COMMIT_TIME_MAX, Intake,
+    Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
     queue::{Job, Ticket},
 };
 use crate::{
@@ -165,11 +165,15 @@ impl Intake {
         if self.shared.options.acknowledge == Acknowledge::BeforeCommit {
             return Ok(unproved);
         }
-        match timeout(COMMIT_TIME_MAX, answer).await {
+        // Each push tries whether a database that failed works again; few would bear to wait long.
+        let is_failing = self.trouble() == Some(Trouble::Failing);
+        let patience = if is_failing { TRY_TIME_MAX } else { COMMIT_TIME_MAX };
+        match timeout(patience, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer ended; its last words are in the log.
             Ok(Err(_)) => Err(Busy),
             // Stored or not, it is not proved.
+            Err(_) if is_failing => Err(Busy),
             Err(_) => {
                 self.shared.sent_away.tell("a commit took longer than 5 s: the disk is too slow");
                 Err(Busy)

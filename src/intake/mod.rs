@@ -259,3 +259,6 @@ impl Intake {
 
 /// How long a push waits for its commit.
 const COMMIT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The same, while the database is known to fail.
+const TRY_TIME_MAX: Duration = Duration::from_secs(1);

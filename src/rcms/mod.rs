@@ -16,7 +16,7 @@ pub use account::{
     Account, ClientId, ClientIdError, Endpoint, EndpointError, ParametersIn, SignBody,
     SigningVariant, UniqueCode,
 };
-pub use answer::{DevicePage, StatusPage};
+pub use answer::{DevicePage, StatusPage, read_every_way};
 pub use client::{Client, ClientError, ClientOptions};
 pub use error::RcmsError;
 pub use request::{Method, Page, Refusal, Request};

@@ -15,12 +15,13 @@ use std::{
 use jiff::tz::TimeZone;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use rustix::process::{Pid, Signal, kill_process};
-use simdeck::store::{self, Dimension, Limits, OpenOptions};
+use simdeck::store::{self, Dimension, Limits, OpenOptions, Opened};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     process::Process,
     program::{Line, Program, ack_before_commit, now_s, proof},
+    trials::{tell, trials},
 };
 
 const CONNECTIONS: usize = 64;
@@ -207,18 +208,15 @@ async fn wanted_and_stored(program: &Program, count: usize) -> [BTreeMap<i64, i6
     [(0..count / 10 * 9).map(record).collect(), stored]
 }
 
-async fn read(database: &Path) -> SqliteConnection {
+/// Opens a database to look into it.
+pub(crate) async fn read(database: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
 /// Volume and number of records by each kind of rollup, with what the mark has not passed.
-async fn rolled_up(database: &Path) -> Vec<(i64, i64)> {
-    let limits = Limits::of_quarantine(0);
-    let database = database.to_owned();
-    let opened =
-        store::open(&OpenOptions { database, time_zone: TimeZone::UTC, limits }).await.unwrap();
-    let store = &opened.store;
+pub(crate) async fn rolled_up(database: &Path) -> Vec<(i64, i64)> {
+    let store = &open(database).await.store;
     let (from, to) = (0, i64::MAX);
     let mut sums = Vec::new();
     let quarters = store.quarter_hours(from, to).await.unwrap();
@@ -232,30 +230,43 @@ async fn rolled_up(database: &Path) -> Vec<(i64, i64)> {
     sums
 }
 
-fn sum(rows: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
+/// Opens a database as simdeck does.
+pub(crate) async fn open(database: &Path) -> Opened {
+    let limits = Limits::of_quarantine(0);
+    let database = database.to_owned();
+    store::open(&OpenOptions { database, time_zone: TimeZone::UTC, limits }).await.unwrap()
+}
+
+/// Adds volumes and numbers up.
+pub(crate) fn sum(rows: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
     rows.fold((0, 0), |(volume, records), row| (volume + row.0, records + row.1))
 }
 
+/// How often a server is killed; the long run sets `SIMDECK_TEST_KILLS`.
+const KILLS: usize = 100;
+
 #[tokio::test]
-async fn a_server_killed_six_times_under_load_has_every_acknowledged_push_exactly_once() {
-    const PUSHES: usize = 100_000;
-    let kills: Vec<_> = (1..=6).map(|nth| PUSHES / 7 * nth).collect();
+async fn a_server_killed_again_and_again_under_load_has_every_acknowledged_push_exactly_once() {
+    let kills = trials("SIMDECK_TEST_KILLS", KILLS);
+    let pushes = (kills * 220).max(60_000);
     let program = Program::new();
-    let server = Attack::run(&program, PUSHES, kills);
+    let at = (1..=kills).map(|nth| pushes / (kills + 1) * nth).collect();
+    let server = Attack::run(&program, pushes, at);
 
     let status = &program.ask("/v1/status")["pushes"]["data-usage"];
     server.end();
-    let [wanted, stored] = wanted_and_stored(&program, PUSHES).await;
+    let [wanted, stored] = wanted_and_stored(&program, pushes).await;
     assert!(wanted == stored, "{} records, not {}", stored.len(), wanted.len());
     let (volume, records) = sum(wanted.values().map(|volume| (*volume, 1)));
     assert_eq!([&status["records"], &status["data_usage"]], [records, volume]);
     // What was stored and not acknowledged before a kill came again.
     let repeats = status["repeats"].as_i64().unwrap();
-    assert!(records + repeats >= PUSHES as i64, "{repeats} repeats counted");
+    assert!(records + repeats >= pushes as i64, "{repeats} repeats counted");
     assert!(status["repeats_redated"].as_i64().unwrap() > 0);
     for rollup in rolled_up(&program.database()).await {
         assert_eq!(rollup, (volume, records));
     }
+    tell(&format!("kill -9 under load, {pushes} pushes acknowledged: {kills} trials, 0 failures"));
 }
 
 #[tokio::test]

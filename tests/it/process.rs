@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
     time::Duration,
 };
@@ -48,6 +48,28 @@ impl Process {
             self.keep(&line);
         }
         found.into_iter().flatten().collect()
+    }
+
+    /// Waits until a line contains `wanted`, or it has ended: then gives its exit code and all that
+    /// it said.
+    pub(crate) fn comes_to(&mut self, wanted: &str) -> Result<(), (Option<i32>, String)> {
+        loop {
+            match self.lines.recv_timeout(SILENCE_MAX) {
+                Ok(line) => {
+                    self.keep(&line);
+                    if line.contains(wanted) {
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let code = self.child.wait().unwrap().code();
+                    return Err((code, std::mem::take(&mut self.log)));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} neither wrote {wanted:?} nor ended:\n{}", self.name, self.log)
+                }
+            }
+        }
     }
 
     /// Its number, for a signal of another kind than [`Process::end`] sends.

@@ -2,7 +2,9 @@
 //! would: plain sockets, kept open, and one write for each request.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -43,7 +45,19 @@ impl Program {
         Self { binary, folder: TempDir::new().unwrap(), public, internal }
     }
 
+    /// The same ports, and an empty folder.
+    pub(crate) fn afresh(&mut self) {
+        self.folder = TempDir::new().unwrap();
+    }
+
     pub(crate) fn start(&self) -> Process {
+        let mut simdeck = self.spawn(&[]);
+        simdeck.wait_for(&["Ready"]);
+        simdeck
+    }
+
+    /// Starts it with these variables beside its own, and does not wait.
+    pub(crate) fn spawn(&self, variables: &[(&str, &OsStr)]) -> Process {
         let mut command = Command::new(&self.binary);
         command
             .arg("serve")
@@ -56,10 +70,9 @@ impl Program {
             .env("SIMDECK_API_KEY", API_KEY)
             .env("SIMDECK_PUSH_MAX_AGE", "3650d")
             .env("SIMDECK_DISK_RESERVE", "0");
+        command.envs(variables.iter().copied());
         let remedy = "`cargo test` builds it; by hand: cargo build --bins --examples";
-        let mut simdeck = Process::start("simdeck", &mut command, remedy);
-        simdeck.wait_for(&["Ready"]);
-        simdeck
+        Process::start("simdeck", &mut command, remedy)
     }
 
     /// The database file. Its log is still beside it while the server runs.
@@ -67,7 +80,8 @@ impl Program {
         self.data().join("simdeck.db")
     }
 
-    fn data(&self) -> PathBuf {
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

@@ -81,6 +81,7 @@ use error::ApiError;
 pub use cors::{Origin, OriginError};
 pub use doc::DocumentSettings;
 pub use live::{Live, StreamLimits};
+pub use params::read_as_every_list;
 pub use rcms::Rcms;
 pub use test_push::{TestAnswer, TestPusher};
 

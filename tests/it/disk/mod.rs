@@ -1,0 +1,120 @@
+//! A disk under attack: simdeck runs with `tests/disk/disk.c` between it and the system, which
+//! keeps a journal of what the disk was told, fails when told to, and turns the clock.
+mod clock;
+mod crash;
+mod faults;
+mod full;
+mod journal;
+mod lost_writes;
+mod sender;
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+use crate::{process::Process, program::Program};
+
+/// A number that the library in `disk.c` shares with the test, by its place.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    Syncs,
+    Writes,
+    SyncFailsFrom,
+    SyncFailsTo,
+    WriteFailsFrom,
+    WriteFailsTo,
+    Errno,
+    RoomIsSmall,
+    Room,
+    ClockAheadS,
+    SyncsLie,
+    ReadOnly,
+}
+
+/// What stands between a simdeck and its data directory.
+pub(crate) struct Disk {
+    folder: TempDir,
+    control: File,
+}
+
+impl Disk {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let control = folder.path().join("control");
+        fs::write(&control, [0; 4096]).unwrap();
+        let control = File::options().read(true).write(true).open(control).unwrap();
+        Self { folder, control }
+    }
+
+    /// Starts a program on this disk.
+    pub(crate) fn start(&self, program: &Program) -> Process {
+        let mut process = self.spawn(program);
+        process.wait_for(&["Ready"]);
+        process
+    }
+
+    /// The same, and does not wait.
+    pub(crate) fn spawn(&self, program: &Program) -> Process {
+        let environment = self.environment(&program.data());
+        let variables: Vec<_> =
+            environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        program.spawn(&variables)
+    }
+
+    /// What a program must be told to run on this disk.
+    pub(crate) fn environment(&self, data: &Path) -> [(&'static str, OsString); 4] {
+        [
+            ("LD_PRELOAD", library().into()),
+            ("DISK_FOLDER", data.into()),
+            ("DISK_CONTROL", self.folder.path().join("control").into()),
+            ("DISK_JOURNAL", self.journal().into()),
+        ]
+    }
+
+    /// What the disk was told, so far.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.folder.path().join("journal")
+    }
+
+    /// How long the journal is now: what comes later was not yet told.
+    pub(crate) fn position(&self) -> u64 {
+        fs::metadata(self.journal()).map_or(0, |about| about.len())
+    }
+
+    pub(crate) fn get(&self, number: Number) -> i64 {
+        let mut bytes = [0; 8];
+        self.control.read_exact_at(&mut bytes, 8 * number as u64).unwrap();
+        i64::from_ne_bytes(bytes)
+    }
+
+    pub(crate) fn set(&self, number: Number, value: i64) {
+        self.control.write_all_at(&value.to_ne_bytes(), 8 * number as u64).unwrap();
+    }
+}
+
+/// The library, compiled once for this process with the compiler that Rust links with.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, library) = LIBRARY.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        let library = folder.path().join("disk.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk/disk.c");
+        let compiler = env::var_os("CC").unwrap_or("cc".into());
+        let compiled = Command::new(compiler)
+            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"].map(OsStr::new))
+            .args([library.as_os_str(), source.as_os_str()])
+            .args(["-ldl", "-lpthread"])
+            .status();
+        assert!(compiled.unwrap().success(), "{} does not compile", source.display());
+        (folder, library)
+    });
+    library
+}
