@@ -17,22 +17,55 @@ pub struct KnownKind {
     pub title_zh: Option<&'static str>,
 }
 
+/// How many there are.
+pub const KNOWN_COUNT: usize = 10;
+
+// A number of its own, and no call in the table: rustc looks at how a function is called while it
+// lays out an array as long as the table, and then finds itself asking in a circle.
 /// All of them, in SmartHub's order.
-pub const KNOWN: &[KnownKind] = &[
-    known(DATA_USAGE, "data usage (CDR) push", None),
-    known(MO_SMS, "MO SMS Push", Some("上行短信推送")),
-    known("mt-sms-status", "Push MT SMS Status Report", Some("MT短信状态报告推送")),
-    known("cycle-usage", "Push Cycle Usage Tracking Event Notification", None),
-    known("imei-change", "Push Imei Change Event Notification", Some("机卡分离")),
-    known("no-session", "Push No Session Connection Event Notification", None),
-    known("package-expiry", "Push Prepaid Service Package Expired Event Notification", None),
-    known(
-        "package-usage",
-        "Push Prepaid Service Package Traffic Tracking Event Notification",
-        None,
-    ),
-    known("sim-status", "Push Sim Status Change Event Notification", None),
-    known("apn-status", "Push Sim Apn Status Change Event Notification", None),
+pub const KNOWN: [KnownKind; KNOWN_COUNT] = [
+    KnownKind { slug: DATA_USAGE, title: "data usage (CDR) push", title_zh: None },
+    KnownKind { slug: MO_SMS, title: "MO SMS Push", title_zh: Some("上行短信推送") },
+    KnownKind {
+        slug: "mt-sms-status",
+        title: "Push MT SMS Status Report",
+        title_zh: Some("MT短信状态报告推送"),
+    },
+    KnownKind {
+        slug: "cycle-usage",
+        title: "Push Cycle Usage Tracking Event Notification",
+        title_zh: None,
+    },
+    KnownKind {
+        slug: "imei-change",
+        title: "Push Imei Change Event Notification",
+        title_zh: Some("机卡分离"),
+    },
+    KnownKind {
+        slug: "no-session",
+        title: "Push No Session Connection Event Notification",
+        title_zh: None,
+    },
+    KnownKind {
+        slug: "package-expiry",
+        title: "Push Prepaid Service Package Expired Event Notification",
+        title_zh: None,
+    },
+    KnownKind {
+        slug: "package-usage",
+        title: "Push Prepaid Service Package Traffic Tracking Event Notification",
+        title_zh: None,
+    },
+    KnownKind {
+        slug: "sim-status",
+        title: "Push Sim Status Change Event Notification",
+        title_zh: None,
+    },
+    KnownKind {
+        slug: "apn-status",
+        title: "Push Sim Apn Status Change Event Notification",
+        title_zh: None,
+    },
 ];
 
 /// Whether SmartHub documents a kind of this name.
@@ -43,12 +76,4 @@ pub fn is_known(slug: &str) -> bool {
 /// Its place among those that SmartHub documents, if it is one of them.
 pub fn number(slug: &str) -> Option<usize> {
     KNOWN.iter().position(|kind| kind.slug == slug)
-}
-
-const fn known(
-    slug: &'static str,
-    title: &'static str,
-    title_zh: Option<&'static str>,
-) -> KnownKind {
-    KnownKind { slug, title, title_zh }
 }

@@ -22,7 +22,7 @@ const SAMPLE_BYTES_MAX: usize = 64 << 10;
 const PROXY_NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// The bit that says that authentic pushes were sent away; those below it are of refused runs.
-const SENT_AWAY: u32 = 1 << kind::KNOWN.len();
+const SENT_AWAY: u32 = 1 << kind::KNOWN_COUNT;
 
 /// What those who take pushes have noticed.
 ///

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     domain::HeldReason,
-    smarthub::kind::{self, KNOWN},
+    smarthub::kind::{self, KNOWN, KNOWN_COUNT},
 };
 
 const OUTCOMES: usize = PushOutcome::ALL.len();
 /// Those that SmartHub documents, all others, and none.
-const KINDS: usize = KNOWN.len() + 2;
-const OTHER: usize = KNOWN.len();
-const NONE: usize = KNOWN.len() + 1;
+const KINDS: usize = KNOWN_COUNT + 2;
+const OTHER: usize = KNOWN_COUNT;
+const NONE: usize = KNOWN_COUNT + 1;
 
 /// Counts since the start. Nothing here takes a lock. Those of each kind have cache lines of their
 /// own, so that pushes of different kinds do not get in each other's way.
