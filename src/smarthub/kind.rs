@@ -17,11 +17,10 @@ pub struct KnownKind {
     pub title_zh: Option<&'static str>,
 }
 
-/// How many there are.
+/// How many there are. What is as long as the table takes this number, and not the table's: see
+/// `REASON_COUNT` of refused pushes.
 pub const KNOWN_COUNT: usize = 10;
 
-// A number of its own, and no call in the table: rustc looks at how a function is called while it
-// lays out an array as long as the table, and then finds itself asking in a circle.
 /// All of them, in SmartHub's order.
 pub const KNOWN: [KnownKind; KNOWN_COUNT] = [
     KnownKind { slug: DATA_USAGE, title: "data usage (CDR) push", title_zh: None },

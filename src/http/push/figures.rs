@@ -22,7 +22,7 @@ const NONE: usize = KNOWN_COUNT + 1;
 pub(in crate::http) struct PushFigures {
     kinds: [OfKind; KINDS],
     tests: [AtomicU64; OUTCOMES],
-    sent_away: [AtomicU64; refusal::REASONS.len()],
+    sent_away: [AtomicU64; refusal::REASON_COUNT],
     quarantined: [AtomicU64; HeldReason::ALL.len()],
 }
 

@@ -30,8 +30,12 @@ pub(super) enum Refusal {
     Busy,
 }
 
+/// How many reasons there are. Not `REASONS.len()`: in a release build rustc looks at how a called
+/// `const fn` is compiled, and to lay out a type by such a length it then asks in a circle (E0391).
+pub(super) const REASON_COUNT: usize = 16;
+
 /// Every reason for which a request is not taken in, in a word.
-pub(super) const REASONS: [&str; 16] = [
+pub(super) const REASONS: [&str; REASON_COUNT] = [
     HeldReason::NotJson.as_str(),
     HeldReason::SignatureMissing.as_str(),
     HeldReason::SignatureUnreadable.as_str(),
