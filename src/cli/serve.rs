@@ -10,14 +10,20 @@ use super::{
     Experiment, Failure,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
     output,
+    reload::Reread,
     settings::Settings,
+    systemd,
     wiring::Server,
 };
 
 /// Runs the server until it is told to stop.
-pub(super) async fn run(settings: Settings, experiment: Experiment) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    settings: Settings,
+    reread: Reread,
+    experiment: Experiment,
+) -> Result<ExitCode, Failure> {
     let has_token = !settings.public.path_tokens.is_empty();
-    let server = Server::open(settings, experiment).await?;
+    let server = Server::open(settings, reread, experiment).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     if !has_token {
@@ -27,6 +33,7 @@ pub(super) async fn run(settings: Settings, experiment: Experiment) -> Result<Ex
     }
     greet(&server);
     tracing::info!(public.address = %server.public, internal.address = %server.internal, "Ready");
+    systemd::ready();
     server.run(stop).await?;
     tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
@@ -73,6 +80,7 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
                 tracing::warn!("Stopped at once, as asked twice");
                 std::process::exit(1);
             }
+            systemd::stopping();
             tracing::info!("Stopping: answering what is in flight");
             stop.cancel();
         }

@@ -40,3 +40,4 @@ mod settings;
 mod smarthub_vectors;
 mod store_contract;
 mod walker;
+mod withstand;

@@ -22,7 +22,9 @@ pub use example::example;
 pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{Setting, Shape};
-pub use typed::{Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, reached_at};
+pub use typed::{
+    Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, push_url, reached_at,
+};
 pub use words::{AllowMode, LogFormat, Probe};
 
 pub(super) use values::duration;

@@ -4,6 +4,7 @@
 //! cheapest first; nothing looks at the body's meaning before its signature holds.
 mod body;
 mod budget;
+mod framing;
 mod log;
 mod path;
 mod refusal;
@@ -29,13 +30,14 @@ use super::{
     server::Peer,
 };
 use crate::{
-    domain::{HeldReason, Kind, Secret},
+    domain::{HeldReason, Kind},
     intake::{AcceptError, Accepted, Intake, Push, Refused},
     store::Outcome,
 };
 
 pub use log::PushLog;
 pub(super) use log::{PushOutcome, PushRow};
+pub use path::PathTokens;
 
 /// Marks a push as our own test, with a nonce from the internal listener.
 const TEST_HEADER: &str = "simdeck-test";
@@ -46,7 +48,7 @@ const TOLD_SOURCES_MAX: usize = 1_000;
 /// How pushes are let in and answered.
 pub struct PushSettings {
     /// All live; with none, pushes arrive at `/v1/{kind}`.
-    pub path_tokens: Vec<Secret>,
+    pub path_tokens: PathTokens,
     /// Who is believed about the client's address.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Where pushes should come from; empty for anywhere.
@@ -164,10 +166,8 @@ impl Front {
 
     /// What a request is for, from its head alone.
     fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit<'_>) -> Result<Kind, Refusal> {
-        if request.uri().host().is_none() && !request.headers().contains_key(header::HOST) {
-            return Err(Refusal::NoHost);
-        }
-        match path::target(request.uri().path(), &self.settings.path_tokens) {
+        framing::check(request)?;
+        match path::target(request.uri().path(), &self.settings.path_tokens.live()) {
             Target::Push(kind) => {
                 visit.note(|row| row.kind = Some(kind.clone()));
                 match *request.method() {
