@@ -15,6 +15,7 @@ use super::{
     systemd,
     wiring::Server,
 };
+use crate::http::Wellness;
 
 /// Runs the server until it is told to stop.
 pub(super) async fn run(
@@ -25,7 +26,7 @@ pub(super) async fn run(
     let has_token = !settings.public.path_tokens.is_empty();
     let server = Server::open(settings, reread, experiment).await?;
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone())?;
+    stop_on_signals(stop.clone(), server.wellness.clone())?;
     if !has_token {
         tracing::warn!(
             "Anyone who finds the address can try to push: set SIMDECK_PUBLIC_PATH_TOKEN"
@@ -66,7 +67,7 @@ fn greet(server: &Server) {
 }
 
 /// TERM and INT stop the server in good order; a second one stops it at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+fn stop_on_signals(stop: CancellationToken, wellness: Wellness) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::because("cannot listen for signals")(error);
     let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -82,7 +83,12 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
             }
             systemd::stopping();
             tracing::info!("Stopping: answering what is in flight");
-            stop.cancel();
+            let (stop, wellness) = (stop.clone(), wellness.clone());
+            // Beside this, so that a second signal is heard meanwhile.
+            tokio::spawn(async move {
+                wellness.end().await;
+                stop.cancel();
+            });
         }
     });
     Ok(())

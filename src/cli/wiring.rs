@@ -24,7 +24,7 @@ use crate::{
     domain::{Secret, SystemClock},
     http::{
         ApiSettings, Elsewhere, InternalState, Live, PathTokens, ProbeAnswer, PushLog,
-        PushSettings, Rcms, digest_of,
+        PushSettings, Rcms, Wellness, digest_of,
         failures::FailureLimiter,
         internal_router, public_app,
         server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
@@ -50,6 +50,8 @@ pub(super) struct Server {
     settings: Settings,
     tls: Option<Tls>,
     reload: Reload,
+    /// Says that we end, before we do.
+    pub(super) wellness: Wellness,
 }
 
 struct Listeners {
@@ -137,6 +139,7 @@ impl Server {
             settings,
             tls,
             reload,
+            wellness: Wellness::default(),
         })
     }
 
@@ -144,14 +147,14 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { mut parts, poller, listeners, settings, tls, reload, .. } = self;
+        let Self { mut parts, poller, listeners, settings, tls, reload, wellness, .. } = self;
         parts.internal.live.stop = stop.clone();
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
         let public = public_app(
             parts.intake.clone(),
-            push_settings(&settings, trusted, reload.path_tokens.clone()),
+            push_settings(&settings, trusted, reload.path_tokens.clone(), wellness),
             failures.clone(),
             parts.internal.live.pushes.clone(),
         );
@@ -274,6 +277,7 @@ fn push_settings(
     settings: &Settings,
     trusted_proxies: Arc<[IpNet]>,
     path_tokens: PathTokens,
+    wellness: Wellness,
 ) -> PushSettings {
     let public = &settings.public;
     PushSettings {
@@ -292,6 +296,7 @@ fn push_settings(
             Probe::MethodNotAllowed => ProbeAnswer::MethodNotAllowed,
             Probe::Ok => ProbeAnswer::Ok,
         },
+        wellness,
     }
 }
 

@@ -8,6 +8,7 @@ mod framing;
 mod log;
 mod path;
 mod refusal;
+mod wellness;
 
 use std::{
     collections::HashSet,
@@ -38,6 +39,7 @@ use crate::{
 pub use log::PushLog;
 pub(super) use log::{PushOutcome, PushRow};
 pub use path::PathTokens;
+pub use wellness::Wellness;
 
 /// Marks a push as our own test, with a nonce from the internal listener.
 const TEST_HEADER: &str = "simdeck-test";
@@ -63,6 +65,8 @@ pub struct PushSettings {
     pub success_body: Option<String>,
     /// The answer to GET and HEAD.
     pub probe: ProbeAnswer,
+    /// The answer to `/healthz`.
+    pub wellness: Wellness,
 }
 
 /// What happens to a push from outside the allowed sources.
@@ -184,7 +188,10 @@ impl Front {
             Target::Health => {
                 visit.forget();
                 match *request.method() {
-                    Method::GET | Method::HEAD => Err(Refusal::Fine),
+                    Method::GET | Method::HEAD if self.settings.wellness.ask() => {
+                        Err(Refusal::Fine)
+                    }
+                    Method::GET | Method::HEAD => Err(Refusal::Busy),
                     _ => Err(Refusal::MethodNotAllowed("GET, HEAD")),
                 }
             }

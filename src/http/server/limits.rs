@@ -62,7 +62,7 @@ impl ConnectionLimits {
             idle_time_max: Duration::from_secs(120),
             crowded_rest_max: Duration::from_secs(5),
             write_time_max: Duration::from_secs(30),
-            farewell_time: Duration::from_millis(500),
+            farewell_time: Duration::from_millis(100),
             drain_time_max: Duration::from_secs(10),
         }
     }

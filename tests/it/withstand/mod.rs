@@ -4,6 +4,7 @@
 mod aborted;
 mod canaries;
 mod certificate;
+mod injection;
 mod line;
 mod order;
 mod restarts;

@@ -80,10 +80,11 @@ async fn restarts_behind_caddy_fail_no_push() {
     }
     over.store(true, Ordering::Relaxed);
     let sent = load.await.unwrap();
+    let log = caddy.end();
     let failures = failures.lock().unwrap();
-    assert!(failures.is_empty(), "{} of {sent}: {:?}", failures.len(), failures.first());
+    let told = log.lines().find(|line| line.contains("\"level\":\"error\"")).unwrap_or_default();
+    assert!(failures.is_empty(), "{} of {sent}: {:?}: {told}", failures.len(), failures.first());
     assert_eq!(program.ask("/v1/status")["pushes"]["data-usage"]["records"], sent);
     say(&format!("{restarts} trials, 0 failures: {sent} pushes"));
     server.end();
-    caddy.end();
 }

@@ -129,7 +129,7 @@ async fn slow_clients_do_not_keep_good_pushes_from_being_stored() {
     assert!(sent >= 100, "only {sent} pushes: the test is too slow to tell");
     assert!(stored * 1_000 >= sent * 999, "{stored} of {sent}");
     assert_eq!(simdeck.get("/v1/status").await["pushes"]["data-usage"]["records"], stored);
-    println!("{sent} trials, {} failures; slowest {:?} ms", sent - stored, good.slowest_ms);
+    say(&format!("{sent} trials, {} failures; slowest {:?} ms", sent - stored, good.slowest_ms));
     simdeck.end();
 }
 
@@ -145,7 +145,7 @@ async fn with_256_descriptors_and_400_hostile_connections_pushes_are_stored() {
     let body = signed(r#""giccid":"8944501503181377993","data_usage":1,"start_time":1"#);
     assert_eq!(simdeck.post("data-usage", body).await.status, 200);
     assert!(began.elapsed() < Duration::from_secs(10));
-    println!("{sent} trials, 0 failures; slowest {:?} ms", good.slowest_ms);
+    say(&format!("{sent} trials, 0 failures; slowest {:?} ms", good.slowest_ms));
     let log = simdeck.end();
     assert!(!log.contains("Cannot accept connections"), "{log}");
 }

@@ -133,10 +133,10 @@ async fn attack(count: usize, wrapper: &[&str]) {
     let acknowledged = load.acknowledged.lock().unwrap();
     let lost = acknowledged.difference(&stored).count();
     assert_eq!(lost, 0, "of {}", acknowledged.len());
-    println!(
+    say(&format!(
         "{count} trials, 0 failures: {} acknowledged, all stored; longest end {longest:?}",
         acknowledged.len()
-    );
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
