@@ -107,7 +107,17 @@ pub(super) fn request(path: &str, body: &str) -> String {
 }
 
 pub(super) async fn from(nth: u8, address: &str) -> io::Result<TcpStream> {
+    connect(TcpSocket::new_v4()?, nth, address).await
+}
+
+/// One that takes little in before it reads.
+pub(super) async fn narrow_from(nth: u8, address: &str) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4_096)?;
+    connect(socket, nth, address).await
+}
+
+async fn connect(socket: TcpSocket, nth: u8, address: &str) -> io::Result<TcpStream> {
     socket.bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, nth)), 0))?;
     socket.connect(address.parse().unwrap()).await
 }

@@ -4,6 +4,7 @@
 mod aborted;
 mod canaries;
 mod certificate;
+mod crowd;
 mod injection;
 mod line;
 mod order;
@@ -26,5 +27,6 @@ fn trials(variable: &str, few: usize) -> usize {
 
 /// For whoever makes an attack long: what came of it.
 fn say(sentence: &str) {
-    writeln!(stdout(), "{sentence}").unwrap();
+    let mut out = stdout();
+    writeln!(out, "{sentence}").unwrap();
 }

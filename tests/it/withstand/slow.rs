@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    line::{Line, from, request},
+    line::{Line, from, narrow_from, request},
     say, trials,
 };
 use crate::server::{Simdeck, signed};
@@ -36,9 +36,12 @@ enum Slow {
 impl Slow {
     /// One connection until it is closed.
     async fn stay(self, source: u8, address: &str) -> std::io::Result<()> {
-        let mut stream = from(source, address).await?;
+        let mut stream = match self {
+            Self::Reader => narrow_from(source, address).await?,
+            _ => from(source, address).await?,
+        };
         let mut tick = interval(Duration::from_secs(1));
-        let healthz = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000);
+        let healthz = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
         match self {
             Self::Header => stream.write_all(b"POST /v1/data-usage HTTP/1.1\r\nX: ").await?,
             Self::Body => {
@@ -70,6 +73,10 @@ struct Good {
 }
 
 impl Good {
+    fn counts(&self) -> (usize, usize) {
+        (self.sent.load(Ordering::Relaxed), self.stored.load(Ordering::Relaxed))
+    }
+
     /// Pushes on a new connection every time, which is the hardest to get.
     async fn push(&self, nth: usize, address: &str) {
         let began = Instant::now();
@@ -90,8 +97,14 @@ impl Good {
 }
 
 /// Pushes at an even pace while so many slow clients stay, each coming again when it is closed.
-async fn attack(simdeck: &Simdeck, slow: usize, lasting: Duration, kinds: &[Slow]) -> Good {
-    let good = Good::default();
+async fn attack(
+    simdeck: &Simdeck,
+    slow: usize,
+    pace: Duration,
+    lasting: Duration,
+    kinds: &[Slow],
+) -> Arc<Good> {
+    let good = Arc::new(Good::default());
     let over = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
     for nth in 0..slow {
@@ -105,13 +118,15 @@ async fn attack(simdeck: &Simdeck, slow: usize, lasting: Duration, kinds: &[Slow
         });
     }
     let began = Instant::now();
-    let mut pace = interval(Duration::from_millis(10));
-    let mut nth = 0;
+    let mut pace = interval(pace);
+    let (mut nth, mut pushes) = (0, JoinSet::new());
     while began.elapsed() < lasting {
         pace.tick().await;
-        good.push(nth, simdeck.public()).await;
+        let (good, address) = (Arc::clone(&good), simdeck.public().to_owned());
+        pushes.spawn(async move { good.push(nth, &address).await });
         nth += 1;
     }
+    pushes.join_all().await;
     over.store(true, Ordering::Relaxed);
     clients.shutdown().await;
     good
@@ -124,8 +139,8 @@ async fn slow_clients_do_not_keep_good_pushes_from_being_stored() {
     let lasting = Duration::from_secs(if slow < 2_000 { 8 } else { 60 });
     let simdeck = Simdeck::start(&[]);
     let kinds = [Slow::Header, Slow::Body, Slow::Reader, Slow::Silent];
-    let good = attack(&simdeck, slow, lasting, &kinds).await;
-    let (sent, stored) = (good.sent.into_inner(), good.stored.into_inner());
+    let good = attack(&simdeck, slow, Duration::from_millis(10), lasting, &kinds).await;
+    let (sent, stored) = good.counts();
     assert!(sent >= 100, "only {sent} pushes: the test is too slow to tell");
     assert!(stored * 1_000 >= sent * 999, "{stored} of {sent}");
     assert_eq!(simdeck.get("/v1/status").await["pushes"]["data-usage"]["records"], stored);
@@ -137,8 +152,15 @@ async fn slow_clients_do_not_keep_good_pushes_from_being_stored() {
 async fn with_256_descriptors_and_400_hostile_connections_pushes_are_stored() {
     let few = ["prlimit", "--nofile=256"];
     let simdeck = Simdeck::start_under(&few, Arc::new(TempDir::new().unwrap()), &[]);
-    let good = attack(&simdeck, 400, Duration::from_secs(12), &[Slow::Silent, Slow::Header]).await;
-    let (sent, stored) = (good.sent.into_inner(), good.stored.into_inner());
+    let good = attack(
+        &simdeck,
+        400,
+        Duration::from_millis(200),
+        Duration::from_secs(8),
+        &[Slow::Silent, Slow::Header],
+    )
+    .await;
+    let (sent, stored) = good.counts();
     assert!(sent > 0 && stored == sent, "{stored} of {sent}");
     // When they are gone it is as before.
     let began = Instant::now();
