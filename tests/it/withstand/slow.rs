@@ -1,7 +1,8 @@
 //! Clients that are slow on purpose, by the hundred, while others push.
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -70,6 +71,8 @@ struct Good {
     sent: AtomicUsize,
     stored: AtomicUsize,
     slowest_ms: AtomicUsize,
+    /// What became of the others.
+    lost: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Good {
@@ -85,11 +88,15 @@ impl Good {
             r#""giccid":"8944501503181377993","data_usage":1,"start_time":{}"#,
             1_713_888_842_473_i64 + i64::try_from(nth).unwrap()
         ));
-        if let Ok(mut line) = Line::to(address).await
-            && let Ok(answer) = line.push("/v1/data-usage", &body).await
-            && answer.status == 200
-        {
-            self.stored.fetch_add(1, Ordering::Relaxed);
+        let answer = async { Line::to(address).await?.push("/v1/data-usage", &body).await };
+        let lost = match answer.await {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(answer.status.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match lost {
+            None => drop(self.stored.fetch_add(1, Ordering::Relaxed)),
+            Some(why) => *self.lost.lock().unwrap().entry(why).or_default() += 1,
         }
         let took = usize::try_from(began.elapsed().as_millis()).unwrap();
         self.slowest_ms.fetch_max(took, Ordering::Relaxed);
@@ -142,7 +149,7 @@ async fn slow_clients_do_not_keep_good_pushes_from_being_stored() {
     let good = attack(&simdeck, slow, Duration::from_millis(10), lasting, &kinds).await;
     let (sent, stored) = good.counts();
     assert!(sent >= 100, "only {sent} pushes: the test is too slow to tell");
-    assert!(stored * 1_000 >= sent * 999, "{stored} of {sent}");
+    assert!(stored * 1_000 >= sent * 999, "{stored} of {sent}: {:?}", good.lost);
     assert_eq!(simdeck.get("/v1/status").await["pushes"]["data-usage"]["records"], stored);
     say(&format!("{sent} trials, {} failures; slowest {:?} ms", sent - stored, good.slowest_ms));
     simdeck.end();
@@ -161,7 +168,7 @@ async fn with_256_descriptors_and_400_hostile_connections_pushes_are_stored() {
     )
     .await;
     let (sent, stored) = good.counts();
-    assert!(sent > 0 && stored == sent, "{stored} of {sent}");
+    assert!(sent > 0 && stored == sent, "{stored} of {sent}: {:?}", good.lost);
     // When they are gone it is as before.
     let began = Instant::now();
     let body = signed(r#""giccid":"8944501503181377993","data_usage":1,"start_time":1"#);
