@@ -19,10 +19,12 @@ mod openapi;
 mod output;
 mod push;
 mod rcms;
+mod reload;
 mod serve;
 pub mod settings;
 mod sign;
 mod signed;
+mod systemd;
 mod test_push;
 mod verify;
 mod welcome;
@@ -201,7 +203,11 @@ fn run(
     match command {
         Command::Completions { shell } => completions::run(*shell),
         Command::Config { command } => config::run(command, flags, &environment, output),
-        Command::Serve => runtime()?.block_on(serve::run(settings()?, experiment)),
+        Command::Serve => {
+            let (flags, environment) = (flags.clone(), environment.clone());
+            let reread = Box::new(move || Settings::load(&flags, &environment));
+            runtime()?.block_on(serve::run(settings()?, reread, experiment))
+        }
         Command::Openapi => openapi::run(&settings()?),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),
         Command::Healthcheck => healthcheck::run(&settings()?),

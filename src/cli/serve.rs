@@ -10,16 +10,23 @@ use super::{
     Experiment, Failure,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
     output,
+    reload::Reread,
     settings::Settings,
+    systemd,
     wiring::Server,
 };
+use crate::http::Wellness;
 
 /// Runs the server until it is told to stop.
-pub(super) async fn run(settings: Settings, experiment: Experiment) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    settings: Settings,
+    reread: Reread,
+    experiment: Experiment,
+) -> Result<ExitCode, Failure> {
     let has_token = !settings.public.path_tokens.is_empty();
-    let server = Server::open(settings, experiment).await?;
+    let server = Server::open(settings, reread, experiment).await?;
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone())?;
+    stop_on_signals(stop.clone(), server.wellness.clone())?;
     if !has_token {
         tracing::warn!(
             "Anyone who finds the address can try to push: set SIMDECK_PUBLIC_PATH_TOKEN"
@@ -27,6 +34,7 @@ pub(super) async fn run(settings: Settings, experiment: Experiment) -> Result<Ex
     }
     greet(&server);
     tracing::info!(public.address = %server.public, internal.address = %server.internal, "Ready");
+    systemd::ready();
     server.run(stop).await?;
     tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
@@ -59,7 +67,7 @@ fn greet(server: &Server) {
 }
 
 /// TERM and INT stop the server in good order; a second one stops it at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+fn stop_on_signals(stop: CancellationToken, wellness: Wellness) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::because("cannot listen for signals")(error);
     let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -73,8 +81,14 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
                 tracing::warn!("Stopped at once, as asked twice");
                 std::process::exit(1);
             }
+            systemd::stopping();
             tracing::info!("Stopping: answering what is in flight");
-            stop.cancel();
+            let (stop, wellness) = (stop.clone(), wellness.clone());
+            // Beside this, so that a second signal is heard meanwhile.
+            tokio::spawn(async move {
+                wellness.end().await;
+                stop.cancel();
+            });
         }
     });
     Ok(())

@@ -1,9 +1,17 @@
 //! Pushes to our own public listener, the way a sender does.
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Failure, client::http_client, settings::Settings, signed::Proof};
+use tokio::sync::watch;
+
+use super::{
+    Failure,
+    client::http_client_here,
+    reload::Credentials,
+    settings::{Settings, push_url},
+    signed::Proof,
+};
 use crate::{
-    domain::{Clock, Secret, SystemClock, Timestamp},
+    domain::{Clock, SystemClock, Timestamp},
     http::{TestAnswer, TestPusher},
     smarthub::kind::DATA_USAGE,
 };
@@ -17,26 +25,29 @@ const TEST_SIM: &str = "89000000000000000000";
 pub(super) const TEST_SIM_PREFIX: &str = "8900000000";
 
 /// A signed usage record of this SIM, of this moment.
-pub(super) fn body(key: &Secret, giccid: &str, date_shift_s: i64, now: Timestamp) -> String {
+pub(super) fn body(key: &str, giccid: &str, date_shift_s: i64, now: Timestamp) -> String {
     let record =
         format!("\"giccid\":\"{giccid}\",\"data_usage\":1,\"start_time\":{}", now.unix_ms());
-    Proof::at(key.expose(), now, date_shift_s).object(&record)
+    Proof::at(key, now, date_shift_s).object(&record)
 }
 
-/// What pushes tests to the public listener at `address`, signed with this key.
+/// What pushes tests to the public listener at `address`, with the first of the live keys.
 pub(super) fn pusher(
     settings: &Settings,
     address: SocketAddr,
-    key: Secret,
+    credentials: watch::Receiver<Credentials>,
 ) -> Result<TestPusher, Failure> {
     let mut here = settings.clone();
     here.public.listen = address;
-    let url = here.push_url_here(DATA_USAGE);
-    let shown = format!("{}/v1/{DATA_USAGE}", here.public_url_here());
-    let http = http_client(&url)?;
+    let base = here.public_url_here();
+    let shown = format!("{base}/v1/{DATA_USAGE}");
+    let http = http_client_here(&base)?;
     let date_shift_s = settings.push.date_shift_s;
     Ok(TestPusher::new(shown, move |nonce| {
-        let body = body(&key, TEST_SIM, date_shift_s, SystemClock.now());
+        let live = credentials.borrow();
+        let key = live.push_keys.first().map_or("", |key| key.key.expose());
+        let body = body(key, TEST_SIM, date_shift_s, SystemClock.now());
+        let url = push_url(&base, live.path_tokens.first(), DATA_USAGE);
         let request = http.post(&url).header("Simdeck-Test", nonce).timeout(TIME_MAX).body(body);
         Box::pin(async move {
             // An error of the client names the address, and with it the path token.

@@ -17,17 +17,18 @@ use super::{
     Experiment, Failure,
     alert::Alerts,
     made::{Secrets, secrets},
+    reload::{self, Reload, Reread},
     settings::{AllowMode, Probe, Settings},
-    test_push,
+    systemd, test_push,
 };
 use crate::{
     domain::{Secret, SystemClock},
     http::{
-        ApiSettings, Elsewhere, InternalState, Live, ProbeAnswer, PushLog, PushSettings, Rcms,
-        digest_of,
+        ApiSettings, Elsewhere, InternalState, Live, PathTokens, ProbeAnswer, PushLog,
+        PushSettings, Rcms, Wellness, digest_of,
         failures::FailureLimiter,
         internal_router, public_app,
-        server::{ConnectionLimits, bind, serve},
+        server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, IntakeTasks},
     poller::{Poller, PollerOptions, SystemPace, good_for},
@@ -49,6 +50,10 @@ pub(super) struct Server {
     alerts: Option<Alerts>,
     listeners: Listeners,
     settings: Settings,
+    tls: Option<Tls>,
+    reload: Reload,
+    /// Says that we end, before we do.
+    pub(super) wellness: Wellness,
 }
 
 struct Listeners {
@@ -92,7 +97,13 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
 
 impl Server {
     /// Opens everything that can fail, so that a server that starts also runs.
-    pub(super) async fn open(settings: Settings, experiment: Experiment) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        settings: Settings,
+        reread: Reread,
+        experiment: Experiment,
+    ) -> Result<Self, Failure> {
+        let hangup = reload::hangup()?;
+        let tls = tls_files(&settings).map(Tls::open).transpose().map_err(told)?;
         let (mut parts, secrets) = parts(&settings, experiment).await?;
         let poller = match settings.rcms.account() {
             Some(account) => {
@@ -114,10 +125,16 @@ impl Server {
         let public = listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?;
         let internal = listener(settings.internal.listen, "SIMDECK_INTERNAL_LISTEN").await?;
         let address = public.local_addr().map_err(cannot_listen)?;
-        if let Some(key) = secrets.push_keys.first() {
-            let pusher = test_push::pusher(&settings, address, key.key.clone())?;
-            parts.internal.live.test_pusher = Some(pusher);
-        }
+        let reload = Reload::new(
+            reread,
+            &settings,
+            secrets.push_keys.clone(),
+            parts.intake.clone(),
+            tls.clone(),
+            hangup,
+        );
+        let pusher = test_push::pusher(&settings, address, reload.credentials.subscribe())?;
+        parts.internal.live.test_pusher = Some(pusher);
         Ok(Self {
             public: address,
             internal: internal.local_addr().map_err(cannot_listen)?,
@@ -127,6 +144,9 @@ impl Server {
             alerts,
             listeners: Listeners { public, internal },
             settings,
+            tls,
+            reload,
+            wellness: Wellness::default(),
         })
     }
 
@@ -134,21 +154,22 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { mut parts, poller, alerts, listeners, settings, .. } = self;
+        let Self { mut parts, poller, alerts, listeners, settings, tls, reload, wellness, .. } =
+            self;
         parts.internal.live.stop = stop.clone();
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
         let public = public_app(
             parts.intake.clone(),
-            push_settings(&settings, trusted),
+            push_settings(&settings, trusted, reload.path_tokens.clone(), wellness),
             failures.clone(),
             parts.internal.live.pushes.clone(),
         );
         let mut fronts = JoinSet::new();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
         let internal = internal_router(parts.internal);
-        fronts.spawn(serve(listeners.public, public, limits, stop.clone()));
+        fronts.spawn(serve_with(listeners.public, public, limits, tls, stop.clone()));
         fronts.spawn(serve(
             listeners.internal,
             internal,
@@ -161,6 +182,9 @@ impl Server {
         if let Some(alerts) = alerts {
             fronts.spawn(alerts.run(stop.clone()));
         }
+        // Neither has anything to say when it ends, and both do so when we stop.
+        tokio::spawn(systemd::feed_watchdog(parts.intake.clone(), stop.clone()));
+        tokio::spawn(reload.run(stop.clone()));
         let mut intake = tokio::spawn(parts.tasks.run());
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         let mut ended_early = None;
@@ -256,10 +280,20 @@ fn poller(
     Ok((poller, Rcms { client, report, good_for: good_for(poll_every) }))
 }
 
-fn push_settings(settings: &Settings, trusted_proxies: Arc<[IpNet]>) -> PushSettings {
+fn tls_files(settings: &Settings) -> Option<TlsFiles> {
+    let public = &settings.public;
+    Some(TlsFiles { certificate: public.tls_cert.clone()?, key: public.tls_key.clone()? })
+}
+
+fn push_settings(
+    settings: &Settings,
+    trusted_proxies: Arc<[IpNet]>,
+    path_tokens: PathTokens,
+    wellness: Wellness,
+) -> PushSettings {
     let public = &settings.public;
     PushSettings {
-        path_tokens: public.path_tokens.clone(),
+        path_tokens,
         trusted_proxies,
         allow_sources: public.allow_sources.clone(),
         elsewhere: match public.allow_mode {
@@ -274,6 +308,7 @@ fn push_settings(settings: &Settings, trusted_proxies: Arc<[IpNet]>) -> PushSett
             Probe::MethodNotAllowed => ProbeAnswer::MethodNotAllowed,
             Probe::Ok => ProbeAnswer::Ok,
         },
+        wellness,
     }
 }
 

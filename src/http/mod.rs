@@ -20,4 +20,4 @@ pub use api::{
     TestAnswer, TestPusher, internal_router, openapi, read_as_every_list,
 };
 pub use auth::digest_of;
-pub use push::{Elsewhere, ProbeAnswer, PushLog, PushSettings, public_app};
+pub use push::{Elsewhere, PathTokens, ProbeAnswer, PushLog, PushSettings, Wellness, public_app};

@@ -184,7 +184,7 @@ impl Intake {
     /// Verifies a push and reads its records.
     fn read(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
         let body = Body::parse(&push.body).map_err(|NotJson| (HeldReason::NotJson, Ring::Noise))?;
-        let authentic = body.verify(&self.shared.options.verifier).map_err(|refusal| {
+        let authentic = body.verify(&self.verifier()).map_err(|refusal| {
             let plausible = refusal.is_plausible(self.now());
             (refusal.reason, if plausible { Ring::Plausible } else { Ring::Noise })
         })?;
@@ -202,7 +202,7 @@ impl Intake {
             kept_as: self.shared.kinds.kept_as(kind),
             identity: self.shared.options.identity,
             age,
-            date_shift_s: self.shared.options.verifier.date_shift_s(),
+            date_shift_s: self.verifier().date_shift_s(),
             now: self.now(),
         })
     }

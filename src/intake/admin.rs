@@ -58,6 +58,10 @@ pub(super) enum Command {
         history: Arc<Submission>,
         reply: Reply<Outcome>,
     },
+    /// Asks for nothing but an answer.
+    Beat {
+        reply: Reply<()>,
+    },
     LabelSims {
         changes: Vec<LabelChange>,
         caller: Caller,
@@ -117,7 +121,7 @@ impl Intake {
             HeldClass::Quarantined => body.trust(),
             HeldClass::Refused => {
                 let signatures = held.signatures.as_deref().unwrap_or_default();
-                body.verify_kept(signatures, &self.shared.options.verifier)
+                body.verify_kept(signatures, &self.verifier())
             }
         }
         .map_err(|Refusal { reason, .. }| RetryError::StillRefused(reason))?;
@@ -139,6 +143,11 @@ impl Intake {
         let caller = caller.clone();
         self.ask(|reply| Command::AuditRetry { id, caller, reply }).await?;
         Ok(outcome)
+    }
+
+    /// Waits until the writer has come by: while it does, it neither hangs nor has ended.
+    pub async fn beat(&self) -> Result<(), AdminError> {
+        self.ask(|reply| Command::Beat { reply }).await
     }
 
     /// Throws a held push away; false if it is not there.

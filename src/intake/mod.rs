@@ -48,7 +48,7 @@ use crate::{
 
 /// What the intake has to know.
 pub struct IntakeOptions {
-    /// Checks signatures.
+    /// Checks signatures, until [`Intake::set_verifier`] brings another.
     pub verifier: Verifier,
     /// How old `datePush` may be.
     pub age: AgePolicy,
@@ -83,6 +83,8 @@ pub struct Intake {
 
 struct Shared {
     options: IntakeOptions,
+    /// With the keys that are live now.
+    verifier: RwLock<Arc<Verifier>>,
     store: Store,
     queue: Queue,
     waiting: Waiting,
@@ -140,8 +142,10 @@ impl Intake {
         let (commands, asked) = mpsc::channel(64);
         let tallies = store.tallies().await?;
         let keys = store.api_keys().await?;
+        let verifier = RwLock::new(Arc::new(options.verifier.clone()));
         let shared = Arc::new(Shared {
             options,
+            verifier,
             store,
             queue,
             waiting,
@@ -165,6 +169,16 @@ impl Intake {
             None => Health::Ready,
             Some(trouble) => Health::NotReady(trouble.sentence()),
         }
+    }
+
+    /// From now on the keys of this verifier are live, and no others. A push that is being checked
+    /// is still checked with those that were.
+    pub fn set_verifier(&self, verifier: Verifier) {
+        *self.shared.verifier.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(verifier);
+    }
+
+    fn verifier(&self) -> Arc<Verifier> {
+        Arc::clone(&self.shared.verifier.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What waits to be committed.

@@ -258,6 +258,7 @@ impl WriterTask {
             Command::AuditImport { file, caller, reply } => {
                 answer(reply, self.writer.audit_import(&file, &caller, now).await)
             }
+            Command::Beat { reply } => answer(reply, Ok(())),
             Command::KeepHistory { history, reply } => {
                 answer(reply, self.keep_history(&history, now).await)
             }

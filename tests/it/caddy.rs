@@ -89,7 +89,7 @@ fn start_simdeck(folder: &Path) -> (Process, String, String) {
     (simdeck, public, internal)
 }
 
-fn start_caddy(folder: &Path, upstream: &str, https: u16, http: u16) -> Process {
+pub(crate) fn start_caddy(folder: &Path, upstream: &str, https: u16, http: u16) -> Process {
     let caddyfile = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/Caddyfile");
     let mut command = Command::new("caddy");
     command
@@ -107,7 +107,7 @@ fn start_caddy(folder: &Path, upstream: &str, https: u16, http: u16) -> Process 
 }
 
 /// A client that trusts Caddy's own authority and nobody else.
-fn client_outside(folder: &Path) -> Client {
+pub(crate) fn client_outside(folder: &Path) -> Client {
     let authority = fs::read(folder.join("caddy/pki/authorities/local/root.crt")).unwrap();
     Client::builder()
         .no_proxy()

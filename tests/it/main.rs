@@ -45,3 +45,4 @@ mod smarthub_vectors;
 mod store_contract;
 mod trials;
 mod walker;
+mod withstand;

@@ -54,7 +54,16 @@ impl Simdeck {
 
     /// Starts on what another one has left.
     pub(crate) fn start_in(folder: Arc<TempDir>, variables: &[(&str, &str)]) -> Self {
-        let mut command = command(folder.path(), variables);
+        Self::start_under(&[], folder, variables)
+    }
+
+    /// Starts it by another program, which ends as it does.
+    pub(crate) fn start_under(
+        wrapper: &[&str],
+        folder: Arc<TempDir>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(wrapper, folder.path(), variables);
         let mut process = Process::start("simdeck", &mut command, "cargo builds it");
         let ready = process.wait_for(&["public.address="]).remove(0);
         let address = |name: &str| {
@@ -70,6 +79,16 @@ impl Simdeck {
             folder,
             prefix: String::new(),
         }
+    }
+
+    /// Where the public listener is.
+    pub(crate) fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// Its number; under a wrapper the wrapper's.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        self.process.pid()
     }
 
     /// Where the internal listener is.
@@ -307,12 +326,12 @@ impl Wire {
 
 /// `simdeck serve` that is expected not to start; gives what it said.
 pub(crate) fn refused_start(folder: &Path, variables: &[(&str, &str)]) -> String {
-    Process::start("simdeck", &mut command(folder, variables), "cargo builds it").refused()
+    Process::start("simdeck", &mut command(&[], folder, variables), "cargo builds it").refused()
 }
 
 /// Runs a command with the settings of a server at these addresses.
 pub(crate) fn run(folder: &Path, public: &str, internal: &str, args: &[&str]) -> Output {
-    program(folder)
+    program(&[], folder)
         .args(args)
         .env("SIMDECK_PUBLIC_LISTEN", public)
         .env("SIMDECK_INTERNAL_LISTEN", internal)
@@ -320,8 +339,8 @@ pub(crate) fn run(folder: &Path, public: &str, internal: &str, args: &[&str]) ->
         .unwrap()
 }
 
-fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = program(folder);
+fn command(wrapper: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = program(wrapper, folder);
     command
         .arg("serve")
         .env("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:0")
@@ -337,10 +356,12 @@ fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
 }
 
 /// The program with the settings that all tests share, and no others.
-fn program(folder: &Path) -> Command {
+fn program(wrapper: &[&str], folder: &Path) -> Command {
     let binary = env::var_os("SIMDECK_TEST_BINARY");
-    let mut command =
-        Command::new(binary.as_deref().unwrap_or(OsStr::new(env!("CARGO_BIN_EXE_simdeck"))));
+    let binary = binary.as_deref().unwrap_or(OsStr::new(env!("CARGO_BIN_EXE_simdeck")));
+    let mut words = wrapper.iter().map(OsStr::new).chain([binary]);
+    let mut command = Command::new(words.next().unwrap_or(binary));
+    command.args(words);
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("SIMDECK_")) {
             command.env_remove(name);

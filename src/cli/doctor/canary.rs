@@ -36,7 +36,8 @@ async fn sent(client: &ApiClient, settings: &Settings) -> Result<Finding, Failur
     let http = http_client(&url)?;
     let mark =
         format!("{}{:010}", test_push::TEST_SIM_PREFIX, rand::random_range(0..10_u64.pow(10)));
-    let body = test_push::body(&key.key, &mark, settings.push.date_shift_s, SystemClock.now());
+    let body =
+        test_push::body(key.key.expose(), &mark, settings.push.date_shift_s, SystemClock.now());
     for _ in 0..2 {
         let request = http.post(&url).header("Simdeck-Test", nonce).timeout(test_push::TIME_MAX);
         match request.body(body.clone()).send().await {

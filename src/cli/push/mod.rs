@@ -13,7 +13,7 @@ use reqwest::Url;
 
 use super::{
     Failure,
-    client::{ApiClient, http_client},
+    client::{ApiClient, http_client, http_client_here},
     keys,
     output::Output,
     settings::Settings,
@@ -88,7 +88,10 @@ pub(super) async fn run(
     };
     let source = source(push)?;
     let mark = if push.real { None } else { Some(test_mark(push.count, settings).await?) };
-    let http = http_client(url.as_str())?;
+    let http = match &push.url {
+        Some(url) => http_client(url.as_str())?,
+        None => http_client_here(url.as_str())?,
+    };
     let date_shift_s = settings.push.date_shift_s;
     let job = Job { http, url, key: key.key, date_shift_s, mark, source };
     let pace = Pace { count: push.count, concurrency: push.concurrency, per_second: push.rate };

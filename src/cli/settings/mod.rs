@@ -23,7 +23,7 @@ pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{Setting, Shape};
 pub use typed::{
-    Alert, Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, reached_at,
+    Alert, Api, Disk, Internal, Log, Public, Push, Quarantine, Rcms, Settings, push_url, reached_at,
 };
 pub use words::{AllowMode, LogFormat, Probe};
 

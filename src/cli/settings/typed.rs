@@ -72,6 +72,10 @@ pub struct Public {
     pub url: Option<String>,
     /// All live; with none of them pushes arrive at `/v1/…`.
     pub path_tokens: Vec<Secret>,
+    /// The certificate that it shows; never without the key.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key; never without the certificate.
+    pub tls_key: Option<PathBuf>,
     /// Who is believed about the client's address.
     pub trusted_proxies: Vec<IpNet>,
     /// Where pushes should come from.
@@ -190,25 +194,19 @@ impl Settings {
 
     /// The address at which this machine reaches the public listener, without a path token.
     pub fn public_url_here(&self) -> String {
-        url_of(self.public.listen)
+        let scheme = if self.public.tls_cert.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", reached_at(self.public.listen))
     }
 
     /// The address to push a kind to: the public one where it is known, else this machine's own.
     pub fn push_url(&self, kind: &str) -> String {
         let base = self.public.url.clone().unwrap_or_else(|| self.public_url_here());
-        self.push_url_at(&base, kind)
+        push_url(&base, self.public.path_tokens.first(), kind)
     }
 
     /// The address at which this machine itself pushes a kind.
     pub fn push_url_here(&self, kind: &str) -> String {
-        self.push_url_at(&self.public_url_here(), kind)
-    }
-
-    fn push_url_at(&self, base: &str, kind: &str) -> String {
-        match self.public.path_tokens.first() {
-            Some(token) => format!("{base}/{}/v1/{kind}", token.expose()),
-            None => format!("{base}/v1/{kind}"),
-        }
+        push_url(&self.public_url_here(), self.public.path_tokens.first(), kind)
     }
 
     /// The state before the table has been read; every setting with a default overwrites its own.
@@ -223,6 +221,8 @@ impl Settings {
                 listen: unset,
                 url: None,
                 path_tokens: Vec::new(),
+                tls_cert: None,
+                tls_key: None,
                 trusted_proxies: Vec::new(),
                 allow_sources: Vec::new(),
                 allow_mode: AllowMode::Monitor,
@@ -282,6 +282,11 @@ impl Settings {
                 "`public.listen` and `internal.listen` are the same address: give each its own",
             ));
         }
+        if self.public.tls_cert.is_some() != self.public.tls_key.is_some() {
+            return Err(SettingsError::Together(
+                "`public.tls_cert` and `public.tls_key` belong together: set both or neither",
+            ));
+        }
         self.finish_rcms()
     }
 
@@ -313,6 +318,14 @@ impl Settings {
             line.value = Some(value.clone());
             line.source = Source::Derived;
         }
+    }
+}
+
+/// The address to push a kind to, behind a token where there is one.
+pub fn push_url(base: &str, token: Option<&Secret>, kind: &str) -> String {
+    match token {
+        Some(token) => format!("{base}/{}/v1/{kind}", token.expose()),
+        None => format!("{base}/v1/{kind}"),
     }
 }
 

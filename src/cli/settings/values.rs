@@ -27,6 +27,13 @@ pub(super) fn data_dir(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("a file".to_owned()),
+        path => Ok(path.into()),
+    }
+}
+
 /// The file behind `sqlite://…`.
 pub(super) fn database(text: &str) -> Result<PathBuf, String> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {

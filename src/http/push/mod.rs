@@ -5,9 +5,11 @@
 mod body;
 mod budget;
 mod figures;
+mod framing;
 mod log;
 mod path;
 mod refusal;
+mod wellness;
 
 use std::{
     collections::HashSet,
@@ -31,7 +33,7 @@ use super::{
     server::Peer,
 };
 use crate::{
-    domain::{HeldReason, Kind, Secret},
+    domain::{HeldReason, Kind},
     intake::{AcceptError, Accepted, Intake, Push, Refused},
     store::Outcome,
 };
@@ -39,6 +41,8 @@ use crate::{
 pub(super) use figures::{PushFigures, RecordCounts};
 pub use log::PushLog;
 pub(super) use log::{PushOutcome, PushRow};
+pub use path::PathTokens;
+pub use wellness::Wellness;
 
 /// Marks a push as our own test, with a nonce from the internal listener.
 const TEST_HEADER: &str = "simdeck-test";
@@ -49,7 +53,7 @@ const TOLD_SOURCES_MAX: usize = 1_000;
 /// How pushes are let in and answered.
 pub struct PushSettings {
     /// All live; with none, pushes arrive at `/v1/{kind}`.
-    pub path_tokens: Vec<Secret>,
+    pub path_tokens: PathTokens,
     /// Who is believed about the client's address.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Where pushes should come from; empty for anywhere.
@@ -64,6 +68,8 @@ pub struct PushSettings {
     pub success_body: Option<String>,
     /// The answer to GET and HEAD.
     pub probe: ProbeAnswer,
+    /// The answer to `/healthz`.
+    pub wellness: Wellness,
 }
 
 /// What happens to a push from outside the allowed sources.
@@ -189,10 +195,8 @@ impl Front {
 
     /// What a request is for, from its head alone.
     fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit<'_>) -> Result<Kind, Refusal> {
-        if request.uri().host().is_none() && !request.headers().contains_key(header::HOST) {
-            return Err(Refusal::NoHost);
-        }
-        match path::target(request.uri().path(), &self.settings.path_tokens) {
+        framing::check(request)?;
+        match path::target(request.uri().path(), &self.settings.path_tokens.live()) {
             Target::Push(kind) => {
                 visit.note(|row| row.kind = Some(kind.clone()));
                 match *request.method() {
@@ -209,7 +213,10 @@ impl Front {
             Target::Health => {
                 visit.forget();
                 match *request.method() {
-                    Method::GET | Method::HEAD => Err(Refusal::Fine),
+                    Method::GET | Method::HEAD if self.settings.wellness.ask() => {
+                        Err(Refusal::Fine)
+                    }
+                    Method::GET | Method::HEAD => Err(Refusal::Busy),
                     _ => Err(Refusal::MethodNotAllowed("GET, HEAD")),
                 }
             }

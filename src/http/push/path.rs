@@ -1,3 +1,5 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::{Kind, Secret};
@@ -11,6 +13,29 @@ pub(super) enum Target {
     Health,
     /// Anything else, a wrong token included.
     Unknown,
+}
+
+/// The live path tokens. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct PathTokens(Arc<RwLock<Arc<[Secret]>>>);
+
+impl PathTokens {
+    /// From now on these are live, and no others.
+    pub fn replace(&self, tokens: &[Secret]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tokens.into();
+    }
+
+    pub(super) fn live(&self) -> Arc<[Secret]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl From<&[Secret]> for PathTokens {
+    fn from(tokens: &[Secret]) -> Self {
+        let live = Self::default();
+        live.replace(tokens);
+        live
+    }
 }
 
 /// Reads a path.

@@ -14,6 +14,8 @@ pub(super) enum Refusal {
     /// It is none, and all is well.
     Fine,
     NoHost,
+    /// Who reads it otherwise than we do would find another request in it.
+    Ambiguous(&'static str),
     NotFound,
     MethodNotAllowed(&'static str),
     Elsewhere,
@@ -73,6 +75,7 @@ impl Refusal {
         match self {
             Self::Fine => (PushOutcome::Probe, None),
             Self::NoHost => rejected("no_host"),
+            Self::Ambiguous(_) => rejected("ambiguous"),
             Self::NotFound => rejected("not_found"),
             Self::MethodNotAllowed(_) => rejected("method_not_allowed"),
             Self::Elsewhere => rejected("source_not_allowed"),
@@ -97,6 +100,9 @@ impl IntoResponse for Refusal {
             Self::NoHost => problem(StatusCode::BAD_REQUEST, "Bad Request")
                 .detail("The request has no Host header")
                 .into_response(),
+            Self::Ambiguous(why) => {
+                closing(problem(StatusCode::BAD_REQUEST, "Bad Request").detail(why))
+            }
             Self::NotFound => problem(StatusCode::NOT_FOUND, "Not Found").into_response(),
             Self::MethodNotAllowed(allowed) => {
                 let problem = problem(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");

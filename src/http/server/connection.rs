@@ -7,12 +7,14 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
-    App, ConnectionLimits,
-    closing::Closing,
+    App, ConnectionLimits, Tls,
+    closing::{Closing, Order},
     phase::{Patience, Phase, Turn},
+    slots::Crowd,
     watched::Watched,
 };
 use axum::{
@@ -25,7 +27,14 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Sleep, sleep, timeout},
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::http::client_ip::is_within;
 
 const HEADERS_MAX: usize = 64;
 
@@ -39,18 +48,25 @@ pub(super) struct Connection<A> {
     app: A,
     limits: Arc<ConnectionLimits>,
     http: http1::Builder,
+    tls: Option<Tls>,
+    crowd: Crowd,
     closing: Closing,
 }
 
 impl<A: App> Connection<A> {
-    pub(super) fn new(app: A, limits: Arc<ConnectionLimits>) -> Self {
+    pub(super) fn new(
+        app: A,
+        limits: Arc<ConnectionLimits>,
+        tls: Option<Tls>,
+        crowd: Crowd,
+    ) -> Self {
         let mut http = http1::Builder::new();
         // Answers are small: one buffer costs the kernel less than a list of two.
         http.writev(false)
             .header_read_timeout(None)
             .max_headers(HEADERS_MAX)
             .max_buf_size(limits.header_bytes_max);
-        Self { app, limits, http, closing: Closing::default() }
+        Self { app, limits, http, tls, crowd, closing: Closing::default() }
     }
 
     /// Tells every connection to end: at once if it rests, else after the answer it is at.
@@ -64,8 +80,51 @@ impl<A: App> Connection<A> {
         if let Err(err) = stream.set_nodelay(true) {
             tracing::debug!(%peer, error = &err as &dyn Error, "Cannot set TCP_NODELAY");
         }
+        match &self.tls {
+            None => self.talk(stream, peer).await,
+            Some(tls) => {
+                if let Some(stream) = self.shake_hands(tls, stream, peer).await {
+                    self.talk(stream, peer).await;
+                }
+            }
+        }
+    }
+
+    /// What was agreed on in time. A connection that is still at it when the server is told to stop
+    /// has asked for nothing yet, and is closed.
+    async fn shake_hands(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        let mut shaking = pin!(timeout(self.limits.tls_time_max, tls.acceptor().accept(stream)));
+        let mut order = self.closing.order();
+        let outcome = poll_fn(|cx| match shaking.as_mut().poll(cx) {
+            Poll::Pending if order.has_come(cx) => Poll::Ready(None),
+            outcome => outcome.map(Some),
+        });
+        match outcome.await? {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(err)) => {
+                tracing::debug!(%peer, error = &err as &dyn Error, "A TLS handshake failed");
+            }
+            Err(_) => tracing::debug!(%peer, "A TLS handshake took too long"),
+        }
+        None
+    }
+
+    async fn talk<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let phase = Phase::default();
-        let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone());
+        let mut farewell = Farewell::new(self.closing.order(), phase.clone());
+        let mut patience = {
+            let is_exempt = is_within(peer.ip(), &self.limits.exempt_sources);
+            let crowd = (!is_exempt).then(|| self.crowd.clone());
+            Patience::new(Arc::clone(&self.limits), phase.clone(), crowd)
+        };
         let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));
         let app = self.app.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -79,13 +138,10 @@ impl<A: App> Connection<A> {
             }
         });
         let mut http = pin!(self.http.serve_connection(io, service));
-        let mut order = self.closing.order();
-        let mut ending = false;
         let outcome = poll_fn(|cx| {
             // First the connection: a request that has come is answered, even while closing.
             let mut outcome = http.as_mut().poll(cx);
-            if outcome.is_pending() && !ending && order.has_come(cx) {
-                ending = true;
+            if outcome.is_pending() && farewell.begins(cx, self.limits.farewell_time) {
                 http.as_mut().graceful_shutdown();
                 outcome = http.as_mut().poll(cx);
             }
@@ -101,6 +157,33 @@ impl<A: App> Connection<A> {
             // The client's doing: gone, too slow, or no HTTP. Nothing that a person should see.
             tracing::debug!(%peer, error = &err as &dyn Error, "A connection ended early");
         }
+    }
+}
+
+/// When a connection is told that its next answer is its last.
+struct Farewell<'c> {
+    order: Order<'c>,
+    phase: Phase,
+    /// The time for one last request; set once the order has come.
+    over: Option<Pin<Box<Sleep>>>,
+    has_begun: bool,
+}
+
+impl<'c> Farewell<'c> {
+    fn new(order: Order<'c>, phase: Phase) -> Self {
+        Self { order, phase, over: None, has_begun: false }
+    }
+
+    /// True once: when a handler has the last request, or none has come in time. Before that hyper
+    /// would close a connection at rest at once, though a request is half way here.
+    fn begins(&mut self, cx: &mut Context<'_>, time: Duration) -> bool {
+        if self.has_begun || !self.order.has_come(cx) {
+            return false;
+        }
+        let over = self.over.get_or_insert_with(|| Box::pin(sleep(time)));
+        self.has_begun =
+            time.is_zero() || self.phase.is_answering() || over.as_mut().poll(cx).is_ready();
+        self.has_begun
     }
 }
 

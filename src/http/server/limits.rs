@@ -27,14 +27,22 @@ pub struct ConnectionLimits {
     pub connections_per_source_max: usize,
     /// Sources that are not counted by source: proxies, behind which everybody stands.
     pub exempt_sources: Arc<[IpNet]>,
+    /// From the first byte to the end of a TLS handshake; a slower one is closed.
+    pub tls_time_max: Duration,
     /// From a request's first byte to the end of its header; a slower one is closed unanswered.
     pub header_time_max: Duration,
     /// A request's header at most. A larger one is answered 431.
     pub header_bytes_max: usize,
     /// How long a connection may rest before its first request and between two.
     pub idle_time_max: Duration,
+    /// How long it may rest while every place is taken and somebody may be waiting for one; a proxy
+    /// is not hurried.
+    pub crowded_rest_max: Duration,
     /// How long an answer may wait for a client that does not read.
     pub write_time_max: Duration,
+    /// How long a connection at rest is kept for one last request once the server is told to stop:
+    /// a proxy may be sending it just now, and would not send it again.
+    pub farewell_time: Duration,
     /// How long requests in flight have to end once the server is told to stop.
     pub drain_time_max: Duration,
 }
@@ -48,10 +56,13 @@ impl ConnectionLimits {
             // With few descriptors one source must still not be able to take them all.
             connections_per_source_max: PER_SOURCE_MAX.min(connections_max / 2),
             exempt_sources,
+            tls_time_max: Duration::from_secs(5),
             header_time_max: Duration::from_secs(5),
             header_bytes_max: PUBLIC_HEADER_BYTES_MAX,
             idle_time_max: Duration::from_secs(120),
+            crowded_rest_max: Duration::from_secs(5),
             write_time_max: Duration::from_secs(30),
+            farewell_time: Duration::from_millis(100),
             drain_time_max: Duration::from_secs(10),
         }
     }
@@ -63,6 +74,7 @@ impl ConnectionLimits {
             connections_max,
             connections_per_source_max: connections_max,
             header_bytes_max: INTERNAL_HEADER_BYTES_MAX,
+            farewell_time: Duration::ZERO,
             ..Self::public(Arc::new([]))
         }
     }

@@ -4,6 +4,7 @@
 //! - `limits`: the numbers; `slots`: who may still come in;
 //! - `connection`: HTTP/1.1 on one connection; `closing`: how it hears that it should end;
 //! - `phase`: what a connection is at, and how long it may be;
+//! - `tls`: the certificate;
 //! - `watched`: the socket: stalled writes, and the way it is closed.
 //!
 //! `axum::serve` is not used because it has no such deadlines. Nor is hyper's own header timeout:
@@ -13,6 +14,7 @@ mod connection;
 mod limits;
 mod phase;
 mod slots;
+mod tls;
 mod watched;
 
 use std::{
@@ -26,6 +28,7 @@ use std::{
 use axum::{http::Request, response::Response};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::OwnedSemaphorePermit,
     task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout},
 };
@@ -34,6 +37,7 @@ use tower::Service;
 
 pub use connection::{Asked, Peer};
 pub use limits::ConnectionLimits;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use connection::Connection;
 use slots::{Slot, Slots};
@@ -104,25 +108,31 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: CancellationToken,
 ) {
+    serve_with(listener, app, limits, None, stop).await;
+}
+
+/// The same, encrypted where there is a certificate.
+pub async fn serve_with(
+    listener: TcpListener,
+    app: impl App,
+    limits: ConnectionLimits,
+    tls: Option<Tls>,
+    stop: CancellationToken,
+) {
     let limits = Arc::new(limits);
-    let connection = Arc::new(Connection::new(app, Arc::clone(&limits)));
+    let slots = Slots::new(&limits);
+    let connection = Arc::new(Connection::new(app, Arc::clone(&limits), tls, slots.crowd()));
     let mut connections = JoinSet::new();
-    let mut door = Door { listener, slots: Slots::new(&limits), paused: false };
+    let mut door = Door { listener, slots, paused: false };
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => see_off(ended),
-            (stream, peer, slot) = door.next() => {
-                let served = Arc::clone(&connection).serve(stream, peer);
-                connections.spawn(async move {
-                    served.await;
-                    drop(slot);
-                });
-            }
+            guest = door.next() => let_in(&mut connections, &connection, guest),
         }
     }
-    drop(door);
+    door.close(|guest| let_in(&mut connections, &connection, guest));
     connection.close_all();
     let all_ended = async {
         while let Some(ended) = connections.join_next().await {
@@ -135,12 +145,37 @@ pub async fn serve(
     }
 }
 
+/// Who has come in by the door, and has a place.
+type Guest = (TcpStream, SocketAddr, Slot);
+
+fn let_in<A: App>(
+    connections: &mut JoinSet<()>,
+    connection: &Arc<Connection<A>>,
+    (stream, peer, slot): Guest,
+) {
+    let served = Arc::clone(connection).serve(stream, peer);
+    connections.spawn(async move {
+        served.await;
+        drop(slot);
+    });
+}
+
 /// A connection task has no result; that it panicked must not go unseen.
 fn see_off(ended: Result<(), JoinError>) {
     if ended.is_err_and(|err| err.is_panic()) {
         // What the panic said went to stderr by the panic hook.
         tracing::error!("A request's handler panicked; its connection was closed");
     }
+}
+
+fn guest(
+    slots: &Slots,
+    stream: TcpStream,
+    peer: SocketAddr,
+    free: OwnedSemaphorePermit,
+) -> Option<Guest> {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    Some((stream, peer, slots.take(free, peer.ip())?))
 }
 
 /// The listener and who may come in by it.
@@ -153,7 +188,7 @@ struct Door {
 
 impl Door {
     /// The next connection that may stay. Can be dropped at any await without losing one.
-    async fn next(&mut self) -> (TcpStream, SocketAddr, Slot) {
+    async fn next(&mut self) -> Guest {
         loop {
             // At the cap nothing is accepted: the kernel's queue holds those who wait, and the
             // one in front comes in as soon as any connection ends.
@@ -161,13 +196,30 @@ impl Door {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     self.paused = false;
-                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    if let Some(slot) = self.slots.take(free, peer.ip()) {
-                        return (stream, peer, slot);
+                    if let Some(guest) = guest(&self.slots, stream, peer, free) {
+                        return guest;
                     }
                 }
                 Err(err) if is_of_one_connection(&err) => {}
                 Err(err) => self.pause(&err).await,
+            }
+        }
+    }
+
+    /// Lets in those who are connected already, as far as there are places, and nobody after them:
+    /// the kernel resets a connection that nobody has accepted, and a push on it would be lost to
+    /// a proxy that has sent it.
+    fn close(self, mut let_in: impl FnMut(Guest)) {
+        // What tokio listened on does not block; nor does it hold back what is there.
+        let Ok(listener) = self.listener.into_std() else { return };
+        for _ in 0..BACKLOG {
+            let Some(free) = self.slots.free_now() else { return };
+            let Ok((stream, peer)) = listener.accept() else { return };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream
+                && let Some(guest) = guest(&self.slots, stream, peer, free)
+            {
+                let_in(guest);
             }
         }
     }

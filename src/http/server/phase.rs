@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::ConnectionLimits;
+use super::{ConnectionLimits, slots::Crowd};
 
 /// The connection waits for a request's first byte.
 const RESTING: u8 = 0;
@@ -61,6 +61,11 @@ impl Phase {
         self.get() == RESTING
     }
 
+    /// Whether a handler has a request.
+    pub(super) fn is_answering(&self) -> bool {
+        self.get() == ANSWERING
+    }
+
     fn get(&self) -> u8 {
         self.0.phase.load(Ordering::Relaxed)
     }
@@ -86,11 +91,16 @@ pub(super) struct Patience {
     /// The phase that must be over by a certain time.
     timed: Option<(u8, Instant)>,
     alarm: Alarm,
+    /// For whom a rest is cut short; nobody, if the client is a proxy.
+    crowd: Option<Crowd>,
+    /// When a rest is long enough to look whether it must be.
+    look: Instant,
 }
 
 impl Patience {
-    pub(super) fn new(limits: Arc<ConnectionLimits>, phase: Phase) -> Self {
-        Self { limits, phase, timed: None, alarm: Alarm(None) }
+    pub(super) fn new(limits: Arc<ConnectionLimits>, phase: Phase, crowd: Option<Crowd>) -> Self {
+        let look = Instant::now();
+        Self { limits, phase, timed: None, alarm: Alarm(None), crowd, look }
     }
 
     /// Whether the client has taken too long; if not, wakes the task when it will have.
@@ -117,9 +127,26 @@ impl Patience {
         };
         let deadline = match self.timed {
             Some((timed, deadline)) if timed == phase => deadline,
-            _ => Instant::now() + time_max,
+            _ => {
+                self.look = Instant::now() + self.limits.crowded_rest_max;
+                Instant::now() + time_max
+            }
         };
         self.timed = Some((phase, deadline));
+        match &self.crowd {
+            Some(crowd) if phase == RESTING => {
+                while self.look < deadline {
+                    if self.alarm.poll(cx, self.look).is_pending() {
+                        return false;
+                    }
+                    if crowd.is_full() {
+                        return true;
+                    }
+                    self.look += self.limits.crowded_rest_max;
+                }
+            }
+            _ => (),
+        }
         self.alarm.poll(cx, deadline).is_ready()
     }
 }

@@ -19,6 +19,16 @@ pub(super) struct Slots {
     exempt: Arc<[IpNet]>,
 }
 
+/// Whether somebody may be waiting for a place.
+#[derive(Clone)]
+pub(super) struct Crowd(Arc<Semaphore>);
+
+impl Crowd {
+    pub(super) fn is_full(&self) -> bool {
+        self.0.available_permits() == 0
+    }
+}
+
 /// The place of one connection, free again when this is dropped: first for its source, so that
 /// whoever comes in for it finds the source's count already right.
 pub(super) struct Slot {
@@ -36,6 +46,10 @@ impl Slots {
         }
     }
 
+    pub(super) fn crowd(&self) -> Crowd {
+        Crowd(Arc::clone(&self.all))
+    }
+
     /// Waits until there is a place for one more.
     pub(super) async fn free(&self) -> OwnedSemaphorePermit {
         loop {
@@ -45,6 +59,11 @@ impl Slots {
                 Err(_) => std::future::pending().await,
             }
         }
+    }
+
+    /// A place for one more, if there is one now.
+    pub(super) fn free_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.all).try_acquire_owned().ok()
     }
 
     /// Gives the free place to `source`, unless it has its share already.

@@ -8,7 +8,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
@@ -23,10 +22,10 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 128 * 1024 * 1024;
 const LINGER_BUFFER_BYTES: usize = 64 * 1024;
 
-/// A client's socket. It tells the phase of bytes that come; a write that waits too long for a
+/// A client's socket, or what TLS makes of it. It tells the phase of bytes that come; a write that waits too long for a
 /// client that does not read fails, and so ends the connection.
-pub(super) struct Watched {
-    stream: TcpStream,
+pub(super) struct Watched<S> {
+    stream: S,
     write_time_max: Duration,
     phase: Phase,
     /// Goes off when a write has made no progress for too long; set only while one waits.
@@ -36,8 +35,8 @@ pub(super) struct Watched {
     linger: Option<Linger>,
 }
 
-impl Watched {
-    pub(super) fn new(stream: TcpStream, write_time_max: Duration, phase: Phase) -> Self {
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, write_time_max: Duration, phase: Phase) -> Self {
         Self { stream, write_time_max, phase, stalled: None, ended: false, linger: None }
     }
 
@@ -57,7 +56,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -74,7 +73,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -133,7 +132,7 @@ impl Linger {
     }
 
     /// Ready when the client has ended, or time or bytes are used up.
-    fn poll(&mut self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<()> {
+    fn poll<S: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<()> {
         while self.over.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut self.scratch);
             let outcome = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf));

@@ -20,7 +20,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use wire::{Client, SHORT, Server, hello, limits, ok, request, soon};
+use wire::{Client, LONG, SHORT, Server, hello, limits, ok, request, soon};
 
 /// `/held` says that it has begun, then waits to be let go.
 fn held() -> (Router, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
@@ -228,6 +228,52 @@ async fn at_the_cap_a_newcomer_waits_until_a_connection_ends() {
     assert!(!seen.lock().unwrap().contains(&newcomer_address));
     drop(first);
     assert_eq!(newcomer.answer().await, ok(&newcomer_address.to_string()));
+}
+
+#[tokio::test]
+async fn while_somebody_waits_for_a_place_a_rest_is_short_but_not_a_proxys() {
+    let crowded = ConnectionLimits {
+        connections_max: 2,
+        connections_per_source_max: 2,
+        crowded_rest_max: SHORT,
+        ..limits()
+    };
+    let server = Server::new(hello(), crowded.clone()).await;
+    let (mut fresh, mut kept) = (server.connect().await, server.connect().await);
+    assert_eq!(kept.get("/").await, ok("hello"));
+    let mut newcomer = server.connect().await;
+    assert_eq!(newcomer.get("/").await, ok("hello"));
+    assert!(fresh.rest().await.is_empty() && kept.rest().await.is_empty());
+
+    let exempt_sources = Arc::new(["127.0.0.0/8".parse().unwrap()]);
+    let server = Server::new(hello(), ConnectionLimits { exempt_sources, ..crowded }).await;
+    let (mut one, mut two) = (server.connect().await, server.connect().await);
+    assert_eq!(one.get("/").await, ok("hello"));
+    assert_eq!(two.get("/").await, ok("hello"));
+    // A proxy that has all places keeps them, however long others wait.
+    let mut newcomer = server.connect().await;
+    newcomer.send(request("/")).await;
+    let waits = tokio::time::timeout(SHORT * 3, newcomer.answer()).await;
+    assert!(waits.is_err());
+    assert_eq!(one.get("/").await, ok("hello"));
+    assert_eq!(two.get("/").await, ok("hello"));
+}
+
+#[tokio::test]
+async fn told_to_stop_it_waits_a_moment_for_a_last_request_on_a_kept_connection() {
+    let patient = ConnectionLimits { farewell_time: LONG, ..limits() };
+    let server = Server::new(hello(), patient).await;
+    let mut kept = server.connect().await;
+    assert_eq!(kept.get("/").await, ok("hello"));
+    // Connected and not yet accepted: nor is it lost.
+    let mut waiting = server.connect().await;
+    server.stop.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {}
+    for client in [&mut kept, &mut waiting] {
+        assert_eq!(client.get("/").await, ok("hello"));
+    }
+    drop((kept, waiting));
+    server.ended().await;
 }
 
 #[tokio::test]

@@ -21,10 +21,13 @@ pub(super) fn limits() -> ConnectionLimits {
         connections_max: 64,
         connections_per_source_max: 64,
         exempt_sources: Arc::new([]),
+        tls_time_max: LONG,
         header_time_max: LONG,
         header_bytes_max: 16 * 1024,
         idle_time_max: LONG,
+        crowded_rest_max: LONG,
         write_time_max: LONG,
+        farewell_time: Duration::ZERO,
         drain_time_max: LONG,
     }
 }

@@ -18,7 +18,7 @@ fn sn(number: usize) -> String {
 /// The most requests in any minute.
 fn most_in_a_minute(at: &[Duration]) -> usize {
     let from =
-        |start: Duration| at.iter().filter(|at| (start..start + MINUTE).contains(at)).count();
+        |start: Duration| at.iter().filter(|at| (start..start + MINUTE).contains(*at)).count();
     at.iter().map(|start| from(*start)).max().unwrap_or(0)
 }
 

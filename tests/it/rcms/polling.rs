@@ -59,7 +59,7 @@ async fn each_cycle_asks_for_totals_and_list_and_every_device_has_its_turn_withi
     assert_eq!(polled.rcms.max_in_flight(), 2);
     let at = polled.asked_at();
     let in_a_second = |start: &Duration| {
-        at.iter().filter(|at| (*start..*start + Duration::from_secs(1)).contains(at)).count()
+        at.iter().filter(|at| (*start..*start + Duration::from_secs(1)).contains(*at)).count()
     };
     let most = at.iter().map(in_a_second).max().unwrap();
     assert!(most <= 16, "a burst of 8, then 8 a second, not {most}");

@@ -1,6 +1,6 @@
 use super::{PLAIN, Setting, Shape};
 use crate::{
-    cli::settings::values::{address, network, size, token, url, word},
+    cli::settings::values::{address, file, network, size, token, url, word},
     domain::Secret,
 };
 
@@ -37,6 +37,24 @@ pub(super) const SETTINGS: &[Setting] = &[
                 .all(token)
                 .map(|v| s.public.path_tokens = v.into_iter().map(Secret::from).collect())
         },
+        ..PLAIN
+    },
+    Setting {
+        section: "public",
+        key: "tls_cert",
+        sample: "\"/etc/simdeck/tls/fullchain.pem\"",
+        hint: "FILE",
+        doc: "The certificate with its chain, PEM, read again when it changes; plain HTTP where not set.",
+        set: |s, given| given.one(file).map(|v| s.public.tls_cert = Some(v)),
+        ..PLAIN
+    },
+    Setting {
+        section: "public",
+        key: "tls_key",
+        sample: "\"/etc/simdeck/tls/privkey.pem\"",
+        hint: "FILE",
+        doc: "The certificate's private key, PEM.",
+        set: |s, given| given.one(file).map(|v| s.public.tls_key = Some(v)),
         ..PLAIN
     },
     Setting {

@@ -1,0 +1,265 @@
+//! What is renewed while the server runs: the certificate, push keys, path tokens. Nothing else is.
+//!
+//! They are read again when SIGHUP comes, and when one of their files has changed: the files are
+//! looked at, not watched, since a file in a container may be replaced in ways that tell nobody.
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::spawn_blocking,
+    time::interval,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Failure,
+    settings::{Settings, SettingsError, Source},
+    systemd,
+};
+use crate::{
+    domain::Secret,
+    http::{PathTokens, server::Tls},
+    intake::Intake,
+    smarthub::signature::{PushKey, Verifier},
+};
+
+/// How often the files are looked at. A change is taken once it has stood for two looks: whoever
+/// writes it is then done.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The settings that are renewed.
+const RENEWED: [&str; 2] = ["push.key", "public.path_token"];
+
+/// Reads all settings again, as at the start.
+pub(super) type Reread = Box<dyn Fn() -> Result<Settings, SettingsError> + Send + Sync>;
+
+/// What a push needs to be let in.
+#[derive(Clone, Debug)]
+pub(super) struct Credentials {
+    pub(super) push_keys: Vec<PushKey>,
+    pub(super) path_tokens: Vec<Secret>,
+}
+
+/// Renews what can be.
+pub(super) struct Reload {
+    reread: Reread,
+    /// As they were read last.
+    settings: Settings,
+    intake: Intake,
+    tls: Option<Tls>,
+    hangup: Signal,
+    secret_files: Files,
+    tls_files: Files,
+    /// For the public listener.
+    pub(super) path_tokens: PathTokens,
+    /// For whoever pushes.
+    pub(super) credentials: watch::Sender<Credentials>,
+}
+
+/// Ready before anything is read: a signal that comes earlier would end the process.
+pub(super) fn hangup() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(Failure::because("cannot listen for signals"))
+}
+
+impl Reload {
+    /// `push_keys` are those in force, which the settings may leave to the data directory.
+    pub(super) fn new(
+        reread: Reread,
+        settings: &Settings,
+        push_keys: Vec<PushKey>,
+        intake: Intake,
+        tls: Option<Tls>,
+        hangup: Signal,
+    ) -> Self {
+        let path_tokens = settings.public.path_tokens.clone();
+        let tls_paths = [&settings.public.tls_cert, &settings.public.tls_key];
+        Self {
+            reread,
+            intake,
+            tls,
+            hangup,
+            secret_files: Files::new(secret_paths(settings)),
+            tls_files: Files::new(tls_paths.into_iter().flatten().cloned().collect()),
+            path_tokens: PathTokens::from(path_tokens.as_slice()),
+            credentials: watch::Sender::new(Credentials { push_keys, path_tokens }),
+            settings: settings.clone(),
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let renewing = async {
+            let mut look = interval(LOOK_EVERY);
+            loop {
+                tokio::select! {
+                    Some(()) = self.hangup.recv() => self.renew_all(),
+                    _ = look.tick() => self.look().await,
+                }
+            }
+        };
+        stop.run_until_cancelled(renewing).await;
+    }
+
+    fn renew_all(&mut self) {
+        systemd::reloading();
+        self.secret_files.take();
+        self.tls_files.take();
+        self.renew_credentials();
+        self.renew_certificate();
+        tracing::info!("Read keys, tokens and certificate again, as asked");
+        systemd::ready();
+    }
+
+    async fn look(&mut self) {
+        if self.secret_files.have_changed().await {
+            self.renew_credentials();
+        }
+        if self.tls_files.have_changed().await {
+            self.renew_certificate();
+        }
+    }
+
+    fn renew_certificate(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => tracing::info!("Read the certificate again"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn Error,
+                "Kept the certificate that was in force: the files hold no pair that fits"
+            ),
+        }
+    }
+
+    fn renew_credentials(&mut self) {
+        let fresh = match (self.reread)() {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                let failure = Failure::from(error);
+                tracing::error!(%failure, "Kept the push keys and path tokens that were in force");
+                return;
+            }
+        };
+        self.tell_what_waits(&fresh);
+        self.secret_files.follow(secret_paths(&fresh));
+        let before = self.credentials.borrow().clone();
+        let mut now = before.clone();
+        // Without any the door would be shut, or open to everybody: not while we run.
+        if !fresh.push.keys.is_empty() {
+            now.push_keys = fresh.push.keys;
+        }
+        if !fresh.public.path_tokens.is_empty() {
+            now.path_tokens = fresh.public.path_tokens;
+        }
+        if !now.is(&before) {
+            tracing::info!(
+                push.keys = now.push_keys.len(),
+                path.tokens = now.path_tokens.len(),
+                "Renewed the push keys and path tokens"
+            );
+            let date_shift_s = self.settings.push.date_shift_s;
+            self.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
+            self.path_tokens.replace(&now.path_tokens);
+            self.credentials.send_replace(now);
+        }
+        self.settings.in_force = fresh.in_force;
+    }
+
+    /// A changed setting that is not renewed must not look as if it were in force.
+    fn tell_what_waits(&self, fresh: &Settings) {
+        let values = |settings: &Settings| -> BTreeMap<String, Option<String>> {
+            let lines = settings.in_force.iter();
+            lines.map(|line| (line.setting.name(), line.value.clone())).collect()
+        };
+        let before = values(&self.settings);
+        for (name, value) in values(fresh) {
+            if !RENEWED.contains(&name.as_str()) && before.get(&name) != Some(&value) {
+                tracing::warn!(setting = name, "A changed setting takes effect at the next start");
+            }
+        }
+    }
+}
+
+impl Credentials {
+    fn is(&self, other: &Self) -> bool {
+        self.exposed() == other.exposed()
+    }
+
+    fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 2] {
+        let keys = self.push_keys.iter().map(|key| (key.label.as_deref(), key.key.expose()));
+        let tokens = self.path_tokens.iter().map(|token| (None, token.expose()));
+        [keys.collect(), tokens.collect()]
+    }
+}
+
+/// Files that are looked at together.
+struct Files {
+    paths: Vec<PathBuf>,
+    /// What they held when they were taken last, and at the last look.
+    taken: [u8; 32],
+    seen: [u8; 32],
+}
+
+impl Files {
+    fn new(paths: Vec<PathBuf>) -> Self {
+        let taken = print_of(&paths);
+        Self { paths, taken, seen: taken }
+    }
+
+    /// Looks at others from now on, which have just been read.
+    fn follow(&mut self, paths: Vec<PathBuf>) {
+        if self.paths != paths {
+            *self = Self::new(paths);
+        }
+    }
+
+    /// What they hold now is being read for another reason.
+    fn take(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.paths));
+    }
+
+    /// Whether they hold something else than before, and have done so for two looks.
+    async fn have_changed(&mut self) -> bool {
+        if self.paths.is_empty() {
+            return false;
+        }
+        let paths = self.paths.clone();
+        // The disk may be away, and with it the answer; nobody else is to wait for it.
+        let Ok(now) = spawn_blocking(move || print_of(&paths)).await else { return false };
+        let has_settled = now == self.seen;
+        self.seen = now;
+        if has_settled && now != self.taken {
+            self.taken = now;
+            return true;
+        }
+        false
+    }
+}
+
+/// The files that hold what is renewed.
+fn secret_paths(settings: &Settings) -> Vec<PathBuf> {
+    let lines = settings.in_force.iter();
+    let renewed = lines.filter(|line| RENEWED.contains(&line.setting.name().as_str()));
+    let paths = renewed.filter_map(|line| match &line.source {
+        Source::SecretFile { path, .. } | Source::File { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    paths.collect()
+}
+
+/// A digest of what the files hold; one that cannot be read holds nothing.
+fn print_of(paths: &[impl AsRef<Path>]) -> [u8; 32] {
+    let mut print = Sha256::new();
+    for path in paths {
+        let text = fs::read(path).unwrap_or_default();
+        print.update(text.len().to_le_bytes());
+        print.update(text);
+    }
+    print.finalize().into()
+}

@@ -1,0 +1,128 @@
+//! TLS on a listener: one certificate, which may be renewed while connections are open.
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, InconsistentKeys, ServerConfig,
+        crypto::{CryptoProvider, aws_lc_rs},
+        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+        server::{ClientHello, ResolvesServerCert},
+        sign::CertifiedKey,
+    },
+};
+
+/// What connections are encrypted with. Clones share one certificate.
+#[derive(Clone)]
+pub struct Tls {
+    files: Arc<TlsFiles>,
+    current: Arc<Current>,
+    acceptor: TlsAcceptor,
+}
+
+/// A certificate with its chain, and the key that fits it, both PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate and those between it and the authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file is not there or may not be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no PEM, or not yet written to its end.
+    #[error("{} holds no whole PEM section of the kind it should", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// Each file is well, and they do not belong together.
+    #[error("the key in {} is not that of the certificate in {}", .0.key.display(), .0.certificate.display())]
+    Torn(TlsFiles),
+    /// The certificate or the key is of a kind that nobody here understands.
+    #[error("the certificate in {} or its key cannot be used", files.certificate.display())]
+    Unusable {
+        /// Both files.
+        files: TlsFiles,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl Tls {
+    /// Reads a certificate and its key.
+    pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = Arc::new(Current(RwLock::new(Arc::new(files.read(&provider)?))));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|source| TlsError::Unusable { files: files.clone(), source })?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { files: Arc::new(files), current, acceptor: Arc::new(config).into() })
+    }
+
+    /// Reads both files again. New connections have what they hold, if they hold a pair that fits;
+    /// if not, what they held before. Open connections notice nothing.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let renewed = self.files.read(self.acceptor.config().crypto_provider())?;
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> &TlsAcceptor {
+        &self.acceptor
+    }
+}
+
+impl TlsFiles {
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+        let text = read(&self.certificate)?;
+        let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+        let chain = match chain {
+            Ok(chain) if chain.is_empty() => Err(pem::Error::NoItemsFound),
+            chain => chain,
+        };
+        let chain =
+            chain.map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?)
+            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|source| match source {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::Torn(self.clone())
+            }
+            source => TlsError::Unusable { files: self.clone(), source },
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source })
+}
+
+/// The certificate in force, whatever name the client asks for.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
