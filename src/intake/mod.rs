@@ -199,7 +199,7 @@ impl Intake {
     /// What would make the refused body of a push valid, in sentences. It takes a few hundred hashes
     /// for each key.
     pub fn explain(&self, body: &[u8]) -> Vec<Finding> {
-        explain(body, &self.shared.options.verifier)
+        explain(body, &self.verifier())
     }
 
     /// Who holds the live API key with this hash. All keys are compared, in the same time.

@@ -23,6 +23,17 @@ pub(super) enum Shape {
     Sims,
 }
 
+impl Shape {
+    /// How many days one statement sums. Where each sum is given alone, the next are read while
+    /// these are taken in.
+    pub(super) fn days_at_once(self) -> usize {
+        match self {
+            Self::Cells => 32,
+            Self::Sims => 5,
+        }
+    }
+}
+
 /// A question on its way into SQL.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cells<'q> {

@@ -1,6 +1,7 @@
 //! The SIMs with the largest sums, among more than an answer has room for.
 use std::collections::BTreeMap;
 
+use futures_util::TryFutureExt;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
@@ -51,15 +52,11 @@ impl Store {
         let cells = Cells { question, shape: Shape::Sims };
         let reading = self.reading(cells, edges, &calendar, moment).await?;
         let mut volumes = Volumes(vec![None; usize::try_from(sims).unwrap_or(0) + 1]);
-        for sql in reading.statements {
-            volumes.add_all(sql, 1, moment).await?;
-        }
+        volumes.add_all(reading.statements, 1, moment).await?;
         for record in reading.rest.records(question, moment).await? {
             volumes.add(record.sim_id, record.data_usage)?;
         }
-        for sql in reading.too_much {
-            volumes.add_all(sql, -1, moment).await?;
-        }
+        volumes.add_all(reading.too_much, -1, moment).await?;
         for record in reading.rest.too_much(question, moment).await? {
             volumes.add(record.sim_id, -record.data_usage)?;
         }
@@ -80,16 +77,30 @@ impl Volumes {
         Ok(())
     }
 
-    /// Adds what a statement says, or takes it off.
+    /// Adds what statements say, or takes it off. While the database is at work on one, what the one
+    /// before it said is added up.
     async fn add_all(
         &mut self,
-        sql: QueryBuilder<Sqlite>,
+        statements: Vec<QueryBuilder<Sqlite>>,
         sign: i64,
         moment: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
-        let mut sql = sql;
-        let (sims, data_usage): (String, String) =
-            sql.build_query_as().fetch_one(moment).await.map_err(of_read)?;
+        let mut said: Option<(String, String)> = None;
+        for mut sql in statements {
+            let next = sql.build_query_as().fetch_one(&mut *moment).map_err(of_read);
+            let before = async { said.take().map_or(Ok(()), |texts| self.add_texts(texts, sign)) };
+            // In this order: the first is on its way when the second begins.
+            let (next, ()) = tokio::try_join!(biased; next, before)?;
+            said = Some(next);
+        }
+        said.map_or(Ok(()), |texts| self.add_texts(texts, sign))
+    }
+
+    fn add_texts(
+        &mut self,
+        (sims, data_usage): (String, String),
+        sign: i64,
+    ) -> Result<(), StoreError> {
         let sims: Vec<i64> = serde_json::from_str(&sims)?;
         let data_usage: Vec<i64> = serde_json::from_str(&data_usage)?;
         for (sim_id, data_usage) in sims.into_iter().zip(data_usage) {

@@ -41,7 +41,6 @@ const QUARTERS_PORTION_MS: i64 = 32 * DAY_MS;
 const RECORDS_PORTION_MS: i64 = 8 * DAY_MS;
 /// The same for questions about some SIMs, which have few records.
 const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
-const DAYS_PORTION: usize = 32;
 
 impl Store {
     /// The zone in which a SIM's days break.
@@ -126,7 +125,9 @@ impl Store {
                 marks.sums
             }
             Kept::SimDays => {
-                statements.extend(plan.days.chunks(DAYS_PORTION).map(|days| cells.days(days)));
+                statements.extend(
+                    plan.days.chunks(cells.shape.days_at_once()).map(|days| cells.days(days)),
+                );
                 marks.sims
             }
             Kept::Nothing => marks.keys,
