@@ -9,6 +9,7 @@ mod healthcheck;
 mod held;
 mod import;
 mod indented;
+mod keep;
 mod key;
 mod keys;
 mod logging;
@@ -17,6 +18,7 @@ mod openapi;
 mod output;
 mod push;
 mod rcms;
+mod restore;
 mod serve;
 pub mod settings;
 mod sign;
@@ -127,6 +129,19 @@ enum Command {
         A record that is there already is not stored again. `identity` says which record an\n\
         exported row is: take it out of rows that you change.")]
     Import(import::Import),
+    /// Copy the database while the server runs, without keys and refused pushes
+    #[command(after_help = "Example:\n  simdeck backup --backup-dir /mnt/backups")]
+    Backup,
+    /// Put a backup in the database's place; stop the server first
+    #[command(after_help = "Example:\n  \
+        simdeck restore --verify data/backups/simdeck-20240905T013048000Z.db")]
+    Restore(restore::Restore),
+    /// Take away now what is older than SIMDECK_RETENTION_… says
+    #[command(after_help = "Example:\n  simdeck prune")]
+    Prune,
+    /// Take one SIM out of everything, for good
+    #[command(after_help = "Example:\n  simdeck erase --giccid 8944501503181377993")]
+    Erase(keep::Erase),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -204,6 +219,12 @@ fn run(
         Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
         Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
         Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
+        Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
+        Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
+        Command::Erase(erase) => runtime()?.block_on(keep::erase(erase, &settings()?, output)),
+        Command::Restore(command) => {
+            runtime()?.block_on(restore::run(command, &settings()?, output))
+        }
         Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
 }

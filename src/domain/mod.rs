@@ -28,7 +28,7 @@ pub use attention::{
     HeldTally, ImeiChange, NewCountry, SimAboveUsual, USUAL_DAYS, UsagePause, usual_of,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
-pub use change::{Change, ChangeFilter, Changes, TestRecord};
+pub use change::{Change, ChangeFilter, Changes, ErasedSim, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,

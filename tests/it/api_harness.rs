@@ -18,7 +18,7 @@ use simdeck::{
         internal_router,
         server::{ConnectionLimits, serve},
     },
-    intake::{AcceptError, Acknowledge, Intake, IntakeOptions, Push},
+    intake::{AcceptError, Acknowledge, Intake, IntakeOptions, KeepOptions, Push},
     rcms,
     smarthub::{
         AgePolicy, IdentityRule,
@@ -142,6 +142,7 @@ impl Api {
             clock: clock.clone(),
             data_dir: folder.path().to_owned(),
             disk_reserve_bytes: 0,
+            keep: KeepOptions::usual(folder.path().join("simdeck.db")),
             acknowledge: Acknowledge::AfterCommit,
         };
         let (intake, tasks) = Intake::new(opened, options, CancellationToken::new()).await.unwrap();

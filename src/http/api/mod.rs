@@ -51,6 +51,7 @@ mod health;
 mod held;
 mod import;
 mod index;
+mod keep;
 mod keys;
 mod list;
 mod live;

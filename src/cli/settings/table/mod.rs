@@ -1,4 +1,5 @@
 mod api;
+mod keep;
 mod listeners;
 mod push;
 mod rcms;
@@ -8,13 +9,14 @@ mod top;
 use super::{Settings, SettingsError, given::Given};
 
 /// Every setting, section by section.
-const SECTIONS: [&[Setting]; 6] = [
+const SECTIONS: [&[Setting]; 7] = [
     top::SETTINGS,
     listeners::SETTINGS,
     push::SETTINGS,
     api::SETTINGS,
     rcms::SETTINGS,
     room::SETTINGS,
+    keep::SETTINGS,
 ];
 
 /// One setting: its names, its default, what it is for and where it goes.

@@ -22,7 +22,7 @@ use self::{
     plan::{Kept, Plan, joined, portions},
     tail::Rest,
 };
-use super::{READ_TIME_MAX, Store, filter::is_of_sims};
+use super::{READ_TIME_MAX, Store, filter::is_of_sims, kept::need_from};
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
     store::{
@@ -106,6 +106,7 @@ impl Store {
         let range = asked(question).and(extent(&days, moment).await?);
         let kept = Kept::of(question);
         let plan = Plan::new(kept, calendar, range, &days);
+        need_from(plan.first_record_ms(), "data-usage", moment).await?;
         let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
         let cells = Cells { question, shape };
         let mut statements = Vec::new();

@@ -118,6 +118,11 @@ impl Plan {
         self.hours.is_empty() && self.quarters.is_empty() && self.days.is_empty()
     }
 
+    /// Where the first of the records begins that are read.
+    pub(super) fn first_record_ms(&self) -> Option<i64> {
+        self.records.iter().map(|piece| piece.span.start_ms).min()
+    }
+
     fn add_network(&mut self, run: Run, has_hours: bool) {
         let quarters = even_part(run, run.span, QUARTER_HOUR_MS);
         let hours = if has_hours {
