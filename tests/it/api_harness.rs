@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const ADMIN_KEY: &str = "sd_admin";
 const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 /// The second of `datePush`, and of all that the pushes tell.
-const SECOND: i64 = 1_725_499_848;
+pub(crate) const SECOND: i64 = 1_725_499_848;
 
 /// For how long what a poll learned holds.
 pub(crate) const GOOD_FOR: Duration = Duration::from_secs(180);
