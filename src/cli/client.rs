@@ -144,6 +144,26 @@ impl ApiClient {
         response.json().await.map_err(Failure::because("the server's answer cannot be read"))
     }
 
+    /// Has the server do what may take long, and reads its answer.
+    pub(super) async fn long<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
+        let http = builder(&self.base_url)
+            .build()
+            .map_err(Failure::because("the HTTP client cannot start"))?;
+        let mut request = http.post(self.url(path, &[])?).header("X-API-Key", self.key.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|err| no_answer(&self.base_url, err))?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        response.json().await.map_err(Failure::because("the server's answer cannot be read"))
+    }
+
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Failure> {
         let mut url: Url = format!("{}{path}", self.base_url)
             .parse()

@@ -11,6 +11,7 @@ mod healthcheck;
 mod held;
 mod import;
 mod indented;
+mod keep;
 mod key;
 mod keys;
 mod logging;
@@ -20,6 +21,7 @@ mod output;
 mod push;
 mod rcms;
 mod reload;
+mod restore;
 mod serve;
 pub mod settings;
 mod sign;
@@ -137,6 +139,19 @@ enum Command {
         With --public-url it sends a signed test push through the real front door, twice, to see it\n\
         arrive once. Exit code 0 only when all is well.")]
     Doctor(doctor::Doctor),
+    /// Copy the database while the server runs, without keys and refused pushes
+    #[command(after_help = "Example:\n  simdeck backup --backup-dir /mnt/backups")]
+    Backup,
+    /// Put a backup in the database's place; stop the server first
+    #[command(after_help = "Example:\n  \
+        simdeck restore --verify data/backups/simdeck-20240905T013048000Z.db")]
+    Restore(restore::Restore),
+    /// Take away now what is older than SIMDECK_RETENTION_… says
+    #[command(after_help = "Example:\n  simdeck prune")]
+    Prune,
+    /// Take one SIM out of everything, for good
+    #[command(after_help = "Example:\n  simdeck erase --giccid 8944501503181377993")]
+    Erase(keep::Erase),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -219,6 +234,12 @@ fn run(
         Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
         Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
         Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
+        Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
+        Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
+        Command::Erase(erase) => runtime()?.block_on(keep::erase(erase, &settings()?, output)),
+        Command::Restore(command) => {
+            runtime()?.block_on(restore::run(command, &settings()?, output))
+        }
         Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         internal_router, public_app,
         server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
     },
-    intake::{Intake, IntakeError, IntakeOptions, IntakeTasks},
+    intake::{Intake, IntakeError, IntakeOptions, IntakeTasks, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
     smarthub::{AgePolicy, signature::Verifier},
@@ -238,6 +238,13 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         clock: Arc::new(SystemClock),
         data_dir: settings.data_dir.clone(),
         disk_reserve_bytes: settings.disk.reserve_bytes,
+        keep: KeepOptions {
+            database: settings.database.clone(),
+            retention: settings.retention,
+            backup_every: settings.backup.every,
+            backups_kept: settings.backup.kept,
+            backup_dir: settings.backup.dir.clone(),
+        },
         acknowledge: experiment.acknowledge,
     };
     let (intake, tasks) = Intake::new(opened, options, stop_intake.clone())

@@ -16,6 +16,17 @@ pub enum Change {
     Device(SerialNumber, DeviceEvent),
     /// What one of our own tests brought.
     Test(TestRecord),
+    /// That a SIM was erased.
+    Erased(ErasedSim),
+}
+
+/// What is left of a SIM that was erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasedSim {
+    /// Its place in the one sequence over all kinds of record.
+    pub id: i64,
+    /// SHA-256 of the digits of its giccid, in hex.
+    pub giccid_sha256: String,
 }
 
 /// What is kept of a record that one of our own tests brought: that it arrived.
@@ -58,6 +69,8 @@ pub struct Changes {
 impl Change {
     /// What the rows of routers are called among the push categories.
     pub const DEVICE: &'static str = "device";
+    /// What the rows of erased SIMs are called.
+    pub const ERASED: &'static str = "erased";
 
     /// Its place in the one sequence, which is the order of commit.
     pub fn id(&self) -> i64 {
@@ -67,6 +80,7 @@ impl Change {
             Self::Notification(row) => row.id,
             Self::Device(_, event) => event.id,
             Self::Test(test) => test.id,
+            Self::Erased(sim) => sim.id,
         }
     }
 }

@@ -33,7 +33,7 @@ pub use attention::{
     HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
-pub use change::{Change, ChangeFilter, Changes, TestRecord};
+pub use change::{Change, ChangeFilter, Changes, ErasedSim, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{

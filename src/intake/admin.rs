@@ -2,7 +2,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Intake, Trouble, accept::quarantine};
+use super::{Intake, Trouble, accept::quarantine, chores::Upkeep};
 use crate::{
     domain::{
         ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
@@ -62,6 +62,7 @@ pub(super) enum Command {
     Beat {
         reply: Reply<()>,
     },
+    KeepUp(Upkeep),
     LabelSims {
         changes: Vec<LabelChange>,
         caller: Caller,

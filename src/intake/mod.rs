@@ -6,8 +6,11 @@
 //! polls of RCMS) goes through the same task, so that there is one writer.
 mod accept;
 mod admin;
+mod chores;
+mod disk;
 mod figures;
 mod history;
+mod keep;
 mod kinds;
 mod nonces;
 mod queue;
@@ -22,19 +25,21 @@ use std::{
 };
 
 use subtle::ConstantTimeEq;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::{AdminError, RetryError};
+pub use disk::DiskState;
 pub use figures::CommitFigures;
 pub use history::Kept;
+pub use keep::{Erasure, KeepError, KeepOptions};
 pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, figures::Commits, kinds::Kinds, nonces::Nonces, queue::Queue, refused::Waiting,
-    sent_away::SentAway,
+    admin::Command, disk::DiskNotes, figures::Commits, kinds::Kinds, nonces::Nonces, queue::Queue,
+    refused::Waiting, sent_away::SentAway,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
@@ -60,6 +65,8 @@ pub struct IntakeOptions {
     pub data_dir: PathBuf,
     /// Bytes to leave free on that disk.
     pub disk_reserve_bytes: u64,
+    /// For how long what is kept, and where copies of it lie.
+    pub keep: KeepOptions,
     /// When a push is acknowledged.
     pub acknowledge: Acknowledge,
 }
@@ -93,6 +100,9 @@ struct Shared {
     nonces: Nonces,
     sent_away: SentAway,
     commits: Commits,
+    disk_notes: DiskNotes,
+    /// Held by who makes a copy.
+    backing_up: Mutex<()>,
     keys: RwLock<Vec<ApiKey>>,
     /// The newest id on disk.
     newest: watch::Sender<i64>,
@@ -154,6 +164,8 @@ impl Intake {
             nonces: Nonces::default(),
             sent_away: SentAway::default(),
             commits: Commits::default(),
+            disk_notes: DiskNotes::default(),
+            backing_up: Mutex::default(),
             keys: RwLock::new(keys),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),

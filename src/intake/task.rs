@@ -1,8 +1,4 @@
-use std::{
-    error::Error,
-    mem, slice,
-    time::{Duration, Instant},
-};
+use std::{error::Error, mem, slice, time::Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,20 +7,18 @@ use super::{
     Intake, Push, Trouble,
     accept::Busy,
     admin::{Command, Reply},
+    chores::Chores,
     queue::{Job, Ticket},
     refused::RefusedQueue,
 };
 use crate::{
     domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
     smarthub::Body,
-    store::{Outcome, StoreError, Submission, Verdict, Writer, free_bytes},
+    store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
 
 /// How many records one commit holds, one push more or less.
 const BATCH_RECORDS_MAX: usize = 4_096;
-
-/// How often the disk is looked at.
-const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the intake runs beside the requests. Somebody has to await [`IntakeTasks::run`].
 pub struct IntakeTasks {
@@ -49,11 +43,12 @@ impl IntakeTasks {
     pub async fn run(self) -> Result<(), IntakeError> {
         let Self { intake, writer, jobs, asked, refused, stop } = self;
         let commands = intake.shared.commands.clone();
-        let disk = intake.clone();
-        let writing = WriterTask { intake, writer, jobs, asked };
+        let (disk, keeper) = (intake.clone(), intake.clone());
+        let writing = WriterTask { intake, writer, chores: Chores::default(), jobs, asked };
         // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
         // as soon as the writer takes no more of them, which is before it has written the last.
-        let beside = async { tokio::join!(refused.run(commands), disk.watch_disk()) };
+        let beside =
+            async { tokio::join!(refused.run(commands), disk.watch_disk(), keeper.keep()) };
         tokio::select! {
             done = writing.run(stop) => done,
             _ = beside => Ok(()),
@@ -61,24 +56,10 @@ impl IntakeTasks {
     }
 }
 
-impl Intake {
-    /// Looks at the room on the disk for as long as the process lives.
-    async fn watch_disk(&self) {
-        let mut look = tokio::time::interval(DISK_LOOK_EVERY);
-        loop {
-            look.tick().await;
-            let options = &self.shared.options;
-            match free_bytes(&options.data_dir) {
-                Ok(free) => self.note_disk(free < options.disk_reserve_bytes),
-                Err(error) => tracing::warn!(%error, "Cannot tell how much room the disk has"),
-            }
-        }
-    }
-}
-
-struct WriterTask {
-    intake: Intake,
-    writer: Writer,
+pub(super) struct WriterTask {
+    pub(super) intake: Intake,
+    pub(super) writer: Writer,
+    pub(super) chores: Chores,
     jobs: mpsc::UnboundedReceiver<Job>,
     asked: mpsc::Receiver<Command>,
 }
@@ -108,8 +89,12 @@ impl WriterTask {
                     if let Ok(command) = self.asked.try_recv() {
                         self.obey(command).await?;
                     }
+                    if self.chores.is_due() {
+                        self.do_chore().await?;
+                    }
                 }
                 Some(command) = self.asked.recv() => self.obey(command).await?,
+                () = self.chores.due() => self.do_chore().await?,
             }
             self.tell_newest();
         }
@@ -262,6 +247,7 @@ impl WriterTask {
             Command::KeepHistory { history, reply } => {
                 answer(reply, self.keep_history(&history, now).await)
             }
+            Command::KeepUp(upkeep) => self.keep_up(upkeep, now).await,
             Command::LabelSims { changes, caller, reply } => {
                 answer(reply, self.writer.label_sims(&changes, &caller, now).await)
             }
@@ -291,7 +277,7 @@ impl WriterTask {
 }
 
 /// Answers whoever asked for a change; a failure that cannot heal ends the task.
-fn answer<T>(reply: Reply<T>, done: Result<T, StoreError>) -> Result<(), IntakeError> {
+pub(super) fn answer<T>(reply: Reply<T>, done: Result<T, StoreError>) -> Result<(), IntakeError> {
     let (answer, end) = match done {
         Err(error) if error.is_fatal() => return Err(IntakeError::Fatal(error)),
         done => (done, Ok(())),

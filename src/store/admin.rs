@@ -95,6 +95,18 @@ impl Writer {
         audit(&mut self.connection, caller, "import", file, now).await
     }
 
+    /// Notes that a person had something done to the store as a whole.
+    pub async fn audit_keep(
+        &mut self,
+        caller: &Caller,
+        action: &'static str,
+        target: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.refresh().await?;
+        audit(&mut self.connection, caller, action, target, now).await
+    }
+
     async fn try_discard(
         &mut self,
         id: i64,

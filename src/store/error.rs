@@ -24,6 +24,17 @@ pub enum StoreError {
     /// All volumes together no longer fit into 64 bits.
     #[error("the sum of all volumes would no longer fit into 64 bits")]
     VolumeOverflow,
+    /// An answer would need records that are kept no more.
+    #[error("{what} is kept from {from_ms} ms on, and the answer would need what came before")]
+    Pruned {
+        /// What would be needed.
+        what: &'static str,
+        /// From which own time on it is kept.
+        from_ms: i64,
+    },
+    /// A record is older than what is kept: whether it was there once, nobody can tell any more.
+    #[error("a record is older than those that are kept")]
+    TooOld,
     /// A batch could not be written as JSON.
     #[error("a batch could not be encoded")]
     Encode(#[from] serde_json::Error),
@@ -34,8 +45,12 @@ impl StoreError {
     pub fn is_of_data(&self) -> bool {
         match self {
             Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),
-            Self::VolumeOverflow | Self::Encode(_) => true,
-            Self::TooSlow | Self::TooManyRows(_) | Self::Busy | Self::Corrupt { .. } => false,
+            Self::VolumeOverflow | Self::TooOld | Self::Encode(_) => true,
+            Self::TooSlow
+            | Self::TooManyRows(_)
+            | Self::Busy
+            | Self::Corrupt { .. }
+            | Self::Pruned { .. } => false,
         }
     }
 

@@ -12,15 +12,22 @@
 //! up to a mark; readers add what came after it in the same read transaction, so that at every
 //! commit they equal the sums of the records.
 mod admin;
+mod backup;
 mod card;
+mod erasures;
 mod error;
 mod examine;
 mod folder;
 mod open;
 mod read;
+mod restore;
 mod rollup;
 mod writer;
 
+pub use backup::{
+    Backup, BackupError, back_up, checkpoint_beside, database_bytes, forget_copies, newest_backup,
+};
+pub use erasures::is_in_files;
 pub use error::StoreError;
 pub use examine::{Examination, examine};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
@@ -29,4 +36,7 @@ pub use read::{
     Heavy, KindTally, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
-pub use writer::{Limits, Outcome, Submission, Verdict, Writer};
+pub use restore::{RestoreError, Restored, restore};
+pub use writer::{
+    Erased, Erasing, Limits, Outcome, Pruned, Pruning, Retention, Submission, Verdict, Writer,
+};

@@ -14,13 +14,20 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Limits, Store, StoreError, Writer};
+use super::{
+    Limits, Store, StoreError, Writer,
+    backup::{BackupError, keep_copy_before},
+    erasures,
+};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The first SQLite that cannot lose committed writes when two connections write or checkpoint at
 /// once.
 const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
+
+/// How long a write waits for others.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// How many reads run side by side.
 const READERS: u32 = 4;
@@ -72,6 +79,17 @@ pub enum OpenError {
         /// The cause.
         source: MigrateError,
     },
+    /// The schema has to be brought up to date, and no copy of the database could be kept before.
+    #[error(
+        "the database {path} needs a newer schema, and no copy of it could be kept before; \
+         it was left as it is"
+    )]
+    NoCopy {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: BackupError,
+    },
     /// The zone is not the one the store's days were kept in.
     #[error(
         "the days of this store are kept in {kept} and SIMDECK_TIME_ZONE says {asked}; set it to {kept}"
@@ -100,11 +118,24 @@ const NOTHING_AUTHENTIC: &str = "
 
 /// Opens the store, makes it if it is not there, and brings its schema up to date.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
+    let list = erasures::list_of(&options.database);
+    open_with(options, &list).await
+}
+
+/// The same, with another list of erased SIMs.
+pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
     check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
+    if let Some(version) =
+        waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?
+    {
+        keep_copy_before(path, version)
+            .await
+            .map_err(|source| OpenError::NoCopy { path: path.clone(), source })?;
+    }
     MIGRATIONS.run(&mut connection).await.map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },
         source => OpenError::Migrate { path: path.clone(), source },
@@ -120,7 +151,9 @@ pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
         .await
         .map_err(|e| unusable(e.into()))?;
     let zone = options.time_zone.clone();
-    let writer = Writer::new(connection, zone.clone(), options.limits).await.map_err(unusable)?;
+    let mut writer =
+        Writer::new(connection, zone.clone(), options.limits).await.map_err(unusable)?;
+    finish_erasures(&mut writer, path, list).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(4))
@@ -136,16 +169,17 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 /// One connection, `FULL` because a reply promises that the batch is on disk, and checkpoints as
 /// often as SQLite does by itself: larger ones stall commits.
-fn for_writing(path: &Path) -> SqliteConnectOptions {
+pub(super) fn for_writing(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY_WAIT)
         .pragma("cache_size", "-8192")
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "memory")
+        .pragma("secure_delete", "on")
         .disable_statement_logging()
 }
 
@@ -165,6 +199,37 @@ async fn check_version(
     let version: String =
         sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await?;
     Ok(if is_too_old(&version) { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
+}
+
+/// Takes out what was erased and is there all the same. Where a page was cut in two the database may
+/// have left a part of it: then it is written anew.
+async fn finish_erasures(
+    writer: &mut Writer,
+    database: &Path,
+    list: &Path,
+) -> Result<(), StoreError> {
+    for giccid in writer.finish_erasures(list).await? {
+        if erasures::is_in_files(database, &giccid).await? {
+            writer.rewrite().await?;
+            writer.checkpoint(BUSY_WAIT).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest migration, if a database that is not new lacks it.
+async fn waiting_migration(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    const HAS_ANY: &str = "
+        select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')";
+    let has_any: bool = sqlx::query_scalar(HAS_ANY).fetch_one(&mut *connection).await?;
+    if !has_any {
+        return Ok(None);
+    }
+    let last: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+        .fetch_one(connection)
+        .await?;
+    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    Ok(newest.filter(|newest| last.is_some_and(|last| last < *newest)))
 }
 
 fn is_too_old(version: &str) -> bool {

@@ -18,7 +18,7 @@ use simdeck::{
         internal_router,
         server::{ConnectionLimits, serve},
     },
-    intake::{AcceptError, Acknowledge, Intake, IntakeOptions, Push},
+    intake::{AcceptError, Acknowledge, Intake, IntakeOptions, KeepOptions, Push},
     rcms,
     smarthub::{
         AgePolicy, IdentityRule,
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const ADMIN_KEY: &str = "sd_admin";
 const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 /// The second of `datePush`, and of all that the pushes tell.
-const SECOND: i64 = 1_725_499_848;
+pub(crate) const SECOND: i64 = 1_725_499_848;
 
 /// For how long what a poll learned holds.
 pub(crate) const GOOD_FOR: Duration = Duration::from_secs(180);
@@ -142,6 +142,7 @@ impl Api {
             clock: clock.clone(),
             data_dir: folder.path().to_owned(),
             disk_reserve_bytes: 0,
+            keep: KeepOptions::usual(folder.path().join("simdeck.db")),
             acknowledge: Acknowledge::AfterCommit,
         };
         let (intake, tasks) = Intake::new(opened, options, CancellationToken::new()).await.unwrap();

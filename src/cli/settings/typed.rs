@@ -17,6 +17,7 @@ use crate::{
     http::Origin,
     rcms::{Account, ClientId, Endpoint, SigningVariant},
     smarthub::{IdentityRule, signature::PushKey},
+    store::Retention,
 };
 
 /// All settings, checked.
@@ -48,6 +49,10 @@ pub struct Settings {
     pub disk: Disk,
     /// Who is told of what is wrong.
     pub alert: Alert,
+    /// How long what was stored is kept.
+    pub retention: Retention,
+    /// Copies of the database.
+    pub backup: Backup,
     /// Each setting with its value and where that came from, for `config print`.
     pub in_force: Vec<InForce>,
     /// What is odd but no reason not to start: a sentence each.
@@ -174,6 +179,17 @@ pub struct Alert {
     pub url: Option<Secret>,
 }
 
+/// Copies of the database.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// How often one is made by itself.
+    pub every: Option<Duration>,
+    /// How many are kept.
+    pub kept: usize,
+    /// Where they lie; always there once the settings are read.
+    pub dir: PathBuf,
+}
+
 impl Rcms {
     /// Who we are to RCMS; nobody without id and secret.
     pub fn account(&self) -> Option<Account> {
@@ -257,6 +273,12 @@ impl Settings {
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
             alert: Alert { url: None },
+            retention: Retention {
+                records: Duration::ZERO,
+                messages: Duration::ZERO,
+                refused: Duration::ZERO,
+            },
+            backup: Backup { every: None, kept: 0, dir: PathBuf::new() },
             in_force: Vec::new(),
             warnings: Vec::new(),
         }
@@ -267,6 +289,10 @@ impl Settings {
         if self.database.as_os_str().is_empty() {
             self.database = self.data_dir.join("simdeck.db");
             self.derive("database_url", format!("sqlite://{}", self.database.display()));
+        }
+        if self.backup.dir.as_os_str().is_empty() {
+            self.backup.dir = self.data_dir.join("backups");
+            self.derive("backup.dir", self.backup.dir.display().to_string());
         }
         if self.internal.url.is_none() {
             self.derive("internal.url", self.internal_url());

@@ -177,6 +177,14 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a span from 1s to 3650d, such as 7d, 5m or 1h30m".to_owned())
 }
 
+/// How often something is done; `off` is never.
+pub(super) fn every(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        span => duration(span).map(Some).map_err(|span| format!("off or {span}")),
+    }
+}
+
 /// A span such as `30s` or `5m` within bounds.
 pub(super) fn duration_within(
     text: &str,

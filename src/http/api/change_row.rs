@@ -46,6 +46,8 @@ pub(super) enum ChangeOut<'a> {
     Device(DeviceOut<'a>),
     /// What one of our own tests brought.
     Test(TestOut<'a>),
+    /// That a SIM was erased: whoever has copied what was of it takes it away, too.
+    Erased(ErasedOut<'a>),
 }
 
 /// A router's new state, or a whole sample.
@@ -78,6 +80,16 @@ pub(super) struct TestOut<'a> {
     test: bool,
 }
 
+/// What is left of an erased SIM.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErasedChangeOut)]
+pub(super) struct ErasedOut<'a> {
+    kind: &'static str,
+    id: i64,
+    /// SHA-256 of the digits of its giccid, in hex.
+    giccid_sha256: &'a str,
+}
+
 const USAGE: &str = "data-usage";
 const SMS: &str = "mo-sms";
 
@@ -89,6 +101,7 @@ pub(super) fn kind_of(change: &Change) -> &str {
         Change::Notification(row) => row.record.kind.as_str(),
         Change::Device(..) => Change::DEVICE,
         Change::Test(test) => test.kind.as_str(),
+        Change::Erased(_) => Change::ERASED,
     }
 }
 
@@ -100,6 +113,11 @@ pub(super) fn out<'a>(change: &'a Change, view: &'a View) -> Result<ChangeOut<'a
         Change::Notification(row) => ChangeOut::Notification(Notifications::out(row, view)?),
         Change::Device(sn, event) => ChangeOut::Device(device_out(sn, event, view)?),
         Change::Test(test) => ChangeOut::Test(test_out(test)),
+        Change::Erased(sim) => ChangeOut::Erased(ErasedOut {
+            kind: Change::ERASED,
+            id: sim.id,
+            giccid_sha256: &sim.giccid_sha256,
+        }),
     })
 }
 

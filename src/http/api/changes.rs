@@ -20,10 +20,10 @@ use crate::{
     domain::{Change, ChangeFilter, PageSize},
     http::{
         auth::Reader,
-        paging::{Binding, Links, cursor_link, decode_cursor},
+        paging::{Binding, Key, Links, cursor_link, decode_cursor},
+        problem::{Code, FieldError},
         query_string::append,
     },
-    store::StoreError,
 };
 
 /// Rows of an answer that nobody chose the size of.
@@ -41,8 +41,8 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let question = params::CHANGES.read(query.as_deref())?;
-    let follower = Follower::new(state, question)?;
-    let rows = follower.wait().await?;
+    let follower = Follower::new(state, question).await?;
+    let (rows, generation) = follower.wait().await?;
     let view = View { base, sms_text_field: follower.state.settings.sms_text_field.clone() };
     let mut body = b"[".to_vec();
     for row in &rows {
@@ -54,7 +54,7 @@ pub(super) async fn show(
     body.push(b']');
     let content_type = HeaderValue::from_static("application/json");
     let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    add_link(&mut response, &follower.link(&rows, &view.base));
+    add_link(&mut response, &follower.link(&rows, generation, &view.base));
     Ok(response)
 }
 
@@ -70,27 +70,57 @@ struct Follower {
     state: InternalState,
     question: Question,
     binding: Binding,
-    after: i64,
+    reach: Reach,
     size: PageSize,
 }
 
+/// How far a reader has come, and how often stored records had gone by then: what goes later and
+/// lies ahead of it, it misses.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    after: i64,
+    generation: i64,
+}
+
+impl Key for Reach {
+    const BYTES: usize = 16;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        self.after.put(bytes);
+        self.generation.put(bytes);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { after: i64::take(bytes)?, generation: i64::take(bytes)? })
+    }
+
+    fn top(self) -> i64 {
+        self.after
+    }
+}
+
 impl Follower {
-    fn new(state: InternalState, question: Question) -> Result<Self, ApiError> {
+    async fn new(state: InternalState, question: Question) -> Result<Self, ApiError> {
         let rows = question.size.unwrap_or(SIZE_DEFAULT);
         let size = PageSize::within(rows, PageSize::MAX)
             .ok_or_else(|| params::CHANGES.invalid("size", "from 1 to 1000"))?;
         let filter = question.digest(params::CHANGES.resource);
         let binding = Binding { epoch: state.store.epoch(), filter };
-        let after = match question.cursor.as_deref().unwrap_or_default() {
-            "" => 0,
+        let reach = match question.cursor.as_deref().unwrap_or_default() {
+            "" => Reach { after: 0, generation: state.store.generation().await? },
             token => decode_cursor(token, binding)
+                .or_else(|error| {
+                    // Before anything was ever pruned, a cursor held no more than this.
+                    let after = decode_cursor(token, binding).map_err(|_| error)?;
+                    Ok(Reach { after, generation: 0 })
+                })
                 .map_err(|error| refused_token(&params::CHANGES, "cursor", error))?,
         };
-        Ok(Self { state, question, binding, after, size })
+        Ok(Self { state, question, binding, reach, size })
     }
 
     /// The next rows, as soon as there are any, or none when the time is up.
-    async fn wait(&self) -> Result<Vec<Change>, StoreError> {
+    async fn wait(&self) -> Result<(Vec<Change>, i64), ApiError> {
         let wait = self.question.live.wait.as_ref().map_or(Duration::ZERO, |(wait, _)| *wait);
         let ends = Instant::now() + wait;
         let (filter, stop) = (filter_of(&self.question, false), &self.state.live.stop);
@@ -98,25 +128,31 @@ impl Follower {
         loop {
             // What is committed from here on wakes us below, whether or not this read sees it.
             newest.mark_unchanged();
-            let changes = self.state.store.changes(&filter, self.after, self.size.rows()).await?;
+            let store = &self.state.store;
+            let Reach { after, generation } = self.reach;
+            let now_generation = store.generation().await?;
+            let changes = store.changes(&filter, after, self.size.rows()).await?;
+            if store.has_missed(after, generation).await? {
+                return Err(missed());
+            }
             let news = async {
                 sleep_until(Instant::now() + REST).await;
                 newest.changed().await
             };
             if !changes.rows.is_empty() || wait.is_zero() {
-                return Ok(changes.rows);
+                return Ok((changes.rows, now_generation));
             }
             tokio::select! {
                 Ok(()) = news => (),
-                () = sleep_until(ends) => return Ok(Vec::new()),
-                () = stop.cancelled() => return Ok(Vec::new()),
+                () = sleep_until(ends) => return Ok((Vec::new(), now_generation)),
+                () = stop.cancelled() => return Ok((Vec::new(), now_generation)),
             }
         }
     }
 
     /// Where to go on: behind the last row, or where we are.
-    fn link(&self, rows: &[Change], base: &Base) -> String {
-        let after = rows.last().map_or(self.after, Change::id);
+    fn link(&self, rows: &[Change], generation: i64, base: &Base) -> String {
+        let after = rows.last().map_or(self.reach.after, Change::id);
         let mut same_rows = self.question.same_rows();
         if let Some((_, wait)) = &self.question.live.wait {
             append(&mut same_rows, "wait", wait);
@@ -124,6 +160,15 @@ impl Follower {
         let url = base.url("/v1/changes");
         let (binding, first_page) = (self.binding, self.state.settings.first_page);
         let links = Links { url: &url, same_rows: &same_rows, binding, first_page };
-        cursor_link(after, self.size, &links)
+        cursor_link(Reach { after, generation }, self.size, &links)
     }
+}
+
+/// Nobody is told that a row is there no more, so who was behind has to be told that some are not.
+fn missed() -> ApiError {
+    const WHY: &str = "Records after this cursor were pruned before they were read. Start again \
+                       without it: all that is kept comes.";
+    let field = "cursor".to_owned();
+    let error = FieldError { resource: "changes", field, code: Code::Invalid };
+    ApiError::Conflict(WHY.to_owned(), Some(error))
 }

@@ -7,11 +7,11 @@ use axum::{
 };
 
 use crate::{
-    domain::HeldReason,
+    domain::{HeldReason, Timestamp},
     http::problem::{Cause, Code, FieldError, Problem},
     intake::{AdminError, RetryError},
     rcms::RcmsError,
-    store::StoreError,
+    store::{BackupError, StoreError},
 };
 
 /// When to ask again what could not be stored now.
@@ -83,6 +83,9 @@ pub(super) enum ApiError {
     /// The store failed.
     #[error("the store did not answer")]
     Store(#[from] StoreError),
+    /// A copy of the database could not be made.
+    #[error("the backup failed")]
+    Backup(#[source] BackupError),
     /// A row holds what is no JSON.
     #[error("row {id} of {resource} holds what is no JSON")]
     Corrupt {
@@ -226,8 +229,10 @@ impl ApiError {
                      shorter time, or fewer groups; `top` sums those that are left."
                 ))
             }
+            Self::Store(StoreError::Pruned { what, from_ms }) => pruned(what, *from_ms),
             Self::Rcms(error) => rcms_problem(error),
             Self::Store(_)
+            | Self::Backup(_)
             | Self::Corrupt { .. }
             | Self::Table(_)
             | Self::Metrics(_)
@@ -242,6 +247,19 @@ impl ApiError {
 fn not_found(resource: &'static str, field: &str) -> Problem {
     let error = FieldError { resource, field: field.to_owned(), code: Code::Missing };
     Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![error])
+}
+
+/// Never a part of a sum: from when on there is the whole of it.
+fn pruned(what: &'static str, from_ms: i64) -> Problem {
+    let from = Timestamp::from_unix_ms(from_ms);
+    let error = FieldError { resource: what, field: "from".to_owned(), code: Code::Invalid };
+    Problem::new(StatusCode::CONFLICT, "Conflict")
+        .detail(format!(
+            "Only the records can answer this, and those before {from} were pruned. Ask from \
+             {from} on, or for whole hours and days by no more than one of group, country, \
+             network and apn, or by SIM: those sums are kept."
+        ))
+        .errors(vec![error])
 }
 
 fn unavailable() -> Problem {

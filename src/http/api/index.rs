@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 25] = [
+const ENDPOINTS: [(&str, &str); 28] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -22,6 +22,9 @@ const ENDPOINTS: [(&str, &str); 25] = [
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),
+    ("prune_url", "/v1/prune"),
+    ("erase_url", "/v1/erase"),
+    ("backup_url", "/v1/backup"),
     ("changes_url", "/v1/changes"),
     ("stream_url", "/v1/stream"),
     ("pushes_url", "/v1/pushes"),

@@ -52,6 +52,7 @@ mod health;
 mod held;
 mod import;
 mod index;
+mod keep;
 mod keys;
 mod list;
 mod live;

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
-    intake::Health,
+    intake::{DiskState, Health},
     store::{KindTally, RingTally, Tallies},
 };
 
@@ -51,6 +51,11 @@ use crate::{
         "todo": "Check that this server can be reached from outside, and that SmartHub still has its \
             address.",
     }],
+    "disk": {
+        "free_bytes": 52_428_800_000_u64, "reserve_bytes": 536_870_912, "database_bytes": 4_194_304,
+        "full_at": "2024-11-05T01:30:48.000Z",
+    },
+    "erased": {"sims": 0, "came_again": 0},
     "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
 })))]
 pub(super) struct StatusOut {
@@ -67,6 +72,8 @@ pub(super) struct StatusOut {
     rcms: RcmsOut,
     /// What can be wrong with how data comes in: that which is, then that which is not.
     conditions: Vec<ConditionOut>,
+    disk: DiskOut,
+    erased: ErasedOut,
     /// Our own test records, which are in no total.
     tests: i64,
     keys: Vec<KeyOut>,
@@ -115,6 +122,29 @@ struct RingOut {
     dropped: i64,
 }
 
+/// The disk that holds the data directory.
+#[derive(Debug, Serialize, ToSchema)]
+struct DiskOut {
+    /// None where nobody can tell.
+    free_bytes: Option<u64>,
+    /// With less, pushes are answered 503.
+    reserve_bytes: u64,
+    database_bytes: u64,
+    /// When nothing but the reserve is left, if it fills as it did in the last day; none where it
+    /// does not fill, or this was not looked at for ten minutes.
+    #[schema(format = DateTime)]
+    full_at: Option<String>,
+}
+
+/// SIMs that were erased.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErasedTallyOut)]
+struct ErasedOut {
+    sims: i64,
+    /// Records of them that came since, and were not kept.
+    came_again: i64,
+}
+
 /// A live key.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LiveKeyOut)]
@@ -135,6 +165,7 @@ pub(super) async fn show(
     let queue = state.intake.queue_depth();
     let tallies = state.store.tallies().await?;
     let keys = state.store.api_keys().await?;
+    let (sims, came_again) = state.store.erasures().await?;
     let fleet = state.store.fleet(state.freshness()).await?;
     let conditions = conditions::rows(state.conditions().await);
     let reason = match state.intake.health() {
@@ -148,12 +179,23 @@ pub(super) async fn show(
         reason,
         queue: QueueOut { records: queue.records, bytes: queue.bytes },
         held: held_out(&tallies),
+        disk: disk_out(state.intake.disk()),
+        erased: ErasedOut { sims, came_again },
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
         conditions,
         tests: tallies.tests,
         pushes: tallies.kinds.into_iter().map(kind_out).collect(),
         keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),
     }))
+}
+
+fn disk_out(disk: DiskState) -> DiskOut {
+    DiskOut {
+        free_bytes: disk.free_bytes,
+        reserve_bytes: disk.reserve_bytes,
+        database_bytes: disk.database_bytes,
+        full_at: disk.full_at.map(|at| at.to_string()),
+    }
 }
 
 fn kind_out(

@@ -127,6 +127,17 @@ impl PushLog {
         &self.signals
     }
 
+    /// Forgets the bodies in which a text stands.
+    pub(in crate::http) fn forget_bodies_with(&self, text: &str) {
+        let has = |row: &PushRow| {
+            row.body.windows(text.len().max(1)).any(|window| window == text.as_bytes())
+        };
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows.newest_first.iter_mut().filter(|row| has(row)) {
+            Arc::make_mut(row).body = Bytes::new();
+        }
+    }
+
     pub(super) fn visit(&self, source: IpAddr) -> Visit<'_> {
         let row = PushRow {
             id: 0,

@@ -10,8 +10,10 @@ use super::{
     page,
 };
 use crate::{
-    domain::{Change, ChangeFilter, Changes, Filter, Giccid, Kind, TestRecord, Timestamp},
-    store::{StoreError, error::of_read},
+    domain::{
+        Change, ChangeFilter, Changes, ErasedSim, Filter, Giccid, Kind, TestRecord, Timestamp,
+    },
+    store::{StoreError, erasures::hashed, error::of_read},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,7 @@ enum Table {
     Notification,
     Device,
     Test,
+    Erased,
 }
 
 /// One range read among those that are merged.
@@ -110,6 +113,7 @@ impl Store {
         rows.extend(found.into_iter().map(|(sn, event)| Change::Device(sn, event)));
         let found = self.test_records_by_ids(&ids(Table::Test)).await?;
         rows.extend(found.into_iter().map(Change::Test));
+        rows.extend(self.erased_by_ids(&ids(Table::Erased)).await?.into_iter().map(Change::Erased));
         rows.sort_unstable_by_key(Change::id);
         Ok(rows)
     }
@@ -126,6 +130,25 @@ impl Store {
     }
 }
 
+impl Store {
+    async fn erased_by_ids(&self, ids: &[i64]) -> Result<Vec<ErasedSim>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = QueryBuilder::new("select id, giccid_sha256 from erased where id in ");
+        page::push_ids(&mut sql, ids);
+        self.rows::<ErasedRow, _>(sql).await
+    }
+}
+
+impl TryFrom<ErasedRow> for ErasedSim {
+    type Error = StoreError;
+
+    fn try_from(ErasedRow { id, giccid_sha256 }: ErasedRow) -> Result<Self, StoreError> {
+        Ok(Self { id, giccid_sha256 })
+    }
+}
+
 impl Table {
     fn number(self) -> i64 {
         match self {
@@ -134,6 +157,7 @@ impl Table {
             Self::Notification => 2,
             Self::Device => 3,
             Self::Test => 4,
+            Self::Erased => 5,
         }
     }
 }
@@ -158,12 +182,16 @@ fn parts(filter: &ChangeFilter) -> Vec<Part<'_>> {
             filter
                 .kind
                 .iter()
-                .filter(|kind| !["data-usage", "mo-sms"].contains(&kind.as_str()))
+                .filter(|kind| !["data-usage", "mo-sms", Change::ERASED].contains(&kind.as_str()))
                 .map(|kind| Part { table: Table::Notification, kind: Some(kind) }),
         );
     }
     if of_any_sim && asked(Change::DEVICE) {
         parts.push(whole(Table::Device));
+    }
+    // It is told whatever the group: which group a SIM was in is erased, too.
+    if asked(Change::ERASED) {
+        parts.push(whole(Table::Erased));
     }
     if filter.with_tests && filter.sim_group.is_empty() {
         parts.push(whole(Table::Test));
@@ -238,12 +266,23 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
         Table::Device => {
             sql.push("device_history where true");
         }
+        Table::Erased => {
+            sql.push("erased where true");
+            let hashes: Vec<String> = filter.giccid.iter().map(|it| hashed(it)).collect();
+            any_of(sql, " and giccid_sha256 in ", &hashes, "");
+        }
         Table::Test => {
             sql.push("test_record where true");
             any_of(sql, " and kind in ", &filter.kind, "");
             any_of(sql, " and giccid in ", &filter.giccid, "");
         }
     }
+}
+
+#[derive(FromRow)]
+struct ErasedRow {
+    id: i64,
+    giccid_sha256: String,
 }
 
 #[derive(FromRow)]

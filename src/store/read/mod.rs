@@ -7,6 +7,7 @@ mod device;
 mod device_history;
 mod filter;
 mod held;
+mod kept;
 mod notification;
 mod page;
 pub(super) mod rollup;
@@ -111,6 +112,12 @@ impl Store {
         place.map(Heavy).map_err(|_| StoreError::Busy)
     }
 
+    /// Forgets what is held in memory from one question to the next.
+    pub async fn forget_tails(&self) {
+        *self.card_tail.lock().await = Default::default();
+        *self.usage_tail.lock().await = Default::default();
+    }
+
     /// Ends all readers.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -181,7 +188,7 @@ fn heavy_places() -> usize {
 
 /// Lets the writer go first where cores are short. Called on the thread of a connection, by
 /// questions that are not small; the thread stays so.
-fn give_way() {
+pub(super) fn give_way() {
     const NICER: i32 = 10;
     thread_local!(static GAVE_WAY: Cell<bool> = const { Cell::new(false) });
     if !GAVE_WAY.replace(true)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{packed, sim_tail::CardTail};
+use super::{kept::need_from, packed, sim_tail::CardTail};
 use crate::{
     domain,
     store::{
@@ -152,6 +152,8 @@ impl Span {
         card_ids: Option<&[i64]>,
         sums: &mut HashMap<i64, Sum>,
     ) -> Result<(), StoreError> {
+        let first_ms = self.edges.iter().map(|edge| edge.from_ms).min();
+        need_from(first_ms, "data-usage", moment).await?;
         for edge in &self.edges {
             for (card_id, data_usage, records) in edge.records(moment, card_ids).await? {
                 let (data_usage, records) = (edge.sign * data_usage, edge.sign * records);

@@ -130,7 +130,7 @@ pub(super) async fn kept_count(
         None => "kind not in ('data-usage', 'mo-sms')".to_owned(),
     };
     let sql = format!(
-        "select coalesce((select sum(records) from tally where {counter}), 0)
+        "select coalesce((select sum(records - gone) from tally where {counter}), 0)
             - (select count(*) from {table} where id > $1)"
     );
     let mut reader = store.reader(COUNT_TIME_MAX).await?;

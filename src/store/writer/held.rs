@@ -17,6 +17,8 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
+        let refused: Vec<&NewHeld> =
+            refused.iter().filter(|held| !self.banned.is_mentioned(&held.body)).collect();
         for held in refused {
             if !self.came_again(held).await? {
                 self.keep_in_ring(held, now).await?;

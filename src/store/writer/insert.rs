@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
+    mention::Banned,
     round::Round,
     sims::{SimIds, SimKey},
 };
@@ -33,9 +34,9 @@ pub(super) struct Row<'a, T> {
 type Tallies = BTreeMap<Box<str>, TallyChange>;
 
 impl<'a> Batch<'a> {
-    pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
+    pub(super) fn add(&mut self, nth: usize, submission: &'a Submission, banned: &mut Banned) {
         self.has_push |= !submission.is_history;
-        for new in &submission.records {
+        for new in submission.records.iter().filter(|new| !banned.takes(&new.record)) {
             match &new.record {
                 record if submission.is_test => {
                     self.tests.push(Row { submission: nth, new, record })
@@ -131,6 +132,9 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
+        if rows.iter().any(|row| row.record.event_ms < self.kept_from.sms_ms) {
+            return Err(StoreError::TooOld);
+        }
         let sims: Vec<_> =
             rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
         let sims = self.interned.sims(&mut self.connection, round, &sims).await?;
@@ -198,6 +202,9 @@ impl Writer {
                 )
             })
             .collect();
+        if inserts.iter().any(|(_, key_ms, ..)| *key_ms < self.kept_from.notification_ms) {
+            return Err(StoreError::TooOld);
+        }
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         for (row, insert) in rows.iter().zip(&inserts) {
             let tally = tally(tallies, row.record.kind.as_str());

@@ -5,23 +5,33 @@
 //! sorted bulk when the mark moves; until then a push costs one append.
 mod device;
 mod device_status;
+mod erase;
+mod erase_rest;
 mod held;
 mod insert;
 mod intern;
 mod label;
 mod mark;
+mod mention;
+mod prune;
+mod removal;
 mod rings;
 mod round;
 mod sims;
 mod tail;
 mod usage;
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
-use self::{insert::Batch, intern::Interned, rings::Rings, round::Round, tail::Tail};
+pub use self::erase::{Erased, Erasing};
+pub use self::prune::{Pruned, Pruning, Retention};
+use self::{
+    insert::Batch, intern::Interned, mention::Banned, prune::KeptFrom, rings::Rings, round::Round,
+    tail::Tail,
+};
 use super::{StoreError, read::KindTally};
 use crate::domain::{NewHeld, NewRecord, Timestamp};
 
@@ -110,6 +120,10 @@ pub struct Writer {
     interned: Interned,
     tail: Tail,
     rings: Rings,
+    kept_from: KeptFrom,
+    banned: Banned,
+    /// The list of erased SIMs beside the database.
+    erasures: PathBuf,
     /// Bytes of bodies in quarantine.
     quarantine_bytes: u64,
     /// All volumes stored so far; guards every sum against overflow.
@@ -131,6 +145,9 @@ impl Writer {
             interned: Interned::default(),
             tail: Tail::default(),
             rings: Rings::default(),
+            kept_from: KeptFrom::default(),
+            banned: Banned::default(),
+            erasures: PathBuf::new(),
             quarantine_bytes: 0,
             volume: 0,
             is_stale: true,
@@ -193,20 +210,22 @@ impl Writer {
             batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
         let mut rows = Batch::default();
         for (nth, submission) in batch.iter().enumerate() {
-            if !self.has_room(&submission.quarantine, submission.releases).await? {
+            let quarantine = self.banned.leave(&submission.quarantine);
+            if !self.has_room(&quarantine, submission.releases).await? {
                 verdicts[nth] = Verdict::QuarantineFull;
                 continue;
             }
             if let Some(id) = submission.releases {
                 self.delete_held(id).await?;
             }
-            self.quarantine_all(&submission.quarantine, now).await?;
+            self.quarantine_all(&quarantine, now).await?;
             count(&mut verdicts, nth, |outcome| {
-                outcome.quarantined += submission.quarantine.len() as u64;
+                outcome.quarantined += quarantine.len() as u64;
             });
-            rows.add(nth, submission);
+            rows.add(nth, submission, &mut self.banned);
         }
         let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
+        self.count_erased(&mut round)?;
         let due = self.tail.due(&self.limits);
         if let Some(summary) = due {
             round.run(&mut self.connection).await?;
@@ -218,6 +237,16 @@ impl Writer {
             self.tail.moved(summary);
         }
         Ok(verdicts)
+    }
+
+    /// Counts what came of erased SIMs.
+    fn count_erased(&mut self, round: &mut Round) -> Result<(), StoreError> {
+        const COUNT: &str =
+            "update erased set came_again = came_again + ? where giccid_sha256 = ?;";
+        for (hash, came) in self.banned.counted() {
+            round.add(COUNT).bind(came)?.bind(hash)?;
+        }
+        Ok(())
     }
 
     /// Ends a transaction that failed, and forgets what memory learned from it. A database that will
@@ -254,6 +283,8 @@ impl Writer {
     async fn reload(&mut self) -> Result<(), StoreError> {
         self.interned = Interned::default();
         self.tail = Tail::load(&mut self.connection).await?;
+        self.kept_from = KeptFrom::load(&mut self.connection).await?;
+        self.banned = Banned::load(&mut self.connection).await?;
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&self.rings);
         let quarantined: i64 = sqlx::query_scalar(

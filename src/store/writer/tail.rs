@@ -60,6 +60,9 @@ pub(super) struct Tail {
 }
 
 impl Summary {
+    /// Every one.
+    pub(super) const ALL: [Self; 3] = [Self::Keys, Self::Sums, Self::Sims];
+
     /// The word in the database.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -171,6 +174,13 @@ impl Tail {
                 tail.saturating_mul(*other_most).cmp(&other_tail.saturating_mul(*most))
             })
             .map(|(_, _, summary)| summary)
+    }
+
+    /// Whether a record is in it that begins before this, or a message that was sent before this.
+    pub(super) fn has_before(&self, usage_ms: i64, sms_ms: i64) -> bool {
+        self.keys.keys().any(|key| key.start_ms < usage_ms)
+            || self.usage.iter().any(|usage| usage.start_ms < usage_ms)
+            || self.sms.iter().any(|sms| sms.event_ms < sms_ms)
     }
 
     /// Forgets what a summary now has.

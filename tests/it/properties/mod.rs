@@ -4,5 +4,6 @@ mod filters;
 mod forms;
 mod import;
 mod json;
+mod keep;
 mod sims;
 mod sums;

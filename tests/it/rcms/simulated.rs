@@ -10,7 +10,7 @@ use simdeck::{
         Clock, Device, DeviceEvent, DeviceFilter, Freshness, HistoryFilter, PageSize, Place,
         PollReport, Secret, SerialNumber, Timestamp, Walk,
     },
-    intake::{Acknowledge, Intake, IntakeOptions},
+    intake::{Acknowledge, Intake, IntakeOptions, KeepOptions},
     poller::{Pace, Poller, PollerOptions, good_for},
     rcms::{Client, ClientOptions},
     smarthub::{
@@ -194,6 +194,7 @@ fn intake_options(time: &SimulatedTime, folder: &TempDir) -> IntakeOptions {
         clock: Arc::new(time.clone()),
         data_dir: folder.path().to_owned(),
         disk_reserve_bytes: 0,
+        keep: KeepOptions::usual(folder.path().join("simdeck.db")),
         acknowledge: Acknowledge::AfterCommit,
     }
 }

@@ -6,7 +6,7 @@ use simdeck::{
         Caller, DevicePoll, DeviceStatus, FixedClock, Freshness, HeldClass, HeldReason, PageSize,
         Place as At, Scope, Secret, SerialNumber, Walk,
     },
-    intake::{Acknowledge, AdminError, Health, Intake, IntakeOptions, Push},
+    intake::{Acknowledge, AdminError, Health, Intake, IntakeOptions, KeepOptions, Push},
     smarthub::{
         AgePolicy, IdentityRule,
         signature::{PushKey, Verifier, sign},
@@ -33,6 +33,7 @@ async fn intake_with(place: &Place, disk_reserve_bytes: u64, stop: CancellationT
         clock: Arc::new(FixedClock(NOW)),
         data_dir: place.folder.path().to_owned(),
         disk_reserve_bytes,
+        keep: KeepOptions::usual(place.database()),
         acknowledge: Acknowledge::AfterCommit,
     };
     let opened = place.open().await;

@@ -2,6 +2,7 @@
 mod devices;
 mod held;
 mod intake;
+mod keep;
 mod records;
 mod sims;
 mod sums;

@@ -178,7 +178,7 @@ async fn the_sum_of_all_volumes_never_overflows() {
     let place = Place::new();
     place.open().await;
     // As after 9,223 records of the largest volume: the sum has room for one more, and 7.
-    place.sql("insert into tally values ('data-usage', 9222, 9222372036854775800, 0, 0, 0)").await;
+    place.sql("insert into tally (kind, records, data_usage, repeats, repeats_redated, last_received_ms) values ('data-usage', 9222, 9222372036854775800, 0, 0, 0)").await;
     let mut opened = place.open().await;
 
     let large = |nth| push(vec![usage(1, FIRST_MS + nth, MOST)]);

@@ -29,7 +29,7 @@ async fn a_store_that_knew_no_sums_of_messages_has_them_after_its_next_start() {
     opened.writer.close().await.unwrap();
     place
         .sql(
-            "drop trigger sms_counted; drop trigger sms_uncounted; drop table sms_quarter_hour;
+            "drop trigger sms_counted; drop table sms_quarter_hour;
             delete from _sqlx_migrations where version = 3;",
         )
         .await;
@@ -38,9 +38,4 @@ async fn a_store_that_knew_no_sums_of_messages_has_them_after_its_next_start() {
     let repeated_and_new = vec![sms(0, first_ms), sms(0, first_ms + QUARTER_HOUR_MS)];
     commit(&mut opened, &[push(repeated_and_new)]).await;
     assert_eq!(counts(&opened).await, [(first_ms, 4), (first_ms + QUARTER_HOUR_MS, 1)]);
-    place.sql("delete from sms where id in (select id from sms order by id desc limit 1)").await;
-    assert_eq!(counts(&opened).await, [(first_ms, 4)]);
-    place.sql("delete from sms where sim_id = 1").await;
-    assert_eq!(counts(&opened).await[0].0, first_ms);
-    assert!(counts(&opened).await[0].1 < 4);
 }

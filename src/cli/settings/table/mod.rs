@@ -1,5 +1,6 @@
 mod alert;
 mod api;
+mod keep;
 mod listeners;
 mod push;
 mod rcms;
@@ -9,7 +10,7 @@ mod top;
 use super::{Settings, SettingsError, given::Given};
 
 /// Every setting, section by section.
-const SECTIONS: [&[Setting]; 7] = [
+const SECTIONS: [&[Setting]; 8] = [
     top::SETTINGS,
     listeners::SETTINGS,
     push::SETTINGS,
@@ -17,6 +18,7 @@ const SECTIONS: [&[Setting]; 7] = [
     rcms::SETTINGS,
     room::SETTINGS,
     alert::SETTINGS,
+    keep::SETTINGS,
 ];
 
 /// One setting: its names, its default, what it is for and where it goes.

@@ -89,7 +89,11 @@ impl Doc {
     /// The answer is sums, in any of the forms of a list, and all of them.
     pub(in crate::http::api) fn sums<T: ToSchema>(self, route: &'static Route) -> Self {
         self.query(route)
-            .problem(409, "There is no such zone, or the answer would have too many rows.")
+            .problem(
+                409,
+                "There is no such zone, the answer would have too many rows, or it would need \
+                 records that were pruned: `detail` says from when on there are all.",
+            )
             .answer(200, "Sums, by time and group.", forms_of::<T>(), &["Simdeck-Arrived-Through"])
             .schema::<T>()
     }

@@ -3,7 +3,7 @@
 use super::{
     attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
-    fleet, health, held, index, keys, list, metrics, params,
+    fleet, health, held, index, keep, keys, list, metrics, params,
     rcms::OFF,
     status, summary, test_nonces,
 };
@@ -13,7 +13,7 @@ mod pushed;
 
 /// All of them.
 pub(super) fn routes() -> Routes {
-    open(server(keys(held(devices(pushed::routes(Routes::default()))))))
+    open(server(upkeep(keys(held(devices(pushed::routes(Routes::default())))))))
 }
 
 fn devices(routes: Routes) -> Routes {
@@ -136,6 +136,48 @@ fn keys(routes: Routes) -> Routes {
                 doc("Revoke an API key")
                     .needs(Scope::Admin)
                     .gives_nothing(204, "It opens nothing any more."),
+            ),
+        )
+}
+
+fn upkeep(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Server, summary).needs(Scope::Admin);
+    routes
+        .at(
+            "/v1/prune",
+            Documented::post(
+                keep::prune,
+                doc("Take away what is too old")
+                    .about(
+                        "By own time, as `SIMDECK_RETENTION_…` says; it is also done every hour. \
+                         Sums of what goes stay. A question that only the records could answer is \
+                         then refused with the date from which on it can be answered.",
+                    )
+                    .gives::<keep::PrunedOut>(200, "How much was taken away."),
+            ),
+        )
+        .at(
+            "/v1/erase",
+            Documented::post(
+                keep::erase,
+                doc("Take a SIM out of everything")
+                    .about(
+                        "For good: what still comes of it is acknowledged and not kept, and no \
+                         backup brings it back. Its kept records are taken out of all sums; what \
+                         pruned records have added to sums that name no SIM stays.",
+                    )
+                    .takes::<keep::EraseIn>()
+                    .gives::<keep::ErasedOut>(200, "How much was taken away."),
+            ),
+        )
+        .at(
+            "/v1/backup",
+            Documented::post(
+                keep::back_up,
+                doc("Copy the database")
+                    .about("Without refused pushes, signatures and keys, checked, and whole.")
+                    .gives::<keep::BackupOut>(200, "Where it is.")
+                    .problem(409, "One is being made already, or the disk has no room for it."),
             ),
         )
 }

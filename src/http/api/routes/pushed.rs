@@ -186,7 +186,11 @@ fn live(routes: Routes) -> Routes {
                     .about("In order of commit. Who follows `Link`, rel `next`, has each row once.")
                     .query(&params::CHANGES)
                     .follows::<change_row::ChangeOut<'static>>("Rows, the oldest first.")
-                    .problem(409, "The cursor belongs to another question."),
+                    .problem(
+                        409,
+                        "The cursor belongs to another question, or what comes after it was \
+                         pruned before it was read.",
+                    ),
             ),
         )
         .at(

@@ -24,7 +24,7 @@ use self::{
     plan::{Edges, Kept, Piece, Plan, joined, portions},
     tail::Rest,
 };
-use super::{READ_TIME_MAX, Store, filter::is_of_sims, packed};
+use super::{READ_TIME_MAX, Store, filter::is_of_sims, kept::need_from, packed};
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
     store::{
@@ -109,6 +109,7 @@ impl Store {
         let range = asked(question).and(extent(&days, moment).await?);
         let kept = Kept::of(question);
         let plan = Plan::new(kept, edges, calendar, range, &days);
+        need_from(plan.first_record_ms(), "data-usage", moment).await?;
         let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
         let mut statements = Vec::new();
         let mark = match kept {

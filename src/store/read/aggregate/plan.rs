@@ -138,6 +138,11 @@ impl Plan {
         self.records.iter().chain(&self.too_much).copied().collect()
     }
 
+    /// Where the first of the records begins that are read.
+    pub(super) fn first_record_ms(&self) -> Option<i64> {
+        self.all_records().iter().map(|piece| piece.span.start_ms).min()
+    }
+
     fn add_network(&mut self, run: Run, has_hours: bool) {
         let quarters = even_part(run, run.span, QUARTER_HOUR_MS);
         let hours = if has_hours {

@@ -13,7 +13,10 @@ use crate::{
     store::{
         StoreError,
         error::of_read,
-        read::filter::{self, Columns, Field},
+        read::{
+            filter::{self, Columns, Field},
+            kept::need_from,
+        },
         rollup::{HOUR_MS, Sum},
     },
 };
@@ -49,6 +52,7 @@ impl Store {
         let kept = if is_of_groups(question) { Kept::Network(None) } else { Kept::Nothing };
         let days = Calendar::new(self.zone.clone(), Interval::Day);
         let plan = Plan::new(kept, Edges::Added, &calendar, range, &days);
+        need_from(plan.first_record_ms(), "mo-sms", &mut moment).await?;
         let mut fold = Fold::new(&calendar, question.group_by.len());
         if !plan.quarters.is_empty() {
             let mut sql = quarters(question, &plan.quarters);

@@ -70,7 +70,7 @@ impl Store {
         for nth in (1..).take(Usual::WEEKS) {
             let before = |ms| calendar.weeks_before(ms, nth);
             let span = Span { start_ms: before(range.start_ms), end_ms: before(range.end_ms) };
-            weeks.push(self.week(question, of, &rows, span).await?);
+            weeks.push(self.week(question, of, &rows, span).await.map_err(four_weeks_on)?);
         }
         compare(rows, range, &calendar, &weeks, calendar.span_of(known.start_ms).start_ms)
     }
@@ -147,6 +147,16 @@ impl Store {
         }
         let (first, last) = (ends.iter().min(), ends.iter().max());
         Ok(first.zip(last).map(|(start_ms, end_ms)| Span { start_ms: *start_ms, end_ms: *end_ms }))
+    }
+}
+
+/// What cannot be told of the weeks before could be told of weeks that begin later.
+fn four_weeks_on(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Pruned { what, from_ms } => {
+            StoreError::Pruned { what, from_ms: from_ms.saturating_add(WEEKS_MS) }
+        }
+        other => other,
     }
 }
 

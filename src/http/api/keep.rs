@@ -1,0 +1,147 @@
+//! What keeps the store fit for years: `/v1/prune`, `/v1/erase`, `/v1/backup`.
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{InternalState, body::Members, error::ApiError, params};
+use crate::{
+    domain::Giccid,
+    http::auth::Admin,
+    intake::{Intake, KeepError},
+    store::BackupError,
+};
+
+/// What a prune took away.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "data_usage": 502, "mo_sms": 3, "notifications": 1, "quarantined": 0, "refused": 17,
+})))]
+pub(super) struct PrunedOut {
+    data_usage: u64,
+    mo_sms: u64,
+    notifications: u64,
+    /// What lay in quarantine.
+    quarantined: u64,
+    /// Refused pushes.
+    refused: u64,
+}
+
+/// Which SIM is to be erased.
+#[derive(ToSchema)]
+#[schema(examples(json!({"giccid": "8944501503181377993"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct EraseIn {
+    /// Its number.
+    #[schema(pattern = "^[0-9]{18,22}$")]
+    giccid: String,
+}
+
+/// What an erasure took away.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1714, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
+    "is_in_no_file": true,
+})))]
+pub(super) struct ErasedOut {
+    /// Of the row in `/v1/changes` that tells of it.
+    id: i64,
+    data_usage: u64,
+    mo_sms: u64,
+    notifications: u64,
+    /// Pushes that lay aside, or parts of them.
+    held: u64,
+    /// The files of the database were searched for the number, and do not hold it. Backups are not
+    /// searched: a restore takes the SIM out of them.
+    is_in_no_file: bool,
+}
+
+/// A copy of the database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "path": "data/backups/simdeck-20240905T013048000Z.db", "bytes": 4_194_304,
+    "last_id": 1713, "records": 1650,
+})))]
+pub(super) struct BackupOut {
+    path: String,
+    bytes: u64,
+    /// The newest row of `/v1/changes` in it.
+    last_id: i64,
+    /// How many records of all kinds are in it.
+    records: i64,
+}
+
+/// `POST /v1/prune`
+pub(super) async fn prune(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<PrunedOut>, ApiError> {
+    params::read_none("prune", query.as_deref())?;
+    let pruned = intake.prune(Some(&caller)).await?;
+    Ok(Json(PrunedOut {
+        data_usage: pruned.usage,
+        mo_sms: pruned.sms,
+        notifications: pruned.notifications,
+        quarantined: pruned.quarantined,
+        refused: pruned.refused,
+    }))
+}
+
+/// `POST /v1/erase`
+pub(super) async fn erase(
+    State(state): State<InternalState>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+    mut members: Members,
+) -> Result<Json<ErasedOut>, ApiError> {
+    params::read_none("erase", query.as_deref())?;
+    let giccid: Giccid =
+        members.take("erase", "giccid", "18 to 22 digits", |value| value.as_str()?.parse().ok())?;
+    members.end("erase")?;
+    state.live.pushes.forget_bodies_with(giccid.as_str());
+    let done = state.intake.erase(&giccid, &caller).await?;
+    state.live.pushes.forget_bodies_with(giccid.as_str());
+    Ok(Json(ErasedOut {
+        id: done.erased.id,
+        data_usage: done.erased.usage,
+        mo_sms: done.erased.sms,
+        notifications: done.erased.notifications,
+        held: done.erased.held,
+        is_in_no_file: done.is_in_no_file,
+    }))
+}
+
+/// `POST /v1/backup`
+pub(super) async fn back_up(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<BackupOut>, ApiError> {
+    params::read_none("backup", query.as_deref())?;
+    let backup = intake.back_up(Some(&caller)).await?;
+    Ok(Json(BackupOut {
+        path: backup.path.display().to_string(),
+        bytes: backup.bytes,
+        last_id: backup.last_id,
+        records: backup.records,
+    }))
+}
+
+impl From<KeepError> for ApiError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::InTheMaking => {
+                Self::Conflict("A backup is being made already.".to_owned(), None)
+            }
+            KeepError::Backup(error @ BackupError::NoRoom { .. }) => {
+                Self::Conflict(format!("No backup was made: {error}."), None)
+            }
+            KeepError::Backup(error) => Self::Backup(error),
+            KeepError::Admin(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Long work of the writer, done a little at a time between pushes.
+use std::{collections::VecDeque, future, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    admin::Reply,
+    task::{IntakeError, WriterTask, answer},
+};
+use crate::{
+    domain::{Caller, Giccid, Timestamp},
+    store::{Erased, Erasing, Pruned, Pruning, StoreError},
+};
+
+/// For so many times as long as a step took, the disk is the pushes' alone.
+const REST_STEPS: u32 = 3;
+/// How long a checkpoint that somebody asked for may wait for readers.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
+
+/// What is asked for beside pushes so that the store stays what it should be.
+pub(super) enum Upkeep {
+    /// By a person, or by us.
+    Prune {
+        caller: Option<Caller>,
+        reply: Reply<Pruned>,
+    },
+    Erase {
+        giccid: Giccid,
+        caller: Caller,
+        reply: Reply<Erased>,
+    },
+    /// Writes the whole database anew.
+    Rewrite {
+        reply: Reply<()>,
+    },
+    Checkpoint {
+        reply: Reply<bool>,
+    },
+    /// While a copy is made, or when it is done.
+    HoldCheckpoints {
+        is_held: bool,
+        reply: Reply<()>,
+    },
+    AuditBackup {
+        caller: Caller,
+        reply: Reply<()>,
+    },
+}
+
+/// A piece of long work, and who waits for it.
+enum Chore {
+    Prune(Pruning, Reply<Pruned>),
+    Erase(Erasing, Reply<Erased>),
+}
+
+/// What is left of the long work.
+pub(super) struct Chores {
+    waiting: VecDeque<Chore>,
+    next_at: Instant,
+}
+
+impl Default for Chores {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), next_at: Instant::now() }
+    }
+}
+
+impl Chores {
+    /// Waits for the time of the next step; for ever where there is none.
+    pub(super) async fn due(&self) {
+        if self.waiting.is_empty() {
+            return future::pending().await;
+        }
+        sleep_until(self.next_at).await;
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        !self.waiting.is_empty() && self.next_at <= Instant::now()
+    }
+}
+
+impl WriterTask {
+    /// Does the next step of the work that has waited longest.
+    pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
+        let Some(chore) = self.chores.waiting.pop_front() else { return Ok(()) };
+        let began = Instant::now();
+        let ended = match chore {
+            Chore::Prune(mut pruning, reply) => match self.writer.prune_some(&mut pruning).await {
+                Ok(()) if pruning.is_done() => answer(reply, Ok(pruning.pruned())),
+                Ok(()) => {
+                    self.chores.waiting.push_back(Chore::Prune(pruning, reply));
+                    Ok(())
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+            Chore::Erase(mut erasing, reply) => match self.writer.erase_some(&mut erasing).await {
+                Ok(()) if erasing.is_done() => answer(reply, Ok(erasing.erased())),
+                Ok(()) => {
+                    self.chores.waiting.push_back(Chore::Erase(erasing, reply));
+                    Ok(())
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+        };
+        self.chores.next_at = Instant::now() + began.elapsed() * REST_STEPS;
+        ended
+    }
+
+    pub(super) async fn keep_up(
+        &mut self,
+        upkeep: Upkeep,
+        now: Timestamp,
+    ) -> Result<(), IntakeError> {
+        match upkeep {
+            Upkeep::Prune { caller, reply } => {
+                let noted = match &caller {
+                    Some(caller) => self.writer.audit_keep(caller, "prune", "records", now).await,
+                    None => Ok(()),
+                };
+                let pruning = Pruning::new(&self.intake.shared.options.keep.retention, now);
+                self.begin(noted.map(|()| pruning), reply, Chore::Prune)
+            }
+            Upkeep::Erase { giccid, caller, reply } => {
+                let begun = self.writer.begin_erasure(&giccid, &caller, now).await;
+                self.begin(begun, reply, Chore::Erase)
+            }
+            Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
+            Upkeep::Checkpoint { reply } => {
+                answer(reply, self.writer.checkpoint(CHECKPOINT_WAIT).await)
+            }
+            Upkeep::HoldCheckpoints { is_held, reply } => {
+                answer(reply, self.writer.hold_checkpoints(is_held).await)
+            }
+            Upkeep::AuditBackup { caller, reply } => {
+                answer(reply, self.writer.audit_keep(&caller, "backup", "store", now).await)
+            }
+        }
+    }
+
+    /// Puts long work behind what waits already, or tells why it cannot begin.
+    fn begin<W, T>(
+        &mut self,
+        begun: Result<W, StoreError>,
+        reply: Reply<T>,
+        chore: impl FnOnce(W, Reply<T>) -> Chore,
+    ) -> Result<(), IntakeError> {
+        match begun {
+            Ok(work) => {
+                self.chores.waiting.push_back(chore(work, reply));
+                Ok(())
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What keeps the store fit for years: retention, erasures, copies.
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    AdminError, Intake, Trouble,
+    admin::{Command, Reply},
+    chores::Upkeep,
+};
+use crate::{
+    domain::{Caller, Giccid, Timestamp},
+    store::{
+        Backup, BackupError, Erased, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
+        is_in_files, newest_backup,
+    },
+};
+
+/// How often it is looked whether something is due.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often what is too old goes.
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// A server that was just started has better things to do.
+const PRUNE_FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
+/// How often room is sought on a full disk.
+const SEEK_ROOM_EVERY: Duration = Duration::from_secs(60);
+/// When a copy that failed is tried again.
+const BACKUP_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// For how long what is kept, and where copies of it lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeepOptions {
+    /// The database file.
+    pub database: PathBuf,
+    /// How long what was stored is kept.
+    pub retention: Retention,
+    /// How often a copy is made by itself.
+    pub backup_every: Option<Duration>,
+    /// How many copies are kept.
+    pub backups_kept: usize,
+    /// Where they lie.
+    pub backup_dir: PathBuf,
+}
+
+impl KeepOptions {
+    /// What holds for a database where nobody says anything else.
+    pub fn usual(database: PathBuf) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let retention = Retention { records: 400 * DAY, messages: 400 * DAY, refused: 7 * DAY };
+        let backup_dir = database.with_file_name("backups");
+        Self { database, retention, backup_every: None, backups_kept: 7, backup_dir }
+    }
+}
+
+/// What became of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// What was taken away.
+    pub erased: Erased,
+    /// Whether the files of the database were searched for the number, and do not hold it.
+    pub is_in_no_file: bool,
+}
+
+/// Why a copy was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Another one is on its way.
+    #[error("a backup is being made already")]
+    InTheMaking,
+    /// It failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The writer did not take part.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+impl Intake {
+    /// Takes away what is older than it may be. Pushes go first, all the while.
+    pub async fn prune(&self, caller: Option<&Caller>) -> Result<Pruned, AdminError> {
+        let caller = caller.cloned();
+        let pruned = self.keep_up(|reply| Upkeep::Prune { caller, reply }).await?;
+        if pruned != Pruned::default() {
+            let Pruned { usage, sms, notifications, quarantined, refused } = pruned;
+            tracing::info!(usage, sms, notifications, quarantined, refused, "Pruned");
+        }
+        Ok(pruned)
+    }
+
+    /// Takes a SIM out of everything, for good.
+    pub async fn erase(&self, giccid: &Giccid, caller: &Caller) -> Result<Erasure, AdminError> {
+        let (number, caller) = (giccid.clone(), caller.clone());
+        let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
+        self.shared.store.forget_tails().await;
+        let database = &self.shared.options.keep.database;
+        if let Err(error) = forget_copies(database) {
+            tracing::error!(error = &error as &dyn std::error::Error, "A copy stays");
+        }
+        let is_there = || is_in_files(database, giccid.as_str());
+        if !is_there().await? {
+            return Ok(Erasure { erased, is_in_no_file: true });
+        }
+        // Where a page was cut in two, the database may have left a part of it in place.
+        tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
+        self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
+        self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
+        Ok(Erasure { erased, is_in_no_file: !is_there().await? })
+    }
+
+    /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the
+    /// same.
+    pub async fn back_up(&self, caller: Option<&Caller>) -> Result<Backup, KeepError> {
+        let caller = caller.cloned();
+        let intake = self.clone();
+        let making = tokio::spawn(async move { intake.make_backup(caller).await });
+        making.await.unwrap_or(Err(KeepError::Admin(AdminError::Stopping)))
+    }
+
+    async fn make_backup(&self, caller: Option<Caller>) -> Result<Backup, KeepError> {
+        let Ok(_only) = self.shared.backing_up.try_lock() else {
+            return Err(KeepError::InTheMaking);
+        };
+        let keep = &self.shared.options.keep;
+        if let Some(caller) = caller {
+            self.keep_up(|reply| Upkeep::AuditBackup { caller, reply }).await?;
+        }
+        // What is written meanwhile is brought back beside the writer, not by a push that would have
+        // to wait for all of it.
+        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: true, reply }).await?;
+        let done = back_up(&keep.database, &keep.backup_dir, keep.backups_kept, self.now()).await;
+        if let Err(error) = checkpoint_beside(&keep.database).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "No checkpoint after a backup"
+            );
+        }
+        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: false, reply }).await?;
+        let backup = done?;
+        tracing::info!(
+            backup.path = %backup.path.display(),
+            backup.bytes,
+            backup.records,
+            "Made a backup"
+        );
+        Ok(backup)
+    }
+
+    /// Does by itself what is due, for as long as the process lives.
+    pub(super) async fn keep(&self) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut prune_at = tokio::time::Instant::now() + PRUNE_FIRST_AFTER;
+        let mut seek_room_at = tokio::time::Instant::now();
+        let mut backup_at = self.first_backup();
+        loop {
+            let now = look.tick().await;
+            let is_full = self.trouble() == Some(Trouble::DiskReserve);
+            if is_full && seek_room_at <= now {
+                seek_room_at = now + SEEK_ROOM_EVERY;
+                prune_at = now;
+                let done = self.keep_up(|reply| Upkeep::Checkpoint { reply }).await;
+                tell("The log of the database could not be emptied", done.map(drop));
+            }
+            if prune_at <= now {
+                prune_at = now + PRUNE_EVERY;
+                let done = self.prune(None).await;
+                tell("What is too old could not be taken away", done.map(drop));
+            }
+            if let Some(at) = backup_at.filter(|at| *at <= self.now()) {
+                let every = self.shared.options.keep.backup_every.unwrap_or_default();
+                backup_at = match self.back_up(None).await {
+                    Ok(_) => Some(self.now().plus(every)),
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            backup.due_at = %at,
+                            "No backup was made; will try again"
+                        );
+                        Some(self.now().plus(BACKUP_AGAIN_AFTER.min(every)))
+                    }
+                };
+            }
+        }
+    }
+
+    /// When the next copy is due: counted from the newest that there is.
+    fn first_backup(&self) -> Option<Timestamp> {
+        let keep = &self.shared.options.keep;
+        let every = keep.backup_every?;
+        Some(newest_backup(&keep.backup_dir).map_or_else(|| self.now(), |at| at.plus(every)))
+    }
+
+    async fn keep_up<T>(&self, upkeep: impl FnOnce(Reply<T>) -> Upkeep) -> Result<T, AdminError> {
+        self.ask(|reply| Command::KeepUp(upkeep(reply))).await
+    }
+}
+
+fn tell(what: &str, done: Result<(), AdminError>) {
+    if let Err(error) = done {
+        tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
+    }
+}

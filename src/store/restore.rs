@@ -1,0 +1,164 @@
+//! Puts a copy of the database in the database's place.
+use std::{
+    fs::{self, OpenOptions as OpenFile},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+use super::{
+    OpenError, OpenOptions,
+    backup::{BackupError, Depth, beside, check, check_room, folder_of, put_in_place},
+    erasures,
+    open::{for_writing, open_with},
+};
+use crate::domain::Timestamp;
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// When the copy was made.
+    pub backed_up_at: Option<Timestamp>,
+    /// The newest id.
+    pub last_id: i64,
+    /// How many records of all kinds there are.
+    pub records: i64,
+    /// Labels of the API keys that were live then and open nothing now.
+    pub api_keys: Vec<String>,
+    /// Where the database lies that was there before.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Why nothing was restored. What was there is there still.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The copy cannot be used.
+    #[error("{path} cannot be restored")]
+    Backup {
+        /// The copy.
+        path: PathBuf,
+        /// The cause.
+        source: BackupError,
+    },
+    /// It cannot be opened as a store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Puts a copy in the database's place, under a new epoch and without the SIMs that were erased
+/// since. The data directory has to be ours; until the last moment the old database is there.
+pub async fn restore(
+    backup: &Path,
+    options: &OpenOptions,
+    is_verified: bool,
+) -> Result<Restored, RestoreError> {
+    let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
+    let database = &options.database;
+    let partial = beside(database, ".restoring");
+    check_room(backup, folder_of(database)).map_err(wrong)?;
+    bring(backup, &partial).map_err(wrong)?;
+    let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
+    let list = erasures::list_of(database);
+    merge_lists(&erasures::list_in(folder_of(backup)), &list).map_err(wrong)?;
+    let opened =
+        open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
+    opened.store.close().await;
+    opened.writer.close().await.map_err(|error| wrong(error.into()))?;
+    restored.replaced = set_aside(database).await.map_err(wrong)?;
+    put_in_place(&partial, database).map_err(wrong)?;
+    Ok(restored)
+}
+
+/// Copies the file, with no log of an earlier try beside it.
+fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
+    let unwritten = |source| BackupError::File { path: partial.to_owned(), source };
+    for ending in ["", "-wal", "-shm"] {
+        remove(&beside(partial, ending)).map_err(unwritten)?;
+    }
+    let unread = |source| BackupError::File { path: backup.to_owned(), source };
+    let mut from = fs::File::open(backup).map_err(unread)?;
+    let mut to = OpenFile::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(partial)
+        .map_err(unwritten)?;
+    io::copy(&mut from, &mut to).map_err(unwritten)?;
+    to.sync_all().map_err(unwritten)
+}
+
+/// Checks the copy and gives it an epoch of its own.
+async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupError> {
+    const OURS: &str = "
+        select count(*) from sqlite_schema
+        where type = 'table' and name in ('meta', 'seq', 'tally', 'usage', 'erased')";
+    const EPOCH: &str = "update meta set value = $1 where name = 'epoch'";
+    const TOLD: &str = "
+        select (select value from meta where name = 'backed_up_ms'), (select last from seq),
+            (select coalesce(sum(records - gone), 0) from tally)";
+    const KEYS: &str = "
+        select label from api_key
+        where revoked_ms = (select cast(value as integer) from meta where name = 'backed_up_ms')
+        order by id";
+    let mut copy = for_writing(partial).connect().await?;
+    let tables: i64 = sqlx::query_scalar(OURS).fetch_one(&mut copy).await?;
+    if tables != 5 {
+        return Err(BackupError::NotWhole("it is no backup of this version of simdeck".to_owned()));
+    }
+    check(&mut copy, if is_verified { Depth::Whole } else { Depth::Quick }).await?;
+    sqlx::query(EPOCH).bind(format!("{:016x}", rand::random::<u64>())).execute(&mut copy).await?;
+    let (at_ms, last_id, records): (Option<String>, i64, i64) =
+        sqlx::query_as(TOLD).fetch_one(&mut copy).await?;
+    let api_keys = sqlx::query_scalar(KEYS).fetch_all(&mut copy).await?;
+    copy.close().await?;
+    let backed_up_at = at_ms.and_then(|ms| ms.parse().ok()).map(Timestamp::from_unix_ms);
+    Ok(Restored { backed_up_at, last_id, records, api_keys, replaced: None })
+}
+
+fn merge_lists(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let unwritten = |source| BackupError::File { path: to.to_owned(), source };
+    for (hash, at) in erasures::read(from).map_err(unwritten)? {
+        erasures::add(to, &hash, at).map_err(unwritten)?;
+    }
+    Ok(())
+}
+
+/// Gives the database that is there a second name. Its log is brought back into it first: beside
+/// another database it would be poison.
+async fn set_aside(database: &Path) -> Result<Option<PathBuf>, BackupError> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    let old = SqliteConnectOptions::new().filename(database).disable_statement_logging();
+    match old.connect().await {
+        Ok(mut old) => {
+            let done = sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut old).await;
+            if let Err(error) = done {
+                tracing::warn!(%error, "The old database does not take its log back");
+            }
+            old.close().await?;
+        }
+        Err(error) => tracing::warn!(%error, "The old database cannot be opened"),
+    }
+    let aside = beside(database, ".replaced");
+    let unwritten = |source| BackupError::File { path: aside.clone(), source };
+    for ending in ["-wal", "-shm"] {
+        remove(&beside(&aside, ending)).map_err(unwritten)?;
+        let left = beside(database, ending);
+        if left.exists() {
+            fs::rename(&left, beside(&aside, ending)).map_err(unwritten)?;
+        }
+    }
+    remove(&aside).map_err(unwritten)?;
+    fs::hard_link(database, &aside).map_err(unwritten)?;
+    Ok(Some(aside))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,376 @@
+//! Takes one SIM out of everything, a few rows at a time. From the first step on nothing of it comes
+//! in again; at every commit sums equal records.
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Writer, removal::GoingUsage, run, tail::Summary};
+use crate::{
+    domain::{Caller, Giccid, Timestamp},
+    store::{
+        StoreError,
+        admin::audit,
+        card::reversed,
+        erasures::{self, hashed},
+        rollup::{HOUR_MS, QUARTER_HOUR_MS, Sum},
+    },
+};
+
+/// Rows of one step: each is taken out of several sums.
+const STEP_ROWS: i64 = 256;
+/// How long a checkpoint may wait for readers before pushes go on.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
+
+/// What an erasure took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// The number of its row among the changes.
+    pub id: i64,
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications.
+    pub notifications: u64,
+    /// Bodies that lay aside, or parts of them.
+    pub held: u64,
+}
+
+/// An erasure on its way.
+#[derive(Debug)]
+pub struct Erasing {
+    pub(super) giccid: String,
+    stage: Stage,
+    pub(super) sims: Vec<i64>,
+    pub(super) at_id: i64,
+    pub(super) erased: Erased,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Settle,
+    Usage,
+    Sms,
+    Notifications,
+    Held,
+    Names,
+    Checkpoint,
+    Done,
+}
+
+impl Erasing {
+    /// What it has taken away so far.
+    pub fn erased(&self) -> Erased {
+        self.erased
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    fn next(&mut self) {
+        self.at_id = 0;
+        self.stage = match self.stage {
+            Stage::Settle => Stage::Usage,
+            Stage::Usage => Stage::Sms,
+            Stage::Sms => Stage::Notifications,
+            Stage::Notifications => Stage::Held,
+            Stage::Held => Stage::Names,
+            Stage::Names => Stage::Checkpoint,
+            Stage::Checkpoint | Stage::Done => Stage::Done,
+        };
+    }
+}
+
+impl Writer {
+    /// Begins to erase a SIM: it is in the list, and what comes of it is not kept any more.
+    pub async fn begin_erasure(
+        &mut self,
+        giccid: &Giccid,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Erasing, StoreError> {
+        self.refresh().await?;
+        // First, so that no backup can bring it back whatever happens next.
+        let (list, hash) = (self.erasures.clone(), hashed(giccid.as_str()));
+        let written = tokio::task::spawn_blocking(move || erasures::add(&list, &hash, now)).await;
+        written.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::from)?;
+        let done = self.try_begin_erasure(giccid.as_str(), Some(caller), now).await;
+        self.undo_unless(done).await
+    }
+
+    async fn try_begin_erasure(
+        &mut self,
+        giccid: &str,
+        caller: Option<&Caller>,
+        now: Timestamp,
+    ) -> Result<Erasing, StoreError> {
+        const NOTE: &str = "
+            insert into erased (id, at_ms, giccid_sha256, came_again, pending)
+            values ($1, $2, $3, 0, $4)
+            on conflict (giccid_sha256) do update set pending = excluded.pending
+            returning id";
+        let hash = hashed(giccid);
+        run(&mut self.connection, "begin immediate").await?;
+        run(&mut self.connection, "update seq set last = last + 1").await?;
+        self.tail.last_id += 1;
+        let id = sqlx::query_scalar(NOTE)
+            .bind(self.tail.last_id)
+            .bind(now.unix_ms())
+            .bind(&hash)
+            .bind(giccid)
+            .fetch_one(&mut self.connection)
+            .await?;
+        if let Some(caller) = caller {
+            audit(&mut self.connection, caller, "erase", &hash, now).await?;
+        }
+        run(&mut self.connection, "commit").await?;
+        self.banned.add(hash);
+        Ok(erasing(id, giccid.to_owned()))
+    }
+
+    /// Takes out what the list beside the database names and the database still has, as a backup
+    /// brings it back, and what an erasure that was cut short has left. Gives the numbers.
+    pub(in crate::store) async fn finish_erasures(
+        &mut self,
+        list: &Path,
+    ) -> Result<Vec<String>, StoreError> {
+        const LEFT: &str = "select id, pending from erased where pending is not null";
+        self.erasures = PathBuf::from(list);
+        let named = erasures::read(list).map_err(sqlx::Error::from)?;
+        self.tell_list(&named).await?;
+        let unknown: Vec<(String, Timestamp)> =
+            named.into_iter().filter(|(hash, _)| !self.banned.has_hash(hash)).collect();
+        if !unknown.is_empty() {
+            let numbers = self.numbers_of(&unknown).await?;
+            for (hash, at) in &unknown {
+                match numbers.get(hash) {
+                    Some(giccid) => {
+                        self.try_begin_erasure(giccid, None, *at).await?;
+                    }
+                    None => self.note_erased(hash, *at).await?,
+                }
+            }
+        }
+        let left: Vec<(i64, String)> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
+        for (id, giccid) in &left {
+            let mut erasing = erasing(*id, giccid.clone());
+            while !erasing.is_done() {
+                self.erase_some(&mut erasing).await?;
+            }
+        }
+        Ok(left.into_iter().map(|(_, giccid)| giccid).collect())
+    }
+
+    /// Writes into the list what only the database knows: a copy has brought it from elsewhere.
+    async fn tell_list(&mut self, named: &[(String, Timestamp)]) -> Result<(), StoreError> {
+        let known: Vec<(String, i64)> = sqlx::query_as("select giccid_sha256, at_ms from erased")
+            .fetch_all(&mut self.connection)
+            .await?;
+        for (hash, at_ms) in known {
+            if !named.iter().any(|(named, _)| *named == hash) {
+                let at = Timestamp::from_unix_ms(at_ms);
+                erasures::add(&self.erasures, &hash, at).map_err(sqlx::Error::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_erased(&mut self, hash: &str, now: Timestamp) -> Result<(), StoreError> {
+        const NOTE: &str = "
+            insert into erased (id, at_ms, giccid_sha256, came_again) values ($1, $2, $3, 0)";
+        run(&mut self.connection, "begin immediate").await?;
+        run(&mut self.connection, "update seq set last = last + 1").await?;
+        self.tail.last_id += 1;
+        sqlx::query(NOTE)
+            .bind(self.tail.last_id)
+            .bind(now.unix_ms())
+            .bind(hash)
+            .execute(&mut self.connection)
+            .await?;
+        run(&mut self.connection, "commit").await?;
+        self.banned.add(hash.to_owned());
+        Ok(())
+    }
+
+    /// The numbers behind these hashes, of those that the database knows.
+    async fn numbers_of(
+        &mut self,
+        hashes: &[(String, Timestamp)],
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        const NUMBERS: &str = "
+            select giccid from card union select giccid from sim_label
+            union select giccid from notification where giccid is not null
+            union select giccid from test_record where giccid is not null";
+        const TEXTS: [&str; 2] = [
+            "select id, cast(payload as blob) from notification where id > $1 order by id limit 256",
+            "select id, body from held where id > $1 order by id limit 16",
+        ];
+        let mut found = BTreeMap::new();
+        let mut look = |number: &str| {
+            let hash = hashed(number);
+            if hashes.iter().any(|(asked, _)| *asked == hash) {
+                found.insert(hash, number.to_owned());
+            }
+        };
+        let numbers: Vec<String> =
+            sqlx::query_scalar(NUMBERS).fetch_all(&mut self.connection).await?;
+        numbers.iter().for_each(|number| look(number));
+        for texts in TEXTS {
+            let mut at_id = 0;
+            loop {
+                let rows: Vec<(i64, Vec<u8>)> =
+                    sqlx::query_as(texts).bind(at_id).fetch_all(&mut self.connection).await?;
+                let Some((last_id, _)) = rows.last() else { break };
+                at_id = *last_id;
+                rows.iter()
+                    .for_each(|(_, text)| super::mention::numbers_in(text).for_each(&mut look));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes a few rows of a SIM away, in one short transaction.
+    pub async fn erase_some(&mut self, erasing: &mut Erasing) -> Result<(), StoreError> {
+        self.refresh().await?;
+        let done = self.try_erase_some(erasing).await;
+        if self.undo_unless(done).await? {
+            erasing.next();
+        }
+        Ok(())
+    }
+
+    async fn try_erase_some(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
+        match erasing.stage {
+            Stage::Settle => {
+                // Each once: what comes meanwhile is of other SIMs.
+                let nth = usize::try_from(erasing.at_id).unwrap_or(usize::MAX);
+                if let Some(summary) = Summary::ALL.get(nth) {
+                    self.settle(*summary).await?;
+                    erasing.at_id += 1;
+                    return Ok(false);
+                }
+                erasing.sims = self.sims_of(&erasing.giccid).await?;
+                Ok(true)
+            }
+            Stage::Usage => self.erase_usage(erasing).await,
+            Stage::Sms => self.erase_sms(erasing).await,
+            Stage::Notifications => self.erase_notifications(erasing).await,
+            Stage::Held => self.erase_held(erasing).await,
+            Stage::Names => {
+                run(&mut self.connection, "begin immediate").await?;
+                self.erase_names(erasing).await?;
+                run(&mut self.connection, "commit").await?;
+                self.interned = Default::default();
+                Ok(true)
+            }
+            Stage::Checkpoint => self.checkpoint(CHECKPOINT_WAIT).await,
+            Stage::Done => Ok(true),
+        }
+    }
+
+    async fn sims_of(&mut self, giccid: &str) -> Result<Vec<i64>, StoreError> {
+        const SIMS: &str = "
+            select sim.id from card join sim on sim.card_id = card.id
+            where card.giccid_reversed = $1";
+        let backwards = reversed(giccid, usize::MAX);
+        Ok(sqlx::query_scalar(SIMS).bind(backwards).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn erase_usage(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
+        const NEXT: &str = "
+            with recursive days(day) as (
+                select min(day) from usage_key where day >= $2
+                union all
+                select (select min(day) from usage_key where usage_key.day > days.day)
+                from days where day is not null
+            )
+            select usage.id, usage.sim_id, usage.start_ms, usage.h, usage.series_id,
+                usage.data_usage
+            from days cross join usage_key as key on key.day = days.day and key.sim_id = $1
+            cross join usage on usage.id = key.id
+            where days.day is not null limit $3";
+        let Some(sim_id) = erasing.sims.last().copied() else {
+            erasing.sims = self.sims_of(&erasing.giccid).await?;
+            return Ok(true);
+        };
+        // While it lasts, `at_id` is the day that has been come to.
+        let going: Vec<GoingUsage> = sqlx::query_as(NEXT)
+            .bind(sim_id)
+            .bind(if erasing.at_id == 0 { i64::MIN } else { erasing.at_id })
+            .bind(STEP_ROWS)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let Some(last) = going.last() else {
+            erasing.sims.pop();
+            erasing.at_id = 0;
+            return Ok(false);
+        };
+        run(&mut self.connection, "begin immediate").await?;
+        self.remove_usage(&going).await?;
+        self.take_out_of_sums(&going).await?;
+        run(&mut self.connection, "commit").await?;
+        erasing.at_id = last.start_ms.div_euclid(24 * HOUR_MS);
+        erasing.erased.usage += going.len() as u64;
+        Ok(false)
+    }
+
+    /// Takes records out of the sums by time and network, inside the open transaction.
+    async fn take_out_of_sums(&mut self, going: &[GoingUsage]) -> Result<(), StoreError> {
+        const QUARTERS: [&str; 2] = [
+            "update usage_quarter_hour
+            set data_usage = data_usage - (row.value ->> 2), records = records - (row.value ->> 3)
+            from json_each($1) as row
+            where start_ms = row.value ->> 0 and series_id = row.value ->> 1",
+            "delete from usage_quarter_hour where records = 0 and (start_ms, series_id) in (
+                select row.value ->> 0, row.value ->> 1 from json_each($1) as row)",
+        ];
+        const GONE: &str = "
+            with gone(dimension, start_ms, value, data_usage, records) as materialized (
+                select dimension.value, row.value ->> 0,
+                    case dimension.value
+                        when 'sim_group' then sim_group when 'country_code' then country_code
+                        when 'network' then mcc || '-' || mnc else apn end,
+                    sum(row.value ->> 2), sum(row.value ->> 3)
+                from json_each($1) as row join series on series.id = row.value ->> 1
+                cross join json_each('[\"sim_group\",\"country_code\",\"network\",\"apn\"]')
+                    as dimension
+                group by 1, 2, 3)
+            update usage_hour set data_usage = usage_hour.data_usage - gone.data_usage,
+                records = usage_hour.records - gone.records
+            from gone where usage_hour.dimension = gone.dimension
+                and usage_hour.start_ms = gone.start_ms and usage_hour.value = gone.value";
+        const NO_HOURS: &str = "
+            delete from usage_hour where records = 0 and (dimension, start_ms) in (
+                select dimension.value, row.value ->> 0 from json_each($1) as row
+                cross join json_each('[\"sim_group\",\"country_code\",\"network\",\"apn\"]')
+                    as dimension)";
+        let by = |unit_ms: i64| {
+            let mut sums: BTreeMap<(i64, i64), Sum> = BTreeMap::new();
+            for record in going {
+                let start_ms = record.start_ms - record.start_ms.rem_euclid(unit_ms);
+                let sum = sums.entry((start_ms, record.series_id)).or_default();
+                sum.add(Sum { data_usage: record.data_usage, records: 1 });
+            }
+            let row = |((start, series), sum): ((i64, i64), Sum)| {
+                [start, series, sum.data_usage, sum.records]
+            };
+            serde_json::to_string(&sums.into_iter().map(row).collect::<Vec<_>>())
+        };
+        let (quarters, hours) = (by(QUARTER_HOUR_MS)?, by(HOUR_MS)?);
+        for (statement, rows) in
+            [(QUARTERS[0], &quarters), (QUARTERS[1], &quarters), (GONE, &hours), (NO_HOURS, &hours)]
+        {
+            sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+fn erasing(id: i64, giccid: String) -> Erasing {
+    let erased = Erased { id, ..Erased::default() };
+    Erasing { giccid, stage: Stage::Settle, sims: Vec::new(), at_id: 0, erased }
+}

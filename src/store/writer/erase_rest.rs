@@ -1,0 +1,208 @@
+//! The parts of an erasure that have no sums to keep right, and its end.
+use std::time::Duration;
+
+use super::{Writer, erase::Erasing, mention::without, removal::note_gone, run};
+use crate::store::{StoreError, card::reversed, erasures::hashed};
+
+/// Rows of one step.
+const STEP_ROWS: i64 = 256;
+/// Rows that are looked through in one step.
+const LOOK_ROWS: i64 = 2_048;
+/// The same for bodies that lie aside, which are large.
+const LOOK_BODIES: i64 = 64;
+
+impl Writer {
+    pub(super) async fn erase_sms(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
+        const NEXT: &str = "
+            select id from sms where sim_id in (select value from json_each($1)) limit $2";
+        const COUNTS: [&str; 2] = [
+            "update sms_quarter_hour set records = sms_quarter_hour.records - gone.records from (
+                select event_ms - event_ms % 900000 as start_ms, sim_group, count(*) as records
+                from sms where id in (select value from json_each($1)) group by 1, 2) as gone
+            where sms_quarter_hour.start_ms = gone.start_ms
+                and sms_quarter_hour.sim_group = gone.sim_group",
+            "delete from sms_quarter_hour where records = 0 and (start_ms, sim_group) in (
+                select event_ms - event_ms % 900000, sim_group from sms
+                where id in (select value from json_each($1)))",
+        ];
+        let ids: Vec<i64> = sqlx::query_scalar(NEXT)
+            .bind(serde_json::to_string(&erasing.sims)?)
+            .bind(STEP_ROWS)
+            .fetch_all(&mut self.connection)
+            .await?;
+        if ids.is_empty() {
+            return Ok(true);
+        }
+        let rows = serde_json::to_string(&ids)?;
+        run(&mut self.connection, "begin immediate").await?;
+        for statement in
+            [COUNTS[0], COUNTS[1], "delete from sms where id in (select value from json_each($1))"]
+        {
+            sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
+        }
+        note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
+        run(&mut self.connection, "commit").await?;
+        erasing.erased.sms += ids.len() as u64;
+        Ok(false)
+    }
+
+    /// Those that are of the SIM, and those that mention it anywhere.
+    pub(super) async fn erase_notifications(
+        &mut self,
+        erasing: &mut Erasing,
+    ) -> Result<bool, StoreError> {
+        const REACH: &str = "
+            select max(id) from (select id from notification where id > $1 order by id limit $2)";
+        const OF_SIM: &str = "
+            select id, kind from notification
+            where id > $1 and id <= $2 and (giccid = $3 or instr(payload, $3) > 0)";
+        let reach: Option<i64> = sqlx::query_scalar(REACH)
+            .bind(erasing.at_id)
+            .bind(LOOK_ROWS)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let Some(reach) = reach else { return Ok(true) };
+        let rows: Vec<(i64, String)> = sqlx::query_as(OF_SIM)
+            .bind(erasing.at_id)
+            .bind(reach)
+            .bind(&erasing.giccid)
+            .fetch_all(&mut self.connection)
+            .await?;
+        if !rows.is_empty() {
+            run(&mut self.connection, "begin immediate").await?;
+            self.remove_notifications(&rows).await?;
+            run(&mut self.connection, "commit").await?;
+        }
+        erasing.erased.notifications += rows.len() as u64;
+        erasing.at_id = reach;
+        Ok(false)
+    }
+
+    /// Bodies that lie aside: what is of other SIMs stays in them.
+    pub(super) async fn erase_held(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
+        const REACH: &str = "
+            select max(id) from (select id from held where id > $1 order by id limit $2)";
+        const OF_SIM: &str = "
+            select id, class, bytes, body from held
+            where id > $1 and id <= $2 and instr(body, cast($3 as blob)) > 0";
+        const CUT: &str = "update held set body = $2, bytes = $3 where id = $1";
+        let reach: Option<i64> = sqlx::query_scalar(REACH)
+            .bind(erasing.at_id)
+            .bind(LOOK_BODIES)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let Some(reach) = reach else { return Ok(true) };
+        let rows: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(OF_SIM)
+            .bind(erasing.at_id)
+            .bind(reach)
+            .bind(&erasing.giccid)
+            .fetch_all(&mut self.connection)
+            .await?;
+        run(&mut self.connection, "begin immediate").await?;
+        for (id, class, bytes, body) in &rows {
+            // A refused body is proved by its signature as a whole, so it goes as a whole.
+            let left = without(body, &erasing.giccid).filter(|_| class == "quarantined");
+            let Some(left) = left else {
+                self.delete_held(*id).await?;
+                continue;
+            };
+            let left_bytes = i64::try_from(left.len()).unwrap_or(i64::MAX);
+            sqlx::query(CUT)
+                .bind(id)
+                .bind(left)
+                .bind(left_bytes)
+                .execute(&mut self.connection)
+                .await?;
+            let less = bytes.saturating_sub(left_bytes).unsigned_abs();
+            self.quarantine_bytes = self.quarantine_bytes.saturating_sub(less);
+        }
+        run(&mut self.connection, "commit").await?;
+        erasing.erased.held += rows.len() as u64;
+        erasing.at_id = reach;
+        Ok(false)
+    }
+
+    /// Everything by which the SIM could be found, and at last its number, inside the open
+    /// transaction.
+    pub(super) async fn erase_names(&mut self, erasing: &Erasing) -> Result<(), StoreError> {
+        const DAYS: &str = "
+            delete from usage_sim_day where (day, sim_id) in (
+                with recursive days(day) as (
+                    select min(day) from usage_sim_day
+                    union all
+                    select (select min(day) from usage_sim_day where usage_sim_day.day > days.day)
+                    from days where day is not null
+                )
+                select days.day, sim.value from days cross join json_each($1) as sim
+                where days.day is not null)";
+        const MONTHS: &str = "
+            delete from usage_card_month where (month, card_id) in (
+                with recursive months(month) as (
+                    select min(month) from usage_card_month
+                    union all
+                    select month + 1 from months
+                    where month < (select max(month) from usage_card_month)
+                )
+                select months.month, card.id from months cross join card
+                where card.giccid_reversed = $1)";
+        const OF_CARD: [&str; 3] = [
+            "delete from card_seen
+            where card_id in (select id from card where giccid_reversed = $1)",
+            "delete from sim where card_id in (select id from card where giccid_reversed = $1)",
+            "delete from card where giccid_reversed = $1",
+        ];
+        const BY_NUMBER: [&str; 3] = [
+            "delete from sim_label where giccid = $1",
+            "delete from test_record where giccid = $1",
+            "update erased set pending = null where pending = $1",
+        ];
+        let backwards = reversed(&erasing.giccid, usize::MAX);
+        sqlx::query(DAYS)
+            .bind(serde_json::to_string(&erasing.sims)?)
+            .execute(&mut self.connection)
+            .await?;
+        for statement in [MONTHS].into_iter().chain(OF_CARD) {
+            sqlx::query(statement).bind(&backwards).execute(&mut self.connection).await?;
+        }
+        for statement in BY_NUMBER {
+            sqlx::query(statement).bind(&erasing.giccid).execute(&mut self.connection).await?;
+        }
+        sqlx::query("update audit set target = $2 where target = $1")
+            .bind(&erasing.giccid)
+            .bind(hashed(&erasing.giccid))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Brings the log back into the database and empties it; false where readers keep it from that
+    /// for longer than this.
+    pub async fn checkpoint(&mut self, wait: Duration) -> Result<bool, StoreError> {
+        let wait = format!("pragma busy_timeout = {}", wait.as_millis());
+        sqlx::query(sqlx::AssertSqlSafe(wait)).execute(&mut self.connection).await?;
+        let done: Result<(i64, i64, i64), _> =
+            sqlx::query_as("pragma wal_checkpoint(truncate)").fetch_one(&mut self.connection).await;
+        run(&mut self.connection, "pragma busy_timeout = 5000").await?;
+        Ok(done?.0 == 0)
+    }
+
+    /// Leaves the log alone for as long as a copy is made, which would keep it from being emptied.
+    pub async fn hold_checkpoints(&mut self, is_held: bool) -> Result<(), StoreError> {
+        let pragma = match is_held {
+            true => "pragma wal_autocheckpoint = 0",
+            false => "pragma wal_autocheckpoint = 1000",
+        };
+        run(&mut self.connection, pragma).await
+    }
+
+    /// Writes the whole database anew: what is left of deleted rows in its pages goes. Pushes wait
+    /// for as long as it takes.
+    pub async fn rewrite(&mut self) -> Result<(), StoreError> {
+        self.refresh().await?;
+        // The copy on the way would not fit into memory.
+        run(&mut self.connection, "pragma temp_store = file").await?;
+        let done = run(&mut self.connection, "vacuum").await;
+        run(&mut self.connection, "pragma temp_store = memory").await?;
+        done
+    }
+}

@@ -1,0 +1,336 @@
+//! What goes by age: a few rows at a time, each time in a transaction of its own, so that no push
+//! waits long. The sums of what goes stay.
+use std::time::{Duration, Instant};
+
+use sqlx::SqliteConnection;
+
+use super::{
+    Writer,
+    removal::{GoingUsage, note_gone, note_kept_from, note_removed},
+    run,
+    tail::Summary,
+};
+use crate::{domain::Timestamp, store::StoreError};
+
+/// How long one step should take: a push that comes then waits for it.
+const STEP_TIME: Duration = Duration::from_millis(10);
+const STEP_ROWS_MIN: usize = 32;
+const STEP_ROWS_MAX: usize = 4_096;
+/// Bodies that lie aside are large: a step takes fewer of them.
+const ROWS_PER_BODY: usize = 16;
+
+/// How long what was stored is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Usage records by own time, and what lies in quarantine by the time at which it came.
+    pub records: Duration,
+    /// Messages and notifications, by own time.
+    pub messages: Duration,
+    /// Refused pushes, by the time at which they came.
+    pub refused: Duration,
+}
+
+/// What a prune took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications.
+    pub notifications: u64,
+    /// What lay in quarantine.
+    pub quarantined: u64,
+    /// Refused pushes.
+    pub refused: u64,
+}
+
+/// A prune on its way.
+#[derive(Debug)]
+pub struct Pruning {
+    records_before_ms: i64,
+    messages_before_ms: i64,
+    refused_before_ms: i64,
+    stage: Stage,
+    /// How many of the summaries have been brought up to date.
+    settled: usize,
+    /// How far the usage table has been looked through.
+    at_id: i64,
+    step_rows: usize,
+    pruned: Pruned,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Settle,
+    Usage,
+    Sms,
+    Notifications,
+    Quarantined,
+    Refused,
+    Done,
+}
+
+/// From which own times on records are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptFrom {
+    pub(super) usage_ms: i64,
+    pub(super) sms_ms: i64,
+    pub(super) notification_ms: i64,
+}
+
+impl Default for KeptFrom {
+    fn default() -> Self {
+        Self { usage_ms: i64::MIN, sms_ms: i64::MIN, notification_ms: i64::MIN }
+    }
+}
+
+impl KeptFrom {
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("select what, from_ms from kept").fetch_all(connection).await?;
+        let mut kept = Self::default();
+        for (what, from_ms) in rows {
+            match what.as_str() {
+                "data-usage" => kept.usage_ms = from_ms,
+                "mo-sms" => kept.sms_ms = from_ms,
+                _ => kept.notification_ms = from_ms,
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl Pruning {
+    /// Of all that is older at this moment than it may be.
+    pub fn new(retention: &Retention, now: Timestamp) -> Self {
+        Self {
+            records_before_ms: now.minus(retention.records).unix_ms(),
+            messages_before_ms: now.minus(retention.messages).unix_ms(),
+            refused_before_ms: now.minus(retention.refused).unix_ms(),
+            stage: Stage::Settle,
+            settled: 0,
+            at_id: 0,
+            step_rows: 256,
+            pruned: Pruned::default(),
+        }
+    }
+
+    /// What it has taken away so far.
+    pub fn pruned(&self) -> Pruned {
+        self.pruned
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    fn limit(&self) -> i64 {
+        i64::try_from(self.step_rows).unwrap_or(i64::MAX)
+    }
+
+    /// Takes as many rows next time as fit into the time of a step.
+    fn pace(&mut self, took: Duration) {
+        if took < STEP_TIME / 2 {
+            self.step_rows = (self.step_rows * 2).min(STEP_ROWS_MAX);
+        } else if took > STEP_TIME {
+            self.step_rows = (self.step_rows / 2).max(STEP_ROWS_MIN);
+        }
+    }
+
+    fn next(&mut self) {
+        self.stage = match self.stage {
+            Stage::Settle => Stage::Usage,
+            Stage::Usage => Stage::Sms,
+            Stage::Sms => Stage::Notifications,
+            Stage::Notifications => Stage::Quarantined,
+            Stage::Quarantined => Stage::Refused,
+            Stage::Refused | Stage::Done => Stage::Done,
+        };
+    }
+}
+
+impl Writer {
+    /// Takes a few rows away that are too old, in one short transaction.
+    pub async fn prune_some(&mut self, pruning: &mut Pruning) -> Result<(), StoreError> {
+        self.refresh().await?;
+        let began = Instant::now();
+        let done = self.try_prune_some(pruning).await;
+        pruning.pace(began.elapsed());
+        if self.undo_unless(done).await? {
+            pruning.next();
+        }
+        Ok(())
+    }
+
+    /// Whether the stage has come to its end.
+    async fn try_prune_some(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
+        match pruning.stage {
+            Stage::Settle => {
+                let (usage_ms, sms_ms) = (pruning.records_before_ms, pruning.messages_before_ms);
+                let is_due = pruning.settled > 0 || self.tail.has_before(usage_ms, sms_ms);
+                let Some(summary) = Summary::ALL.get(pruning.settled).filter(|_| is_due) else {
+                    return Ok(true);
+                };
+                self.settle(*summary).await?;
+                pruning.settled += 1;
+                Ok(false)
+            }
+            Stage::Usage => self.prune_usage(pruning).await,
+            Stage::Sms => self.prune_sms(pruning).await,
+            Stage::Notifications => self.prune_notifications(pruning).await,
+            Stage::Quarantined => {
+                let gone =
+                    self.prune_held("quarantined", pruning.records_before_ms, pruning).await?;
+                pruning.pruned.quarantined += gone;
+                Ok(gone == 0)
+            }
+            Stage::Refused => {
+                let gone = self.prune_held("refused", pruning.refused_before_ms, pruning).await?;
+                pruning.pruned.refused += gone;
+                Ok(gone == 0)
+            }
+            Stage::Done => Ok(true),
+        }
+    }
+
+    /// Brings a summary up to the newest record: what goes must not be in a tail, neither in ours
+    /// nor in one that a reader holds in memory.
+    pub(super) async fn settle(&mut self, summary: Summary) -> Result<(), StoreError> {
+        run(&mut self.connection, "begin immediate").await?;
+        self.move_mark(summary).await?;
+        run(&mut self.connection, "commit").await?;
+        self.tail.moved(summary);
+        Ok(())
+    }
+
+    /// Goes by the stretches of the usage table. Their records lie in order of arrival, which is
+    /// nearly that of own times.
+    async fn prune_usage(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
+        const STRETCH: &str = "
+            select first_id, last_id from usage_block
+            where start_min_ms < $1 and last_id > $2
+                and last_id <= (select min(complete_to) from mark)
+            order by last_id limit 1";
+        const OLD: &str = "
+            select id, sim_id, start_ms, h, series_id, data_usage from usage
+            where id > $1 and id >= $2 and id <= $3 and start_ms < $4 order by id limit $5";
+        const NOT_BEFORE: &str = "
+            update usage_block set start_min_ms = max(start_min_ms, $2) where last_id = $1";
+        let before_ms = pruning.records_before_ms;
+        let stretch: Option<(i64, i64)> = sqlx::query_as(STRETCH)
+            .bind(before_ms)
+            .bind(pruning.at_id)
+            .fetch_optional(&mut self.connection)
+            .await?;
+        let Some((first_id, last_id)) = stretch else { return Ok(true) };
+        let going: Vec<GoingUsage> = sqlx::query_as(OLD)
+            .bind(pruning.at_id)
+            .bind(first_id)
+            .bind(last_id)
+            .bind(before_ms)
+            .bind(pruning.limit())
+            .fetch_all(&mut self.connection)
+            .await?;
+        run(&mut self.connection, "begin immediate").await?;
+        if let Some(last) = going.last() {
+            self.remove_usage(&going).await?;
+            note_kept_from(&mut self.connection, "data-usage", before_ms).await?;
+            note_removed(&mut self.connection, last.id).await?;
+        }
+        let is_through = going.len() < pruning.step_rows;
+        if is_through {
+            sqlx::query(NOT_BEFORE)
+                .bind(last_id)
+                .bind(before_ms)
+                .execute(&mut self.connection)
+                .await?;
+        }
+        run(&mut self.connection, "commit").await?;
+        if let Some(last) = going.last() {
+            self.kept_from.usage_ms = self.kept_from.usage_ms.max(before_ms);
+            pruning.pruned.usage += going.len() as u64;
+            pruning.at_id = last.id;
+        }
+        if is_through {
+            pruning.at_id = last_id;
+        }
+        Ok(false)
+    }
+
+    async fn prune_sms(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
+        const OLD: &str = "
+            select id from sms where event_ms < $1
+                and id <= (select complete_to from mark where summary = 'sims')
+            order by event_ms limit $2";
+        let before_ms = pruning.messages_before_ms;
+        let ids: Vec<i64> = sqlx::query_scalar(OLD)
+            .bind(before_ms)
+            .bind(pruning.limit())
+            .fetch_all(&mut self.connection)
+            .await?;
+        let Some(last_id) = ids.iter().max() else { return Ok(true) };
+        run(&mut self.connection, "begin immediate").await?;
+        sqlx::query("delete from sms where id in (select value from json_each($1))")
+            .bind(serde_json::to_string(&ids)?)
+            .execute(&mut self.connection)
+            .await?;
+        note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
+        note_kept_from(&mut self.connection, "mo-sms", before_ms).await?;
+        note_removed(&mut self.connection, *last_id).await?;
+        run(&mut self.connection, "commit").await?;
+        self.kept_from.sms_ms = self.kept_from.sms_ms.max(before_ms);
+        pruning.pruned.sms += ids.len() as u64;
+        Ok(false)
+    }
+
+    async fn prune_notifications(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
+        const OLD: &str = "
+            select id, kind from notification where key_ms < $1 order by key_ms limit $2";
+        let before_ms = pruning.messages_before_ms;
+        let rows: Vec<(i64, String)> = sqlx::query_as(OLD)
+            .bind(before_ms)
+            .bind(pruning.limit())
+            .fetch_all(&mut self.connection)
+            .await?;
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        run(&mut self.connection, "begin immediate").await?;
+        self.remove_notifications(&rows).await?;
+        note_kept_from(&mut self.connection, "notification", before_ms).await?;
+        let last_id = rows.iter().map(|(id, _)| *id).max().unwrap_or_default();
+        note_removed(&mut self.connection, last_id).await?;
+        run(&mut self.connection, "commit").await?;
+        self.kept_from.notification_ms = self.kept_from.notification_ms.max(before_ms);
+        pruning.pruned.notifications += rows.len() as u64;
+        Ok(false)
+    }
+
+    async fn prune_held(
+        &mut self,
+        class: &'static str,
+        before_ms: i64,
+        pruning: &Pruning,
+    ) -> Result<u64, StoreError> {
+        const OLD: &str = "
+            select id from held where class = $1 and received_ms < $2
+            order by received_ms limit $3";
+        let ids: Vec<i64> = sqlx::query_scalar(OLD)
+            .bind(class)
+            .bind(before_ms)
+            .bind(i64::try_from(pruning.step_rows.div_ceil(ROWS_PER_BODY)).unwrap_or(i64::MAX))
+            .fetch_all(&mut self.connection)
+            .await?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        run(&mut self.connection, "begin immediate").await?;
+        for id in &ids {
+            self.delete_held(*id).await?;
+        }
+        run(&mut self.connection, "commit").await?;
+        Ok(ids.len() as u64)
+    }
+}

@@ -1,0 +1,167 @@
+//! What goes by age or because somebody asked for it, as the internal listener tells of it.
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use simdeck::http::ApiSettings;
+
+use crate::api_harness::{ADMIN_KEY, Api, SECOND, ids, link, problem_of};
+
+const GICCID: &str = "89860012345678901234";
+/// SHA-256 of its digits.
+const HASH: &str = "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7";
+const DAY_S: i64 = 86_400;
+
+async fn api() -> Api {
+    Api::new(ApiSettings::default()).await
+}
+
+async fn done(api: &Api, path: &str, body: &str) -> Value {
+    let response = api.post(path, ADMIN_KEY, body).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    response.json().await.unwrap()
+}
+
+/// A record of the test's own second, and one of 401 days later.
+async fn old_and_new(api: &Api) {
+    api.add_usage(3).await;
+    api.advance(401 * DAY_S);
+    let new = (SECOND + 401 * DAY_S) * 1000;
+    let members = format!(r#""giccid":"{GICCID}","data_usage":5,"start_time":{new}"#);
+    api.push_now("data-usage", &members).await;
+}
+
+#[tokio::test]
+async fn a_prune_takes_old_records_is_audited_and_leaves_counts_right() {
+    let api = api().await;
+    old_and_new(&api).await;
+    let pruned = done(&api, "/v1/prune", "").await;
+    let gone = json!({
+        "data_usage": 3, "mo_sms": 0, "notifications": 0, "quarantined": 0, "refused": 0,
+    });
+    assert_eq!(pruned, gone);
+    let response = api.get("/v1/data-usage").await;
+    assert_eq!(response.headers()["x-total-count"], "1");
+    assert_eq!(response.json::<Vec<Value>>().await.unwrap().len(), 1);
+    assert_eq!(api.rows("/v1/data-usage/aggregate?interval=none").await[0]["records"], 4);
+    let audit = api.audit().await;
+    assert_eq!(audit, [("admin".to_owned(), "prune".to_owned(), "records".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_sum_that_only_pruned_records_could_answer_is_a_conflict_that_says_from_when_on() {
+    let api = api().await;
+    old_and_new(&api).await;
+    let question = "/v1/data-usage/aggregate?interval=none&group_by=giccid,apn";
+    assert_eq!(api.rows(question).await[0]["records"], 4);
+    done(&api, "/v1/prune", "").await;
+    let (status, problem) = api.problem(question).await;
+    assert_eq!(status, 409);
+    let error = json!([{"resource": "data-usage", "field": "from", "code": "invalid"}]);
+    assert_eq!(problem["errors"], error);
+    let detail = problem["detail"].as_str().unwrap();
+    let (_, from) = detail.split_once("Ask from ").unwrap();
+    let (from, _) = from.split_once(' ').unwrap();
+    let rows = api.rows(&format!("{question}&from={from}")).await;
+    assert_eq!((rows.len(), &rows[0]["data_usage"]), (1, &json!(5)));
+    // Sums by SIM are kept.
+    let by_sim = "/v1/data-usage/aggregate?interval=none&group_by=giccid";
+    assert_eq!(api.rows(by_sim).await[0]["records"], 4);
+}
+
+#[tokio::test]
+async fn a_follower_whose_next_rows_were_pruned_is_sent_back_to_the_start() {
+    let api = api().await;
+    old_and_new(&api).await;
+    let behind = link(&api.get("/v1/changes?size=1").await, "next").unwrap();
+    let ahead = link(&api.get("/v1/changes?size=1000").await, "next").unwrap();
+    done(&api, "/v1/prune", "").await;
+    let (status, problem) = api.problem(&behind).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (409, &json!("cursor")));
+    assert!(problem["detail"].as_str().unwrap().contains("pruned"));
+    assert_eq!(api.rows(&ahead).await, [] as [Value; 0]);
+    let anew = api.get("/v1/changes?size=1").await;
+    let next = link(&anew, "next").unwrap();
+    assert_eq!(anew.json::<Vec<Value>>().await.unwrap().len(), 1);
+    assert_eq!(api.rows(&next).await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn an_erased_sim_leaves_a_tombstone_and_stays_away() {
+    let api = api().await;
+    api.add_usage(3).await;
+    let other = r#""giccid":"89860012345678901235","data_usage":7,"start_time":1725499848000"#;
+    api.push("data-usage", other).await;
+    api.put(&format!("/v1/sims/{GICCID}"), ADMIN_KEY, r#"{"name":"Roof"}"#).await;
+    let erased = done(&api, "/v1/erase", &json!({"giccid": GICCID}).to_string()).await;
+    assert_eq!(erased["data_usage"], 3);
+    assert_eq!(erased["is_in_no_file"], true);
+    api.add_usage(2).await;
+
+    let rows = api.rows("/v1/changes").await;
+    let tombstone = json!({"kind": "erased", "id": erased["id"], "giccid_sha256": HASH});
+    assert_eq!(&rows[1..], std::slice::from_ref(&tombstone));
+    assert_eq!(api.rows("/v1/changes?kind=erased").await, [tombstone]);
+    assert_eq!(api.rows("/v1/changes?kind=data-usage").await.len(), 1);
+    assert_eq!(ids(&api.rows("/v1/data-usage").await), ids(&rows[..1]));
+    assert_eq!(api.rows("/v1/data-usage/aggregate?interval=none").await[0]["data_usage"], 7);
+    assert_eq!(api.problem(&format!("/v1/sims/{GICCID}")).await.0, 404);
+    assert_eq!(api.rows(&format!("/v1/search?q={GICCID}")).await, [] as [Value; 0]);
+    let status: Value = api.get("/v1/status").await.json().await.unwrap();
+    assert_eq!(status["erased"], json!({"sims": 1, "came_again": 2}));
+    let audit = api.audit().await;
+    let about = |what: &str| {
+        let row = audit.iter().find(|(_, action, _)| action == what);
+        row.map(|(_, _, target)| target.clone())
+    };
+    assert_eq!(about("erase").as_deref(), Some(HASH));
+    assert_eq!(about("sim.label").as_deref(), Some(HASH));
+    let again = api.put(&format!("/v1/sims/{GICCID}"), ADMIN_KEY, r#"{"name":"Roof"}"#).await;
+    assert_eq!(problem_of(again).await.0, 404);
+}
+
+#[tokio::test]
+async fn what_is_no_number_of_a_sim_is_not_erased() {
+    let api = api().await;
+    for body in [r#"{"giccid":"123"}"#, "{}", r#"{"giccid":"89860012345678901234","a":1}"#] {
+        let response = api.post("/v1/erase", ADMIN_KEY, body).await;
+        assert_eq!(problem_of(response).await.0, 422, "{body}");
+    }
+    assert_eq!(api.post("/v1/erase", ADMIN_KEY, "[]").await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(api.rows("/v1/changes").await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_backup_is_made_and_told_and_audited() {
+    let api = api().await;
+    api.add_usage(3).await;
+    let backup = done(&api, "/v1/backup", "").await;
+    assert_eq!(backup["records"], 3);
+    let path = std::path::PathBuf::from(backup["path"].as_str().unwrap());
+    assert_eq!(path.metadata().unwrap().len(), backup["bytes"].as_u64().unwrap());
+    let audit = api.audit().await;
+    assert_eq!(audit, [("admin".to_owned(), "backup".to_owned(), "store".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_look_takes_nothing_away() {
+    let api = api().await;
+    let made = api.post("/v1/keys", ADMIN_KEY, r#"{"label":"grafana","scope":"read"}"#).await;
+    let made: Value = made.json().await.unwrap();
+    let key = made["key"].as_str().unwrap();
+    api.add_usage(1).await;
+    let erase = json!({"giccid": GICCID}).to_string();
+    for (path, body) in [("/v1/prune", ""), ("/v1/erase", &erase), ("/v1/backup", "")] {
+        assert_eq!(problem_of(api.post(path, key, body).await).await.0, 403, "{path}");
+        assert_eq!(problem_of(api.post(path, "sd_wrong", body).await).await.0, 401, "{path}");
+    }
+    assert_eq!(api.rows("/v1/data-usage").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_status_tells_how_the_disk_stands() {
+    let api = api().await;
+    let status: Value = api.get("/v1/status").await.json().await.unwrap();
+    let disk = &status["disk"];
+    assert!(disk["free_bytes"].as_u64().unwrap() > 0);
+    assert!(disk["database_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(disk["full_at"], Value::Null);
+}
