@@ -303,7 +303,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 34, "15 commands, and those below config, key, held and rcms");
+    assert_eq!(seen, 38, "19 commands, and those below config, key, held and rcms");
 }
 
 #[test]
