@@ -22,6 +22,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 const PRUNE_FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 /// How often room is sought on a full disk.
 const SEEK_ROOM_EVERY: Duration = Duration::from_secs(60);
+/// How long a copy stays that was kept before a migration or a restore.
+const COPIES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// When a copy that failed is tried again.
 const BACKUP_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
@@ -91,9 +93,8 @@ impl Intake {
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.shared.store.forget_tails().await;
         let database = &self.shared.options.keep.database;
-        if let Err(error) = forget_copies(database) {
-            tracing::error!(error = &error as &dyn std::error::Error, "A copy stays");
-        }
+        // Even one that was made this second.
+        self.forget_copies(Duration::ZERO);
         let is_there = || is_in_files(database, giccid.as_str());
         if !is_there().await? {
             return Ok(Erasure { erased, is_in_no_file: true });
@@ -162,6 +163,7 @@ impl Intake {
                 prune_at = now + PRUNE_EVERY;
                 let done = self.prune(None).await;
                 tell("What is too old could not be taken away", done.map(drop));
+                self.forget_copies(COPIES_KEPT);
             }
             if let Some(at) = backup_at.filter(|at| *at <= self.now()) {
                 let every = self.shared.options.keep.backup_every.unwrap_or_default();
@@ -185,6 +187,16 @@ impl Intake {
         let keep = &self.shared.options.keep;
         let every = keep.backup_every?;
         Some(newest_backup(&keep.backup_dir).map_or_else(|| self.now(), |at| at.plus(every)))
+    }
+
+    /// Takes away copies beside the database that are older than this.
+    fn forget_copies(&self, older_than: Duration) {
+        let second = Duration::from_secs(1);
+        let before = self.now().plus(second).minus(older_than);
+        if let Err(error) = forget_copies(&self.shared.options.keep.database, before) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "An old copy of the database stays");
+        }
     }
 
     async fn keep_up<T>(&self, upkeep: impl FnOnce(Reply<T>) -> Upkeep) -> Result<T, AdminError> {

@@ -3,7 +3,7 @@ use std::{
     ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -200,12 +200,13 @@ pub(super) async fn keep_copy_before(database: &Path, version: i64) -> Result<()
     if told != "ok" {
         return Err(BackupError::NotWhole(told));
     }
-    forget_copies(database)?;
+    forget_copies(database, Timestamp::from_unix_ms(i64::MAX))?;
     put_in_place(&partial, &path)
 }
 
-/// Takes away the copies that were kept before a migration.
-pub fn forget_copies(database: &Path) -> Result<(), BackupError> {
+/// Takes away the copies beside a database that were last written before a moment: those that were
+/// kept before a migration, and what a restore has replaced.
+pub fn forget_copies(database: &Path, before: Timestamp) -> Result<(), BackupError> {
     let folder = folder_of(database);
     let name = database.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unread = |source| BackupError::File { path: folder.to_owned(), source };
@@ -214,13 +215,20 @@ pub fn forget_copies(database: &Path) -> Result<(), BackupError> {
         let is_copy = entry
             .file_name()
             .to_str()
-            .and_then(|other| other.strip_prefix(&name)?.strip_prefix(".before-"))
-            .is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()));
-        if is_copy {
+            .and_then(|other| other.strip_prefix(&name))
+            .is_some_and(is_ending_of_copy);
+        if is_copy && entry.metadata().map_err(unread)?.mtime() < before.unix_seconds() {
             fs::remove_file(entry.path()).map_err(unread)?;
         }
     }
     Ok(())
+}
+
+fn is_ending_of_copy(ending: &str) -> bool {
+    match ending.strip_prefix(".before-") {
+        Some(version) => version.bytes().all(|byte| byte.is_ascii_digit()),
+        None => [".replaced", ".replaced-wal", ".replaced-shm"].contains(&ending),
+    }
 }
 
 /// How thoroughly a copy is checked.

@@ -17,6 +17,7 @@ mod api_summary;
 mod api_timeline;
 mod api_usual;
 mod architecture;
+mod backup_load;
 mod caddy;
 mod client_ip;
 mod commands;

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::{Writer, erase::Erasing, mention::without, removal::note_gone, run};
-use crate::store::{StoreError, card::reversed, erasures::hashed};
+use crate::store::{StoreError, backup::folder_of, card::reversed, erasures::hashed};
 
 /// Rows of one step.
 const STEP_ROWS: i64 = 256;
@@ -199,7 +199,10 @@ impl Writer {
     /// for as long as it takes.
     pub async fn rewrite(&mut self) -> Result<(), StoreError> {
         self.refresh().await?;
-        // The copy on the way would not fit into memory.
+        // The copy on the way would not fit into memory, nor into the usual folder in a container.
+        let folder = folder_of(&self.erasures).to_string_lossy().replace('\'', "''");
+        let folder = format!("pragma temp_store_directory = '{folder}'");
+        sqlx::query(sqlx::AssertSqlSafe(folder)).execute(&mut self.connection).await?;
         run(&mut self.connection, "pragma temp_store = file").await?;
         let done = run(&mut self.connection, "vacuum").await;
         run(&mut self.connection, "pragma temp_store = memory").await?;

@@ -209,26 +209,25 @@ impl Writer {
     /// nearly that of own times.
     async fn prune_usage(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
         const STRETCH: &str = "
-            select first_id, last_id from usage_block
-            where start_min_ms < $1 and last_id > $2
-                and last_id <= (select min(complete_to) from mark)
-            order by last_id limit 1";
+            select first_id, last_id, (select min(complete_to) from mark) from usage_block
+            where start_min_ms < $1 and last_id > $2 order by last_id limit 1";
         const OLD: &str = "
             select id, sim_id, start_ms, h, series_id, data_usage from usage
             where id > $1 and id >= $2 and id <= $3 and start_ms < $4 order by id limit $5";
         const NOT_BEFORE: &str = "
             update usage_block set start_min_ms = max(start_min_ms, $2) where last_id = $1";
         let before_ms = pruning.records_before_ms;
-        let stretch: Option<(i64, i64)> = sqlx::query_as(STRETCH)
+        let stretch: Option<(i64, i64, i64)> = sqlx::query_as(STRETCH)
             .bind(before_ms)
             .bind(pruning.at_id)
             .fetch_optional(&mut self.connection)
             .await?;
-        let Some((first_id, last_id)) = stretch else { return Ok(true) };
+        // What came while this prune goes on may be in a tail: it is for the next one.
+        let Some((first_id, last_id, settled_to)) = stretch else { return Ok(true) };
         let going: Vec<GoingUsage> = sqlx::query_as(OLD)
             .bind(pruning.at_id)
             .bind(first_id)
-            .bind(last_id)
+            .bind(last_id.min(settled_to))
             .bind(before_ms)
             .bind(pruning.limit())
             .fetch_all(&mut self.connection)
@@ -240,7 +239,7 @@ impl Writer {
             note_removed(&mut self.connection, last.id).await?;
         }
         let is_through = going.len() < pruning.step_rows;
-        if is_through {
+        if is_through && last_id <= settled_to {
             sqlx::query(NOT_BEFORE)
                 .bind(last_id)
                 .bind(before_ms)

@@ -149,6 +149,23 @@ async fn what_is_too_old_goes_and_counts_and_sums_stay_right() {
 }
 
 #[tokio::test]
+async fn an_old_record_goes_though_summaries_end_before_and_behind_it() {
+    let mut place = Place::new();
+    place.limits.tail_records_max = 9;
+    place.limits.sums_tail_records_max = 5;
+    let mut opened = place.open().await;
+    for nth in 1..=12 {
+        let age = if nth == 7 { 11 * DAY_MS } else { 0 };
+        commit(&mut opened, &[push(vec![usage(1, NOW_MS - age - nth, nth)])]).await;
+    }
+    let ends = "select count(*) from usage_block where 7 between first_id and last_id
+        and last_id > (select min(complete_to) from mark)";
+    assert_eq!(place.number(ends).await, 1, "the test is of no use");
+    assert_eq!(prune(&mut opened).await, Pruned { usage: 1, ..Pruned::default() });
+    assert_eq!(listed(&opened, &Filter::default()).await, (11, 11));
+}
+
+#[tokio::test]
 async fn a_sum_that_would_need_pruned_records_is_refused_with_the_date_from_which_there_is_one() {
     let place = Place::new();
     let mut opened = place.open().await;
@@ -516,8 +533,12 @@ async fn a_copy_is_kept_before_a_migration_and_an_erasure_takes_it_away() {
     close(place.open().await).await;
     assert_eq!(fs::metadata(&copy).unwrap().modified().unwrap(), made);
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-    store::forget_copies(&place.database()).unwrap();
+    let now = Timestamp::from_unix_ms(i64::MAX);
+    store::forget_copies(&place.database(), now.minus(Duration::MAX)).unwrap();
+    assert!(copy.exists());
+    store::forget_copies(&place.database(), now).unwrap();
     assert!(!copy.exists());
+    assert!(place.database().exists());
     // A store that is new has nothing to lose.
     let fresh = Place::new();
     close(fresh.open().await).await;
