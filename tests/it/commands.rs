@@ -303,7 +303,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 33, "14 commands, and those below config, key, held and rcms");
+    assert_eq!(seen, 37, "18 commands, and those below config, key, held and rcms");
 }
 
 #[test]
