@@ -11,6 +11,12 @@
 //! Records are unique by their own time, SIM and digest. Sums are kept in rollups that are complete
 //! up to a mark; readers add what came after it in the same read transaction, so that at every
 //! commit they equal the sums of the records.
+//!
+//! What goes (by age with [`Writer::prune_some`], a whole SIM with [`Writer::erase_some`]) goes in
+//! short steps, and only from what all summaries have: a tail, ours or a reader's, never holds what
+//! is gone. Sums outlive records; what only gone records could tell is [`StoreError::Pruned`].
+//! [`back_up`] copies the database beside the writer, [`restore()`] puts a copy in its place. The
+//! list of erased SIMs lies beside the database, so that no copy brings them back.
 mod admin;
 mod backup;
 mod card;

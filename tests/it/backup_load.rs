@@ -17,12 +17,16 @@ use simdeck::{
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::api_harness::{ADMIN_KEY, Api};
+use crate::{
+    api_harness::{ADMIN_KEY, Api},
+    trials::tell,
+};
 
 const BACKUPS: u64 = 3;
 const RECORDS_PER_PUSH: usize = 40;
 
 #[tokio::test]
+#[expect(clippy::print_stderr, reason = "a long run is started for this line")]
 async fn a_backup_under_load_is_complete_up_to_the_id_that_it_tells() {
     let backups = env::var("SIMDECK_TEST_BACKUPS").map_or(BACKUPS, |text| text.parse().unwrap());
     let api = Api::new(ApiSettings::default()).await;
@@ -56,7 +60,7 @@ async fn a_backup_under_load_is_complete_up_to_the_id_that_it_tells() {
     };
     let (longest, pushed_meanwhile) = tokio::join!(pushing, copying);
     assert!(pushed_meanwhile > 0, "no push came while a backup was made");
-    eprintln!("{backups} trials, 0 failures; the longest push took {longest:?}");
+    tell(&format!("{backups} trials, 0 failures; the longest push took {longest:?}"));
 }
 
 /// Restores it elsewhere and compares it with the store that it was made of.

@@ -183,7 +183,10 @@ fn live(routes: Routes) -> Routes {
             Documented::get(
                 changes::show,
                 doc("Follow what is stored")
-                    .about("In order of commit. Who follows `Link`, rel `next`, has each row once.")
+                    .about(
+                        "In order of commit. Who follows `Link`, rel `next`, has each row once. A \
+                         row of kind `erased` names a SIM of which nothing is kept any more.",
+                    )
                     .query(&params::CHANGES)
                     .follows::<change_row::ChangeOut<'static>>("Rows, the oldest first.")
                     .problem(
