@@ -26,7 +26,6 @@ const BACKUPS: u64 = 3;
 const RECORDS_PER_PUSH: usize = 40;
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a long run is started for this line")]
 async fn a_backup_under_load_is_complete_up_to_the_id_that_it_tells() {
     let backups = env::var("SIMDECK_TEST_BACKUPS").map_or(BACKUPS, |text| text.parse().unwrap());
     let api = Api::new(ApiSettings::default()).await;

@@ -199,7 +199,8 @@ fn server(routes: Routes) -> Routes {
                 doc("Show the six figures of the page")
                     .about("By own time. Each sum stands beside that of a span as long before it.")
                     .query(&params::SUMMARY)
-                    .gives::<summary::FiguresOut>(200, "The figures."),
+                    .gives::<summary::FiguresOut>(200, "The figures.")
+                    .problem(409, "It would need records that were pruned: `detail` says from when on there are all."),
             ),
         )
         .at(
