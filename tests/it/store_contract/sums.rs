@@ -1,4 +1,5 @@
-//! Sums of messages: filled by the migration that brought them, and kept from then on.
+//! Sums of messages: filled by the migration that brought them, and kept from then on. Sums of usage
+//! where a question's ends cut those that are kept.
 use simdeck::domain::{AggregateQuestion, Filter, GroupBy, Interval};
 
 use super::*;
@@ -38,4 +39,37 @@ async fn a_store_that_knew_no_sums_of_messages_has_them_after_its_next_start() {
     let repeated_and_new = vec![sms(0, first_ms), sms(0, first_ms + QUARTER_HOUR_MS)];
     commit(&mut opened, &[push(repeated_and_new)]).await;
     assert_eq!(counts(&opened).await, [(first_ms, 4), (first_ms + QUARTER_HOUR_MS, 1)]);
+}
+
+#[tokio::test]
+async fn a_record_on_a_border_belongs_to_what_begins_there() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut place = Place::new();
+    (place.limits.tail_records_max, place.limits.sums_tail_records_max) = (1, 1);
+    let mut opened = place.open().await;
+    let first_ms = NOW.unix_ms() / HOUR_MS * HOUR_MS;
+    let starts = [-1, 0, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1];
+    for (nth, after_ms) in starts.into_iter().enumerate() {
+        let volume = 10_i64.pow(u32::try_from(nth).unwrap());
+        commit(&mut opened, &[push(vec![usage(0, first_ms + after_ms, volume)])]).await;
+    }
+    for (from, to, volume) in [
+        (-1, HOUR_MS + 1, 1_111),
+        (0, HOUR_MS, 110),
+        (-1, 0, 1),
+        (1, HOUR_MS + 2, 11_100),
+        (HOUR_MS, HOUR_MS + 1, 1_000),
+    ] {
+        let (from_ms, to_ms) = (Some(first_ms + from), Some(first_ms + to));
+        let question = AggregateQuestion {
+            filter: Filter { from_ms, to_ms, ..Filter::default() },
+            interval: Interval::Whole,
+            zone: TimeZone::UTC,
+            group_by: Vec::new(),
+            top: None,
+        };
+        let rows = opened.store.usage_aggregate(&question).await.unwrap();
+        let told: i64 = rows.iter().map(|row| row.data_usage).sum();
+        assert_eq!(told, volume, "from {from} to {to}");
+    }
 }

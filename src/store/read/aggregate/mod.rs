@@ -137,7 +137,11 @@ impl Store {
         let portion_ms = if has_sims { SIM_RECORDS_PORTION_MS } else { RECORDS_PORTION_MS };
         let found = match has_sims {
             true => Found::ByKey,
-            false => Found::sooner(&plan.all_records(), moment).await?,
+            // As they will be read: a stretch that reaches over several portions is read for each.
+            false => {
+                let pieces = portions(&plan.all_records(), portion_ms).concat();
+                Found::sooner(&pieces, moment).await?
+            }
         };
         let records = |pieces: &[Piece]| -> Vec<_> {
             let portions = portions(pieces, portion_ms);
