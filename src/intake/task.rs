@@ -1,6 +1,9 @@
-use std::{error::Error, mem, slice, time::Instant};
+use std::{error::Error, io, mem, slice, thread, time::Instant};
 
-use tokio::sync::mpsc;
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -36,6 +39,12 @@ pub enum IntakeError {
     /// The disk or the database file failed in a way that only a new start can mend.
     #[error("the database failed; start simdeck again, and look at the disk if it comes back")]
     Fatal(#[source] StoreError),
+    /// The writer has no thread to run on.
+    #[error("the writer's thread could not be started; does the system allow so many?")]
+    NoThread(#[source] io::Error),
+    /// The writer panicked; the log says where.
+    #[error("the writer broke; start simdeck again, and report what the log says")]
+    Broke,
 }
 
 impl IntakeTasks {
@@ -50,10 +59,29 @@ impl IntakeTasks {
         let beside =
             async { tokio::join!(refused.run(commands), disk.watch_disk(), keeper.keep()) };
         tokio::select! {
-            done = writing.run(stop) => done,
+            done = on_its_own_thread(writing.run(stop)) => done,
             _ = beside => Ok(()),
         }
     }
+}
+
+/// Runs the writer where no request can come before it. A commit waits for the database several
+/// times; among the tasks of a crowd of requests it would wait for its turn behind all of them each
+/// time, and the crowd for it.
+async fn on_its_own_thread(
+    writing: impl Future<Output = Result<(), IntakeError>> + Send + 'static,
+) -> Result<(), IntakeError> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(IntakeError::NoThread)?;
+    let (done, outcome) = oneshot::channel();
+    thread::Builder::new()
+        .name("simdeck-writer".to_owned())
+        // Whoever would hear of it may be gone: a process that ends waits for no thread.
+        .spawn(move || drop(done.send(runtime.block_on(writing))))
+        .map_err(IntakeError::NoThread)?;
+    outcome.await.unwrap_or(Err(IntakeError::Broke))
 }
 
 pub(super) struct WriterTask {

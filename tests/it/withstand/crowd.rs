@@ -71,8 +71,12 @@ impl Crowd {
             });
         }
         pushers.join_all().await;
-        let taken = self.answers.lock().unwrap()[&200] as u64;
-        (taken / lasting.as_secs()).max(1)
+        (self.taken() / lasting.as_secs()).max(1)
+    }
+
+    /// How many pushes were acknowledged.
+    fn taken(&self) -> u64 {
+        self.answers.lock().unwrap()[&200] as u64
     }
 
     /// Offers so many a second, whether they are answered or not; gives how many were.
@@ -126,7 +130,12 @@ async fn offered_five_times_what_it_takes_it_says_so_and_is_itself_again_at_once
     });
     let capacity = crowd.capacity(Duration::from_secs(2)).await;
     let lasting = Duration::from_secs(seconds as u64);
+    let taken_before = crowd.taken();
     let offered = crowd.offer(capacity * 5, lasting).await;
+    let taken = crowd.taken() - taken_before;
+    // Those who are sent away cost something; they do not keep the others from being stored.
+    let usual = capacity * lasting.as_secs();
+    assert!(taken * 4 >= usual, "{taken} taken where {usual} usually are");
     let began = Instant::now();
     let answer = simdeck.post("data-usage", signed(&usage("8944501503181377994"))).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
