@@ -1,5 +1,5 @@
 //! Secrets that are looked for wherever something is said.
-use std::path::Path;
+use std::{fs, path::Path};
 
 use reqwest::Method;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -144,8 +144,18 @@ async fn no_secret_is_said_in_a_log_at_trace_an_answer_a_metric_or_a_command() {
     for (place, text) in ask_all(&simdeck).await {
         canaries.are_not_in(&place, &text);
     }
+    let (status, backup) = simdeck.ask(Method::POST, "/v1/backup").await;
+    assert_eq!(status, 200, "{backup}");
     let folder = simdeck.folder();
     canaries.are_not_in("the log", &simdeck.end());
+
+    // Every byte of a copy, also of pages that no table has any more.
+    let backup = fs::read(folder.path().join(backup["path"].as_str().unwrap())).unwrap();
+    canaries.are_not_in("a backup", &String::from_utf8_lossy(&backup));
+    for signature in &signatures {
+        let bytes = hex::decode(signature).unwrap();
+        assert!(!backup.windows(bytes.len()).any(|window| window == bytes), "{signature}");
+    }
 
     let database = folder.path().join("data/simdeck.db");
     for secret in [PUSH_KEY, API_KEY, TOKEN, RCMS_SECRET] {
