@@ -51,7 +51,7 @@ impl Limits {
     /// are ordered by SIM, so a move rewrites a page for nearly each of its records until there are
     /// more records than pages: moving every 4,096 records cost 18 µs for each of them on a fleet of
     /// 100,000 SIMs, every 32,768 a third of it. The price is memory, 3 MiB, and the time that one
-    /// move takes.
+    /// move takes; where there is time for it, a summary moves before it is so far behind.
     pub const TAIL_RECORDS_MAX: usize = 32_768;
 
     /// The same for the sums by time and network. They have few rows, however many SIMs there are,
