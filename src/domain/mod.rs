@@ -16,6 +16,7 @@ mod held_words;
 mod histogram;
 mod key;
 mod kind;
+mod pass;
 mod poll;
 mod question;
 mod record;
@@ -47,6 +48,7 @@ pub use held::{Held, HeldBody, HeldClass, HeldReason, NewHeld, Ring};
 pub use histogram::{Histogram, HistogramReading};
 pub use key::{ApiKey, Caller, KeyDigest, Scope};
 pub use kind::{Kind, KindError};
+pub use pass::{Pass, PassDigest, PassKind};
 pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
 pub use question::{Filter, PageSize, Place, Walk};
 pub use record::{

@@ -1,17 +1,21 @@
-//! Who asks: an API key in `X-API-Key`, or behind `Authorization: Bearer`.
+//! Who asks: an API key in `X-API-Key`, or behind `Authorization: Bearer`; or a browser, by the
+//! cookie of a session that stands for a key.
+//!
+//! A cookie is sent by a browser whoever made it ask. So it opens only requests that look, and those
+//! that act where the page that made them is ours.
 //!
 //! A handler that takes a [`Reader`] or an [`Admin`] cannot be reached without a key of that scope.
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    domain::{Caller, KeyDigest, Scope, Secret},
-    http::rate::Meter,
+    domain::{Caller, KeyDigest, PassDigest, Scope, Secret},
+    http::{cookie, rate::Meter},
     intake::Intake,
 };
 
@@ -34,6 +38,10 @@ pub(super) enum Denied {
     NoKey,
     /// A key that does not allow it.
     Forbidden,
+    /// A session, and a page that is not ours.
+    ForeignPage,
+    /// The store cannot tell whether there is such a session.
+    Unknown,
     /// A key that asked too often.
     TooOften {
         /// When it may ask again.
@@ -53,13 +61,26 @@ pub(super) struct Admin(pub(super) Caller);
 #[derive(Clone)]
 pub(super) struct Guest {
     gate: Gate,
-    digest: KeyDigest,
+    key: KeyDigest,
+    session: Option<PassDigest>,
+}
+
+/// What a request shows to get in.
+struct Shown {
+    key: KeyDigest,
+    /// Where it came by a session, that one's.
+    session: Option<PassDigest>,
 }
 
 impl Guest {
-    /// Whether the key is still live.
-    pub(super) fn may_stay(&self) -> bool {
-        self.gate.holder(&self.digest).is_some()
+    /// Whether the key is still live, and the session by which the guest came.
+    pub(super) async fn may_stay(&self) -> bool {
+        let is_over = match &self.session {
+            // A store that does not answer now throws nobody out.
+            Some(session) => matches!(self.gate.intake.session(session).await, Ok(None)),
+            None => false,
+        };
+        !is_over && self.gate.holder(&self.key).is_some()
     }
 }
 
@@ -74,16 +95,37 @@ pub fn digest_of(key: &str) -> KeyDigest {
 }
 
 impl Gate {
-    fn caller(&self, parts: &Parts) -> Result<Caller, Denied> {
-        let digest = digest_of(sent_key(&parts.headers).ok_or(Denied::NoKey)?);
-        let caller = self.holder(&digest).ok_or(Denied::NoKey)?;
-        match parts.extensions.get::<Meter>().map(|meter| meter.count(&digest)) {
+    async fn caller(&self, parts: &Parts) -> Result<(Caller, Shown), Denied> {
+        let shown = match sent_key(&parts.headers) {
+            Some(key) => Shown { key: digest_of(key), session: None },
+            None => self.session(parts).await?,
+        };
+        let caller = self.holder(&shown.key).ok_or(Denied::NoKey)?;
+        match parts.extensions.get::<Meter>().map(|meter| meter.count(&shown.key)) {
             Some(rate) if rate.is_over => Err(Denied::TooOften { retry_after_s: rate.reset_s }),
-            _ => Ok(caller),
+            _ => Ok((caller, shown)),
         }
     }
 
-    fn holder(&self, digest: &KeyDigest) -> Option<Caller> {
+    /// What the session of a browser stands for.
+    async fn session(&self, parts: &Parts) -> Result<Shown, Denied> {
+        let word = cookie::word(&parts.headers).ok_or(Denied::NoKey)?;
+        if !parts.method.is_safe() && !is_of_our_page(parts) {
+            return Err(Denied::ForeignPage);
+        }
+        let session = digest_of(word);
+        match self.intake.session(&session).await {
+            Ok(Some(key)) => Ok(Shown { key, session: Some(session) }),
+            Ok(None) => Err(Denied::NoKey),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Sessions cannot be read");
+                Err(Denied::Unknown)
+            }
+        }
+    }
+
+    /// Who holds the live key with this hash.
+    pub(super) fn holder(&self, digest: &KeyDigest) -> Option<Caller> {
         // Both are asked always, so that the time tells nothing about which one knew the key.
         let is_admin = self.admin_key.is_some_and(|admin| admin.ct_eq(digest).into());
         let stored = self.intake.caller(digest);
@@ -102,7 +144,7 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        Gate::from_ref(state).caller(parts).map(Self)
+        Gate::from_ref(state).caller(parts).await.map(|(caller, _)| Self(caller))
     }
 }
 
@@ -115,9 +157,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
         let gate = Gate::from_ref(state);
-        gate.caller(parts)?;
-        let digest = digest_of(sent_key(&parts.headers).ok_or(Denied::NoKey)?);
-        Ok(Self { gate, digest })
+        let (_, Shown { key, session }) = gate.caller(parts).await?;
+        Ok(Self { gate, key, session })
     }
 }
 
@@ -129,9 +170,17 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        let caller = Gate::from_ref(state).caller(parts)?;
+        let (caller, _) = Gate::from_ref(state).caller(parts).await?;
         if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self(caller)) }
     }
+}
+
+/// Whether the page that had a browser send this lies at the very address that it was sent to.
+pub(super) fn is_of_our_page(parts: &Parts) -> bool {
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).or_else(|| parts.uri.authority().map(|it| it.as_str()));
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(_, authority)| host.is_some_and(|host| host.eq_ignore_ascii_case(authority)))
 }
 
 /// The key in the header of its own, else the bearer token.
@@ -145,8 +194,6 @@ fn sent_key(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn sent(name: &'static str, value: &'static str) -> Option<String> {

@@ -7,6 +7,7 @@
 mod api;
 mod auth;
 pub mod client_ip;
+mod cookie;
 pub mod failures;
 mod paging;
 mod problem;

@@ -6,7 +6,7 @@ use super::{Intake, Trouble, accept::quarantine, chores::Upkeep};
 use crate::{
     domain::{
         ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
-        Ring, Scope, SerialNumber,
+        Pass, PassDigest, PassKind, Ring, Scope, SerialNumber,
     },
     smarthub::{Body, NotJson, Refusal},
     store::{Outcome, StoreError, Submission},
@@ -39,6 +39,16 @@ pub(super) enum Command {
         id: i64,
         caller: Caller,
         reply: Reply<bool>,
+    },
+    AddPass {
+        pass: Pass,
+        caller: Caller,
+        reply: Reply<()>,
+    },
+    TakePass {
+        kind: PassKind,
+        digest: PassDigest,
+        reply: Reply<Option<KeyDigest>>,
     },
     KeepPoll {
         poll: Box<DevicePoll>,
@@ -182,6 +192,26 @@ impl Intake {
             key.revoked_at = Some(now);
         }
         Ok(was_live)
+    }
+
+    /// Keeps a link or a session of a browser.
+    pub async fn add_pass(&self, pass: Pass, caller: &Caller) -> Result<(), AdminError> {
+        let caller = caller.clone();
+        self.ask(|reply| Command::AddPass { pass, caller, reply }).await
+    }
+
+    /// The key that a live session stands for.
+    pub async fn session(&self, digest: &PassDigest) -> Result<Option<KeyDigest>, StoreError> {
+        self.shared.store.session(digest, self.now()).await
+    }
+
+    /// Takes a link or a session away; gives the key that it stood for, if it was live.
+    pub async fn take_pass(
+        &self,
+        kind: PassKind,
+        digest: PassDigest,
+    ) -> Result<Option<KeyDigest>, AdminError> {
+        self.ask(|reply| Command::TakePass { kind, digest, reply }).await
     }
 
     /// Keeps what a poll of RCMS learned. Pushes that wait come first. While the disk has no room, or

@@ -264,6 +264,12 @@ impl WriterTask {
             Command::RevokeKey { id, caller, reply } => {
                 answer(reply, self.writer.revoke_key(id, &caller, now).await)
             }
+            Command::AddPass { pass, caller, reply } => {
+                answer(reply, self.writer.add_pass(&pass, &caller, now).await)
+            }
+            Command::TakePass { kind, digest, reply } => {
+                answer(reply, self.writer.take_pass(kind, &digest, now).await)
+            }
             Command::KeepPoll { poll, reply } => answer(reply, self.writer.keep_poll(&poll).await),
             Command::AuditDeviceGroup { sn, caller, reply } => {
                 answer(reply, self.writer.audit_device_group(&sn, &caller, now).await)

@@ -74,7 +74,7 @@ impl From<sqlx::Error> for BackupError {
 }
 
 /// Copies a database into a folder while others write it, and keeps the newest copies there. Rings,
-/// signatures and API keys are left out.
+/// signatures, API keys, links and sessions are left out.
 pub async fn back_up(
     database: &Path,
     folder: &Path,
@@ -121,9 +121,10 @@ async fn copied(
     partial: &Path,
     now: Timestamp,
 ) -> Result<(i64, i64), BackupError> {
-    const LEFT_OUT: [&str; 4] = [
+    const LEFT_OUT: [&str; 5] = [
         "delete from held where class = 'refused'",
         "delete from ring_dropped",
+        "delete from pass",
         "update held set signatures = null where signatures is not null",
         // None of them opens anything there; their names tell which have to be made again.
         "insert or replace into meta (name, value) values ('backed_up_ms', $1)",

@@ -25,6 +25,7 @@ mod error;
 mod examine;
 mod folder;
 mod open;
+mod passes;
 mod read;
 mod restore;
 mod rollup;

@@ -26,6 +26,9 @@ pub(super) enum ApiError {
     /// The key does not allow this.
     #[error("the API key's scope does not allow this")]
     Forbidden,
+    /// A session's cookie came with a request that a page of another origin made.
+    #[error("the request was made by a page of another origin")]
+    ForeignPage,
     /// The key asked too often.
     #[error("the API key has no requests left in this hour")]
     TooOften {
@@ -183,6 +186,10 @@ impl ApiError {
             Self::NoKey => Problem::new(StatusCode::UNAUTHORIZED, "Invalid api key"),
             Self::Forbidden => Problem::new(StatusCode::FORBIDDEN, "Access forbidden")
                 .detail("This needs an API key of scope admin."),
+            Self::ForeignPage => Problem::new(StatusCode::FORBIDDEN, "Forbidden").detail(
+                "A browser's session acts only where the page that asks is simdeck's own; programs \
+                 send an API key.",
+            ),
             Self::TooOften { .. } => {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded")
             }

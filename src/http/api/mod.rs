@@ -172,6 +172,8 @@ impl IntoResponse for Denied {
         match self {
             Self::NoKey => ApiError::NoKey,
             Self::Forbidden => ApiError::Forbidden,
+            Self::ForeignPage => ApiError::ForeignPage,
+            Self::Unknown => ApiError::Busy,
             Self::TooOften { retry_after_s } => ApiError::TooOften { retry_after_s },
         }
         .into_response()

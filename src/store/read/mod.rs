@@ -7,6 +7,7 @@ mod device;
 mod device_history;
 mod filter;
 mod held;
+mod pass;
 mod kept;
 mod notification;
 mod page;

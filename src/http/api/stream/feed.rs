@@ -124,7 +124,7 @@ impl Feed {
 
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
         loop {
-            if self.state.live.stop.is_cancelled() || !self.guest.may_stay() {
+            if self.state.live.stop.is_cancelled() || !self.guest.may_stay().await {
                 return Ok(None);
             }
             let room = self.room();
@@ -140,7 +140,7 @@ impl Feed {
             let changes = self.state.store.changes(&self.filter, self.after, room).await?;
             self.after = changes.through;
             // It waited and read; meanwhile the key may have ended.
-            if !self.guest.may_stay() {
+            if !self.guest.may_stay().await {
                 return Ok(None);
             }
             if !changes.rows.is_empty() {

@@ -1,0 +1,69 @@
+//! The one cookie: the word of a browser's session.
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// Its name.
+const NAME: &str = "simdeck_session";
+
+/// How long a session lasts.
+pub(super) const SESSION_TIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The word in the cookie that a browser sent.
+pub(super) fn word(headers: &HeaderMap) -> Option<&str> {
+    value(headers, NAME)
+}
+
+/// The value of the cookie of this name; the first, if there are more.
+pub(super) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(it, _)| it.trim() == name).map(|(_, value)| value.trim())
+}
+
+/// Hands the word to a browser, which gives it to no script and to no other site.
+pub(super) fn begin(word: &str, is_https: bool) -> Option<HeaderValue> {
+    set(word, SESSION_TIME, is_https)
+}
+
+/// Has a browser forget the word.
+pub(super) fn end(is_https: bool) -> Option<HeaderValue> {
+    set("", Duration::ZERO, is_https)
+}
+
+fn set(word: &str, time: Duration, is_https: bool) -> Option<HeaderValue> {
+    let secure = if is_https { "; Secure" } else { "" };
+    let seconds = time.as_secs();
+    let cookie =
+        format!("{NAME}={word}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::from_str(&cookie).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(lines: &[&'static str]) -> HeaderMap {
+        let cookie = |line| (header::COOKIE, HeaderValue::from_static(line));
+        lines.iter().copied().map(cookie).collect()
+    }
+
+    #[test]
+    fn the_word_is_found_among_the_cookies_of_others() {
+        assert_eq!(word(&sent(&["a=b; simdeck_session=w0rd; c=d"])), Some("w0rd"));
+        assert_eq!(word(&sent(&["a=b", "simdeck_session=w0rd"])), Some("w0rd"));
+        assert_eq!(word(&sent(&["xsimdeck_session=w0rd"])), None);
+        assert_eq!(word(&sent(&["simdeck_session"])), None);
+        assert_eq!(word(&sent(&[])), None);
+    }
+
+    #[test]
+    fn a_browser_gives_the_word_to_nobody_else() {
+        let told = begin("w0rd", true).unwrap();
+        assert_eq!(
+            told,
+            "simdeck_session=w0rd; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure"
+        );
+        assert_eq!(end(false).unwrap(), "simdeck_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+    }
+}
