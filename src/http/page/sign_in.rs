@@ -1,0 +1,168 @@
+//! How a browser gets in: by a link that is good once, or by an API key; and how it goes out again.
+use axum::{
+    Form,
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{PageState, frame::Look, page_of, templates::SignIn};
+use crate::{
+    domain::{KeyDigest, Pass, PassKind},
+    http::{
+        auth::{digest_of, is_of_our_page, new_word},
+        cookie,
+        server::Peer,
+    },
+};
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(super) struct Sent {
+    /// An API key.
+    #[serde(default)]
+    key: String,
+    /// The word of a link; the script puts it here out of the address's fragment.
+    #[serde(default)]
+    link: String,
+    /// Where the browser wanted to go.
+    #[serde(default)]
+    next: String,
+}
+
+/// What stands in the address of the form.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /sign-in`
+pub(super) async fn form(
+    State(state): State<PageState>,
+    look: Look,
+    Query(asked): Query<Asked>,
+) -> Response {
+    shown(&state, look, &asked.next, None, StatusCode::OK)
+}
+
+/// `POST /sign-in`
+pub(super) async fn enter(
+    State(state): State<PageState>,
+    look: Look,
+    parts: Parts,
+    Form(sent): Form<Sent>,
+) -> Response {
+    if !is_of_our_page(&parts) {
+        return shown(&state, look, "", Some(look.words.sign_in.elsewhere), StatusCode::FORBIDDEN);
+    }
+    let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let key = match key_of(&state, &sent).await {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            let waits = source.is_some_and(|source| state.failures.failed(source).is_err());
+            let (word, status) = if waits {
+                (look.words.sign_in.too_often, StatusCode::TOO_MANY_REQUESTS)
+            } else {
+                (look.words.sign_in.wrong, StatusCode::UNAUTHORIZED)
+            };
+            return shown(&state, look, &sent.next, Some(word), status);
+        }
+        Err(Unavailable) => return unavailable(&state, look, &sent.next),
+    };
+    match begin(&state, key).await {
+        Ok(set_cookie) => onward(&sent.next, set_cookie),
+        Err(Unavailable) => unavailable(&state, look, &sent.next),
+    }
+}
+
+/// `POST /sign-out`
+pub(super) async fn leave(State(state): State<PageState>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    if let Some(word) = cookie::word(&parts.headers)
+        && is_of_our_page(&parts)
+        && let Err(error) =
+            state.api.intake.take_pass(PassKind::Session, digest_of(word)).await
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "A session could not be ended");
+    }
+    onward("/sign-in", cookie::end(state.is_https()))
+}
+
+/// The store does not answer.
+struct Unavailable;
+
+/// The live key that is shown, or that the link stands for. A link that was tried is gone.
+async fn key_of(state: &PageState, sent: &Sent) -> Result<Option<KeyDigest>, Unavailable> {
+    let key = if sent.link.is_empty() {
+        Some(digest_of(sent.key.trim()))
+    } else {
+        let taken = state.api.intake.take_pass(PassKind::Link, digest_of(&sent.link)).await;
+        taken.map_err(|_| Unavailable)?
+    };
+    Ok(key.filter(|key| state.gate().holder(key).is_some()))
+}
+
+/// Keeps a new session; gives the cookie.
+async fn begin(state: &PageState, key: KeyDigest) -> Result<Option<HeaderValue>, Unavailable> {
+    let caller = state.gate().holder(&key).ok_or(Unavailable)?;
+    let word = new_word();
+    let pass = Pass {
+        kind: PassKind::Session,
+        digest: digest_of(word.expose()),
+        key,
+        ends_at: state.api.clock.now().plus(cookie::SESSION_TIME),
+    };
+    state.api.intake.add_pass(pass, &caller).await.map_err(|_| Unavailable)?;
+    Ok(cookie::begin(word.expose(), state.is_https()))
+}
+
+/// To where the browser wanted to go, if that is here.
+fn onward(next: &str, set_cookie: Option<HeaderValue>) -> Response {
+    let place = if is_here(next) { next } else { "/" };
+    let mut headers = HeaderMap::new();
+    if let Ok(place) = HeaderValue::from_str(place) {
+        headers.insert(header::LOCATION, place);
+    }
+    if let Some(set_cookie) = set_cookie {
+        headers.insert(header::SET_COOKIE, set_cookie);
+    }
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// Whether an address leads to this server, however a browser reads it.
+fn is_here(next: &str) -> bool {
+    next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && next.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn unavailable(state: &PageState, look: Look, next: &str) -> Response {
+    let words = look.words.sign_in.unavailable;
+    shown(state, look, next, Some(words), StatusCode::SERVICE_UNAVAILABLE)
+}
+
+fn shown(
+    state: &PageState,
+    look: Look,
+    next: &str,
+    trouble: Option<&'static str>,
+    status: StatusCode,
+) -> Response {
+    page_of(status, &SignIn { frame: state.frame(look), next, trouble })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_server() {
+        assert!(is_here("/sims?country_code=DE"));
+        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
+}
