@@ -81,7 +81,7 @@ fn warnings(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-fn is_local(url: &str) -> bool {
+pub(super) fn is_local(url: &str) -> bool {
     let Ok(url) = url.parse::<Url>() else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse() {

@@ -20,6 +20,7 @@ use super::{
     reload::{self, Reload, Reread},
     settings::{AllowMode, Probe, Settings},
     systemd, test_push,
+    welcome::is_local,
 };
 use crate::{
     domain::{Secret, SystemClock},
@@ -27,13 +28,17 @@ use crate::{
         ApiSettings, Elsewhere, InternalState, Live, PathTokens, ProbeAnswer, PushLog,
         PushSettings, Rcms, Wellness, digest_of,
         failures::FailureLimiter,
-        internal_router, public_app,
+        PageSettings, PushAddress, internal_router, public_app,
         server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, IntakeTasks, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
-    smarthub::{AgePolicy, signature::Verifier},
+    smarthub::{
+        AgePolicy,
+        kind::{KNOWN, KnownKind},
+        signature::Verifier,
+    },
     store::{DataFolder, Limits, OpenOptions, open},
 };
 
@@ -87,7 +92,10 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
     let stop = CancellationToken::new();
-    let (router, limits) = (internal_router(parts.internal), ConnectionLimits::internal());
+    let (router, limits) = (
+        internal_router(parts.internal, PageSettings::default()),
+        ConnectionLimits::internal(),
+    );
     // Both end with the command: what it asked for is on disk when it was answered.
     tokio::spawn(serve(listener, router, limits, stop.clone()));
     tokio::spawn(parts.tasks.run());
@@ -154,8 +162,18 @@ impl Server {
     /// committed, and the log is brought back into the database. A part that ends by itself ends
     /// all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { mut parts, poller, alerts, listeners, settings, tls, reload, wellness, .. } =
-            self;
+        let Self {
+            mut parts,
+            poller,
+            alerts,
+            listeners,
+            settings,
+            secrets,
+            tls,
+            reload,
+            wellness,
+            ..
+        } = self;
         parts.internal.live.stop = stop.clone();
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
@@ -168,7 +186,7 @@ impl Server {
         );
         let mut fronts = JoinSet::new();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
-        let internal = internal_router(parts.internal);
+        let internal = internal_router(parts.internal, page_settings(&settings, &secrets));
         fronts.spawn(serve_with(listeners.public, public, limits, tls, stop.clone()));
         fronts.spawn(serve(
             listeners.internal,
@@ -285,6 +303,24 @@ fn poller(
     let options = PollerOptions { poll_every, devices: settings.rcms.devices.clone() };
     let (poller, report) = Poller::new(client.clone(), intake.clone(), SystemPace::new(), options);
     Ok((poller, Rcms { client, report, good_for: good_for(poll_every) }))
+}
+
+/// What the page shows of the settings.
+fn page_settings(settings: &Settings, secrets: &Secrets) -> PageSettings {
+    let address = |known: &KnownKind| PushAddress {
+        kind: known.slug.to_owned(),
+        title: known.title.to_owned(),
+        title_zh: known.title_zh.map(str::to_owned),
+        url: settings.push_url(known.slug),
+    };
+    let keys = secrets.push_keys.iter().map(|key| (key.label.clone(), key.key.clone()));
+    PageSettings {
+        unit_base: settings.unit_base,
+        addresses: KNOWN.iter().map(address).collect(),
+        push_keys: keys.collect(),
+        is_public: settings.public.url.as_ref().is_some_and(|url| !is_local(url)),
+        is_demo: false,
+    }
 }
 
 fn tls_files(settings: &Settings) -> Option<TlsFiles> {

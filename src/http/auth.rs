@@ -57,6 +57,12 @@ pub(super) struct Reader(pub(super) Caller);
 #[derive(Clone, Debug)]
 pub(super) struct Admin(pub(super) Caller);
 
+/// The key of a caller who may look and act.
+pub(super) struct AdminKey {
+    pub(super) caller: Caller,
+    pub(super) key: KeyDigest,
+}
+
 /// A caller who may look, and stays: the key may be revoked before the answer ends.
 #[derive(Clone)]
 pub(super) struct Guest {
@@ -87,6 +93,11 @@ impl Guest {
 /// A new API key: 256 random bits, told from other secrets by its first letters.
 pub(super) fn new_api_key() -> Secret {
     format!("sd_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())).into()
+}
+
+/// A new word for a link or a session: 256 random bits.
+pub(super) fn new_word() -> Secret {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into()
 }
 
 /// What the store keeps of a key. A key has 256 random bits, so a plain hash is enough.
@@ -172,6 +183,19 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
         let (caller, _) = Gate::from_ref(state).caller(parts).await?;
         if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self(caller)) }
+    }
+}
+
+impl<S> FromRequestParts<S> for AdminKey
+where
+    S: Send + Sync,
+    Gate: FromRef<S>,
+{
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
+        let (caller, Shown { key, .. }) = Gate::from_ref(state).caller(parts).await?;
+        if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self { caller, key }) }
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! - [`server`]: connections, under both: how many, how long, and how they end.
 //! - [`public_app`]: pushes, and nothing else.
-//! - [`internal_router`]: the query API.
+//! - [`internal_router`]: the query API, and the page.
 //! - [`client_ip`]: who a request is from; [`failures`]: how often a source may be wrong.
 mod api;
 mod auth;
 pub mod client_ip;
 mod cookie;
 pub mod failures;
+mod gzip;
+mod hosts;
+mod internal;
+mod page;
 mod paging;
 mod problem;
 mod push;
@@ -18,7 +22,9 @@ pub mod server;
 
 pub use api::{
     ApiSettings, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits,
-    TestAnswer, TestPusher, internal_router, openapi, read_as_every_list,
+    TestAnswer, TestPusher, openapi, read_as_every_list,
 };
 pub use auth::digest_of;
+pub use internal::internal_router;
+pub use page::{PageSettings, PushAddress, UnitBase};
 pub use push::{Elsewhere, PathTokens, ProbeAnswer, PushLog, PushSettings, Wellness, public_app};

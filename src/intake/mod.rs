@@ -203,6 +203,11 @@ impl Intake {
         self.shared.commits.read()
     }
 
+    /// Records that were stored in a second, over the last ten.
+    pub fn received_per_s(&self) -> f64 {
+        self.shared.commits.received_per_s()
+    }
+
     /// Why the disk is too full to store anything, in a sentence, if it is.
     pub fn disk_trouble(&self) -> Option<&'static str> {
         self.trouble().filter(|trouble| *trouble == Trouble::DiskReserve).map(Trouble::sentence)

@@ -15,7 +15,7 @@ use simdeck::{
     domain::{Clock, DevicePoll, Freshness, PollReport, Secret, Timestamp},
     http::{
         ApiSettings, InternalState, Live, PushLog, Rcms, StreamLimits, TestPusher, digest_of,
-        internal_router,
+        PageSettings, internal_router,
         server::{ConnectionLimits, serve},
     },
     intake::{AcceptError, Acknowledge, Intake, IntakeOptions, KeepOptions, Push},
@@ -161,7 +161,7 @@ impl Api {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = internal_router(state);
+        let router = internal_router(state, PageSettings::default());
         let told = format!("{router:?}");
         let limits = ConnectionLimits {
             write_time_max: given.write_time_max,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Secret, SerialNumber},
-    http::Origin,
+    http::{Origin, UnitBase},
     rcms::{Account, ClientId, Endpoint, SigningVariant},
     smarthub::{IdentityRule, signature::PushKey},
     store::Retention,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The zone of per-SIM days.
     pub time_zone: TimeZone,
+    /// What a kilobyte is on the page.
+    pub unit_base: UnitBase,
     /// What is logged and how.
     pub log: Log,
     /// The listener for pushes.
@@ -232,6 +234,7 @@ impl Settings {
             data_dir: PathBuf::new(),
             database: PathBuf::new(),
             time_zone: TimeZone::UTC,
+            unit_base: UnitBase::default(),
             log: Log { filter: String::new(), format: LogFormat::Text },
             public: Public {
                 listen: unset,

@@ -14,7 +14,7 @@ use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
 use super::words::Words;
-use crate::http::Origin;
+use crate::http::{Origin, UnitBase};
 
 const DAY_S: u64 = 86_400;
 /// Ten years: longer than any of our spans is meant to be, short enough for all arithmetic.
@@ -44,6 +44,14 @@ pub(super) fn database(text: &str) -> Result<PathBuf, String> {
             Ok(path.into())
         }
         _ => Err("sqlite:// and the path of a file, such as sqlite://data/simdeck.db".to_owned()),
+    }
+}
+
+pub(super) fn unit_base(text: &str) -> Result<UnitBase, String> {
+    match text {
+        "1024" => Ok(UnitBase::Binary),
+        "1000" => Ok(UnitBase::Decimal),
+        _ => Err("1024 or 1000".to_owned()),
     }
 }
 

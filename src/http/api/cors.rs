@@ -33,7 +33,7 @@ impl FromStr for Origin {
 }
 
 /// Answers a browser's questions, and lets a page read what it needs.
-pub(super) fn layer(origins: &[Origin]) -> CorsLayer {
+pub(in crate::http) fn layer(origins: &[Origin]) -> CorsLayer {
     const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
     CorsLayer::new()
         .allow_origin(origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())

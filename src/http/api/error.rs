@@ -19,7 +19,7 @@ const RETRY_AFTER_S: RangeInclusive<u16> = 1..=5;
 
 /// Why a request is not answered as it was meant.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub(in crate::http) enum ApiError {
     /// No key, or none that is live.
     #[error("the request has no live API key")]
     NoKey,

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 28] = [
+const ENDPOINTS: [(&str, &str); 29] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -22,6 +22,7 @@ const ENDPOINTS: [(&str, &str); 28] = [
     ("devices_url", "/v1/devices"),
     ("held_url", "/v1/held"),
     ("keys_url", "/v1/keys"),
+    ("sign_in_links_url", "/v1/sign-in-links"),
     ("prune_url", "/v1/prune"),
     ("erase_url", "/v1/erase"),
     ("backup_url", "/v1/backup"),

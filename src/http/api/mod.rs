@@ -1,4 +1,4 @@
-//! The internal listener: the query API, and whether we are well.
+//! The query API, and whether we are well.
 //!
 //! [`routes`] is the table of addresses and [`params`] that of query parameters, [`list`] walks any
 //! list, [`export`] streams one, [`aggregate`] adds up; each resource has a file that says what its
@@ -7,23 +7,12 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
-    extract::{FromRef, MatchedPath, Request},
-    http::{HeaderName, HeaderValue, header},
+    extract::FromRef,
     middleware,
     response::{IntoResponse, Response},
 };
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
-    trace::TraceLayer,
-};
 
-use super::{
-    auth::{Denied, Gate},
-    problem::log_causes,
-    rate::{self, Limiter},
-};
+use super::auth::{Denied, Gate};
 use crate::{
     domain::{Clock, KeyDigest},
     intake::Intake,
@@ -47,7 +36,6 @@ mod doc;
 mod error;
 mod export;
 mod fleet;
-mod gzip;
 mod health;
 mod held;
 mod import;
@@ -66,6 +54,7 @@ mod routes;
 mod row_id;
 mod search;
 mod shown_body;
+mod sign_in_links;
 mod sim_label;
 mod sim_timeline;
 mod sims;
@@ -77,7 +66,8 @@ mod test_nonces;
 mod test_push;
 mod usage;
 
-use error::ApiError;
+pub(super) use cors::layer as cors_layer;
+pub(super) use error::ApiError;
 
 pub use cors::{Origin, OriginError};
 pub use doc::DocumentSettings;
@@ -138,32 +128,13 @@ impl FromRef<InternalState> for Intake {
     }
 }
 
-/// All that the internal listener answers.
-pub fn internal_router(state: InternalState) -> Router {
-    let no_store = HeaderValue::from_static("no-store");
-    let no_sniff = HeaderValue::from_static("nosniff");
+/// Every address of the API.
+pub(super) fn router(state: InternalState) -> Router {
     let (router, places) = routes::routes().into_router();
-    let mut router = router
+    router
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .fallback(async || ApiError::NoSuchAddress)
-        .layer(CatchPanicLayer::custom(|_| ApiError::Panicked.into_response()))
         .layer(middleware::from_fn_with_state((state.clone(), places), doc::point_to_docs))
-        .layer(middleware::from_fn(log_causes))
-        .layer(gzip::layer());
-    if let Some(per_hour) = state.settings.requests_per_hour {
-        let limiter = Arc::new(Limiter::new(per_hour, Arc::clone(&state.clock)));
-        router = router.layer(middleware::from_fn_with_state(limiter, rate::meter));
-    }
-    if !state.settings.cors_origins.is_empty() {
-        router = router.layer(cors::layer(&state.settings.cors_origins));
-    }
-    router
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store))
-        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http().make_span_with(span_of).on_failure(()))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(middleware::map_request(drop_odd_request_id))
         .with_state(state)
 }
 
@@ -183,30 +154,4 @@ impl IntoResponse for Denied {
 /// The OpenAPI document.
 pub fn openapi(settings: &DocumentSettings) -> serde_json::Value {
     routes::routes().document(settings)
-}
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request's span names the route, never the path or the query: they may hold what is personal.
-fn span_of(request: &Request) -> tracing::Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    tracing::info_span!(
-        "internal",
-        http.method = %request.method(),
-        http.route = route,
-        request.id = id,
-    )
-}
-
-/// A request id goes into the log: one that is long or not plain is replaced by ours.
-async fn drop_odd_request_id(mut request: Request) -> Request {
-    const BYTES_MAX: usize = 128;
-    let is_plain = |id: &HeaderValue| {
-        (1..=BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    if request.headers().get(REQUEST_ID).is_some_and(|id| !is_plain(id)) {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    request
 }

@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "version": "0.1.0", "now": "2024-09-05T01:30:48.000Z", "ready": true, "reason": null,
-    "queue": {"records": 0, "bytes": 0},
+    "queue": {"records": 0, "bytes": 0}, "received_per_s": 212.4,
     "pushes": {"data-usage": {
         "records": 502, "data_usage": 52_118, "repeats": 1, "repeats_redated": 0,
         "last_received_at": "2024-09-05T01:30:48.000Z",
@@ -66,6 +66,8 @@ pub(super) struct StatusOut {
     /// Why nothing can be stored, in a sentence.
     reason: Option<&'static str>,
     queue: QueueOut,
+    /// Records that were stored in a second, over the last ten; tests among them.
+    received_per_s: f64,
     /// By push kind.
     pushes: BTreeMap<String, KindOut>,
     held: HeldOut,
@@ -178,6 +180,7 @@ pub(super) async fn show(
         ready: reason.is_none(),
         reason,
         queue: QueueOut { records: queue.records, bytes: queue.bytes },
+        received_per_s: state.intake.received_per_s(),
         held: held_out(&tallies),
         disk: disk_out(state.intake.disk()),
         erased: ErasedOut { sims, came_again },

@@ -1,8 +1,14 @@
 //! How the page gets what it shows: from the API, like any other client, without a socket between.
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use axum::{
     Router,
-    body::Body,
-    http::{HeaderMap, HeaderName, Request, StatusCode, header, request::Parts},
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request::Parts},
 };
 use http_body_util::BodyExt;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,6 +23,7 @@ const HANDED_ON: [HeaderName; 3] = [header::COOKIE, header::HOST, header::ORIGIN
 #[derive(Clone)]
 pub(super) struct Api {
     router: Router,
+    recent: Recent,
     headers: HeaderMap,
 }
 
@@ -39,6 +46,36 @@ pub(super) struct Refused {
     pub(super) detail: Option<String>,
 }
 
+/// What was answered a moment ago, for all who ask the same: ten open pages cost as much as one.
+/// Whoever asks has shown before that they may look; nothing that only some may see is asked so.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent(Arc<Mutex<HashMap<String, Arc<Place>>>>);
+
+/// For how long an answer is good enough for a page that is made anew every 15 s.
+const GOOD_FOR: Duration = Duration::from_secs(5);
+/// How many different questions are remembered.
+const QUESTIONS_MAX: usize = 256;
+
+/// One question's answer; who holds it asks, and who comes meanwhile waits for the same answer.
+type Place = tokio::sync::Mutex<Option<(Instant, Raw)>>;
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+struct Raw {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Recent {
+    fn place(&self, uri: &str) -> Arc<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= QUESTIONS_MAX {
+            places.retain(|_, place| Arc::strong_count(place) > 1);
+        }
+        Arc::clone(places.entry(uri.to_owned()).or_default())
+    }
+}
+
 #[derive(Deserialize)]
 struct ProblemIn {
     title: String,
@@ -47,52 +84,85 @@ struct ProblemIn {
 
 impl Api {
     /// For the browser that sent this.
-    pub(super) fn of(router: &Router, parts: &Parts) -> Self {
+    pub(super) fn of(router: &Router, recent: &Recent, parts: &Parts) -> Self {
         let mut headers = HeaderMap::new();
         for name in HANDED_ON {
             if let Some(value) = parts.headers.get(&name) {
                 headers.insert(name, value.clone());
             }
         }
-        Self { router: router.clone(), headers }
+        Self { router: router.clone(), recent: recent.clone(), headers }
+    }
+
+    /// The name by which the browser calls us.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
     }
 
     /// Asks.
     pub(super) async fn get<T: DeserializeOwned>(&self, call: &Call) -> Result<Answer<T>, Refused> {
-        self.send("GET", &call.uri()).await
+        understood(self.send(Method::GET, &call.uri(), None).await?)
+    }
+
+    /// Asks, or takes what the same question was answered a moment ago.
+    pub(super) async fn get_recent<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Answer<T>, Refused> {
+        let uri = call.uri();
+        let place = self.recent.place(&uri);
+        let mut place = place.lock().await;
+        if let Some((at, raw)) = &*place
+            && at.elapsed() < GOOD_FOR
+        {
+            return understood(raw.clone());
+        }
+        let raw = self.send(Method::GET, &uri, None).await?;
+        *place = Some((Instant::now(), raw.clone()));
+        understood(raw)
     }
 
     /// Acts.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Refused> {
-        self.send("POST", path).await
+        understood(self.send(Method::POST, path, None).await?)
     }
 
-    async fn send<T: DeserializeOwned>(
+    async fn send(
         &self,
-        method: &str,
+        method: Method,
         uri: &str,
-    ) -> Result<Answer<T>, Refused> {
-        let mut request =
-            Request::builder().method(method).uri(uri).body(Body::empty()).map_err(|_| broken())?;
+        body: Option<serde_json::Value>,
+    ) -> Result<Raw, Refused> {
+        let mut request = Request::builder().method(method).uri(uri);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let mut request = request.body(body).map_err(|_| broken())?;
         request.headers_mut().extend(self.headers.clone());
         // A router's own error is no error.
-        let response = self.router.clone().oneshot(request).await.unwrap_or_else(|none| match none {});
+        let response =
+            self.router.clone().oneshot(request).await.unwrap_or_else(|none| match none {});
         let (head, body) = response.into_parts();
-        let bytes = body.collect().await.map_err(|_| broken())?.to_bytes();
-        if !head.status.is_success() {
-            let problem: Option<ProblemIn> = serde_json::from_slice(&bytes).ok();
-            let (title, detail) = match problem {
-                Some(problem) => (problem.title, problem.detail),
-                None => (head.status.to_string(), None),
-            };
-            return Err(Refused { status: head.status, title, detail });
+        let body = body.collect().await.map_err(|_| broken())?.to_bytes();
+        if head.status.is_success() {
+            return Ok(Raw { headers: head.headers, body });
         }
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            tracing::error!(%error, "The page does not understand the API");
-            broken()
-        })?;
-        Ok(Answer { body, headers: head.headers })
+        let problem: Option<ProblemIn> = serde_json::from_slice(&body).ok();
+        let (title, detail) = match problem {
+            Some(problem) => (problem.title, problem.detail),
+            None => (head.status.to_string(), None),
+        };
+        Err(Refused { status: head.status, title, detail })
     }
+}
+
+fn understood<T: DeserializeOwned>(raw: Raw) -> Result<Answer<T>, Refused> {
+    let body = serde_json::from_slice(&raw.body).map_err(|error| {
+        tracing::error!(%error, "The page does not understand the API");
+        broken()
+    })?;
+    Ok(Answer { body, headers: raw.headers })
 }
 
 impl<T> Answer<T> {

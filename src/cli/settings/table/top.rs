@@ -1,5 +1,5 @@
-use super::{PLAIN, Setting};
-use crate::cli::settings::values::{data_dir, database, log_filter, time_zone, word};
+use super::{PLAIN, Setting, Shape};
+use crate::cli::settings::values::{data_dir, database, log_filter, time_zone, unit_base, word};
 
 /// What stands at the top of the file.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -25,6 +25,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "ZONE",
         doc: "The time zone in which a SIM's days begin and end, such as Asia/Shanghai.",
         set: |s, given| given.one(time_zone).map(|v| s.time_zone = v),
+        ..PLAIN
+    },
+    Setting {
+        key: "unit_base",
+        shape: Shape::Number,
+        default: Some("1024"),
+        hint: "1024|1000",
+        doc: "How many bytes a kilobyte has on the page; the API tells bytes.",
+        set: |s, given| given.one(unit_base).map(|v| s.unit_base = v),
         ..PLAIN
     },
     Setting {

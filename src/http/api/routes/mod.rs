@@ -5,7 +5,7 @@ use super::{
     doc::{Doc, Documented, Routes, Tag, page},
     fleet, health, held, index, keep, keys, list, metrics, params,
     rcms::OFF,
-    status, summary, test_nonces,
+    sign_in_links, status, summary, test_nonces,
 };
 use crate::domain::Scope;
 
@@ -13,7 +13,7 @@ mod pushed;
 
 /// All of them.
 pub(super) fn routes() -> Routes {
-    open(server(upkeep(keys(held(devices(pushed::routes(Routes::default())))))))
+    open(server(upkeep(sign_in_links(keys(held(devices(pushed::routes(Routes::default()))))))))
 }
 
 fn devices(routes: Routes) -> Routes {
@@ -138,6 +138,19 @@ fn keys(routes: Routes) -> Routes {
                     .gives_nothing(204, "It opens nothing any more."),
             ),
         )
+}
+
+fn sign_in_links(routes: Routes) -> Routes {
+    routes.at(
+        "/v1/sign-in-links",
+        Documented::post(
+            sign_in_links::make,
+            Doc::new(Tag::Keys, "Make a sign-in link")
+                .about("It opens the page once, within 15 minutes, with what this key may do.")
+                .needs(Scope::Admin)
+                .gives::<sign_in_links::LinkOut>(201, "The link, shown this once."),
+        ),
+    )
 }
 
 fn upkeep(routes: Routes) -> Routes {

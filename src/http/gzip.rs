@@ -7,14 +7,16 @@ const BYTES_MIN: u64 = 1024;
 
 /// A media type by which text of ours is known. Streams of events are not among them: packing would
 /// hold each event back until there are more.
-const PACKED: [&str; 7] = [
+const PACKED: [&str; 9] = [
     "application/json",
     "application/problem+json",
     "application/x-ndjson",
     "text/css",
     "text/csv",
+    "text/html",
     "text/javascript",
     "text/plain",
+    "image/svg+xml",
 ];
 
 /// Packs what is text, where the client takes it. An export is packed as it streams.

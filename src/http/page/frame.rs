@@ -1,0 +1,173 @@
+//! What stands around every page: the bar at its top, and what a browser has to know.
+use serde::Deserialize;
+
+use super::{
+    PageState,
+    ask::{Api, Refused},
+    assets::{ICON, SCRIPT, STYLE},
+    call::Call,
+    format::{Format, told},
+    look::{Look, Theme},
+    words::Words,
+};
+
+/// The pages in the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Here {
+    Overview,
+    Live,
+    Sims,
+    Messages,
+    Routers,
+    Api,
+    /// None of them.
+    Elsewhere,
+}
+
+/// How data comes in, in the bar.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// The class of its dot, beside colour also by its form: nothing, `bad` or `off`.
+    pub(super) dot: &'static str,
+    /// Records in a second, while some come in.
+    pub(super) rate: Option<String>,
+    /// Else what is wrong, in a few words.
+    pub(super) text: String,
+}
+
+/// What every template has.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) w: &'static Words,
+    pub(super) look: Look,
+    pub(super) here: Here,
+    pub(super) title: String,
+    /// The address of this page, for buttons that come back to it.
+    pub(super) address: String,
+    /// What stands in the search box.
+    pub(super) search: String,
+    /// None before the sign-in.
+    pub(super) pulse: Option<Pulse>,
+    /// Who is signed in.
+    pub(super) caller: String,
+    pub(super) is_admin: bool,
+    pub(super) is_demo: bool,
+    pub(super) style: &'static str,
+    pub(super) script: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) unit_base: u32,
+    pub(super) version: &'static str,
+}
+
+/// What of `/v1/status` the bar tells.
+#[derive(Debug, Deserialize)]
+pub(super) struct StatusIn {
+    pub(super) ready: bool,
+    pub(super) received_per_s: f64,
+    pub(super) pushes: std::collections::BTreeMap<String, KindIn>,
+    pub(super) tests: i64,
+    pub(super) disk: DiskIn,
+}
+
+/// One kind of push.
+#[derive(Debug, Deserialize)]
+pub(super) struct KindIn {
+    pub(super) last_received_at: Option<String>,
+}
+
+/// The disk.
+#[derive(Debug, Deserialize)]
+pub(super) struct DiskIn {
+    pub(super) free_bytes: Option<i64>,
+}
+
+impl StatusIn {
+    pub(super) async fn of(api: &Api) -> Result<Self, Refused> {
+        Ok(api.get_recent(&Call::to("/v1/status")).await?.body)
+    }
+
+    /// Whether anything authentic was ever stored.
+    pub(super) fn has_any(&self) -> bool {
+        !self.pushes.is_empty()
+    }
+}
+
+impl Pulse {
+    /// More than this without any push is told instead of a rate of nothing.
+    const QUIET_MS: i64 = 15 * 60 * 1000;
+
+    pub(super) fn of(status: &Result<StatusIn, Refused>, format: &Format) -> Self {
+        let nav = &format.words.nav;
+        let trouble = |text| Self { dot: "bad", rate: None, text };
+        let Ok(status) = status else {
+            let text = format.words.common.unknown.to_owned();
+            return Self { dot: "off", rate: None, text };
+        };
+        if !status.ready {
+            return trouble(nav.not_stored.to_owned());
+        }
+        let last = status.pushes.values().filter_map(|kind| told(kind.last_received_at.as_ref()?));
+        match last.max() {
+            None if !status.has_any() => {
+                Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() }
+            }
+            Some(at) if format.now.unix_ms() - at.unix_ms() > Self::QUIET_MS => {
+                trouble((nav.quiet)(&format.since(at)))
+            }
+            _ => Self { rate: Some(rate(status.received_per_s)), ..Self::default() },
+        }
+    }
+}
+
+impl Frame {
+    /// Before anybody is known.
+    pub(super) fn outside(state: &PageState, look: Look, title: &str) -> Self {
+        Self {
+            w: look.words,
+            look,
+            here: Here::Elsewhere,
+            title: title.to_owned(),
+            address: "/".to_owned(),
+            search: String::new(),
+            pulse: None,
+            caller: String::new(),
+            is_admin: false,
+            is_demo: state.settings.is_demo,
+            style: &STYLE.path,
+            script: &SCRIPT.path,
+            icon: &ICON.path,
+            unit_base: state.settings.unit_base.bytes(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The word for a page in the bar, if this is it.
+    pub(super) fn current(&self, here: Here) -> &'static str {
+        if self.here == here { "page" } else { "false" }
+    }
+
+    /// What the colour button asks for.
+    pub(super) fn other_theme(&self) -> &'static str {
+        match self.look.theme {
+            Some(Theme::Dark) => "light",
+            _ => "dark",
+        }
+    }
+
+    /// The pages of the bar: where, its word, and the letter that leads there.
+    pub(super) fn places(&self) -> [(&'static str, &'static str, Here); 6] {
+        let nav = &self.w.nav;
+        [
+            ("/", nav.overview, Here::Overview),
+            ("/live", nav.live, Here::Live),
+            ("/sims", nav.sims, Here::Sims),
+            ("/messages", nav.messages, Here::Messages),
+            ("/routers", nav.routers, Here::Routers),
+            ("/api", nav.api, Here::Api),
+        ]
+    }
+}
+
+fn rate(a_second: f64) -> String {
+    if a_second > 0.0 && a_second < 9.95 { format!("{a_second:.1}") } else { format!("{a_second:.0}") }
+}
