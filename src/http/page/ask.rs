@@ -76,6 +76,13 @@ impl Recent {
     }
 }
 
+impl Refused {
+    /// In words: of the API's, which are English.
+    pub(super) fn told(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.title)
+    }
+}
+
 #[derive(Deserialize)]
 struct ProblemIn {
     title: String,

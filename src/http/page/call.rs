@@ -1,5 +1,5 @@
 //! A question to the API as a panel asks it, and as a person can ask it again.
-use std::fmt::Write as _;
+use crate::http::query_string::append;
 
 /// A path of the API with its parameters. What a panel shows is the answer to exactly this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +28,24 @@ impl Call {
         }
     }
 
+    /// With a parameter that takes the place of all of its name.
+    pub(super) fn set(self, name: &'static str, value: impl ToString) -> Self {
+        self.without(name).with(name, value)
+    }
+
+    /// Without the parameters of this name.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.parameters.retain(|(other, _)| *other != name);
+        self
+    }
+
     /// The path with its query, as it stands in a request.
     pub(super) fn uri(&self) -> String {
-        let mut uri = self.path.clone();
-        for (nth, (name, value)) in self.parameters.iter().enumerate() {
-            uri.push(if nth == 0 { '?' } else { '&' });
-            uri += name;
-            uri.push('=');
-            push_escaped(&mut uri, value);
+        let mut query = String::new();
+        for (name, value) in &self.parameters {
+            append(&mut query, name, value);
         }
-        uri
+        if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) }
     }
 
     /// The same as a table to be kept.
@@ -49,18 +57,6 @@ impl Call {
     pub(super) fn curl(&self, base: &str) -> String {
         let url = format!("{base}{}", self.uri()).replace('\'', "%27");
         format!("curl -sS -H \"X-API-Key: $SIMDECK_API_KEY\" '{url}'")
-    }
-}
-
-/// Everything but letters, digits and `-._~` as its bytes.
-fn push_escaped(uri: &mut String, value: &str) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            // Writing to a String does not fail.
-            let _written = write!(uri, "%{byte:02X}");
-        }
     }
 }
 

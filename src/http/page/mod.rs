@@ -28,14 +28,18 @@ use crate::domain::{Caller, Scope};
 mod ask;
 mod assets;
 mod call;
+mod chart;
+mod filters;
 mod format;
 mod frame;
 mod look;
+mod overview;
 mod preferences;
 mod sign_in;
 mod words;
 
 use ask::{Api, Recent, Refused};
+use call::Call;
 pub use format::UnitBase;
 use format::Format;
 use frame::{Frame, Here, Pulse, StatusIn};
@@ -110,6 +114,7 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     Router::new()
+        .route("/", get(overview::show))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))
@@ -182,6 +187,11 @@ impl Visitor {
         }
     }
 
+    /// The call behind a panel, to be kept or asked again.
+    fn source(&self, call: &Call) -> Source {
+        Source { csv: call.csv(), curl: call.curl(&self.base()) }
+    }
+
     /// The address of the API, as it stands in a copied call.
     fn base(&self) -> String {
         match &self.state.api.settings.internal_url {
@@ -189,6 +199,15 @@ impl Visitor {
             None => format!("http://{}", self.api.host().unwrap_or("127.0.0.1")),
         }
     }
+}
+
+/// The call behind a panel.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    /// The address of the same as a table.
+    csv: String,
+    /// The same for a shell.
+    curl: String,
 }
 
 /// The sign-in form, which leads back here.

@@ -41,6 +41,19 @@ impl Words {
         self.large.iter().find(fits).copied().unwrap_or(self.large[self.large.len() - 1])
     }
 
+    /// What a filter of this name is about.
+    pub(super) fn filter(&self, name: &str) -> &'static str {
+        let common = &self.common;
+        match name {
+            "sim_group" => common.group,
+            "country_code" => common.country,
+            "mcc" => "MCC",
+            "mnc" => "MNC",
+            "apn" => common.apn,
+            _ => common.sim,
+        }
+    }
+
     /// A day without its year.
     pub(super) fn day(&self, at: &Zoned) -> String {
         (self.day)(at)

@@ -1,0 +1,147 @@
+//! What of the fleet a page is about: its filters, which stand in its address, so that a link is a saved
+//! view.
+use super::{call::Call, format::Format, words::Words};
+use crate::{
+    domain::Timestamp,
+    http::query_string::{decode, list_item, parts},
+};
+
+/// How far back a page looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Range {
+    Hour,
+    #[default]
+    Day,
+    Week,
+    Month,
+}
+
+impl Range {
+    pub(super) const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// The word in the address and on the button.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
+    /// Its length.
+    pub(super) fn hours(self) -> i64 {
+        match self {
+            Self::Hour => 1,
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+            Self::Month => 30 * 24,
+        }
+    }
+
+    /// Into what it is cut, as the API calls it, and how long that is.
+    pub(super) fn interval(self) -> (&'static str, i64) {
+        match self {
+            Self::Hour | Self::Day => ("15m", 15 * 60_000),
+            Self::Week => ("1h", 3_600_000),
+            Self::Month => ("1d", 86_400_000),
+        }
+    }
+}
+
+/// A filter that is in force.
+#[derive(Debug)]
+pub(super) struct Chip {
+    /// What is filtered.
+    pub(super) name: &'static str,
+    /// By which value.
+    pub(super) value: String,
+    /// The same page without it.
+    pub(super) without: String,
+}
+
+/// What a page was asked for.
+#[derive(Debug)]
+pub(super) struct Filters {
+    /// The page with all that it was asked for, to make links from.
+    pub(super) here: Call,
+    pub(super) range: Range,
+    /// Those of the usual ones that are in force.
+    pub(super) chips: Vec<Chip>,
+    given: Vec<(String, String)>,
+}
+
+/// The filters that the API knows for usage, and pages too.
+const KNOWN: [&str; 6] = ["sim_group", "country_code", "mcc", "mnc", "apn", "giccid"];
+
+impl Filters {
+    /// Of the query of a page at this path; `others` are its own parameters, which links keep.
+    pub(super) fn of(
+        path: &'static str,
+        query: Option<&str>,
+        others: &[&'static str],
+        words: &Words,
+    ) -> Self {
+        // What cannot be read asks for nothing.
+        let decoded = |(name, value)| Some((decode(name).ok()?, decode(value).ok()?));
+        let given: Vec<(String, String)> =
+            parts(query.unwrap_or_default()).filter_map(decoded).collect();
+        let value = |name: &str| given.iter().find(|(it, _)| it == name).map(|(_, it)| it.clone());
+        let asked = value("range");
+        let range = Range::ALL.into_iter().find(|it| Some(it.as_str()) == asked.as_deref());
+        let mut here = Call::to(path);
+        for name in ["range"].into_iter().chain(KNOWN).chain(others.iter().copied()) {
+            here = here.with_some(name, value(name).filter(|it| !it.is_empty()));
+        }
+        let chip = |name: &'static str| {
+            let value = value(name).filter(|it| !it.is_empty())?;
+            // Half a network is none.
+            let without = if name == "mcc" { here.clone().without("mnc") } else { here.clone() };
+            let without = without.without(name).uri();
+            Some(Chip { name: words.filter(name), value, without })
+        };
+        let chips = KNOWN.into_iter().filter_map(chip).collect();
+        Self { here, range: range.unwrap_or_default(), chips, given }
+    }
+
+    /// The value of a parameter, if it has one.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let found = self.given.iter().find(|(it, _)| it == name)?;
+        Some(found.1.as_str()).filter(|it| !it.is_empty())
+    }
+
+    /// Whether anything is filtered.
+    pub(super) fn is_any(&self) -> bool {
+        !self.chips.is_empty()
+    }
+
+    /// The same page, without any.
+    pub(super) fn cleared(&self) -> String {
+        KNOWN.into_iter().fold(self.here.clone(), |here, name| here.without(name)).uri()
+    }
+
+    /// A call with these filters.
+    pub(super) fn on(&self, call: Call) -> Call {
+        KNOWN.into_iter().fold(call, |call, name| {
+            call.with_some(name, self.value(name).map(list_item))
+        })
+    }
+
+    /// When the range begins: on the start of an interval, so that the same question is asked for as
+    /// long as it lasts.
+    pub(super) fn from(&self, format: &Format) -> Timestamp {
+        let (_, step_ms) = self.range.interval();
+        let step_ms = step_ms.min(3_600_000);
+        let end_ms = (format.now.unix_ms().div_euclid(step_ms) + 1) * step_ms;
+        Timestamp::from_unix_ms(end_ms - self.range.hours() * 3_600_000)
+    }
+
+    /// Links to the other ranges.
+    pub(super) fn ranges(&self) -> Vec<(&'static str, String, bool)> {
+        let link = |range: Range| {
+            let here = self.here.clone().set("range", range.as_str()).uri();
+            (range.as_str(), here, range == self.range)
+        };
+        Range::ALL.into_iter().map(link).collect()
+    }
+}
