@@ -173,9 +173,14 @@ fn understood<T: DeserializeOwned>(raw: Raw) -> Result<Answer<T>, Refused> {
 }
 
 impl<T> Answer<T> {
+    /// A header of the answer.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// How many there are of what this is one page of.
     pub(super) fn total(&self) -> Option<u64> {
-        self.headers.get("x-total-count")?.to_str().ok()?.parse().ok()
+        self.header("x-total-count")?.parse().ok()
     }
 }
 

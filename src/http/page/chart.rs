@@ -36,7 +36,7 @@ pub(super) struct Bar {
     pub(super) width: String,
     pub(super) y: String,
     pub(super) height: String,
-    /// `bar`, `bar above`, `bar below` or `gap`.
+    /// `bar`, `bar above`, `bar below`, `bar partial` or `gap`.
     pub(super) class: &'static str,
     /// What it says when one points at it.
     pub(super) title: String,
@@ -59,6 +59,8 @@ pub(super) struct Interval {
     pub(super) usual: Option<(f64, f64)>,
     /// What was a week earlier.
     pub(super) before: Option<f64>,
+    /// Whether more may still come.
+    pub(super) is_partial: bool,
     /// What a pointer is told.
     pub(super) title: String,
 }
@@ -138,6 +140,7 @@ fn bar(interval: &Interval, x: f64, width: f64, y: impl Fn(f64) -> f64) -> Bar {
     let (class, top) = match (interval.value, interval.usual) {
         (None, _) => ("gap", 0.0),
         (Some(value), Some((_, most))) if value > most => ("bar above", y(value)),
+        (Some(value), _) if interval.is_partial => ("bar partial", y(value)),
         (Some(value), Some((least, _))) if value < least => ("bar below", y(value)),
         (Some(value), _) => ("bar", y(value)),
     };

@@ -175,9 +175,17 @@ impl Format {
         format!("{count} {}", self.words.common.span_units[unit])
     }
 
-    fn zoned(&self, at: Timestamp) -> Option<Zoned> {
+    /// In the server's zone; none if no calendar goes so far.
+    pub(super) fn zoned(&self, at: Timestamp) -> Option<Zoned> {
         let at = jiff::Timestamp::from_millisecond(at.unix_ms()).ok()?;
         Some(at.to_zoned(self.zone.clone()))
+    }
+}
+
+impl Format {
+    /// The zone's name, as the API takes it.
+    pub(super) fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 }
 

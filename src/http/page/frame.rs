@@ -60,7 +60,7 @@ pub(super) struct Frame {
 }
 
 /// What of `/v1/status` the bar tells.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct StatusIn {
     pub(super) ready: bool,
     pub(super) received_per_s: f64,
@@ -70,13 +70,13 @@ pub(super) struct StatusIn {
 }
 
 /// One kind of push.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct KindIn {
     pub(super) last_received_at: Option<String>,
 }
 
 /// The disk.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct DiskIn {
     pub(super) free_bytes: Option<i64>,
 }

@@ -30,8 +30,10 @@ mod assets;
 mod call;
 mod chart;
 mod filters;
+mod first_run;
 mod format;
 mod frame;
+mod live;
 mod look;
 mod overview;
 mod preferences;
@@ -115,6 +117,9 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
     };
     Router::new()
         .route("/", get(overview::show))
+        .route("/live", get(live::show))
+        .route("/test-push", post(live::test_push))
+        .route("/held/{id}/retry", post(live::retry))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))
@@ -230,6 +235,19 @@ fn page_of(status: StatusCode, template: &impl Template) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// A page that cannot be made because the API refused.
+fn failed(visitor: &Visitor, refused: &Refused) -> Response {
+    let frame = visitor.frame(Here::Elsewhere, &refused.title, &Err(refused.clone()));
+    page_of(refused.status, &Failed { frame, refused })
+}
+
+#[derive(Template)]
+#[template(path = "failed.html")]
+struct Failed<'p> {
+    frame: Frame,
+    refused: &'p Refused,
 }
 
 /// Where a browser is sent on: only to an address of ours, however it reads it.
