@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
-const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
-const API_KEY: &str = "api-key-of-an-attack-0123456789";
+pub(crate) const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
+pub(crate) const API_KEY: &str = "api-key-of-an-attack-0123456789";
 
 /// Longer than any answer takes; a server that says nothing for so long hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -209,9 +209,18 @@ pub(crate) fn now_s() -> u64 {
 
 /// The control that acknowledges a push before it is on disk; cargo builds it beside the tests.
 pub(crate) fn ack_before_commit() -> PathBuf {
+    example("ack_before_commit")
+}
+
+/// The control whose handlers panic while there is a file `panic` in the data directory.
+pub(crate) fn panicking() -> PathBuf {
+    example("panicking")
+}
+
+fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let profile = tests.parent().and_then(Path::parent).unwrap();
-    let example = profile.join("examples/ack_before_commit");
+    let example = profile.join("examples").join(name);
     let is_there = fs::exists(&example).unwrap();
     assert!(is_there, "{} is not there: cargo build --examples", example.display());
     example
