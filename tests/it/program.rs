@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -58,8 +58,19 @@ impl Program {
 
     /// Starts it with these variables beside its own, and does not wait.
     pub(crate) fn spawn(&self, variables: &[(&str, &OsStr)]) -> Process {
-        let mut command = Command::new(&self.binary);
+        self.spawn_within(&[], variables)
+    }
+
+    /// The same, by a program that runs what is said behind its own words.
+    pub(crate) fn spawn_within(
+        &self,
+        wrapper: &[OsString],
+        variables: &[(&str, &OsStr)],
+    ) -> Process {
+        let mut words = wrapper.iter().map(OsString::as_os_str).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .arg("serve")
             .current_dir(self.folder.path())
             .env("SIMDECK_DATA_DIR", self.data())

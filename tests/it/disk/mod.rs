@@ -7,6 +7,7 @@ mod full;
 mod journal;
 mod lost_writes;
 mod migration;
+mod mounted;
 mod sender;
 
 use std::{
