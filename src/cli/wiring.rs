@@ -272,8 +272,8 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         store: intake.store().clone(),
         intake: intake.clone(),
         rcms: None,
-        live: Live::new(PushLog::new(Arc::new(SystemClock)), CancellationToken::new()),
-        clock: Arc::new(SystemClock),
+        live: Live::new(PushLog::new((experiment.clock)()), CancellationToken::new()),
+        clock: (experiment.clock)(),
         admin_key: Some(digest_of(secrets.api_key.expose())),
         settings: Arc::new(ApiSettings {
             first_page: settings.api.first_page,
