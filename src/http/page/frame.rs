@@ -56,6 +56,8 @@ pub(super) struct Frame {
     pub(super) script: &'static str,
     pub(super) icon: &'static str,
     pub(super) unit_base: u32,
+    /// The server's zone.
+    pub(super) zone: String,
     pub(super) version: &'static str,
 }
 
@@ -108,7 +110,7 @@ impl Pulse {
         }
         let last = status.pushes.values().filter_map(|kind| told(kind.last_received_at.as_ref()?));
         match last.max() {
-            None if !status.has_any() => {
+            None => {
                 Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() }
             }
             Some(at) if format.now.unix_ms() - at.unix_ms() > Self::QUIET_MS => {
@@ -137,13 +139,9 @@ impl Frame {
             script: &SCRIPT.path,
             icon: &ICON.path,
             unit_base: state.settings.unit_base.bytes(),
+            zone: state.api.store.zone().iana_name().unwrap_or("UTC").to_owned(),
             version: env!("CARGO_PKG_VERSION"),
         }
-    }
-
-    /// The word for a page in the bar, if this is it.
-    pub(super) fn current(&self, here: Here) -> &'static str {
-        if self.here == here { "page" } else { "false" }
     }
 
     /// What the colour button asks for.

@@ -71,7 +71,6 @@ struct Live {
     held: Option<Result<Held, Refused>>,
     /// What became of what the visitor did.
     said: Option<String>,
-    rows_source: Source,
 }
 
 /// `GET /live`
@@ -102,7 +101,6 @@ async fn page(visitor: &Visitor, query: Option<&str>, said: Option<String>) -> R
             ("/live?tab=held", live.held, tab == "held"),
         ],
         kinds: kinds(&filters, visitor),
-        rows_source: visitor.source(&stream),
         // Only what the stream knows to filter by.
         stream: ["country_code", "mcc", "mnc", "apn"]
             .into_iter()

@@ -14,7 +14,6 @@ pub(super) struct Requests {
 
 /// One of them.
 pub(super) struct Request {
-    pub(super) id: i64,
     pub(super) at: String,
     pub(super) time: String,
     pub(super) kind: String,
@@ -35,7 +34,6 @@ pub(super) struct Request {
 
 #[derive(Deserialize)]
 struct PushIn {
-    id: i64,
     at: String,
     kind: Option<String>,
     status: Option<u16>,
@@ -107,7 +105,6 @@ fn request(push: PushIn, visitor: &Visitor) -> Request {
         )
     });
     Request {
-        id: push.id,
         time: told(&push.at).map(|at| format.second(at)).unwrap_or_default(),
         at: push.at,
         status: push.status.map(|status| status.to_string()).unwrap_or_default(),

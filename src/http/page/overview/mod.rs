@@ -57,6 +57,7 @@ struct SumIn {
     country_code: Option<String>,
     network: Option<String>,
     apn: Option<String>,
+    #[serde(default)]
     other: bool,
 }
 

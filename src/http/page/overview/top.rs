@@ -1,5 +1,5 @@
 //! The SIMs that use most, that are furthest from their usual, or that sent most messages.
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use super::{Asked, Call, MESSAGES, Refused, Source, SumIn, USAGE, attention::AttentionIn};
 use crate::{
@@ -98,6 +98,7 @@ impl Asked<'_> {
         let call = call.with("top", SIMS_MAX);
         let mut rows: Vec<SumIn> = self.visitor.api.get_recent(&call).await?.body;
         rows.retain(|row| !row.other && row.giccid.is_some());
+        rows.sort_by_key(|row| Reverse(row.data_usage));
         let giccids: Vec<&str> = rows.iter().filter_map(|row| row.giccid.as_deref()).collect();
         let (usual, hours) = tokio::join!(self.usual_days(&giccids), self.hours(&giccids));
         let (usual, mut hours) = (usual?, hours?);
@@ -228,6 +229,7 @@ impl Asked<'_> {
         let call = call.with_some("giccid", self.filters.value("giccid")).with("top", SIMS_MAX);
         let mut rows: Vec<SumIn> = self.visitor.api.get_recent(&call).await?.body;
         rows.retain(|row| !row.other && row.giccid.is_some());
+        rows.sort_by_key(|row| Reverse(row.records));
         let format = self.visitor.format();
         let sim = |row: SumIn| Sim {
             giccid: row.giccid.unwrap_or_default(),

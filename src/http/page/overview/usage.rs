@@ -115,6 +115,7 @@ fn known(asked: &Asked<'_>, now: &Answer<Vec<SumIn>>, before: &[SumIn]) -> Vec<K
     let (used, before) = (by_start(&now.body, 0), by_start(before, WEEK_MS));
     let usual = |row: &SumIn| Some((start_ms(row)?, (row.usual_p10?, row.usual_p90?)));
     let usual: HashMap<i64, (i64, i64)> = now.body.iter().filter_map(usual).collect();
+    let now_at = asked.visitor.format().now;
     let arrived = now.header("simdeck-arrived-through").and_then(told);
     let spans = asked.starts.windows(2).map(|pair| (pair[0], pair[1]));
     let known = |(start, end): (Timestamp, Timestamp)| {
@@ -124,7 +125,7 @@ fn known(asked: &Asked<'_>, now: &Answer<Vec<SumIn>>, before: &[SumIn]) -> Vec<K
             used: used.get(&ms).copied(),
             usual: usual.get(&ms).copied(),
             before: before.get(&ms).copied(),
-            is_partial: arrived.is_none_or(|arrived| end > arrived),
+            is_partial: end > arrived.unwrap_or(now_at),
         }
     };
     spans.map(known).collect()
