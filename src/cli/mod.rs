@@ -233,7 +233,7 @@ fn run(
         Command::Openapi => openapi::run(&settings()?),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),
         Command::Healthcheck => healthcheck::run(&settings()?),
-        Command::Welcome => welcome::run(&settings()?, output),
+        Command::Welcome => runtime()?.block_on(welcome::run(&settings()?, output)),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),
         Command::Verify(verify) => verify::run(verify, &settings()?, output),
         Command::Push(push) => runtime()?.block_on(push::run(push, &settings()?, output)),

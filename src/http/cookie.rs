@@ -64,6 +64,9 @@ mod tests {
             told,
             "simdeck_session=w0rd; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure"
         );
-        assert_eq!(end(false).unwrap(), "simdeck_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+        assert_eq!(
+            end(false).unwrap(),
+            "simdeck_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+        );
     }
 }

@@ -114,9 +114,9 @@ impl Filters {
 
     /// A call with these filters.
     pub(super) fn on(&self, call: Call) -> Call {
-        KNOWN.into_iter().fold(call, |call, name| {
-            call.with_some(name, self.value(name).map(list_item))
-        })
+        KNOWN
+            .into_iter()
+            .fold(call, |call, name| call.with_some(name, self.value(name).map(list_item)))
     }
 
     /// When each interval of the range begins, and when the last one ends. The last is the one that

@@ -149,7 +149,8 @@ impl Format {
 
     /// The day and the time; of today only the time.
     pub(super) fn moment(&self, at: Timestamp) -> String {
-        let is_today = self.zoned(at).map(|at| at.date()) == self.zoned(self.now).map(|at| at.date());
+        let is_today =
+            self.zoned(at).map(|at| at.date()) == self.zoned(self.now).map(|at| at.date());
         if is_today { self.time(at) } else { format!("{} {}", self.day(at), self.time(at)) }
     }
 
@@ -225,7 +226,10 @@ pub(super) fn as_f64(number: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::words::{EN, ZH}, *};
+    use super::{
+        super::words::{EN, ZH},
+        *,
+    };
 
     fn format(words: &'static Words) -> Format {
         let now = told("2024-09-05T02:00:00Z").unwrap();

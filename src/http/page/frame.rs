@@ -110,9 +110,7 @@ impl Pulse {
         }
         let last = status.pushes.values().filter_map(|kind| told(kind.last_received_at.as_ref()?));
         match last.max() {
-            None => {
-                Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() }
-            }
+            None => Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() },
             Some(at) if format.now.unix_ms() - at.unix_ms() > Self::QUIET_MS => {
                 trouble((nav.quiet)(&format.since(at)))
             }
@@ -167,5 +165,9 @@ impl Frame {
 }
 
 fn rate(a_second: f64) -> String {
-    if a_second > 0.0 && a_second < 9.95 { format!("{a_second:.1}") } else { format!("{a_second:.0}") }
+    if a_second > 0.0 && a_second < 9.95 {
+        format!("{a_second:.1}")
+    } else {
+        format!("{a_second:.0}")
+    }
 }

@@ -42,8 +42,8 @@ mod words;
 
 use ask::{Api, Recent, Refused};
 use call::Call;
-pub use format::UnitBase;
 use format::Format;
+pub use format::UnitBase;
 use frame::{Frame, Here, Pulse, StatusIn};
 use look::Look;
 
@@ -112,9 +112,8 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         settings: Arc::new(settings),
         failures: Arc::new(FailureLimiter::default()),
     };
-    let header = |name, value| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
+    let header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(overview::show))
         .route("/live", get(live::show))
@@ -268,7 +267,8 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_another_server() {
         assert_eq!(place_of("/sims?country_code=DE"), "/sims?country_code=DE");
-        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"] {
+        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"]
+        {
             assert_eq!(place_of(elsewhere), "/", "{elsewhere}");
         }
     }

@@ -92,7 +92,8 @@ fn title(row: &AttentionIn, format: &Format) -> String {
     };
     match row.kind.as_str() {
         "sim_above_usual" => {
-            let times = format.times(row.data_usage.unwrap_or_default(), row.usual.unwrap_or_default());
+            let times =
+                format.times(row.data_usage.unwrap_or_default(), row.usual.unwrap_or_default());
             (words.sim_above_usual)(&times.unwrap_or_default())
         }
         "imei_change" => words.imei_change.to_owned(),

@@ -69,9 +69,9 @@ impl Asked<'_> {
         let address = match (&value, by) {
             (None, _) => None,
             (Some(_), _) if row.other => None,
-            (Some(network), "network") => network
-                .split_once('-')
-                .map(|(mcc, mnc)| here.set("mcc", mcc).set("mnc", mnc).uri()),
+            (Some(network), "network") => {
+                network.split_once('-').map(|(mcc, mnc)| here.set("mcc", mcc).set("mnc", mnc).uri())
+            }
             (Some(value), "country_code") => Some(here.set("country_code", value).uri()),
             (Some(value), "apn") => Some(here.set("apn", value).uri()),
             (Some(value), _) => Some(here.set("sim_group", value).uri()),

@@ -169,8 +169,8 @@ impl Asked<'_> {
             return Ok(HashMap::new());
         }
         let (interval, step_ms) = match self.starts.len() {
-            ..10 => ("15m", DAY_MS / 96),
-            ..100 => ("1h", DAY_MS / 24),
+            0..10 => ("15m", DAY_MS / 96),
+            10..100 => ("1h", DAY_MS / 24),
             _ => ("1d", DAY_MS),
         };
         let from_ms = self.starts.first().map_or(0, |at| at.unix_ms());

@@ -1,6 +1,8 @@
 //! The chart of data used, before what is usual and a week earlier.
 use std::collections::HashMap;
 
+use serde::Deserialize;
+
 use super::{Asked, Call, Refused, Source, SumIn, USAGE};
 use crate::{
     domain::Timestamp,
@@ -26,8 +28,9 @@ pub(super) struct Usage {
     pub(super) other_view: String,
     pub(super) has_usual: bool,
     pub(super) source: Source,
-    /// Where there is nothing: when the last record was.
     pub(super) is_empty: bool,
+    /// Where there is nothing: when the last record was.
+    pub(super) last: String,
 }
 
 /// A row of the table.
@@ -59,7 +62,11 @@ impl Usage {
             api.get_recent::<Vec<SumIn>>(&before)
         );
         let known = known(asked, &now?, &before?.body);
-        Ok(Self::of(asked, &known, &with_usual))
+        let mut usage = Self::of(asked, &known, &with_usual);
+        if usage.is_empty {
+            usage.last = last(asked).await?;
+        }
+        Ok(usage)
     }
 
     fn of(asked: &Asked<'_>, known: &[Known], call: &Call) -> Self {
@@ -92,9 +99,25 @@ impl Usage {
             has_usual: known.iter().any(|known| known.usual.is_some()),
             source: asked.visitor.source(call),
             is_empty: most.is_none(),
+            last: String::new(),
             bars,
         }
     }
+}
+
+/// When the last record was that the filters let through; nothing if there is none.
+async fn last(asked: &Asked<'_>) -> Result<String, Refused> {
+    let call = asked.filters.on(Call::to("/v1/data-usage").with("size", 1));
+    let rows: Vec<LastIn> = asked.visitor.api.get_recent(&call).await?.body;
+    let format = asked.visitor.format();
+    let told = rows.first().map(|row| format.moment(Timestamp::from_unix_ms(row.start_time)));
+    Ok(told.map(|at| (format.words.overview.last_usage)(&at)).unwrap_or_default())
+}
+
+/// Of a usage record.
+#[derive(Deserialize)]
+struct LastIn {
+    start_time: i64,
 }
 
 fn week_before(asked: &Asked<'_>) -> Call {
@@ -157,9 +180,9 @@ impl Asked<'_> {
         let format = self.visitor.format();
         let bytes = |bytes: Option<i64>| bytes.map(|it| format.bytes(it).to_string());
         let words = &format.words.overview;
-        let usual = known.usual.map(|(least, most)| {
-            format!("{} – {}", format.bytes(least), format.bytes(most))
-        });
+        let usual = known
+            .usual
+            .map(|(least, most)| format!("{} – {}", format.bytes(least), format.bytes(most)));
         Line {
             from: format.full(known.start),
             used: bytes(known.used).unwrap_or_else(|| words.gap.to_owned()),

@@ -226,7 +226,6 @@ const LIVE: Live = Live {
     lost: "实时连接已断开，正在重试。",
     inspector_note: "公网监听收到的最近 1,000 个请求，保存在内存中。",
     no_requests: "服务器启动后尚未收到请求。",
-    answer: "应答",
     outcome: "结果",
     kind: "类别",
     source: "来源",
@@ -239,7 +238,6 @@ const LIVE: Live = Live {
     held_note: "被拒收，或真实但无法读取：读取之前不计入任何统计。",
     no_held: "没有搁置的推送。",
     retry: "重新读取",
-    retried: "已读取并存储。",
     not_retried: |why| format!("仍被搁置:{why}"),
     outcomes: |outcome| match outcome {
         "stored" => "已存储",
