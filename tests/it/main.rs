@@ -35,6 +35,7 @@ mod live;
 mod live_commands;
 mod mutated;
 mod openapi;
+mod page;
 mod plain_json;
 mod process;
 mod program;
