@@ -134,6 +134,29 @@ impl Api {
         understood(self.send(Method::POST, path, None).await?)
     }
 
+    /// Makes something.
+    pub(super) async fn make<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Answer<T>, Refused> {
+        understood(self.send(Method::POST, path, Some(body)).await?)
+    }
+
+    /// Sets something.
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Answer<T>, Refused> {
+        understood(self.send(Method::PUT, path, Some(body)).await?)
+    }
+
+    /// Takes something away.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Refused> {
+        self.send(Method::DELETE, path, None).await.map(|_| ())
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -173,9 +196,14 @@ fn understood<T: DeserializeOwned>(raw: Raw) -> Result<Answer<T>, Refused> {
 }
 
 impl<T> Answer<T> {
+    /// A header of the answer.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// How many there are of what this is one page of.
     pub(super) fn total(&self) -> Option<u64> {
-        self.headers.get("x-total-count")?.to_str().ok()?.parse().ok()
+        self.header("x-total-count")?.parse().ok()
     }
 }
 

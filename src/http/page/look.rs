@@ -86,7 +86,9 @@ mod tests {
     use super::*;
 
     fn language(sent: &[(header::HeaderName, &'static str)]) -> &'static str {
-        let of = |(name, value): &(_, _)| (header::HeaderName::clone(name), HeaderValue::from_static(value));
+        let of = |(name, value): &(header::HeaderName, &'static str)| {
+            (name.clone(), HeaderValue::from_static(value))
+        };
         Look::of(&sent.iter().map(of).collect()).words.tag
     }
 

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::domain::{Caller, Scope};
 
+mod api_page;
 mod ask;
 mod assets;
+mod beats;
 mod call;
 mod chart;
 mod filters;
@@ -35,7 +37,10 @@ mod frame;
 mod look;
 mod overview;
 mod preferences;
+mod router;
+mod routers;
 mod sign_in;
+mod turns;
 mod words;
 
 use ask::{Api, Recent, Refused};
@@ -115,6 +120,9 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
     };
     Router::new()
         .route("/", get(overview::show))
+        .route("/routers", get(routers::show))
+        .route("/routers/{sn}", get(router::show).post(router::act))
+        .route("/api", get(api_page::show).post(api_page::act))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))

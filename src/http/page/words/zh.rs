@@ -1,4 +1,4 @@
-use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words};
+use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words, api_page, routers};
 
 /// Chinese.
 pub(in crate::http::page) static ZH: Words = Words {
@@ -72,6 +72,8 @@ pub(in crate::http::page) static ZH: Words = Words {
     overview: OVERVIEW,
     first_run: FIRST_RUN,
     live: LIVE,
+    routers: routers::ZH,
+    api_page: api_page::ZH,
     keys: Keys {
         title: "快捷键",
         search: "搜索",
