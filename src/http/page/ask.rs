@@ -134,6 +134,29 @@ impl Api {
         understood(self.send(Method::POST, path, None).await?)
     }
 
+    /// Makes something.
+    pub(super) async fn make<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Answer<T>, Refused> {
+        understood(self.send(Method::POST, path, Some(body)).await?)
+    }
+
+    /// Sets something.
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Answer<T>, Refused> {
+        understood(self.send(Method::PUT, path, Some(body)).await?)
+    }
+
+    /// Takes something away.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Refused> {
+        self.send(Method::DELETE, path, None).await.map(|_| ())
+    }
+
     async fn send(
         &self,
         method: Method,

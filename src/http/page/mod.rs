@@ -25,8 +25,10 @@ use super::{
 };
 use crate::domain::{Caller, Scope};
 
+mod api_page;
 mod ask;
 mod assets;
+mod beats;
 mod call;
 mod chart;
 mod filters;
@@ -37,7 +39,10 @@ mod live;
 mod look;
 mod overview;
 mod preferences;
+mod router;
+mod routers;
 mod sign_in;
+mod turns;
 mod words;
 
 use ask::{Api, Recent, Refused};
@@ -119,6 +124,9 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         .route("/live", get(live::show))
         .route("/test-push", post(live::test_push))
         .route("/held/{id}/retry", post(live::retry))
+        .route("/routers", get(routers::show))
+        .route("/routers/{sn}", get(router::show).post(router::act))
+        .route("/api", get(api_page::show).post(api_page::act))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))

@@ -16,12 +16,14 @@ use super::{
 
 mod attention;
 mod figures;
+mod routers;
 mod split;
 mod top;
 mod usage;
 
 use attention::Attention;
 use figures::Figures;
+use routers::Routers;
 use split::Split;
 use top::Top;
 use usage::Usage;
@@ -40,6 +42,7 @@ struct Overview {
     top: Result<Top, Refused>,
     split: Result<Split, Refused>,
     rows: Result<Vec<Row>, Refused>,
+    routers: Option<Result<Routers, Refused>>,
     can_test: bool,
 }
 
@@ -102,7 +105,7 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     let filters = Filters::of("/", query.as_deref(), &["by", "split", "view"], words);
     let starts = filters.starts(&visitor.format());
     let asked = Asked { visitor: &visitor, filters: &filters, starts };
-    let (figures, usage, attention, top, split, groups, rows) = tokio::join!(
+    let (figures, usage, attention, top, split, groups, rows, routers) = tokio::join!(
         Figures::ask(&asked),
         Usage::ask(&asked),
         Attention::ask(&asked),
@@ -110,6 +113,7 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
         Split::ask(&asked),
         split::groups(&asked),
         live::newest(&visitor, 14),
+        Routers::ask(&asked),
     );
     let frame = visitor.frame(Here::Overview, words.nav.overview, &status);
     let times = times(&visitor, figures.as_ref().ok());
@@ -125,6 +129,7 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
         top,
         split,
         rows,
+        routers,
         filters,
     };
     page_of(StatusCode::OK, &page)

@@ -1,4 +1,4 @@
-use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words};
+use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words, api_page, routers};
 
 /// English.
 pub(in crate::http::page) static EN: Words = Words {
@@ -72,6 +72,8 @@ pub(in crate::http::page) static EN: Words = Words {
     overview: OVERVIEW,
     first_run: FIRST_RUN,
     live: LIVE,
+    routers: routers::EN,
+    api_page: api_page::EN,
     keys: Keys {
         title: "Keys",
         search: "search",
@@ -148,7 +150,6 @@ const OVERVIEW: Overview = Overview {
     routers_about: "last 6 h",
     routers_fine: "Every router that RCMS lists is online.",
     all_routers: |count| format!("All {count}"),
-    since: |at| format!("since {at}"),
     online: "online",
     offline: "offline",
     unknown: "unknown",

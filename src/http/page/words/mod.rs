@@ -1,16 +1,20 @@
 //! All that the page says, once for each language. A word that one language lacks does not compile.
 use jiff::Zoned;
 
+mod api_page;
 mod en;
 mod first_run;
 mod live;
 mod overview;
+mod routers;
 mod zh;
 
+pub(super) use api_page::ApiPage;
 pub(super) use en::EN;
 pub(super) use first_run::FirstRun;
 pub(super) use live::Live;
 pub(super) use overview::Overview;
+pub(super) use routers::Routers;
 pub(super) use zh::ZH;
 
 /// One language.
@@ -28,6 +32,8 @@ pub(super) struct Words {
     pub(super) overview: Overview,
     pub(super) first_run: FirstRun,
     pub(super) live: Live,
+    pub(super) routers: Routers,
+    pub(super) api_page: ApiPage,
     pub(super) keys: Keys,
     /// From where on a number is told in a larger unit, and that unit's name; the largest first.
     large: [(f64, &'static str); 3],

@@ -1,4 +1,4 @@
-use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words};
+use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words, api_page, routers};
 
 /// Chinese.
 pub(in crate::http::page) static ZH: Words = Words {
@@ -72,6 +72,8 @@ pub(in crate::http::page) static ZH: Words = Words {
     overview: OVERVIEW,
     first_run: FIRST_RUN,
     live: LIVE,
+    routers: routers::ZH,
+    api_page: api_page::ZH,
     keys: Keys {
         title: "快捷键",
         search: "搜索",
@@ -143,7 +145,6 @@ const OVERVIEW: Overview = Overview {
     routers_about: "近 6 小时",
     routers_fine: "RCMS 列出的路由器全部在线。",
     all_routers: |count| format!("全部 {count} 台"),
-    since: |at| format!("{at} 起"),
     online: "在线",
     offline: "离线",
     unknown: "未知",
