@@ -29,6 +29,7 @@ mod sign;
 mod signed;
 mod systemd;
 mod test_push;
+mod told;
 mod verify;
 mod welcome;
 mod wiring;

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinHandle, JoinSet},
@@ -19,28 +18,23 @@ use super::{
     demo,
     made::{Secrets, secrets},
     reload::{self, Reload, Reread},
-    settings::{AllowMode, Probe, Settings},
+    settings::Settings,
     systemd, test_push,
-    welcome::is_local,
+    told::{page_settings, push_settings, tls_files},
 };
 use crate::{
     demo::{Demo, DemoClock, good_for as good_for_in_demo},
     domain::{Clock, Secret, SystemClock},
     http::{
-        ApiSettings, Elsewhere, InternalState, Live, PageSettings, PathTokens, ProbeAnswer,
-        PushAddress, PushLog, PushSettings, Rcms, Wellness, digest_of,
+        ApiSettings, InternalState, Live, PageSettings, PushLog, Rcms, Wellness, digest_of,
         failures::FailureLimiter,
         internal_router, public_app,
-        server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
+        server::{ConnectionLimits, Tls, bind, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
-    smarthub::{
-        AgePolicy,
-        kind::{KNOWN, KnownKind},
-        signature::Verifier,
-    },
+    smarthub::{AgePolicy, signature::Verifier},
     store::{DataFolder, Limits, OpenOptions, open},
 };
 
@@ -194,8 +188,12 @@ impl Server {
     pub(super) async fn tell_demo(&self, stop: &CancellationToken) -> Result<bool, Failure> {
         let Some(fleet) = self.demo.as_ref().filter(|_| self.is_untold) else { return Ok(true) };
         let bar = demo::progress();
-        let progress = |done, all| {
+        let progress = |done: u64, all: u64| {
             bar.set_length(all);
+            // What is shown nowhere is told now and then.
+            if bar.is_hidden() && done > bar.position() && done.is_multiple_of(all / 6) {
+                tracing::info!(done, all, "Making four weeks of a demo, hour by hour");
+            }
             bar.set_position(done);
         };
         tokio::select! {
@@ -260,26 +258,7 @@ impl Server {
         tokio::spawn(systemd::feed_watchdog(parts.intake.clone(), stop.clone()));
         tokio::spawn(reload.run(stop.clone()));
         let mut intake = parts.tasks;
-        let mut prune = tokio::time::interval(PRUNE_EVERY);
-        let mut ended_early = None;
-        loop {
-            tokio::select! {
-                front = fronts.join_next() => match front {
-                    None => break,
-                    Some(Ok(())) if stop.is_cancelled() => (),
-                    Some(_) => {
-                        ended_early = Some(Failure::new("a listener or a watcher ended by itself"));
-                        stop.cancel();
-                    }
-                },
-                done = &mut intake => {
-                    // Whoever waits for it is answered 503; nothing can be stored any more.
-                    stop.cancel();
-                    return Err(ended_early_because(done));
-                }
-                _ = prune.tick() => failures.prune(),
-            }
-        }
+        let ended_early = until_stopped(&mut fronts, &mut intake, &failures, &stop).await?;
         parts.stop_intake.cancel();
         let outcome = match intake.await {
             Ok(Ok(())) => ended_early.map_or(Ok(()), Err),
@@ -287,6 +266,35 @@ impl Server {
         };
         drop(parts.folder);
         outcome
+    }
+}
+
+/// Waits until all listeners have ended. Gives why, if one did so before it was told to.
+async fn until_stopped(
+    fronts: &mut JoinSet<()>,
+    intake: &mut JoinHandle<Result<(), IntakeError>>,
+    failures: &FailureLimiter,
+    stop: &CancellationToken,
+) -> Result<Option<Failure>, Failure> {
+    let mut prune = tokio::time::interval(PRUNE_EVERY);
+    let mut ended_early = None;
+    loop {
+        tokio::select! {
+            front = fronts.join_next() => match front {
+                None => return Ok(ended_early),
+                Some(Ok(())) if stop.is_cancelled() => (),
+                Some(_) => {
+                    ended_early = Some(Failure::new("a listener or a watcher ended by itself"));
+                    stop.cancel();
+                }
+            },
+            done = &mut *intake => {
+                // Whoever waits for it is answered 503; nothing can be stored any more.
+                stop.cancel();
+                return Err(ended_early_because(done));
+            }
+            _ = prune.tick() => failures.prune(),
+        }
     }
 }
 
@@ -376,56 +384,6 @@ fn demo_fleet(
     let key = secrets.push_keys.first().map(|key| key.key.clone());
     let key = key.unwrap_or_else(|| String::new().into());
     Demo::new(parts.intake.clone(), clock, key, settings.time_zone.clone())
-}
-
-/// What the page shows of the settings.
-fn page_settings(settings: &Settings, secrets: &Secrets, is_demo: bool) -> PageSettings {
-    let address = |known: &KnownKind| PushAddress {
-        kind: known.slug.to_owned(),
-        title: known.title.to_owned(),
-        title_zh: known.title_zh.map(str::to_owned),
-        url: settings.push_url(known.slug),
-    };
-    let keys = secrets.push_keys.iter().map(|key| (key.label.clone(), key.key.clone()));
-    PageSettings {
-        unit_base: settings.unit_base,
-        addresses: KNOWN.iter().map(address).collect(),
-        push_keys: keys.collect(),
-        is_public: settings.public.url.as_ref().is_some_and(|url| !is_local(url)),
-        is_demo,
-    }
-}
-
-fn tls_files(settings: &Settings) -> Option<TlsFiles> {
-    let public = &settings.public;
-    Some(TlsFiles { certificate: public.tls_cert.clone()?, key: public.tls_key.clone()? })
-}
-
-fn push_settings(
-    settings: &Settings,
-    trusted_proxies: Arc<[IpNet]>,
-    path_tokens: PathTokens,
-    wellness: Wellness,
-) -> PushSettings {
-    let public = &settings.public;
-    PushSettings {
-        path_tokens,
-        trusted_proxies,
-        allow_sources: public.allow_sources.clone(),
-        elsewhere: match public.allow_mode {
-            AllowMode::Off => Elsewhere::Ignored,
-            AllowMode::Monitor => Elsewhere::Told,
-            AllowMode::Enforce => Elsewhere::Refused,
-        },
-        body_bytes_max: public.max_body_bytes,
-        success_status: settings.push.answer_status,
-        success_body: settings.push.answer_body.clone(),
-        probe: match settings.push.probe {
-            Probe::MethodNotAllowed => ProbeAnswer::MethodNotAllowed,
-            Probe::Ok => ProbeAnswer::Ok,
-        },
-        wellness,
-    }
 }
 
 /// An error that is a whole sentence itself, with its causes.

@@ -113,6 +113,8 @@ pub(super) struct Sim {
     seed: u64,
     /// How much more it uses than others of its group.
     thirst: f64,
+    /// Where in the time between two records its own stand.
+    turn: f64,
 }
 
 impl Fleet {
@@ -127,7 +129,9 @@ impl Fleet {
                 msisdn: format!("88234{:07}", nth + 1),
                 group,
                 seed,
-                thirst: 0.4 + 1.6 * part(seed, 1) * part(seed, 2),
+                thirst: 0.6 + 0.8 * part(seed, 1),
+                // By the golden ratio, so that the records of a group are spread evenly.
+                turn: (nth as f64 * 0.618_033_988_75).fract(),
             }
         };
         Self { sims: of_group.take(SIMS).enumerate().map(sim).collect() }
@@ -144,7 +148,8 @@ impl Fleet {
         for sim in &self.sims {
             for at_ms in sim.starts(from_ms, to_ms) {
                 if !incidents.is_silent(sim, at_ms) {
-                    records.push(sim.record(at_ms, sim.bytes(at_ms), sim.place()));
+                    let bytes = sim.bytes(at_ms) * incidents.times(sim, at_ms);
+                    records.push(sim.record(at_ms, bytes, sim.place()));
                 }
             }
         }
@@ -205,7 +210,8 @@ impl Sim {
 
     /// When its records of a span begin.
     pub(super) fn starts(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> {
-        let offset_ms = i64::try_from(self.seed % EVERY_MS.unsigned_abs()).unwrap_or_default();
+        let offset_s = self.turn * EVERY_MS as f64 / 1_000.0;
+        let offset_ms = format!("{offset_s:.0}").parse::<i64>().unwrap_or_default() * 1_000;
         let first = (from_ms - offset_ms).div_euclid(EVERY_MS);
         (first..=first + (to_ms - from_ms) / EVERY_MS + 1)
             .map(move |nth| nth * EVERY_MS + offset_ms)

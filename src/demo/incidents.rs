@@ -37,6 +37,12 @@ impl Incidents {
             && sim.starts(silent_ms - HOUR_MS + MINUTE_MS, silent_ms).next().is_some()
     }
 
+    /// How many times its usual use a SIM has at a moment: cameras had a new firmware this morning.
+    pub(super) fn times(&self, sim: &Sim, at_ms: i64) -> f64 {
+        let rollout = self.now_ms - 5 * HOUR_MS..self.now_ms - 3 * HOUR_MS;
+        if sim.is_of("Cameras-CN") && rollout.contains(&at_ms) { 2.2 } else { 1.0 }
+    }
+
     /// What is used beyond what is usual.
     pub(super) fn usage(&self, from_ms: i64, to_ms: i64, fleet: &Fleet) -> Vec<String> {
         let mut records = self.thirst(from_ms, to_ms, fleet);

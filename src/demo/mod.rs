@@ -121,8 +121,9 @@ impl Demo {
 
     async fn tell_until(&self, now_ms: i64, progress: impl Fn(u64, u64)) -> Result<(), DemoError> {
         let incidents = Incidents::before(now_ms, &self.zone);
-        let mut at_ms = now_ms - DAYS * DAY_MS;
-        let hours = u64::try_from(DAYS * 24).unwrap_or_default();
+        // A day more, so that the first hour shown has four weeks before it.
+        let mut at_ms = now_ms - (DAYS + 1) * DAY_MS;
+        let hours = u64::try_from((DAYS + 1) * 24).unwrap_or_default();
         let mut done = 0;
         while at_ms < now_ms {
             // The last day comes in pieces as small as those of its chart.

@@ -35,9 +35,13 @@ pub(crate) struct Program {
 impl Program {
     /// A folder and two ports for the program that is shipped.
     pub(crate) fn new() -> Self {
-        // tests/all names the release binary; cargo alone builds the one that goes with the tests.
+        Self::of(Self::binary())
+    }
+
+    /// tests/all names the release binary; cargo alone builds the one that goes with the tests.
+    pub(crate) fn binary() -> PathBuf {
         let binary = env::var_os("SIMDECK_TEST_BINARY");
-        Self::of(binary.map_or(env!("CARGO_BIN_EXE_simdeck").into(), PathBuf::from))
+        binary.map_or(env!("CARGO_BIN_EXE_simdeck").into(), PathBuf::from)
     }
 
     pub(crate) fn of(binary: PathBuf) -> Self {

@@ -37,11 +37,15 @@ mod format;
 mod frame;
 mod live;
 mod look;
+mod messages;
 mod overview;
 mod preferences;
 mod router;
 mod routers;
+mod search;
 mod sign_in;
+mod sim;
+mod sims;
 mod turns;
 mod words;
 
@@ -121,6 +125,10 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(overview::show))
+        .route("/sims", get(sims::show))
+        .route("/sims/{giccid}", get(sim::show).post(sim::label))
+        .route("/messages", get(messages::show))
+        .route("/search", get(search::show))
         .route("/live", get(live::show))
         .route("/test-push", post(live::test_push))
         .route("/held/{id}/retry", post(live::retry))

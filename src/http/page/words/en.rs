@@ -1,4 +1,6 @@
-use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words, api_page, routers};
+use super::{
+    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, routers,
+};
 
 /// English.
 pub(in crate::http::page) static EN: Words = Words {
@@ -41,7 +43,6 @@ pub(in crate::http::page) static EN: Words = Words {
         next: "Next",
         of_total: |rows, total| format!("{rows} of {total}"),
         failed: "This part cannot be shown now.",
-        try_again: "Try again",
         span_units: ["s", "min", "h", "days"],
         ago: |span| format!("{span} ago"),
         unknown: "unknown",
@@ -53,9 +54,6 @@ pub(in crate::http::page) static EN: Words = Words {
         apn: "APN",
         time: "Time",
         used: "Used",
-        records: "Records",
-        not_found: "There is no such page.",
-        forbidden: "Your key may look but not act: sign in with one of scope admin.",
         other: "others",
     },
     sign_in: SignIn {
@@ -72,6 +70,8 @@ pub(in crate::http::page) static EN: Words = Words {
     overview: OVERVIEW,
     first_run: FIRST_RUN,
     live: LIVE,
+    sims: SIMS,
+    messages: MESSAGES,
     routers: routers::EN,
     api_page: api_page::EN,
     keys: Keys {
@@ -270,4 +270,52 @@ const LIVE: Live = Live {
         "probe" => "probe",
         _ => "unanswered",
     },
+};
+
+const SIMS: Sims = Sims {
+    today: "Today",
+    month: "This month",
+    last_seen: "Last record",
+    first_seen: "First record",
+    name: "Name",
+    newest_first: "last seen first",
+    most_first: "most used today first",
+    order: "Order",
+    silent_for: "Silent for",
+    anybody: "any",
+    none_yet: "No SIM has been seen yet: each appears with its first record.",
+    narrow: "Narrow down, last 30 days",
+    hint: "number, IMSI or name",
+    apply: "Filter",
+    month_chart: "Data used per day, last 30 days",
+    timeline: "Everything that is known, the newest first",
+    no_timeline: "Nothing is kept of this SIM any more.",
+    event: "Event",
+    what: "What",
+    router: "Router",
+    router_sn: "Serial number of the router it sits in",
+    save: "Save",
+    not_saved: |why| format!("It was not saved: {why}"),
+    label: "Name it",
+    imsi: "IMSI",
+    messages: "Messages of this SIM",
+    found: |what| format!("Found for “{what}”"),
+    nothing_found: "Nothing has this number or name.",
+    search_hint: "Type a SIM's number or its last digits, an IMSI, a phone number, a router's name or serial number.",
+    number: "number",
+};
+
+const MESSAGES: Messages = Messages {
+    inbox: "Messages from SIMs",
+    reports: "Status reports",
+    from: "From",
+    to: "To",
+    text: "Text",
+    no_text: "not in the push",
+    none_yet: "No SIM has sent a message yet.",
+    no_reports: "No status report of a message has come yet.",
+    search: "words in the text",
+    thread: |sim| format!("All messages of SIM …{sim}"),
+    to_sim: "Open the SIM",
+    report: "Report",
 };

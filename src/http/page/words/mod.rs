@@ -5,16 +5,20 @@ mod api_page;
 mod en;
 mod first_run;
 mod live;
+mod messages;
 mod overview;
 mod routers;
+mod sims;
 mod zh;
 
 pub(super) use api_page::ApiPage;
 pub(super) use en::EN;
 pub(super) use first_run::FirstRun;
 pub(super) use live::Live;
+pub(super) use messages::Messages;
 pub(super) use overview::Overview;
 pub(super) use routers::Routers;
+pub(super) use sims::Sims;
 pub(super) use zh::ZH;
 
 /// One language.
@@ -32,6 +36,8 @@ pub(super) struct Words {
     pub(super) overview: Overview,
     pub(super) first_run: FirstRun,
     pub(super) live: Live,
+    pub(super) sims: Sims,
+    pub(super) messages: Messages,
     pub(super) routers: Routers,
     pub(super) api_page: ApiPage,
     pub(super) keys: Keys,
@@ -107,7 +113,6 @@ pub(super) struct Common {
     pub(super) next: &'static str,
     pub(super) of_total: fn(&str, &str) -> String,
     pub(super) failed: &'static str,
-    pub(super) try_again: &'static str,
     pub(super) span_units: [&'static str; 4],
     pub(super) ago: fn(&str) -> String,
     pub(super) unknown: &'static str,
@@ -119,9 +124,6 @@ pub(super) struct Common {
     pub(super) apn: &'static str,
     pub(super) time: &'static str,
     pub(super) used: &'static str,
-    pub(super) records: &'static str,
-    pub(super) not_found: &'static str,
-    pub(super) forbidden: &'static str,
     pub(super) other: &'static str,
 }
 

@@ -1,4 +1,6 @@
-use super::{Common, FirstRun, Keys, Live, Nav, Overview, SignIn, Words, api_page, routers};
+use super::{
+    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, routers,
+};
 
 /// Chinese.
 pub(in crate::http::page) static ZH: Words = Words {
@@ -41,7 +43,6 @@ pub(in crate::http::page) static ZH: Words = Words {
         next: "下一页",
         of_total: |rows, total| format!("{rows}，共 {total}"),
         failed: "这一部分暂时无法显示。",
-        try_again: "重试",
         span_units: ["秒", "分钟", "小时", "天"],
         ago: |span| format!("{span}前"),
         unknown: "未知",
@@ -53,9 +54,6 @@ pub(in crate::http::page) static ZH: Words = Words {
         apn: "APN",
         time: "时间",
         used: "用量",
-        records: "记录",
-        not_found: "没有这个页面。",
-        forbidden: "您的密钥只能查看：请用 admin 权限的密钥登录。",
         other: "其他",
     },
     sign_in: SignIn {
@@ -72,6 +70,8 @@ pub(in crate::http::page) static ZH: Words = Words {
     overview: OVERVIEW,
     first_run: FIRST_RUN,
     live: LIVE,
+    sims: SIMS,
+    messages: MESSAGES,
     routers: routers::ZH,
     api_page: api_page::ZH,
     keys: Keys {
@@ -250,4 +250,52 @@ const LIVE: Live = Live {
         "probe" => "探测",
         _ => "未应答",
     },
+};
+
+const SIMS: Sims = Sims {
+    today: "今日",
+    month: "本月",
+    last_seen: "最近记录",
+    first_seen: "首次记录",
+    name: "名称",
+    newest_first: "最近活跃优先",
+    most_first: "今日用量优先",
+    order: "排序",
+    silent_for: "静默时长",
+    anybody: "不限",
+    none_yet: "尚未出现任何 SIM 卡：有第一条记录后才会显示。",
+    narrow: "缩小范围（近 30 天）",
+    hint: "卡号、IMSI 或名称",
+    apply: "筛选",
+    month_chart: "近 30 天每日流量",
+    timeline: "全部已知事件，最新在前",
+    no_timeline: "这张卡已没有保存的记录。",
+    event: "事件",
+    what: "内容",
+    router: "路由器",
+    router_sn: "所在路由器的序列号",
+    save: "保存",
+    not_saved: |why| format!("未保存：{why}"),
+    label: "命名",
+    imsi: "IMSI",
+    messages: "这张卡的短信",
+    found: |what| format!("“{what}”的搜索结果"),
+    nothing_found: "没有匹配的号码或名称。",
+    search_hint: "输入卡号或末几位、IMSI、电话号码、路由器名称或序列号。",
+    number: "号码",
+};
+
+const MESSAGES: Messages = Messages {
+    inbox: "上行短信",
+    reports: "状态报告",
+    from: "发送方",
+    to: "接收方",
+    text: "内容",
+    no_text: "推送中没有内容",
+    none_yet: "还没有 SIM 卡发送短信。",
+    no_reports: "尚未收到短信状态报告。",
+    search: "短信内容",
+    thread: |sim| format!("SIM 卡 …{sim} 的全部短信"),
+    to_sim: "打开此卡",
+    report: "报告",
 };

@@ -1,0 +1,122 @@
+//! The demo: a made-up fleet, by the front door.
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+use reqwest::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{process::Process, program::Program};
+
+const KEY: &str = "sd_0123456789abcdef0123456789abcdef";
+
+/// A demo, once its story is told.
+struct Demo {
+    process: Process,
+    url: String,
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(Program::binary());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("SIMDECK_API_KEY", KEY)
+        .env("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:0")
+        .env("SIMDECK_INTERNAL_LISTEN", "127.0.0.1:0");
+    command
+}
+
+impl Demo {
+    fn start(folder: &Path) -> Self {
+        let mut command = command(folder, &["serve", "--demo"]);
+        let mut process = Process::start("simdeck", &mut command, "cargo builds it");
+        let ready = process.wait_for(&["Ready, with a demo"]).remove(0);
+        let (_, address) = ready.split_once("internal.address=").unwrap();
+        let url = format!("http://{}", address.split_whitespace().next().unwrap());
+        Self { process, url }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = Client::new().get(format!("{}{path}", self.url)).header("X-API-Key", KEY);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    }
+
+    async fn records(&self) -> i64 {
+        self.get("/v1/status").await["pushes"]["data-usage"]["records"].as_i64().unwrap()
+    }
+
+    async fn count(&self, path: &str) -> u64 {
+        let request = Client::new().get(format!("{}{path}", self.url)).header("X-API-Key", KEY);
+        let response = request.send().await.unwrap();
+        response.headers()["x-total-count"].to_str().unwrap().parse().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    assert_eq!(demo.count("/v1/sims").await, 2_000);
+    assert_eq!(demo.count("/v1/devices").await, 40);
+    let told = demo.get("/v1/attention").await;
+    let kinds: Vec<&str> =
+        told.as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    let planted = [
+        "sim_above_usual",
+        "imei_change",
+        "pushes_quarantined",
+        "sims_silent",
+        "new_country",
+        "router_offline",
+    ];
+    assert_eq!(kinds.iter().copied().collect::<BTreeSet<_>>(), planted.into(), "{told}");
+    assert_eq!(kinds.len(), planted.len(), "{told}");
+    let status = demo.get("/v1/status").await;
+    let quarantined = &status["held"]["quarantined"]["pushes"];
+    assert_eq!(quarantined, 1, "{status}");
+    let days = demo.get("/v1/data-usage/aggregate?interval=1d").await;
+    assert!((29..=31).contains(&days.as_array().unwrap().len()), "{days}");
+
+    // It goes on: the stream tells of what comes, and needs no waiting of ours.
+    let before = demo.records().await;
+    let stream = Client::new().get(format!("{}/v1/stream", demo.url)).header("X-API-Key", KEY);
+    let mut stream = stream.send().await.unwrap();
+    let mut seen = String::new();
+    while seen.matches("event: data-usage").count() < 3 {
+        seen += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    assert!(demo.records().await > before);
+    drop(stream);
+
+    // A second start finds the story, and tells nothing twice.
+    let before = demo.records().await;
+    let log = demo.process.end();
+    assert!(!log.contains("public.address"), "{log}");
+    let again = Demo::start(folder.path());
+    let records = again.records().await;
+    assert!((before..before + 1_000).contains(&records), "{before} and then {records}");
+    let log = again.process.end();
+    assert!(!log.contains("Making four weeks"), "{log}");
+
+    // Nobody takes it for a true store, nor a true store for a demo.
+    let as_real = command(folder.path(), &["serve", "--data-dir", "data/demo"]).output().unwrap();
+    assert!(!as_real.status.success());
+    let said = String::from_utf8(as_real.stderr).unwrap();
+    assert!(said.contains("holds a demo"), "{said}");
+}
+
+#[test]
+fn a_true_store_is_not_taken_for_a_demo() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir_all(folder.path().join("data/demo")).unwrap();
+    std::fs::write(folder.path().join("data/demo/simdeck.db"), "of somebody").unwrap();
+    let refused = command(folder.path(), &["serve", "--demo"]).output().unwrap();
+    assert!(!refused.status.success());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("holds a store that is no demo"), "{said}");
+    let kept = std::fs::read_to_string(folder.path().join("data/demo/simdeck.db")).unwrap();
+    assert_eq!(kept, "of somebody");
+}
