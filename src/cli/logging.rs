@@ -1,4 +1,9 @@
-use std::io::{self, IsTerminal};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal},
+    panic::{self, PanicHookInfo},
+    thread,
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -25,8 +30,23 @@ pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure>
         LogFormat::Json => log.json().try_init(),
     };
     started.map_err(Failure::because("the log could not be started"))?;
+    panic::set_hook(Box::new(tell));
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// A panic is a line of the log like any other. What it says is told where it is the code's own words
+/// only: a message that was put together may quote what was at hand, a secret as well as anything.
+fn tell(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+    tracing::error!(
+        location = panic.location().map(tracing::field::display),
+        thread = thread::current().name(),
+        said = panic.payload().downcast_ref::<&'static str>(),
+        backtrace = backtrace.map(tracing::field::display),
+        "A thread panicked"
+    );
 }

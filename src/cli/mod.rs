@@ -32,7 +32,7 @@ mod verify;
 mod welcome;
 mod wiring;
 
-use std::{num::NonZero, path::PathBuf, process::ExitCode};
+use std::{num::NonZero, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -42,7 +42,11 @@ use output::{Format, Output};
 use settings::{Environment, Flags, Settings};
 use tokio::runtime::Runtime;
 
-use crate::{intake::Acknowledge, store::Limits};
+use crate::{
+    domain::{Clock, SystemClock},
+    intake::Acknowledge,
+    store::Limits,
+};
 
 const ABOUT_SETTINGS: &str = "\
 Every setting has a flag, an environment variable and a line in simdeck.toml: see
@@ -178,6 +182,8 @@ pub struct Experiment {
     pub tail_records_max: usize,
     /// The same for the sums by time and network.
     pub sums_tail_records_max: usize,
+    /// By what both listeners tell the time: a handler that panics asks it first.
+    pub clock: fn() -> Arc<dyn Clock>,
 }
 
 impl Default for Experiment {
@@ -187,6 +193,7 @@ impl Default for Experiment {
             acknowledge: Acknowledge::AfterCommit,
             tail_records_max: Limits::TAIL_RECORDS_MAX,
             sums_tail_records_max: Limits::SUMS_TAIL_RECORDS_MAX,
+            clock: || Arc::new(SystemClock),
         }
     }
 }
@@ -226,7 +233,7 @@ fn run(
         Command::Openapi => openapi::run(&settings()?),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),
         Command::Healthcheck => healthcheck::run(&settings()?),
-        Command::Welcome => welcome::run(&settings()?, output),
+        Command::Welcome => runtime()?.block_on(welcome::run(&settings()?, output)),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),
         Command::Verify(verify) => verify::run(verify, &settings()?, output),
         Command::Push(push) => runtime()?.block_on(push::run(push, &settings()?, output)),

@@ -1,5 +1,7 @@
 use std::{
+    error::Error,
     io::{self, IsTerminal},
+    net::SocketAddr,
     process::ExitCode,
 };
 
@@ -15,7 +17,7 @@ use super::{
     systemd,
     wiring::Server,
 };
-use crate::http::Wellness;
+use crate::http::{InternalState, Wellness};
 
 /// Runs the server until it is told to stop.
 pub(super) async fn run(
@@ -58,11 +60,26 @@ fn greet(server: &Server) {
             output::note(&format!("admin API key: {}", server.secrets.api_key.expose()));
         }
         output::note("`simdeck welcome` shows the addresses to register and a first push.");
+        tokio::spawn(invite(server.state(), server.internal));
     } else if !made.is_empty() {
         tracing::info!(
             files = ?made,
             "Made secrets in the data directory; `simdeck welcome` shows them and what to do next"
         );
+    }
+}
+
+/// Shows the way to the page, once the store takes the link.
+async fn invite(state: InternalState, internal: SocketAddr) {
+    let url =
+        state.settings.internal_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+    let url = url.unwrap_or_else(|| format!("http://{internal}"));
+    match state.first_sign_in_link(&url).await {
+        Ok(Some(link)) => {
+            output::note(&format!("the page, for 15 minutes and once: {}", link.expose()));
+        }
+        Ok(None) => (),
+        Err(error) => tracing::warn!(error = &error as &dyn Error, "There is no sign-in link"),
     }
 }
 

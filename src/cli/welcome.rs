@@ -3,18 +3,23 @@ use std::{
     process::ExitCode,
 };
 
-use reqwest::Url;
+use reqwest::{Method, Url};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, keys, output::Output, settings::Settings};
-use crate::smarthub::{kind, signature::PushKey};
+use super::{Failure, client::ApiClient, keys, output::Output, settings::Settings};
+use crate::{
+    domain::Secret,
+    smarthub::{kind, signature::PushKey},
+};
 
 /// Prints what to enter in SmartHub and how to try it. Whoever runs this asked for the secrets, so
 /// it shows them wherever its output goes.
-pub(super) fn run(settings: &Settings, output: Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode, Failure> {
     let keys = keys::push_keys(settings)?;
     let warnings = warnings(settings);
     let example = example(settings, &keys);
+    let link = sign_in_link(settings).await;
     let json = json!({
         "addresses": kind::KNOWN.iter().map(|known| json!({
             "kind": known.slug,
@@ -26,14 +31,35 @@ pub(super) fn run(settings: &Settings, output: Output) -> Result<ExitCode, Failu
             "label": key.label,
             "key": key.key.expose(),
         })).collect::<Vec<Value>>(),
+        "sign_in_url": link.as_ref().map(Secret::expose),
         "warnings": warnings,
         "example": example,
     });
-    output.text(&page(settings, &keys, &warnings, &example), &json)?;
+    output.text(&page(settings, &keys, &warnings, link.as_ref(), &example), &json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn page(settings: &Settings, keys: &[PushKey], warnings: &[String], example: &str) -> String {
+/// A link that opens the page of the running server; none where no server runs.
+async fn sign_in_link(settings: &Settings) -> Option<Secret> {
+    let client = ApiClient::of_server(settings).ok()?;
+    let made = client.send(Method::POST, "/v1/sign-in-links", &[], None).await.ok()?;
+    let made: LinkIn = made.json().await.ok()?;
+    Some(made.url.into())
+}
+
+/// What the API says of a link.
+#[derive(Deserialize)]
+struct LinkIn {
+    url: String,
+}
+
+fn page(
+    settings: &Settings,
+    keys: &[PushKey],
+    warnings: &[String],
+    link: Option<&Secret>,
+    example: &str,
+) -> String {
     let mut page = "Register these addresses in SmartHub, one for each push category:\n".to_owned();
     for known in kind::KNOWN {
         let chinese = known.title_zh.map(|title| format!(" ({title})")).unwrap_or_default();
@@ -44,6 +70,14 @@ fn page(settings: &Settings, keys: &[PushKey], warnings: &[String], example: &st
         let label = key.label.as_deref().map(|label| format!("{label}: ")).unwrap_or_default();
         page += &format!("  {label}{}\n", key.key.expose());
     }
+    page += &match link {
+        Some(link) => format!(
+            "\nOpen the page with this link, once and within 15 minutes:\n\n  {}\n",
+            link.expose()
+        ),
+        None => "\nOnce the server runs, this command also shows a link that opens the page.\n"
+            .to_owned(),
+    };
     for warning in warnings {
         page += &format!("\nWarning: {warning}\n");
     }

@@ -25,10 +25,10 @@ use super::{
 use crate::{
     domain::{Secret, SystemClock},
     http::{
-        ApiSettings, Elsewhere, InternalState, Live, PathTokens, ProbeAnswer, PushLog,
-        PushSettings, Rcms, Wellness, digest_of,
+        ApiSettings, Elsewhere, InternalState, Live, PageSettings, PathTokens, ProbeAnswer,
+        PushAddress, PushLog, PushSettings, Rcms, Wellness, digest_of,
         failures::FailureLimiter,
-        PageSettings, PushAddress, internal_router, public_app,
+        internal_router, public_app,
         server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, IntakeTasks, KeepOptions},
@@ -92,10 +92,8 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
     let stop = CancellationToken::new();
-    let (router, limits) = (
-        internal_router(parts.internal, PageSettings::default()),
-        ConnectionLimits::internal(),
-    );
+    let (router, limits) =
+        (internal_router(parts.internal, PageSettings::default()), ConnectionLimits::internal());
     // Both end with the command: what it asked for is on disk when it was answered.
     tokio::spawn(serve(listener, router, limits, stop.clone()));
     tokio::spawn(parts.tasks.run());
@@ -156,6 +154,11 @@ impl Server {
             reload,
             wellness: Wellness::default(),
         })
+    }
+
+    /// What the internal listener answers from.
+    pub(super) fn state(&self) -> InternalState {
+        self.parts.internal.clone()
     }
 
     /// Runs until `stop`. Then no one new comes in, requests in flight are answered, what waits is
@@ -272,8 +275,8 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         store: intake.store().clone(),
         intake: intake.clone(),
         rcms: None,
-        live: Live::new(PushLog::new(Arc::new(SystemClock)), CancellationToken::new()),
-        clock: Arc::new(SystemClock),
+        live: Live::new(PushLog::new((experiment.clock)()), CancellationToken::new()),
+        clock: (experiment.clock)(),
         admin_key: Some(digest_of(secrets.api_key.expose())),
         settings: Arc::new(ApiSettings {
             first_page: settings.api.first_page,

@@ -204,7 +204,8 @@ pub(super) fn is_of_our_page(parts: &Parts) -> bool {
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = text(header::HOST).or_else(|| parts.uri.authority().map(|it| it.as_str()));
     let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
-    origin.is_some_and(|(_, authority)| host.is_some_and(|host| host.eq_ignore_ascii_case(authority)))
+    origin
+        .is_some_and(|(_, authority)| host.is_some_and(|host| host.eq_ignore_ascii_case(authority)))
 }
 
 /// The key in the header of its own, else the bearer token.

@@ -64,8 +64,14 @@ mod tests {
     fn names_that_others_may_lead_to_us_are_not_known() {
         let own = OwnName::of(Some("https://Simdeck.example.com:8443/"));
         for host in [
-            "127.0.0.1", "[::1]", "192.168.1.20", "localhost", "simdeck", "a.localhost",
-            "simdeck.example.com", "SIMDECK.EXAMPLE.COM",
+            "127.0.0.1",
+            "[::1]",
+            "192.168.1.20",
+            "localhost",
+            "simdeck",
+            "a.localhost",
+            "simdeck.example.com",
+            "SIMDECK.EXAMPLE.COM",
         ] {
             assert!(own.is_known(host), "{host}");
         }

@@ -31,7 +31,7 @@ impl Rate {
     /// One task notes.
     fn note(&self, records: u64) {
         let second = self.began.elapsed().as_secs() & u64::from(u32::MAX);
-        let place = &self.seconds[second as usize % self.seconds.len()];
+        let place = &self.seconds[usize::try_from(second).unwrap_or_default() % self.seconds.len()];
         let so_far = place.load(Ordering::Relaxed);
         let so_far = if so_far >> 32 == second { so_far & u64::from(u32::MAX) } else { 0 };
         let records = (so_far + records).min(u64::from(u32::MAX));

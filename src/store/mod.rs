@@ -40,7 +40,8 @@ pub use examine::{Examination, examine};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{
-    Heavy, KindTally, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store, Tallies,
+    Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store,
+    Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use restore::{RestoreError, Restored, restore};

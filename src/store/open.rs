@@ -136,7 +136,7 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
             .await
             .map_err(|source| OpenError::NoCopy { path: path.clone(), source })?;
     }
-    MIGRATIONS.run(&mut connection).await.map_err(|source| match source {
+    migrate(&mut connection).await.map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },
         source => OpenError::Migrate { path: path.clone(), source },
     })?;
@@ -230,6 +230,14 @@ async fn waiting_migration(connection: &mut SqliteConnection) -> Result<Option<i
         .await?;
     let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
     Ok(newest.filter(|newest| last.is_some_and(|last| last < *newest)))
+}
+
+/// Brings the schema up to date, all or nothing: half way it would be one that no version of simdeck
+/// was ever run on, neither this one nor the one that somebody may want to go back to.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    let mut migrating = connection.begin_with("begin immediate").await?;
+    MIGRATIONS.run(&mut *migrating).await?;
+    Ok(migrating.commit().await?)
 }
 
 fn is_too_old(version: &str) -> bool {

@@ -14,8 +14,8 @@ use serde_json::Value;
 use simdeck::{
     domain::{Clock, DevicePoll, Freshness, PollReport, Secret, Timestamp},
     http::{
-        ApiSettings, InternalState, Live, PushLog, Rcms, StreamLimits, TestPusher, digest_of,
-        PageSettings, internal_router,
+        ApiSettings, InternalState, Live, PageSettings, PushLog, Rcms, StreamLimits, TestPusher,
+        digest_of, internal_router,
         server::{ConnectionLimits, serve},
     },
     intake::{AcceptError, Acknowledge, Intake, IntakeOptions, KeepOptions, Push},

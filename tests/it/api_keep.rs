@@ -5,23 +5,23 @@ use simdeck::http::ApiSettings;
 
 use crate::api_harness::{ADMIN_KEY, Api, SECOND, ids, link, problem_of};
 
-const GICCID: &str = "89860012345678901234";
+pub(crate) const GICCID: &str = "89860012345678901234";
 /// SHA-256 of its digits.
 const HASH: &str = "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7";
-const DAY_S: i64 = 86_400;
+pub(crate) const DAY_S: i64 = 86_400;
 
 async fn api() -> Api {
     Api::new(ApiSettings::default()).await
 }
 
-async fn done(api: &Api, path: &str, body: &str) -> Value {
+pub(crate) async fn done(api: &Api, path: &str, body: &str) -> Value {
     let response = api.post(path, ADMIN_KEY, body).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     response.json().await.unwrap()
 }
 
 /// A record of the test's own second, and one of 401 days later.
-async fn old_and_new(api: &Api) {
+pub(crate) async fn old_and_new(api: &Api) {
     api.add_usage(3).await;
     api.advance(401 * DAY_S);
     let new = (SECOND + 401 * DAY_S) * 1000;

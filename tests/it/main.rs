@@ -36,6 +36,7 @@ mod live;
 mod live_commands;
 mod mutated;
 mod openapi;
+mod page;
 mod page_routers;
 mod plain_json;
 mod process;

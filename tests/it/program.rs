@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
-const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
-const API_KEY: &str = "api-key-of-an-attack-0123456789";
+pub(crate) const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
+pub(crate) const API_KEY: &str = "api-key-of-an-attack-0123456789";
 
 /// Longer than any answer takes; a server that says nothing for so long hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -58,8 +58,19 @@ impl Program {
 
     /// Starts it with these variables beside its own, and does not wait.
     pub(crate) fn spawn(&self, variables: &[(&str, &OsStr)]) -> Process {
-        let mut command = Command::new(&self.binary);
+        self.spawn_within(&[], variables)
+    }
+
+    /// The same, by a program that runs what is said behind its own words.
+    pub(crate) fn spawn_within(
+        &self,
+        wrapper: &[OsString],
+        variables: &[(&str, &OsStr)],
+    ) -> Process {
+        let mut words = wrapper.iter().map(OsString::as_os_str).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .arg("serve")
             .current_dir(self.folder.path())
             .env("SIMDECK_DATA_DIR", self.data())
@@ -209,9 +220,18 @@ pub(crate) fn now_s() -> u64 {
 
 /// The control that acknowledges a push before it is on disk; cargo builds it beside the tests.
 pub(crate) fn ack_before_commit() -> PathBuf {
+    example("ack_before_commit")
+}
+
+/// The control whose handlers panic while there is a file `panic` in the data directory.
+pub(crate) fn panicking() -> PathBuf {
+    example("panicking")
+}
+
+fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let profile = tests.parent().and_then(Path::parent).unwrap();
-    let example = profile.join("examples/ack_before_commit");
+    let example = profile.join("examples").join(name);
     let is_there = fs::exists(&example).unwrap();
     assert!(is_there, "{} is not there: cargo build --examples", example.display());
     example

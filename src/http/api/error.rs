@@ -112,7 +112,7 @@ pub(in crate::http) enum ApiError {
 
 /// One field that is wrong, and a sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Invalid {
+pub(in crate::http) struct Invalid {
     /// What was asked for.
     pub(super) resource: &'static str,
     /// The parameter or member.

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::{InternalState, base::Base, error::ApiError, params};
 use crate::{
-    domain::{Pass, PassKind},
-    http::auth::{AdminKey, digest_of, new_word},
+    domain::{Caller, KeyDigest, Pass, PassKind, Scope, Secret, Timestamp},
+    http::auth::{ADMIN_LABEL, AdminKey, digest_of, new_word},
+    intake::AdminError,
 };
 
 const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
@@ -37,10 +38,31 @@ pub(super) async fn make(
     RawQuery(query): RawQuery,
 ) -> Result<(StatusCode, Json<LinkOut>), ApiError> {
     params::read_none("sign-in-links", query.as_deref())?;
-    let word = new_word();
-    let ends_at = state.clock.now().plus(GOOD_FOR);
-    let pass = Pass { kind: PassKind::Link, digest: digest_of(word.expose()), key, ends_at };
-    state.intake.add_pass(pass, &caller).await?;
-    let url = base.url(&format!("/sign-in#token={}", word.expose()));
+    let (url, ends_at) = state.sign_in_link(&base.url(""), key, &caller).await?;
+    let url = url.expose().to_owned();
     Ok((StatusCode::CREATED, Json(LinkOut { url, expires_at: ends_at.to_string() })))
+}
+
+impl InternalState {
+    /// A link below this address that opens the page once with what this key may do, and until when.
+    pub async fn sign_in_link(
+        &self,
+        base_url: &str,
+        key: KeyDigest,
+        caller: &Caller,
+    ) -> Result<(Secret, Timestamp), AdminError> {
+        let word = new_word();
+        let ends_at = self.clock.now().plus(GOOD_FOR);
+        let pass = Pass { kind: PassKind::Link, digest: digest_of(word.expose()), key, ends_at };
+        self.intake.add_pass(pass, caller).await?;
+        Ok((format!("{base_url}/sign-in#token={}", word.expose()).into(), ends_at))
+    }
+
+    /// The same for whoever starts the server, with what the admin key may do.
+    pub async fn first_sign_in_link(&self, base_url: &str) -> Result<Option<Secret>, AdminError> {
+        let Some(key) = self.admin_key else { return Ok(None) };
+        let caller = Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin };
+        let (link, _) = self.sign_in_link(base_url, key, &caller).await?;
+        Ok(Some(link))
+    }
 }

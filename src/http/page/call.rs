@@ -39,6 +39,11 @@ impl Call {
         self
     }
 
+    /// The path alone.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The path with its query, as it stands in a request.
     pub(super) fn uri(&self) -> String {
         let mut query = String::new();

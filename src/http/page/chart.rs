@@ -36,7 +36,7 @@ pub(super) struct Bar {
     pub(super) width: String,
     pub(super) y: String,
     pub(super) height: String,
-    /// `bar`, `bar above`, `bar below` or `gap`.
+    /// `bar`, `bar above`, `bar below`, `bar partial` or `gap`.
     pub(super) class: &'static str,
     /// What it says when one points at it.
     pub(super) title: String,
@@ -59,6 +59,8 @@ pub(super) struct Interval {
     pub(super) usual: Option<(f64, f64)>,
     /// What was a week earlier.
     pub(super) before: Option<f64>,
+    /// Whether more may still come.
+    pub(super) is_partial: bool,
     /// What a pointer is told.
     pub(super) title: String,
 }
@@ -109,12 +111,12 @@ impl Bars {
             }
         }
         chart.end_band(&mut band);
-        let steps = (top / step).round() as usize;
-        let tick = |nth: usize| Tick {
-            at: number(y(nth as f64 * step)),
-            label: label(nth as f64 * step),
-        };
-        chart.y_ticks = (0..=steps).map(tick).collect();
+        let mut value = 0.0;
+        // Half a step more or less is what the sums of a double may be off.
+        while value < top + step / 2.0 {
+            chart.y_ticks.push(Tick { at: number(y(value)), label: label(value) });
+            value += step;
+        }
         chart
     }
 
@@ -138,6 +140,7 @@ fn bar(interval: &Interval, x: f64, width: f64, y: impl Fn(f64) -> f64) -> Bar {
     let (class, top) = match (interval.value, interval.usual) {
         (None, _) => ("gap", 0.0),
         (Some(value), Some((_, most))) if value > most => ("bar above", y(value)),
+        (Some(value), _) if interval.is_partial => ("bar partial", y(value)),
         (Some(value), Some((least, _))) if value < least => ("bar below", y(value)),
         (Some(value), _) => ("bar", y(value)),
     };
@@ -204,13 +207,18 @@ mod tests {
         assert_eq!(classes, ["bar above", "gap"]);
         assert_eq!(chart.bars[1].height, "100");
         assert_eq!(chart.above, 1);
-        assert_eq!(chart.y_ticks.first().unwrap(), &Tick { at: "100".to_owned(), label: "0".to_owned() });
+        assert_eq!(
+            chart.y_ticks.first(),
+            Some(&Tick { at: "100".to_owned(), label: "0".to_owned() })
+        );
     }
 
     #[test]
     fn a_line_breaks_where_nothing_is_known() {
         let before = |before| Interval { before, value: Some(1.0), ..Interval::default() };
-        let chart = Bars::of(&[before(Some(1.0)), before(None), before(Some(1.0))], 1024.0, |_| String::new());
+        let chart = Bars::of(&[before(Some(1.0)), before(None), before(Some(1.0))], 1024.0, |_| {
+            String::new()
+        });
         assert_eq!(chart.before.matches('M').count(), 2);
     }
 

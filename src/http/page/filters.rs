@@ -1,5 +1,7 @@
 //! What of the fleet a page is about: its filters, which stand in its address, so that a link is a saved
 //! view.
+use jiff::{RoundMode, ToSpan, Unit, Zoned, ZonedRound};
+
 use super::{call::Call, format::Format, words::Words};
 use crate::{
     domain::Timestamp,
@@ -29,22 +31,12 @@ impl Range {
         }
     }
 
-    /// Its length.
-    pub(super) fn hours(self) -> i64 {
+    /// Into what it is cut, as the API calls it.
+    pub(super) fn interval(self) -> &'static str {
         match self {
-            Self::Hour => 1,
-            Self::Day => 24,
-            Self::Week => 7 * 24,
-            Self::Month => 30 * 24,
-        }
-    }
-
-    /// Into what it is cut, as the API calls it, and how long that is.
-    pub(super) fn interval(self) -> (&'static str, i64) {
-        match self {
-            Self::Hour | Self::Day => ("15m", 15 * 60_000),
-            Self::Week => ("1h", 3_600_000),
-            Self::Month => ("1d", 86_400_000),
+            Self::Hour | Self::Day => "15m",
+            Self::Week => "1h",
+            Self::Month => "1d",
         }
     }
 }
@@ -122,18 +114,32 @@ impl Filters {
 
     /// A call with these filters.
     pub(super) fn on(&self, call: Call) -> Call {
-        KNOWN.into_iter().fold(call, |call, name| {
-            call.with_some(name, self.value(name).map(list_item))
-        })
+        KNOWN
+            .into_iter()
+            .fold(call, |call, name| call.with_some(name, self.value(name).map(list_item)))
     }
 
-    /// When the range begins: on the start of an interval, so that the same question is asked for as
-    /// long as it lasts.
-    pub(super) fn from(&self, format: &Format) -> Timestamp {
-        let (_, step_ms) = self.range.interval();
-        let step_ms = step_ms.min(3_600_000);
-        let end_ms = (format.now.unix_ms().div_euclid(step_ms) + 1) * step_ms;
-        Timestamp::from_unix_ms(end_ms - self.range.hours() * 3_600_000)
+    /// When each interval of the range begins, and when the last one ends. The last is the one that
+    /// lasts, so that the same question is asked for as long as it does.
+    pub(super) fn starts(&self, format: &Format) -> Vec<Timestamp> {
+        let (count, step) = match self.range {
+            Range::Hour => (4, 15.minutes()),
+            Range::Day => (96, 15.minutes()),
+            Range::Week => (7 * 24, 1.hour()),
+            Range::Month => (30, 1.day()),
+        };
+        let Some(now) = format.zoned(format.now) else { return Vec::new() };
+        let last = match self.range {
+            Range::Month => now.start_of_day(),
+            Range::Week => now.round(ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Floor)),
+            _ => now.round(
+                ZonedRound::new().smallest(Unit::Minute).increment(15).mode(RoundMode::Floor),
+            ),
+        };
+        let Ok(last) = last else { return Vec::new() };
+        let at = |nth: i64| last.checked_add(step.checked_mul(nth).ok()?).ok();
+        let ms = |at: Zoned| Timestamp::from_unix_ms(at.timestamp().as_millisecond());
+        (1 - count..=1).filter_map(at).map(ms).collect()
     }
 
     /// Links to the other ranges.

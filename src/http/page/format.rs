@@ -149,7 +149,8 @@ impl Format {
 
     /// The day and the time; of today only the time.
     pub(super) fn moment(&self, at: Timestamp) -> String {
-        let is_today = self.zoned(at).map(|at| at.date()) == self.zoned(self.now).map(|at| at.date());
+        let is_today =
+            self.zoned(at).map(|at| at.date()) == self.zoned(self.now).map(|at| at.date());
         if is_today { self.time(at) } else { format!("{} {}", self.day(at), self.time(at)) }
     }
 
@@ -175,9 +176,17 @@ impl Format {
         format!("{count} {}", self.words.common.span_units[unit])
     }
 
-    fn zoned(&self, at: Timestamp) -> Option<Zoned> {
+    /// In the server's zone; none if no calendar goes so far.
+    pub(super) fn zoned(&self, at: Timestamp) -> Option<Zoned> {
         let at = jiff::Timestamp::from_millisecond(at.unix_ms()).ok()?;
         Some(at.to_zoned(self.zone.clone()))
+    }
+}
+
+impl Format {
+    /// The zone's name, as the API takes it.
+    pub(super) fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 }
 
@@ -217,11 +226,23 @@ pub(super) fn as_f64(number: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::words::{EN, ZH}, *};
+    use super::{
+        super::words::{EN, ZH},
+        *,
+    };
+
+    fn at(text: &str) -> Timestamp {
+        told(text).unwrap_or(Timestamp::from_unix_ms(0))
+    }
 
     fn format(words: &'static Words) -> Format {
-        let now = told("2024-09-05T02:00:00Z").unwrap();
-        Format { words, zone: TimeZone::get("Asia/Shanghai").unwrap(), base: UnitBase::Binary, now }
+        let now = at("2024-09-05T02:00:00Z");
+        Format {
+            words,
+            zone: TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
+            base: UnitBase::Binary,
+            now,
+        }
     }
 
     #[test]
@@ -258,7 +279,6 @@ mod tests {
     #[test]
     fn times_are_those_of_the_servers_zone() {
         let format = format(&EN);
-        let at = |text| told(text).unwrap();
         assert_eq!(format.moment(at("2024-09-04T16:30:00Z")), "00:30");
         assert_eq!(format.moment(at("2024-09-04T15:30:00Z")), "4 Sep 23:30");
         assert_eq!(format.since(at("2024-09-05T01:18:00Z")), "42 min");

@@ -56,11 +56,13 @@ pub(super) struct Frame {
     pub(super) script: &'static str,
     pub(super) icon: &'static str,
     pub(super) unit_base: u32,
+    /// The server's zone.
+    pub(super) zone: String,
     pub(super) version: &'static str,
 }
 
 /// What of `/v1/status` the bar tells.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct StatusIn {
     pub(super) ready: bool,
     pub(super) received_per_s: f64,
@@ -70,13 +72,13 @@ pub(super) struct StatusIn {
 }
 
 /// One kind of push.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct KindIn {
     pub(super) last_received_at: Option<String>,
 }
 
 /// The disk.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct DiskIn {
     pub(super) free_bytes: Option<i64>,
 }
@@ -108,9 +110,7 @@ impl Pulse {
         }
         let last = status.pushes.values().filter_map(|kind| told(kind.last_received_at.as_ref()?));
         match last.max() {
-            None if !status.has_any() => {
-                Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() }
-            }
+            None => Self { dot: "off", rate: None, text: nav.no_push_yet.to_owned() },
             Some(at) if format.now.unix_ms() - at.unix_ms() > Self::QUIET_MS => {
                 trouble((nav.quiet)(&format.since(at)))
             }
@@ -137,13 +137,9 @@ impl Frame {
             script: &SCRIPT.path,
             icon: &ICON.path,
             unit_base: state.settings.unit_base.bytes(),
+            zone: state.api.store.zone().iana_name().unwrap_or("UTC").to_owned(),
             version: env!("CARGO_PKG_VERSION"),
         }
-    }
-
-    /// The word for a page in the bar, if this is it.
-    pub(super) fn current(&self, here: Here) -> &'static str {
-        if self.here == here { "page" } else { "false" }
     }
 
     /// What the colour button asks for.
@@ -169,5 +165,9 @@ impl Frame {
 }
 
 fn rate(a_second: f64) -> String {
-    if a_second > 0.0 && a_second < 9.95 { format!("{a_second:.1}") } else { format!("{a_second:.0}") }
+    if a_second > 0.0 && a_second < 9.95 {
+        format!("{a_second:.1}")
+    } else {
+        format!("{a_second:.0}")
+    }
 }

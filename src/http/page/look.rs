@@ -86,10 +86,11 @@ mod tests {
     use super::*;
 
     fn language(sent: &[(header::HeaderName, &'static str)]) -> &'static str {
-        let of = |(name, value): &(header::HeaderName, &'static str)| {
-            (name.clone(), HeaderValue::from_static(value))
-        };
-        Look::of(&sent.iter().map(of).collect()).words.tag
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.insert(name.clone(), HeaderValue::from_static(value));
+        }
+        Look::of(&headers).words.tag
     }
 
     #[test]

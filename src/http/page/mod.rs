@@ -32,8 +32,10 @@ mod beats;
 mod call;
 mod chart;
 mod filters;
+mod first_run;
 mod format;
 mod frame;
+mod live;
 mod look;
 mod overview;
 mod preferences;
@@ -45,8 +47,8 @@ mod words;
 
 use ask::{Api, Recent, Refused};
 use call::Call;
-pub use format::UnitBase;
 use format::Format;
+pub use format::UnitBase;
 use frame::{Frame, Here, Pulse, StatusIn};
 use look::Look;
 
@@ -115,11 +117,13 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         settings: Arc::new(settings),
         failures: Arc::new(FailureLimiter::default()),
     };
-    let header = |name, value| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
+    let header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(overview::show))
+        .route("/live", get(live::show))
+        .route("/test-push", post(live::test_push))
+        .route("/held/{id}/retry", post(live::retry))
         .route("/routers", get(routers::show))
         .route("/routers/{sn}", get(router::show).post(router::act))
         .route("/api", get(api_page::show).post(api_page::act))
@@ -128,7 +132,8 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         .route("/preferences", post(preferences::set))
         .route("/assets/{file}", get(assets::show))
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        // Without any a browser would not say which page a form is of.
+        .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .with_state(state)
@@ -240,6 +245,19 @@ fn page_of(status: StatusCode, template: &impl Template) -> Response {
     }
 }
 
+/// A page that cannot be made because the API refused.
+fn failed(visitor: &Visitor, refused: &Refused) -> Response {
+    let frame = visitor.frame(Here::Elsewhere, &refused.title, &Err(refused.clone()));
+    page_of(refused.status, &Failed { frame, refused })
+}
+
+#[derive(Template)]
+#[template(path = "failed.html")]
+struct Failed<'p> {
+    frame: Frame,
+    refused: &'p Refused,
+}
+
 /// Where a browser is sent on: only to an address of ours, however it reads it.
 fn place_of(next: &str) -> HeaderValue {
     let is_ours = next.starts_with('/')
@@ -257,7 +275,8 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_another_server() {
         assert_eq!(place_of("/sims?country_code=DE"), "/sims?country_code=DE");
-        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"] {
+        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"]
+        {
             assert_eq!(place_of(elsewhere), "/", "{elsewhere}");
         }
     }

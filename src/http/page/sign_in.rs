@@ -91,8 +91,7 @@ pub(super) async fn leave(State(state): State<PageState>, request: Request) -> R
     let (parts, _) = request.into_parts();
     if let Some(word) = cookie::word(&parts.headers)
         && is_of_our_page(&parts)
-        && let Err(error) =
-            state.api.intake.take_pass(PassKind::Session, digest_of(word)).await
+        && let Err(error) = state.api.intake.take_pass(PassKind::Session, digest_of(word)).await
     {
         tracing::warn!(error = &error as &dyn std::error::Error, "A session could not be ended");
     }

@@ -6,6 +6,7 @@ use std::{
     net::IpAddr,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -230,6 +231,11 @@ impl Drop for Visit<'_> {
     fn drop(&mut self) {
         if let Some(mut row) = self.row.take() {
             row.took = self.began.elapsed();
+            if thread::panicking() {
+                row.outcome = PushOutcome::Unavailable;
+                row.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+                row.reason = Some("failed");
+            }
             self.log.add(row);
         }
     }

@@ -9,12 +9,14 @@ mod framing;
 mod log;
 mod path;
 mod refusal;
+mod request_id;
 mod wellness;
 
 use std::{
     collections::HashSet,
     convert::Infallible,
     net::IpAddr,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,10 +25,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use ipnet::IpNet;
 use tower::{Service, service_fn};
 
-use self::{body::RequestBody, budget::Budget, log::Visit, path::Target, refusal::Refusal};
+use self::{
+    body::RequestBody, budget::Budget, log::Visit, path::Target, refusal::Refusal,
+    request_id::RequestId,
+};
 use super::{
     client_ip::{SourceBlock, client_ip, is_unheard, is_within},
     failures::FailureLimiter,
@@ -127,13 +133,37 @@ pub fn public_app<B: RequestBody>(
 }
 
 impl Front {
+    /// Whatever befalls its handler, a request has an answer.
     async fn answer<B: RequestBody>(&self, request: Request<B>) -> Response {
+        let id = RequestId::new();
+        let handled = AssertUnwindSafe(self.handle(request, id)).catch_unwind().await;
+        handled.unwrap_or_else(|_| {
+            // Where, the log knows by the panic hook.
+            tracing::error!(request.id = %id, "Failed to answer: the request's handler panicked");
+            id.onto(Refusal::Failed.into_response())
+        })
+    }
+
+    async fn handle<B: RequestBody>(&self, request: Request<B>, id: RequestId) -> Response {
         let source = self.source_of(&request);
         let mut visit = self.log.visit(source);
-        let taken = self.take(request, source, &mut visit).await;
+        let taken = self.take(request, source, id, &mut visit).await;
         let (came_of_it, response) = match taken {
             Ok(accepted) => (Ok(accepted), self.success(accepted.outcome)),
-            Err(refusal) => (Err(refusal.told()), refusal.into_response()),
+            Err(Refusal::Fine) => (Err(Refusal::Fine.told()), Refusal::Fine.into_response()),
+            Err(refusal) => {
+                let told = refusal.told();
+                let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson);
+                let response = id.onto(refusal.into_response());
+                if !is_told {
+                    let (status, reason) = (response.status().as_u16(), told.1);
+                    tracing::debug!(
+                        request.id = %id, %source, http.status = status, reason,
+                        "Sent a request away"
+                    );
+                }
+                (Err(told), response)
+            }
         };
         visit.end(came_of_it, response.status());
         response
@@ -143,6 +173,7 @@ impl Front {
         &self,
         request: Request<B>,
         source: IpAddr,
+        id: RequestId,
         visit: &mut Visit<'_>,
     ) -> Result<Accepted, Refusal> {
         let kind = self.kind_of(&request, visit)?;
@@ -173,7 +204,7 @@ impl Front {
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {
                 visit.note(|row| row.reason = Some(refused.reason.as_str()));
-                Err(self.refuse(refused, source, visit))
+                Err(self.refuse(refused, source, id, visit))
             }
         }
     }
@@ -251,12 +282,18 @@ impl Front {
     }
 
     /// A push that did not verify: held, unless its source has failed too often.
-    fn refuse(&self, refused: Refused, source: IpAddr, visit: &Visit<'_>) -> Refusal {
+    fn refuse(
+        &self,
+        refused: Refused,
+        source: IpAddr,
+        id: RequestId,
+        visit: &Visit<'_>,
+    ) -> Refusal {
         if let Err(wait) = self.failures.failed(source) {
             return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
         }
         let reason = refused.reason;
-        tracing::info!(%source, %reason, "Refused a push");
+        tracing::info!(request.id = %id, %source, %reason, "Refused a push");
         if let Some(row) = visit.row() {
             self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
         }

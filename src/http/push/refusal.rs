@@ -30,11 +30,13 @@ pub(super) enum Refusal {
     },
     UnknownNonce,
     Busy,
+    /// The handler panicked.
+    Failed,
 }
 
 /// How many reasons there are. Not `REASONS.len()`: in a release build rustc looks at how a called
 /// `const fn` is compiled, and to lay out a type by such a length it then asks in a circle (E0391).
-pub(super) const REASON_COUNT: usize = 16;
+pub(super) const REASON_COUNT: usize = 17;
 
 /// Every reason for which a request is not taken in, in a word.
 pub(super) const REASONS: [&str; REASON_COUNT] = [
@@ -54,6 +56,7 @@ pub(super) const REASONS: [&str; REASON_COUNT] = [
     "cut_short",
     "unknown_nonce",
     "busy",
+    "failed",
 ];
 
 impl From<BodyError> for Refusal {
@@ -88,6 +91,7 @@ impl Refusal {
                 (PushOutcome::Refused, None)
             }
             Self::Busy => (PushOutcome::Unavailable, Some("busy")),
+            Self::Failed => (PushOutcome::Unavailable, Some("failed")),
         }
     }
 }
@@ -127,6 +131,10 @@ impl IntoResponse for Refusal {
             Self::UnknownNonce => problem(StatusCode::CONFLICT, "Unknown test nonce")
                 .detail("Ask the internal listener for a new one: POST /v1/test-nonces")
                 .into_response(),
+            Self::Failed => closing(
+                problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                    .detail("The log says why, under this answer's X-Request-Id."),
+            ),
             Self::Busy => {
                 // Spread out, so that those who were sent away do not come back all at once.
                 let retry_after_s = rand::rng().random_range(2..=9_u64);
@@ -160,6 +168,7 @@ mod tests {
             Refusal::Broken,
             Refusal::UnknownNonce,
             Refusal::Busy,
+            Refusal::Failed,
         ] {
             let (_, reason) = refusal.told();
             assert!(REASONS.contains(&reason.expect("a reason")), "{refusal:?}");

@@ -163,8 +163,8 @@ fn let_in<A: App>(
 /// A connection task has no result; that it panicked must not go unseen.
 fn see_off(ended: Result<(), JoinError>) {
     if ended.is_err_and(|err| err.is_panic()) {
-        // What the panic said went to stderr by the panic hook.
-        tracing::error!("A request's handler panicked; its connection was closed");
+        // Where, the log knows by the panic hook.
+        tracing::error!("A connection's task panicked; the connection was closed");
     }
 }
 

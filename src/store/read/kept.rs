@@ -4,6 +4,15 @@ use sqlx::SqliteConnection;
 use super::{READ_TIME_MAX, Store};
 use crate::store::{StoreError, error::of_read};
 
+/// Records that were gone before a reader came to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The largest id among them.
+    pub through: i64,
+    /// How often stored records had gone by then.
+    pub generation: i64,
+}
+
 impl Store {
     /// How often stored records have gone, as [`Store::has_missed`] needs it.
     pub async fn generation(&self) -> Result<i64, StoreError> {
@@ -32,15 +41,22 @@ impl Store {
 
     /// Whether records after this id, which were there at this generation, are gone.
     pub async fn has_missed(&self, after: i64, generation: i64) -> Result<bool, StoreError> {
+        Ok(self.missed(after, generation).await?.is_some())
+    }
+
+    /// The same, and how far.
+    pub async fn missed(&self, after: i64, generation: i64) -> Result<Option<Missed>, StoreError> {
         const MISSED: &str = "
-            select exists (select 1 from removed where generation > $2 and last_id > $1)";
+            select max(last_id), max(generation) from removed
+            where generation > $2 and last_id > $1";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        sqlx::query_scalar(MISSED)
+        let row: (Option<i64>, Option<i64>) = sqlx::query_as(MISSED)
             .bind(after)
             .bind(generation)
             .fetch_one(&mut *reader)
             .await
-            .map_err(of_read)
+            .map_err(of_read)?;
+        Ok(row.0.zip(row.1).map(|(through, generation)| Missed { through, generation }))
     }
 }
 

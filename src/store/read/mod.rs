@@ -7,10 +7,10 @@ mod device;
 mod device_history;
 mod filter;
 mod held;
-mod pass;
 mod kept;
 mod notification;
 mod page;
+mod pass;
 pub(super) mod rollup;
 mod room;
 mod search;
@@ -53,6 +53,7 @@ use super::{
     error::{of_acquire, of_read},
 };
 
+pub use kept::Missed;
 pub use room::Room;
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;

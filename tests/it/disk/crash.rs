@@ -65,6 +65,15 @@ impl<'a> CrashDisk<'a> {
         }
     }
 
+    /// A file that was there, and safe, before anything was told.
+    pub(crate) fn with(mut self, name: &str, content: Vec<u8>) -> Self {
+        let file = self.files.len();
+        self.files.push(FileState { safe: content, pending: Vec::new() });
+        self.safe_names.insert(name.to_owned(), file);
+        self.names.insert(name.to_owned(), file);
+        self
+    }
+
     /// Takes in all that was told up to a place in the journal.
     pub(crate) fn advance(&mut self, position: u64) {
         while let Some(event) = self.journal.events.get(self.next) {

@@ -11,6 +11,7 @@ use super::{
     Disk, Number,
     crash::CrashDisk,
     journal::Journal,
+    says_why,
     sender::{Answer, Sender},
 };
 use crate::{
@@ -95,7 +96,7 @@ impl Fault {
         }
         let mut server = disk.spawn(program);
         if let Err(end) = server.comes_to("Ready") {
-            self.says_why(end);
+            says_why(&self, end);
         } else {
             if self.when_ready {
                 self.begin(&disk);
@@ -141,15 +142,8 @@ impl Fault {
             return true;
         }
         let Err(end) = server.comes_to("no line of the log says this") else { unreachable!() };
-        self.says_why(end);
+        says_why(&self, end);
         false
-    }
-
-    fn says_why(self, (code, log): (Option<i32>, String)) {
-        assert_eq!(code, Some(1), "{self:?}: {log}");
-        let last = log.lines().last().unwrap_or_default();
-        assert!(last.starts_with("error: ") && last.len() > 40, "{self:?}: {log}");
-        assert!(!log.contains("panicked"), "{self:?}: {log}");
     }
 
     /// Leaves of the folder only what a crash at its end could.

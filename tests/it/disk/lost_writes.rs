@@ -39,12 +39,13 @@ struct Acknowledged {
 }
 
 /// Own time and volume of a record.
-fn record(nth: usize) -> (i64, i64) {
+pub(crate) fn record(nth: usize) -> (i64, i64) {
     let nth = i64::try_from(nth).unwrap();
     (FIRST_MS + nth * 977, 1 + nth * 7 % 100_003)
 }
 
-fn body(proof: &str, records: &std::ops::Range<usize>) -> String {
+/// A push of these records.
+pub(crate) fn body(proof: &str, records: &std::ops::Range<usize>) -> String {
     let records: Vec<_> = records
         .clone()
         .map(|nth| {

@@ -6,11 +6,14 @@ mod faults;
 mod full;
 mod journal;
 mod lost_writes;
+mod migration;
+mod mounted;
 mod sender;
 
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fmt,
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -98,6 +101,14 @@ impl Disk {
     pub(crate) fn set(&self, number: Number, value: i64) {
         self.control.write_all_at(&value.to_ne_bytes(), 8 * number as u64).unwrap();
     }
+}
+
+/// A server that a disk has ended did not panic, and says what it ended of.
+fn says_why(cause: &impl fmt::Debug, (code, log): (Option<i32>, String)) {
+    assert_eq!(code, Some(1), "{cause:?}: {log}");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: ") && last.len() > 40, "{cause:?}: {log}");
+    assert!(!log.contains("panicked"), "{cause:?}: {log}");
 }
 
 /// The library, compiled once for this process with the compiler that Rust links with.

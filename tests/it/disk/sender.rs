@@ -51,6 +51,23 @@ impl Sender {
         answer
     }
 
+    /// Knows that its connection has ended with the server.
+    pub(crate) fn hang_up(&mut self) {
+        self.line = None;
+    }
+
+    /// Pushes until it is told that nothing more can be stored.
+    pub(crate) fn until_busy(&mut self) {
+        for _ in 0..10_000 {
+            match self.push() {
+                Answer::Stored => (),
+                Answer::Busy => return,
+                Answer::Gone => panic!("the server has ended"),
+            }
+        }
+        panic!("the disk is never full");
+    }
+
     /// Pushes until one is stored.
     pub(crate) fn must_recover(&mut self) {
         assert_eq!(self.until_settled(), Answer::Stored, "it does not take pushes again");

@@ -8,4 +8,5 @@ mod limits;
 mod proof;
 mod quarantine;
 mod records;
+mod request_id;
 mod sources;

@@ -2,6 +2,7 @@
 mod changes;
 mod events;
 mod followers;
+mod gaps;
 mod pushes;
 mod stream;
 mod stream_ends;

@@ -1,10 +1,13 @@
 //! Secrets that are looked for wherever something is said.
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, net::Ipv4Addr, path::Path};
 
 use reqwest::Method;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::server::{API_KEY, PUSH_KEY, Simdeck, now_s, signature, usage};
+use crate::{
+    program::{self, Line, Program, panicking},
+    server::{API_KEY, PUSH_KEY, Simdeck, now_s, signature, usage},
+};
 
 const TOKEN: &str = "canary-path-token-77aa";
 const RCMS_SECRET: &str = "canary-rcms-secret-51fe";
@@ -173,5 +176,50 @@ async fn no_secret_is_said_in_a_log_at_trace_an_answer_a_metric_or_a_command() {
         for column in columns_with(&database, &bytes).await {
             assert_eq!(column, "held.signatures");
         }
+    }
+}
+
+/// A push and a question, each on a connection of its own, which a handler that fails may close.
+fn statuses(program: &Program) -> [u16; 2] {
+    let body = format!("{{{},{}}}", program::proof(program::now_s()), usage("8944501503181377993"));
+    let mut line = Line::to(program.public).unwrap();
+    let pushed = line.push("data-usage", Ipv4Addr::LOCALHOST, body.as_bytes()).unwrap();
+    let asked = Line::to(program.internal).unwrap().get("/v1/status").unwrap();
+    [pushed.status, asked.status]
+}
+
+#[test]
+fn a_handler_that_panics_is_answered_500_and_told_once_without_what_it_quotes() {
+    let program = Program::of(panicking());
+    let variables = [
+        ("SIMDECK_LOG", "trace"),
+        ("SIMDECK_LOG_FORMAT", "json"),
+        ("SIMDECK_RCMS_ENDPOINT", "http://127.0.0.1:9"),
+        ("SIMDECK_RCMS_CLIENT_ID", "canary"),
+        ("SIMDECK_RCMS_CLIENT_SECRET", RCMS_SECRET),
+        ("RUST_BACKTRACE", "1"),
+    ];
+    let mut server = program.spawn(&variables.map(|(name, value)| (name, OsStr::new(value))));
+    server.wait_for(&["Ready"]);
+    assert_eq!(statuses(&program), [200, 200]);
+    fs::write(program.data().join("panic"), "").unwrap();
+    assert_eq!(statuses(&program), [500, 500]);
+    fs::remove_file(program.data().join("panic")).unwrap();
+    assert_eq!(statuses(&program), [200, 200]);
+
+    let log = server.end();
+    let secrets = [program::PUSH_KEY, program::API_KEY, RCMS_SECRET].map(str::to_owned);
+    Canaries(secrets.into()).are_not_in("the log", &log);
+    let panics: Vec<serde_json::Value> = log
+        .lines()
+        .filter(|line| line.contains("panicking.rs"))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(panics.len(), 2, "{log}");
+    for panic in panics {
+        let fields = &panic["fields"];
+        assert_eq!(fields["message"], "A thread panicked");
+        assert!(fields["location"].as_str().unwrap().starts_with("examples/panicking.rs:"));
+        assert!(fields["backtrace"].as_str().unwrap().contains("Panicking"), "{fields}");
     }
 }

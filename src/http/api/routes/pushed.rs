@@ -201,7 +201,11 @@ fn live(routes: Routes) -> Routes {
             Documented::get(
                 stream::show,
                 doc("Watch what is stored")
-                    .about("An event's `id` is the row's.")
+                    .about(
+                        "An event's `id` is the row's. `tick` counts rows that were not shown; \
+                         `gap` says up to which id rows behind this place were pruned: \
+                         `{\"removed_through\": 7}`.",
+                    )
                     .query(&params::STREAM)
                     .header(
                         stream::LAST_EVENT_ID,

@@ -40,6 +40,8 @@ pub(super) struct Feed {
     view: View,
     /// Up to here all was sent, or counted in a tick.
     after: i64,
+    /// How often stored records had gone when the client was last told that it misses some.
+    generation: i64,
     /// Up to here nothing is left out, because it was there before the client came back.
     backlog_to: i64,
     /// What was shown of this second; none where rows are never left out.
@@ -75,6 +77,7 @@ impl Feed {
             filter,
             view,
             after: 0,
+            generation: 0,
             backlog_to: 0,
             shown: None,
             said_at: Instant::now(),
@@ -94,6 +97,8 @@ impl Feed {
     ) -> Result<Vec<u8>, StoreError> {
         let mut said = b":\n\n".to_vec();
         self.after = last_id.unwrap_or(newest);
+        // An id does not tell when the client had it, so all that ever went counts.
+        said.extend(self.gap().await?.unwrap_or_default());
         if !sample {
             return Ok(said);
         }
@@ -138,6 +143,9 @@ impl Feed {
             // What is committed from here on wakes us below, whether or not this read sees it.
             self.newest.mark_unchanged();
             let changes = self.state.store.changes(&self.filter, self.after, room).await?;
+            if let Some(gap) = self.gap().await? {
+                return Ok(Some(self.say(gap)));
+            }
             self.after = changes.through;
             // It waited and read; meanwhile the key may have ended.
             if !self.guest.may_stay().await {
@@ -154,6 +162,17 @@ impl Feed {
                 return Ok(Some(self.say(b":\n\n".to_vec())));
             }
         }
+    }
+
+    /// What is said where rows that the client was to see are gone by age: it could not know. An
+    /// erasure is an event of its own.
+    async fn gap(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let missed = self.state.store.missed(self.after, self.generation).await?;
+        Ok(missed.map(|missed| {
+            self.generation = missed.generation;
+            let (after, data) = (self.after, json!({"removed_through": missed.through}));
+            format!("event: gap\nid: {after}\ndata: {data}\n\n").into_bytes()
+        }))
     }
 
     /// How many rows may be sent now.
@@ -200,6 +219,9 @@ impl Feed {
         tokio::select! {
             () = sleep_until(ends) => (),
             () = self.state.live.stop.cancelled() => return Ok(None),
+        }
+        if let Some(gap) = self.gap().await? {
+            return Ok(Some(gap));
         }
         let through = (*self.newest.borrow()).max(self.after);
         let left_out = counted(&self.state.store, &self.filter, self.after, through).await?;

@@ -3,7 +3,6 @@
 "use strict";
 
 const root = document.documentElement;
-const words = JSON.parse(document.getElementById("words")?.textContent || "{}");
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const one = (selector, within = document) => within.querySelector(selector);
 
@@ -27,6 +26,17 @@ const tellAges = () => all("time[data-ago]").forEach(ago);
 tellAges();
 setInterval(tellAges, 10_000);
 
+// Countries have names in every language, and the browser knows them.
+function nameCountries() {
+  const names = new Intl.DisplayNames([root.lang], { type: "region", fallback: "none" });
+  for (const place of all("[data-country]")) {
+    const code = place.dataset.country;
+    const name = /^[A-Za-z]{2}$/.test(code) ? names.of(code.toUpperCase()) : undefined;
+    if (name) place.textContent = name;
+  }
+}
+nameCountries();
+
 // Copying: the text of what the button names.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
@@ -34,7 +44,7 @@ document.addEventListener("click", async (event) => {
   event.preventDefault();
   const text = button.dataset.copy.startsWith("#") ? one(button.dataset.copy).textContent : button.dataset.copy;
   await copy(text);
-  say(words.copied);
+  say(root.dataset.copied);
 });
 
 async function copy(text) {
@@ -56,22 +66,28 @@ function say(text) {
 // Figures: every 15 s while somebody looks, the parts that are marked are taken from the page anew.
 const REFRESH_MS = 15_000;
 async function refresh() {
-  if (document.hidden || !one("[data-fresh]") || one("[data-fresh] :focus")) return;
+  if (document.hidden || !one("[data-fresh]") || one("[data-fresh] details[open]")) return;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
     if (!answer.ok) return offline(true);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of all("[data-fresh]")) {
       const fresh = page.getElementById(part.id);
-      if (fresh) part.replaceWith(document.adoptNode(fresh));
+      // What has the focus keeps it, and what did not change stays as it is.
+      if (fresh && !part.contains(document.activeElement) && fresh.innerHTML !== part.innerHTML) {
+        part.replaceWith(document.adoptNode(fresh));
+      }
     }
     tellAges();
+    nameCountries();
     offline(false);
+    if (one("[data-until-first]") && !page.querySelector("[data-until-first]")) location.reload();
   } catch {
     offline(true);
   }
 }
-setInterval(refresh, REFRESH_MS);
+// Before the first push somebody waits for it.
+setInterval(refresh, one("[data-until-first]") ? 1_000 : REFRESH_MS);
 const offline = (is) => one("#offline")?.toggleAttribute("hidden", !is);
 addEventListener("offline", () => offline(true));
 addEventListener("online", refresh);
@@ -123,5 +139,157 @@ function step(by) {
 
 function copySim() {
   const giccid = (one("tr[aria-selected=true][data-giccid]") || one("[data-giccid]"))?.dataset.giccid;
-  if (giccid) copy(giccid).then(() => say(words.copied));
+  if (giccid) copy(giccid).then(() => say(root.dataset.copied));
 }
+
+// Sheets and menus
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-keys-sheet]")) one("#keys")?.showModal();
+  if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+  for (const open of all("details.curl[open]")) if (!open.contains(event.target)) open.open = false;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") all("details.curl[open]").forEach((open) => { open.open = false; });
+});
+
+// The colour button asks for the other of what one sees, and only the browser knows that.
+const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const themeSwitch = one("[data-theme-switch]");
+if (themeSwitch) themeSwitch.value = dark() ? "light" : "dark";
+
+// Live rows. The stream is read by hand: its events have names that nobody knows before, and a session
+// that has ended must be told from a line that broke.
+const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000];
+
+function live(place) {
+  const list = one("ul", place), flow = one(".flow", place), blank = one("template", place);
+  const limit = Number(place.dataset.limit);
+  let last = null, tries = 0, isPaused = false, waiting = [], frame = 0;
+  const pause = one("[data-pause]", place.closest(".panel"));
+  const pauseWord = pause?.textContent;
+
+  pause?.addEventListener("click", () => {
+    isPaused = !isPaused;
+    pause.textContent = isPaused ? pause.dataset.resume : pauseWord;
+    pause.setAttribute("aria-pressed", String(isPaused));
+    if (!isPaused) draw();
+  });
+
+  function draw() {
+    frame = 0;
+    const rows = waiting.slice(-limit).map((event) => row(blank, place.dataset, event));
+    waiting = [];
+    if (!rows.length) return;
+    one(".nothing", place)?.remove();
+    list.prepend(...rows.reverse());
+    while (list.children.length > limit) list.lastElementChild.remove();
+  }
+
+  function take(name, id, data) {
+    if (id) last = id;
+    if (name === "tick") {
+      flow.textContent = place.dataset.sampled.replace("{shown}", data.shown).replace("{all}", data.of ?? "?");
+      flow.hidden = false;
+      return;
+    }
+    if (name === "gap" || name === "erased") return;
+    waiting.push({ name, data });
+    if (waiting.length > limit) waiting.shift();
+    if (!isPaused && !frame) frame = requestAnimationFrame(draw);
+  }
+
+  async function follow() {
+    const address = new URL(place.dataset.stream, location.href);
+    if (last) address.searchParams.set("last_event_id", last);
+    const answer = await fetch(address, { headers: { Accept: "text/event-stream" } });
+    if (answer.status === 401) return location.reload();
+    if (answer.status === 409) last = null;
+    if (!answer.ok) throw new Error(answer.status);
+    tries = 0;
+    flow.hidden = true;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = ""; ;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      for (const event of events) read(event);
+    }
+  }
+
+  function read(event) {
+    let name = "message", id = "", data = "";
+    for (const line of event.split("\n")) {
+      if (line.startsWith("event: ")) name = line.slice(7);
+      else if (line.startsWith("id: ")) id = line.slice(4);
+      else if (line.startsWith("data: ")) data += line.slice(6);
+    }
+    if (data) take(name, id, JSON.parse(data));
+  }
+
+  (async function forever() {
+    for (;;) {
+      try { await follow(); } catch { /* told below */ }
+      flow.textContent = place.dataset.lost;
+      flow.hidden = false;
+      await new Promise((go) => setTimeout(go, RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]));
+    }
+  })();
+}
+
+function row(blank, words, { name, data }) {
+  const item = blank.content.cloneNode(true).firstElementChild;
+  const [time, chip, sim, text, amount, place] = item.children;
+  const at = data.received_at || data.at;
+  time.dateTime = at;
+  time.textContent = timeOfDay(at);
+  const is = (kind, look) => { chip.textContent = words["word" + kind]; if (look) chip.classList.add(look); };
+  if (data.giccid) {
+    sim.href = "/sims/" + encodeURIComponent(data.giccid);
+    sim.dataset.giccid = data.giccid;
+    sim.textContent = data.giccid.slice(-4);
+  }
+  if (data.test) {
+    is("Test", "test");
+    text.textContent = name;
+  } else if (name === "data-usage") {
+    is("Data");
+    text.textContent = data.sim_group ?? "";
+    amount.textContent = "+" + bytes(data.data_usage);
+    amount.title = data.data_usage + " B";
+    place.textContent = [data.country_code, data.mcc && data.mcc + "-" + (data.mnc ?? "")].filter(Boolean).join(" ");
+  } else if (name === "mo-sms") {
+    is("Sms", "sms");
+    text.textContent = data.text ? "“" + data.text + "”" : "";
+    place.textContent = data.to_msisdn ? "→ " + data.to_msisdn : "";
+  } else if (name === "device") {
+    is("Router", "plain");
+    sim.href = "/routers/" + encodeURIComponent(data.sn);
+    sim.textContent = data.sn;
+    text.textContent = data.state ?? data.what;
+  } else {
+    is("Notice", "plain");
+    text.textContent = name;
+  }
+  return item;
+}
+
+// The server's zone, so that rows of both makers stand in one order.
+const clock = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: root.dataset.zone || "UTC",
+});
+const timeOfDay = (at) => clock.format(new Date(at));
+
+const UNITS = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
+function bytes(count) {
+  const base = Number(root.dataset.unitBase) || 1024;
+  let value = count, unit = 0;
+  while (Math.abs(value) >= (unit ? 999.5 : base) && unit < UNITS.length - 1) {
+    value /= base;
+    unit += 1;
+  }
+  const digits = unit === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
+  return Number(value.toFixed(digits)) + " " + UNITS[unit];
+}
+
+all("[data-stream]").forEach(live);

@@ -150,7 +150,6 @@ const OVERVIEW: Overview = Overview {
     routers_about: "last 6 h",
     routers_fine: "Every router that RCMS lists is online.",
     all_routers: |count| format!("All {count}"),
-    since: |at| format!("since {at}"),
     online: "online",
     offline: "offline",
     unknown: "unknown",
@@ -248,7 +247,6 @@ const LIVE: Live = Live {
     lost: "The stream was cut; trying again.",
     inspector_note: "The last 1,000 requests to the public listener, kept in memory.",
     no_requests: "No request has come since the server started.",
-    answer: "Answer",
     outcome: "Outcome",
     kind: "Kind",
     source: "Source",
@@ -261,7 +259,6 @@ const LIVE: Live = Live {
     held_note: "Refused, or authentic and unreadable: in no total until they are read.",
     no_held: "No push is held.",
     retry: "Read again",
-    retried: "It was read and stored.",
     not_retried: |why| format!("It is still held: {why}"),
     outcomes: |outcome| match outcome {
         "stored" => "stored",

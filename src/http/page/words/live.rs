@@ -18,7 +18,6 @@ pub(in crate::http::page) struct Live {
     pub(in crate::http::page) lost: &'static str,
     pub(in crate::http::page) inspector_note: &'static str,
     pub(in crate::http::page) no_requests: &'static str,
-    pub(in crate::http::page) answer: &'static str,
     pub(in crate::http::page) outcome: &'static str,
     pub(in crate::http::page) kind: &'static str,
     pub(in crate::http::page) source: &'static str,
@@ -31,7 +30,6 @@ pub(in crate::http::page) struct Live {
     pub(in crate::http::page) held_note: &'static str,
     pub(in crate::http::page) no_held: &'static str,
     pub(in crate::http::page) retry: &'static str,
-    pub(in crate::http::page) retried: &'static str,
     pub(in crate::http::page) not_retried: fn(&str) -> String,
     /// By the outcome's word in the API.
     pub(in crate::http::page) outcomes: fn(&str) -> &'static str,

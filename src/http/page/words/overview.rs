@@ -50,7 +50,6 @@ pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) routers_about: &'static str,
     pub(in crate::http::page) routers_fine: &'static str,
     pub(in crate::http::page) all_routers: fn(&str) -> String,
-    pub(in crate::http::page) since: fn(&str) -> String,
     pub(in crate::http::page) online: &'static str,
     pub(in crate::http::page) offline: &'static str,
     pub(in crate::http::page) unknown: &'static str,
