@@ -69,6 +69,16 @@ export class Simdeck {
     return answer.json();
   }
 
+  /// Asks until the answer is as it should be.
+  async until(path, isRight) {
+    const guard = Date.now() + 60_000;
+    for (;;) {
+      const answer = await this.ask(path);
+      if (isRight(answer)) return answer;
+      if (Date.now() > guard) throw new Error(`${path}: ${JSON.stringify(answer)}`);
+    }
+  }
+
   async end() {
     this.process.kill("SIGTERM");
     await this.ended;
