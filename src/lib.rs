@@ -12,6 +12,7 @@
 //! 2. [`intake`]: the one way a push gets in: verify, read, queue, commit, reply.
 //! 2. [`watch`]: what is wrong with how data comes in, and what to do about it.
 //! 3. [`poller`]: asks RCMS at its own pace.
+//! 3. [`demo`]: a made-up fleet, to look around.
 //! 3. [`http`]: the two listeners and what they answer. The only module that knows axum.
 //! 4. [`cli`]: settings, wiring, one file for each subcommand.
 //!
@@ -40,6 +41,7 @@ pub mod store;
 pub mod intake;
 pub mod watch;
 
+pub mod demo;
 pub mod http;
 pub mod poller;
 

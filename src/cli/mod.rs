@@ -4,6 +4,7 @@ mod client;
 mod completions;
 mod config;
 mod counted;
+mod demo;
 mod doctor;
 mod export;
 mod failure;
@@ -80,8 +81,13 @@ struct Everywhere {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    #[command(after_help = "Example:\n  simdeck serve --data-dir /var/lib/simdeck")]
-    Serve,
+    #[command(after_help = "Examples:\n  simdeck serve --data-dir /var/lib/simdeck\n  \
+        simdeck serve --demo")]
+    Serve {
+        /// Show a made-up fleet, in the folder `demo` of the data directory; nothing is received
+        #[arg(long)]
+        demo: bool,
+    },
     /// Show the addresses to register in SmartHub, the push key and how to try it
     #[command(after_help = "Example:\n  simdeck welcome --public-url https://push.example.com")]
     Welcome,
@@ -219,16 +225,16 @@ fn run(
     let environment = Environment::of_process();
     let settings = || -> Result<Settings, Failure> {
         let settings = Settings::load(flags, &environment)?;
-        logging::start(&settings, matches!(command, Command::Serve))?;
+        logging::start(&settings, matches!(command, Command::Serve { .. }))?;
         Ok(settings)
     };
     match command {
         Command::Completions { shell } => completions::run(*shell),
         Command::Config { command } => config::run(command, flags, &environment, output),
-        Command::Serve => {
+        Command::Serve { demo } => {
             let (flags, environment) = (flags.clone(), environment.clone());
             let reread = Box::new(move || Settings::load(&flags, &environment));
-            runtime()?.block_on(serve::run(settings()?, reread, experiment))
+            runtime()?.block_on(serve::run(settings()?, reread, experiment, *demo))
         }
         Command::Openapi => openapi::run(&settings()?),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),

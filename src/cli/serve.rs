@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Experiment, Failure,
+    Experiment, Failure, demo,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
     output,
     reload::Reread,
@@ -24,9 +24,11 @@ pub(super) async fn run(
     settings: Settings,
     reread: Reread,
     experiment: Experiment,
+    is_demo: bool,
 ) -> Result<ExitCode, Failure> {
-    let has_token = !settings.public.path_tokens.is_empty();
-    let server = Server::open(settings, reread, experiment).await?;
+    let has_token = is_demo || !settings.public.path_tokens.is_empty();
+    let settings = if is_demo { demo::settings(settings) } else { settings };
+    let server = Server::open(settings, reread, experiment, is_demo).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), server.wellness.clone())?;
     if !has_token {
@@ -34,8 +36,15 @@ pub(super) async fn run(
             "Anyone who finds the address can try to push: set SIMDECK_PUBLIC_PATH_TOKEN"
         );
     }
-    greet(&server);
-    tracing::info!(public.address = %server.public, internal.address = %server.internal, "Ready");
+    if server.tell_demo(&stop).await? {
+        greet(&server);
+    }
+    match server.public {
+        Some(public) => {
+            tracing::info!(public.address = %public, internal.address = %server.internal, "Ready");
+        }
+        None => tracing::info!(internal.address = %server.internal, "Ready, with a demo"),
+    }
     systemd::ready();
     server.run(stop).await?;
     tracing::info!("Stopped");
@@ -47,10 +56,13 @@ pub(super) async fn run(
 fn greet(server: &Server) {
     let made = &server.secrets.made;
     if io::stderr().is_terminal() {
-        output::note(&format!(
-            "simdeck takes pushes at http://{}/v1/… and answers questions at http://{}/v1",
-            server.public, server.internal
-        ));
+        output::note(&match server.public {
+            Some(public) => format!(
+                "simdeck takes pushes at http://{public}/v1/… and answers questions at http://{}/v1",
+                server.internal
+            ),
+            None => format!("simdeck shows a demo at http://{}", server.internal),
+        });
         if made.contains(&PUSH_KEY_FILE)
             && let Some(key) = server.secrets.push_keys.first()
         {

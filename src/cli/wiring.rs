@@ -9,13 +9,14 @@ use std::{
 use ipnet::IpNet;
 use tokio::{
     net::TcpListener,
-    task::{JoinError, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Experiment, Failure,
     alert::Alerts,
+    demo,
     made::{Secrets, secrets},
     reload::{self, Reload, Reread},
     settings::{AllowMode, Probe, Settings},
@@ -23,7 +24,8 @@ use super::{
     welcome::is_local,
 };
 use crate::{
-    domain::{Secret, SystemClock},
+    demo::{Demo, DemoClock, good_for as good_for_in_demo},
+    domain::{Clock, Secret, SystemClock},
     http::{
         ApiSettings, Elsewhere, InternalState, Live, PageSettings, PathTokens, ProbeAnswer,
         PushAddress, PushLog, PushSettings, Rcms, Wellness, digest_of,
@@ -31,7 +33,7 @@ use crate::{
         internal_router, public_app,
         server::{ConnectionLimits, Tls, TlsFiles, bind, serve, serve_with},
     },
-    intake::{Intake, IntakeError, IntakeOptions, IntakeTasks, KeepOptions},
+    intake::{Intake, IntakeError, IntakeOptions, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
     smarthub::{
@@ -47,7 +49,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
 /// A server that listens and is not yet run.
 pub(super) struct Server {
-    pub(super) public: SocketAddr,
+    /// None in a demo, which nobody pushes to.
+    pub(super) public: Option<SocketAddr>,
     pub(super) internal: SocketAddr,
     pub(super) secrets: Secrets,
     parts: Parts,
@@ -57,19 +60,23 @@ pub(super) struct Server {
     settings: Settings,
     tls: Option<Tls>,
     reload: Reload,
+    demo: Option<Demo>,
+    /// Whether the demo has still to be told.
+    is_untold: bool,
     /// Says that we end, before we do.
     pub(super) wellness: Wellness,
 }
 
 struct Listeners {
-    public: TcpListener,
+    public: Option<TcpListener>,
     internal: TcpListener,
 }
 
 /// What a server and a single command have in common.
 struct Parts {
     intake: Intake,
-    tasks: IntakeTasks,
+    /// Runs from the start: what is stored before anybody is answered goes through it, too.
+    tasks: JoinHandle<Result<(), IntakeError>>,
     stop_intake: CancellationToken,
     internal: InternalState,
     /// Ours until all is done.
@@ -88,7 +95,9 @@ pub(super) struct Offline {
 
 /// Opens the store under the instance lock and serves the internal API to one command.
 pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure> {
-    let (parts, secrets) = parts(settings, Experiment::default()).await?;
+    demo::refuse_as_real(settings)?;
+    let clock = Arc::new(SystemClock);
+    let (parts, secrets) = parts(settings, Experiment::default(), clock).await?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
     let stop = CancellationToken::new();
@@ -96,7 +105,6 @@ pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure
         (internal_router(parts.internal, PageSettings::default()), ConnectionLimits::internal());
     // Both end with the command: what it asked for is on disk when it was answered.
     tokio::spawn(serve(listener, router, limits, stop.clone()));
-    tokio::spawn(parts.tasks.run());
     let key = secrets.api_key;
     Ok(Offline { base_url, key, _stop: stop.drop_guard(), _folder: parts.folder })
 }
@@ -107,10 +115,23 @@ impl Server {
         settings: Settings,
         reread: Reread,
         experiment: Experiment,
+        is_demo: bool,
     ) -> Result<Self, Failure> {
         let hangup = reload::hangup()?;
         let tls = tls_files(&settings).map(Tls::open).transpose().map_err(told)?;
-        let (mut parts, secrets) = parts(&settings, experiment).await?;
+        let demo_clock = Arc::new(DemoClock::default());
+        let (is_untold, clock): (bool, Arc<dyn Clock>) = if is_demo {
+            (demo::prepare(&settings)?, demo_clock.clone())
+        } else {
+            demo::refuse_as_real(&settings)?;
+            (false, Arc::new(SystemClock))
+        };
+        let (mut parts, secrets) = parts(&settings, experiment, clock).await?;
+        let fleet = is_demo.then(|| demo_fleet(&parts, demo_clock.clone(), &settings, &secrets));
+        if let Some(fleet) = &fleet {
+            let rcms = demo::rcms(fleet.report(), good_for_in_demo(), demo_clock)?;
+            parts.internal.rcms = Some(rcms);
+        }
         let poller = match settings.rcms.account() {
             Some(account) => {
                 let (poller, rcms) = poller(account, &settings, &parts.intake)?;
@@ -128,9 +149,13 @@ impl Server {
                 "cannot listen on {address}; is something else there? choose another with {name}"
             )))
         };
-        let public = listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?;
+        let public = match is_demo {
+            true => None,
+            false => Some(listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?),
+        };
         let internal = listener(settings.internal.listen, "SIMDECK_INTERNAL_LISTEN").await?;
-        let address = public.local_addr().map_err(cannot_listen)?;
+        let address = public.as_ref().map(TcpListener::local_addr).transpose();
+        let address = address.map_err(cannot_listen)?;
         let reload = Reload::new(
             reread,
             &settings,
@@ -139,8 +164,10 @@ impl Server {
             tls.clone(),
             hangup,
         );
-        let pusher = test_push::pusher(&settings, address, reload.credentials.subscribe())?;
-        parts.internal.live.test_pusher = Some(pusher);
+        if let Some(address) = address {
+            let pusher = test_push::pusher(&settings, address, reload.credentials.subscribe())?;
+            parts.internal.live.test_pusher = Some(pusher);
+        }
         Ok(Self {
             public: address,
             internal: internal.local_addr().map_err(cannot_listen)?,
@@ -152,6 +179,8 @@ impl Server {
             settings,
             tls,
             reload,
+            demo: fleet,
+            is_untold,
             wellness: Wellness::default(),
         })
     }
@@ -159,6 +188,23 @@ impl Server {
     /// What the internal listener answers from.
     pub(super) fn state(&self) -> InternalState {
         self.parts.internal.clone()
+    }
+
+    /// Tells the demo, where there is one that is not told yet. False if that was broken off.
+    pub(super) async fn tell_demo(&self, stop: &CancellationToken) -> Result<bool, Failure> {
+        let Some(fleet) = self.demo.as_ref().filter(|_| self.is_untold) else { return Ok(true) };
+        let bar = demo::progress();
+        let progress = |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            done = fleet.tell(progress) => done.map_err(told)?,
+        }
+        bar.finish_and_clear();
+        demo::told(&self.settings)?;
+        Ok(true)
     }
 
     /// Runs until `stop`. Then no one new comes in, requests in flight are answered, what waits is
@@ -174,6 +220,7 @@ impl Server {
             secrets,
             tls,
             reload,
+            demo,
             wellness,
             ..
         } = self;
@@ -189,8 +236,14 @@ impl Server {
         );
         let mut fronts = JoinSet::new();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
-        let internal = internal_router(parts.internal, page_settings(&settings, &secrets));
-        fronts.spawn(serve_with(listeners.public, public, limits, tls, stop.clone()));
+        let internal =
+            internal_router(parts.internal, page_settings(&settings, &secrets, demo.is_some()));
+        if let Some(listener) = listeners.public {
+            fronts.spawn(serve_with(listener, public, limits, tls, stop.clone()));
+        }
+        if let Some(demo) = demo {
+            fronts.spawn(demo.run(stop.clone()));
+        }
         fronts.spawn(serve(
             listeners.internal,
             internal,
@@ -206,7 +259,7 @@ impl Server {
         // Neither has anything to say when it ends, and both do so when we stop.
         tokio::spawn(systemd::feed_watchdog(parts.intake.clone(), stop.clone()));
         tokio::spawn(reload.run(stop.clone()));
-        let mut intake = tokio::spawn(parts.tasks.run());
+        let mut intake = parts.tasks;
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         let mut ended_early = None;
         loop {
@@ -238,7 +291,11 @@ impl Server {
 }
 
 /// Takes the data directory, opens the store, finds or makes the secrets.
-async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Secrets), Failure> {
+async fn parts(
+    settings: &Settings,
+    experiment: Experiment,
+    clock: Arc<dyn Clock>,
+) -> Result<(Parts, Secrets), Failure> {
     let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
     let options = OpenOptions {
         database: settings.database.clone(),
@@ -256,7 +313,7 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
         verifier: Verifier::new(&secrets.push_keys, settings.push.date_shift_s),
         age: AgePolicy { max_age: settings.push.max_age, max_ahead: settings.push.max_ahead },
         identity: settings.push.identity,
-        clock: Arc::new(SystemClock),
+        clock,
         data_dir: settings.data_dir.clone(),
         disk_reserve_bytes: settings.disk.reserve_bytes,
         keep: KeepOptions {
@@ -286,6 +343,7 @@ async fn parts(settings: &Settings, experiment: Experiment) -> Result<(Parts, Se
             cors_origins: settings.api.cors_origins.clone(),
         }),
     };
+    let tasks = tokio::spawn(tasks.run());
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))
 }
 
@@ -308,8 +366,20 @@ fn poller(
     Ok((poller, Rcms { client, report, good_for: good_for(poll_every) }))
 }
 
+/// The fleet of a demo, which pushes with the first key.
+fn demo_fleet(
+    parts: &Parts,
+    clock: Arc<DemoClock>,
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Demo {
+    let key = secrets.push_keys.first().map(|key| key.key.clone());
+    let key = key.unwrap_or_else(|| String::new().into());
+    Demo::new(parts.intake.clone(), clock, key, settings.time_zone.clone())
+}
+
 /// What the page shows of the settings.
-fn page_settings(settings: &Settings, secrets: &Secrets) -> PageSettings {
+fn page_settings(settings: &Settings, secrets: &Secrets, is_demo: bool) -> PageSettings {
     let address = |known: &KnownKind| PushAddress {
         kind: known.slug.to_owned(),
         title: known.title.to_owned(),
@@ -322,7 +392,7 @@ fn page_settings(settings: &Settings, secrets: &Secrets) -> PageSettings {
         addresses: KNOWN.iter().map(address).collect(),
         push_keys: keys.collect(),
         is_public: settings.public.url.as_ref().is_some_and(|url| !is_local(url)),
-        is_demo: false,
+        is_demo,
     }
 }
 

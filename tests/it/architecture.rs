@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["rcms", "smarthub", "store"],
     &["intake", "watch"],
-    &["http", "poller"],
+    &["demo", "http", "poller"],
     &["cli"],
 ];
 

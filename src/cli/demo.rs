@@ -1,0 +1,126 @@
+//! `serve --demo`: a made-up fleet in a data directory of its own.
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+
+use super::{Failure, settings::Settings};
+use crate::{
+    demo::{DemoClock, ROUTERS, SIMS},
+    domain::{PollReport, Secret},
+    http::Rcms,
+    rcms,
+};
+
+/// The file that tells a demo's data directory from any other; it says whether the story was told to
+/// its end.
+const MARK: &str = "demo";
+const TOLD: &str = "told";
+const DATABASE: &str = "simdeck.db";
+/// A demo that stopped longer ago is made anew: its incidents are old.
+const FRESH: Duration = Duration::from_secs(15 * 60);
+/// The member of a message that holds its text.
+const TEXT_FIELD: &str = "content";
+
+/// The settings of a demo: its own data directory, and nobody outside who asks or is asked.
+pub(super) fn settings(mut settings: Settings) -> Settings {
+    settings.data_dir = settings.data_dir.join("demo");
+    settings.database = settings.data_dir.join(DATABASE);
+    settings.public.tls_cert = None;
+    settings.public.tls_key = None;
+    settings.push.keys = Vec::new();
+    settings.push.date_shift_s = 0;
+    settings.rcms.endpoint = None;
+    settings.alert.url = None;
+    settings.backup.every = None;
+    settings.sms.text_field = Some(TEXT_FIELD.to_owned());
+    settings
+}
+
+/// Makes the data directory, or takes a demo that is old out of it. True if a story has to be told.
+pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
+    let folder = &settings.data_dir;
+    let cannot = |error: io::Error| {
+        Failure::because(format!("the demo's data directory {} cannot be made", folder.display()))(
+            error,
+        )
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+    let mark = folder.join(MARK);
+    let database = folder.join(DATABASE);
+    if !mark.exists() && database.exists() {
+        return Err(Failure::new(format!(
+            "{} holds a store that is no demo: choose another directory with SIMDECK_DATA_DIR",
+            folder.display()
+        )));
+    }
+    let is_told = fs::read_to_string(&mark).is_ok_and(|text| text == TOLD);
+    if is_told && is_fresh(&database) {
+        return Ok(false);
+    }
+    for ending in ["", "-wal", "-shm"] {
+        match fs::remove_file(folder.join(format!("{DATABASE}{ending}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => (),
+        }
+    }
+    fs::write(&mark, "").map_err(cannot)?;
+    Ok(true)
+}
+
+/// Notes that the story was told.
+pub(super) fn told(settings: &Settings) -> Result<(), Failure> {
+    fs::write(settings.data_dir.join(MARK), TOLD)
+        .map_err(Failure::because("the demo cannot be marked as whole"))
+}
+
+/// Refuses to serve a demo as if it were true.
+pub(super) fn refuse_as_real(settings: &Settings) -> Result<(), Failure> {
+    if !settings.data_dir.join(MARK).exists() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} holds a demo: run `simdeck serve --demo`, or choose another directory with SIMDECK_DATA_DIR",
+        settings.data_dir.display()
+    )))
+}
+
+/// It is written each second while it runs.
+fn is_fresh(database: &Path) -> bool {
+    let written = fs::metadata(database).and_then(|file| file.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < FRESH))
+}
+
+/// RCMS as it would look; nobody is at its address.
+pub(super) fn rcms(
+    report: watch::Receiver<PollReport>,
+    good_for: Duration,
+    clock: Arc<DemoClock>,
+) -> Result<Rcms, Failure> {
+    let wrong = |what: &str| Failure::new(format!("the demo's {what} is none"));
+    let account = rcms::Account {
+        endpoint: "http://127.0.0.1:9".parse().map_err(|_| wrong("address"))?,
+        client_id: "demo".parse().map_err(|_| wrong("name"))?,
+        client_secret: Secret::from("demo".to_owned()),
+        variant: rcms::SigningVariant::default(),
+    };
+    let options = rcms::ClientOptions { clock, total_time_max: Duration::from_secs(2), retries: 0 };
+    let client = rcms::Client::new(account, options).map_err(|error| Failure::told(&error))?;
+    Ok(Rcms { client, report, good_for })
+}
+
+/// Shows on a terminal how far the story is.
+pub(super) fn progress() -> ProgressBar {
+    let template = "{msg} {wide_bar} {percent}% {eta}";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    bar.with_message(format!("Making {SIMS} SIMs, {ROUTERS} routers and four weeks of them"))
+}
