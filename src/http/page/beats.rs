@@ -1,5 +1,5 @@
-//! Heartbeat bars: whether a router was there, over the last hours. A slot shows what was worst in it,
-//! so that a drop is seen however short it was.
+//! Heartbeat bars: whether a router was there, over the last hours. A drop is seen however short it was;
+//! else a slot shows what was most of it.
 use std::fmt::Write as _;
 
 use futures_util::{StreamExt, stream};
@@ -118,9 +118,7 @@ impl Beats {
         for nth in 0..slots {
             let start_ms = from_ms + i64::try_from(nth).unwrap_or_default() * span.slot_ms;
             let end_ms = start_ms + span.slot_ms;
-            let is_in = |it: &&Stretch| it.from_ms < end_ms && it.to_ms > start_ms;
-            let worst = stretches.iter().filter(is_in).map(|it| it.state).max_by_key(badness);
-            beats.draw(nth, worst.unwrap_or(DeviceState::Unknown));
+            beats.draw(nth, shown_of(&stretches, start_ms, end_ms));
         }
         beats.width = slots * STEP;
         beats.summary = beats.told(&stretches, span, format);
@@ -162,12 +160,18 @@ impl Stretch {
     }
 }
 
-/// What a slot shows of all that was in it.
-fn badness(state: &DeviceState) -> u8 {
-    match state {
-        DeviceState::Online => 0,
-        DeviceState::Unknown => 1,
-        DeviceState::Offline => 2,
+/// What the slot between these moments shows of all that was in it.
+fn shown_of(stretches: &[Stretch], start_ms: i64, end_ms: i64) -> DeviceState {
+    let length_ms = |state| {
+        let inside = |it: &Stretch| (it.to_ms.min(end_ms) - it.from_ms.max(start_ms)).max(0);
+        stretches.iter().filter(|it| it.state == state).map(inside).sum::<i64>()
+    };
+    if length_ms(DeviceState::Offline) > 0 {
+        DeviceState::Offline
+    } else if length_ms(DeviceState::Online) > length_ms(DeviceState::Unknown) {
+        DeviceState::Online
+    } else {
+        DeviceState::Unknown
     }
 }
 

@@ -270,7 +270,9 @@ impl State {
     /// A state since a moment, both as the API tells them.
     pub(super) fn of(state: &str, since: &str, format: &Format) -> Self {
         let (class, word) = word_of(state, format.words);
-        Self { class, word, since: When::of(since, format) }
+        let mut since = When::of(since, format);
+        since.text = (format.words.routers.since)(&since.text);
+        Self { class, word, since }
     }
 }
 

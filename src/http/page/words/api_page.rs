@@ -41,7 +41,7 @@ pub(in crate::http::page) struct ApiPage {
 }
 
 pub(super) const EN: ApiPage = ApiPage {
-    about: "Every panel of these pages is an answer of this API: its `curl` and `CSV` give the call. A \
+    about: "Every panel of these pages is an answer of this API: its buttons “CSV” and “curl” give the call. A \
         program shows its key in the header X-API-Key.",
     swagger: "Try it in Swagger UI",
     openapi: "OpenAPI document",
