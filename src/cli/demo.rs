@@ -124,3 +124,13 @@ pub(super) fn progress() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style);
     bar.with_message(format!("Making {SIMS} SIMs, {ROUTERS} routers and four weeks of them"))
 }
+
+/// Says how many of how many hours are told.
+pub(super) fn show(bar: &ProgressBar, done: u64, all: u64) {
+    bar.set_length(all);
+    // What is shown nowhere is told now and then.
+    if bar.is_hidden() && done > bar.position() && done.is_multiple_of(all / 6) {
+        tracing::info!(done, all, "Making four weeks of a demo, hour by hour");
+    }
+    bar.set_position(done);
+}

@@ -188,17 +188,9 @@ impl Server {
     pub(super) async fn tell_demo(&self, stop: &CancellationToken) -> Result<bool, Failure> {
         let Some(fleet) = self.demo.as_ref().filter(|_| self.is_untold) else { return Ok(true) };
         let bar = demo::progress();
-        let progress = |done: u64, all: u64| {
-            bar.set_length(all);
-            // What is shown nowhere is told now and then.
-            if bar.is_hidden() && done > bar.position() && done.is_multiple_of(all / 6) {
-                tracing::info!(done, all, "Making four weeks of a demo, hour by hour");
-            }
-            bar.set_position(done);
-        };
         tokio::select! {
             () = stop.cancelled() => return Ok(false),
-            done = fleet.tell(progress) => done.map_err(told)?,
+            done = fleet.tell(|done, all| demo::show(&bar, done, all)) => done.map_err(told)?,
         }
         bar.finish_and_clear();
         demo::told(&self.settings)?;
