@@ -5,8 +5,6 @@ use super::{
     incidents::Incidents,
 };
 
-/// How often a SIM has a record.
-const EVERY_MS: i64 = 3 * HOUR_MS;
 /// While somebody looks, so many SIMs have one each second, each so much smaller.
 const NOW_SIMS: u64 = 3;
 const NOW_PART: f64 = 1.0 / 16.0;
@@ -20,6 +18,8 @@ struct Group {
     mcc: &'static str,
     mnc: &'static str,
     apn: &'static str,
+    /// How often each of them has a record.
+    every_hours: i64,
     /// Bytes of a usual record.
     bytes: f64,
     /// How much more it is by day than by night: 0 is the same.
@@ -36,6 +36,7 @@ const GROUPS: [Group; 6] = [
         mcc: "262",
         mnc: "01",
         apn: "iot.ev",
+        every_hours: 3,
         bytes: 2.1e6,
         swing: 0.45,
         peak: 17.0,
@@ -47,6 +48,7 @@ const GROUPS: [Group; 6] = [
         mcc: "260",
         mnc: "03",
         apn: "iot.eu",
+        every_hours: 3,
         bytes: 0.6e6,
         swing: 0.3,
         peak: 12.0,
@@ -58,7 +60,8 @@ const GROUPS: [Group; 6] = [
         mcc: "460",
         mnc: "01",
         apn: "iot.east",
-        bytes: 42e6,
+        every_hours: 1,
+        bytes: 14e6,
         swing: 0.55,
         peak: 11.0,
     },
@@ -69,6 +72,7 @@ const GROUPS: [Group; 6] = [
         mcc: "724",
         mnc: "05",
         apn: "iot.br",
+        every_hours: 3,
         bytes: 14e6,
         swing: 0.7,
         peak: 19.0,
@@ -80,6 +84,7 @@ const GROUPS: [Group; 6] = [
         mcc: "262",
         mnc: "02",
         apn: "iot.meter",
+        every_hours: 3,
         bytes: 0.04e6,
         swing: 0.05,
         peak: 2.0,
@@ -91,6 +96,7 @@ const GROUPS: [Group; 6] = [
         mcc: "310",
         mnc: "260",
         apn: "iot.us",
+        every_hours: 3,
         bytes: 18e6,
         swing: 0.4,
         peak: 21.0,
@@ -110,7 +116,7 @@ pub(super) struct Sim {
     imsi: String,
     msisdn: String,
     group: &'static Group,
-    seed: u64,
+    pub(super) seed: u64,
     /// How much more it uses than others of its group.
     thirst: f64,
     /// Where in the time between two records its own stand.
@@ -209,12 +215,13 @@ impl Sim {
     }
 
     /// When its records of a span begin.
-    pub(super) fn starts(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> {
-        let offset_s = self.turn * EVERY_MS as f64 / 1_000.0;
+    fn starts(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> {
+        let every_ms = self.group.every_hours * HOUR_MS;
+        let offset_s = self.turn * every_ms as f64 / 1_000.0;
         let offset_ms = format!("{offset_s:.0}").parse::<i64>().unwrap_or_default() * 1_000;
-        let first = (from_ms - offset_ms).div_euclid(EVERY_MS);
-        (first..=first + (to_ms - from_ms) / EVERY_MS + 1)
-            .map(move |nth| nth * EVERY_MS + offset_ms)
+        let first = (from_ms - offset_ms).div_euclid(every_ms);
+        (first..=first + (to_ms - from_ms) / every_ms + 1)
+            .map(move |nth| nth * every_ms + offset_ms)
             .filter(move |at_ms| (from_ms..to_ms).contains(at_ms))
     }
 
@@ -224,7 +231,10 @@ impl Sim {
         let turn = (hour - self.group.peak) / 24.0 * std::f64::consts::TAU;
         let by_day = 1.0 + self.group.swing * turn.cos();
         let by_chance = 0.75 + 0.5 * part(self.seed, at_ms.unsigned_abs());
-        self.group.bytes * self.thirst * by_day * by_chance
+        // No two days of a group are the same.
+        let day = at_ms.div_euclid(24 * HOUR_MS).unsigned_abs();
+        let by_mood = 0.85 + 0.3 * part(self.group.sims as u64, day);
+        self.group.bytes * self.thirst * by_day * by_chance * by_mood
     }
 
     /// The members of a usage record.

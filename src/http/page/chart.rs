@@ -36,7 +36,7 @@ pub(super) struct Bar {
     pub(super) width: String,
     pub(super) y: String,
     pub(super) height: String,
-    /// `bar`, `bar above`, `bar below`, `bar partial` or `gap`.
+    /// `bar`, `bar above`, `bar partial` or `gap`.
     pub(super) class: &'static str,
     /// What it says when one points at it.
     pub(super) title: String,
@@ -141,7 +141,6 @@ fn bar(interval: &Interval, x: f64, width: f64, y: impl Fn(f64) -> f64) -> Bar {
         (None, _) => ("gap", 0.0),
         (Some(value), Some((_, most))) if value > most => ("bar above", y(value)),
         (Some(value), _) if interval.is_partial => ("bar partial", y(value)),
-        (Some(value), Some((least, _))) if value < least => ("bar below", y(value)),
         (Some(value), _) => ("bar", y(value)),
     };
     Bar {

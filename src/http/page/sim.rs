@@ -217,11 +217,10 @@ async fn chart(
     let most = days.iter().max_by_key(|(_, used)| **used);
     let summary = match most {
         None => format.words.overview.no_usage.to_owned(),
-        Some((at, most)) => (format.words.overview.chart_summary)(
+        Some((at, most)) => (format.words.sims.chart_summary)(
             &format.bytes(days.values().sum()).to_string(),
             &format.bytes(*most).to_string(),
             &format.day(Timestamp::from_unix_ms(*at)),
-            0,
         ),
     };
     let is_table = filters.value("view") == Some("table");

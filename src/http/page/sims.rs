@@ -201,7 +201,9 @@ async fn facets(visitor: &Visitor, filters: &Filters) -> Vec<Facet> {
         let call = call.with("from", from).with("group_by", field).with("top", 8);
         // A facet that cannot be told is left out: the table is what matters.
         let Ok(sums) = visitor.api.get_recent::<Vec<SumIn>>(&call).await else { continue };
-        let values = sums.body.into_iter().filter_map(|sum| value(sum, field, visitor, filters));
+        let mut sums = sums.body;
+        sums.sort_by_key(|sum| std::cmp::Reverse(sum.data_usage));
+        let values = sums.into_iter().filter_map(|sum| value(sum, field, visitor, filters));
         facets.push(Facet { title, is_country: field == "country_code", values: values.collect() });
     }
     facets

@@ -16,6 +16,8 @@ pub(in crate::http::page) struct Sims {
     pub(in crate::http::page) hint: &'static str,
     pub(in crate::http::page) apply: &'static str,
     pub(in crate::http::page) month_chart: &'static str,
+    /// In all, at most, and on which day.
+    pub(in crate::http::page) chart_summary: fn(&str, &str, &str) -> String,
     pub(in crate::http::page) timeline: &'static str,
     pub(in crate::http::page) no_timeline: &'static str,
     pub(in crate::http::page) event: &'static str,
