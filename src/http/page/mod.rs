@@ -204,6 +204,7 @@ impl Visitor {
             pulse: Some(pulse),
             caller: self.caller.label.clone(),
             is_admin: self.is_admin(),
+            can_test: self.is_admin() && self.state.api.live.test_pusher.is_some(),
             ..Frame::outside(&self.state, self.look, title)
         }
     }
