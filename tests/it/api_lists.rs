@@ -322,7 +322,7 @@ async fn links_begin_with_what_the_settings_say() {
 async fn what_is_not_there_and_what_is_not_done_are_told_as_problems() {
     let api = api_with(1).await;
     for url in [
-        "/",
+        "/nothing",
         "/v1/",
         "/v2",
         "/v1/data-usage/",

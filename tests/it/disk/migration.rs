@@ -251,7 +251,7 @@ impl Old {
             fs::copy(entry.path(), look.path().join(entry.file_name())).unwrap();
         }
         let found = schema(&look.path().join("simdeck.db")).await;
-        let kept = look.path().join("simdeck.db.before-6");
+        let kept = look.path().join("simdeck.db.before-7");
         let is_new = found == self.new_schema;
         if !is_new {
             assert_eq!(found.versions, self.schema.versions, "between old and new");

@@ -524,7 +524,7 @@ async fn a_copy_is_kept_before_a_migration_and_an_erasure_takes_it_away() {
         <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
     Migrator::new(migrations.path()).await.unwrap().run(&mut old).await.unwrap();
     sqlx::Connection::close(old).await.unwrap();
-    let copy = place.folder.path().join("simdeck.db.before-6");
+    let copy = place.folder.path().join("simdeck.db.before-7");
 
     let opened = place.open().await;
     assert!(copy.exists());
