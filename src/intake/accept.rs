@@ -160,7 +160,7 @@ impl Intake {
             return Err(Busy);
         };
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { push, reply, _room: room };
+        let ticket = Ticket { push, reply, room };
         self.shared.queue.send(Job { submission, ticket })?;
         if self.shared.options.acknowledge == Acknowledge::BeforeCommit {
             return Ok(unproved);

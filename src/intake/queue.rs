@@ -24,13 +24,16 @@ pub(super) struct Ticket {
     /// The push itself; none for a retry, which still lies in the table of held pushes.
     pub(super) push: Option<Push>,
     pub(super) reply: oneshot::Sender<Result<Outcome, Busy>>,
-    pub(super) _room: Room,
+    pub(super) room: Room,
 }
 
 impl Ticket {
     /// Tells the waiting request. One that went away has its push stored all the same.
     pub(super) fn answer(self, answer: Result<Outcome, Busy>) {
-        if self.reply.send(answer).is_err() {
+        let Self { reply, room, .. } = self;
+        // Whoever is answered finds the room free again, though this runs on a thread of its own.
+        drop(room);
+        if reply.send(answer).is_err() {
             tracing::trace!("Nobody waits for this push any more");
         }
     }
