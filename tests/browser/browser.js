@@ -21,17 +21,22 @@ export function launch() {
 }
 
 /// A tab as a person has it who set colours and language in their system. What breaks in it is kept in
-/// `page.troubles`.
+/// `page.troubles`; what its console calls an error, as a page that is not there is, in `page.errors`.
 export async function open(browser, { theme = "light", lang = "en", width = 1440, ...more } = {}) {
   const locale = lang === "zh" ? "zh-CN" : "en-GB";
   const viewport = { width, height: width < 600 ? 844 : 900 };
   const context = await browser.newContext({ colorScheme: theme, locale, viewport, ...more });
   const page = await context.newPage();
   page.troubles = [];
+  page.errors = [];
   page.on("pageerror", (error) => page.troubles.push(`script: ${error.message}`));
   page.on("console", (message) => {
     if (/Content Security Policy|Refused to/.test(message.text())) page.troubles.push(message.text());
+    if (message.type() === "error") page.errors.push(`${page.url()}: ${message.text()}`);
   });
+  // What the policy stops is not always told to the console.
+  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
+    console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`)));
   return page;
 }
 

@@ -65,10 +65,12 @@ function say(text) {
 
 // Figures: every 15 s while somebody looks, the parts that are marked are taken from the page anew.
 const REFRESH_MS = 15_000;
+// What answers a form lies where only a form may be sent to; the page says itself where it is.
+const here = one(".look [name=next]")?.value ?? location.href;
 async function refresh() {
   if (document.hidden || !one("[data-fresh]") || one("[data-fresh] details[open]")) return;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+    const answer = await fetch(here, { headers: { Accept: "text/html" }, redirect: "error" });
     if (!answer.ok) return offline(true);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of all("[data-fresh]")) {
@@ -81,7 +83,7 @@ async function refresh() {
     tellAges();
     nameCountries();
     offline(false);
-    if (one("[data-until-first]") && !page.querySelector("[data-until-first]")) location.reload();
+    if (one("[data-until-first]") && !page.querySelector("[data-until-first]")) location.replace(here);
   } catch {
     offline(true);
   }

@@ -225,7 +225,7 @@ struct TestIn {
 }
 
 /// `POST /test-push`: a real record, through the real front door.
-pub(super) async fn test_push(visitor: Visitor, Form(from): Form<From>) -> Response {
+pub(super) async fn test_push(mut visitor: Visitor, Form(from): Form<From>) -> Response {
     let sent = visitor.api.post::<TestIn>("/v1/test-push").await;
     let words = &visitor.look.words.first_run;
     let said = match sent {
@@ -236,6 +236,8 @@ pub(super) async fn test_push(visitor: Visitor, Form(from): Form<From>) -> Respo
         Err(refused) => (words.test_failed)(refused.told()),
     };
     let is_first = from.next == "/";
+    // Nothing can be asked of the address of this form: the page is one of these, and stays fresh as one.
+    visitor.address = if is_first { "/" } else { "/live" }.to_owned();
     match is_first {
         // The overview shows it, once it is stored.
         true => super::first_run::after_test(&visitor, &said).await,
