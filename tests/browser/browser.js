@@ -50,12 +50,19 @@ export async function signIn(page, simdeck, path = "/", key = API_KEY) {
 /// What axe finds that keeps people out: nothing.
 export async function isForEverybody(page, what) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const options = { preload: false, resultTypes: ["violations"] };
+  const { violations } = await page.evaluate((options) => globalThis.axe.run(options), options);
   const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   const node = ({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`;
   const told = grave.map(({ id, help, nodes }) =>
     `${id}: ${help} (${nodes.length} times)\n${nodes.slice(0, 3).map(node).join("\n")}`);
   if (told.length > 0) assert.fail(`${what}\n${told.join("\n")}`);
+}
+
+/// Does what leads to a page with live rows, and waits until they can come.
+export async function isFollowing(page, lead) {
+  const stream = page.waitForResponse((answer) => new URL(answer.url()).pathname === "/v1/stream");
+  await Promise.all([stream, lead()]);
 }
 
 /// The page fits its window: nothing makes it scroll sideways.
