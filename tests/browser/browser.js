@@ -21,17 +21,22 @@ export function launch() {
 }
 
 /// A tab as a person has it who set colours and language in their system. What breaks in it is kept in
-/// `page.troubles`.
+/// `page.troubles`; what its console calls an error, as a page that is not there is, in `page.errors`.
 export async function open(browser, { theme = "light", lang = "en", width = 1440, ...more } = {}) {
   const locale = lang === "zh" ? "zh-CN" : "en-GB";
   const viewport = { width, height: width < 600 ? 844 : 900 };
   const context = await browser.newContext({ colorScheme: theme, locale, viewport, ...more });
   const page = await context.newPage();
   page.troubles = [];
+  page.errors = [];
   page.on("pageerror", (error) => page.troubles.push(`script: ${error.message}`));
   page.on("console", (message) => {
     if (/Content Security Policy|Refused to/.test(message.text())) page.troubles.push(message.text());
+    if (message.type() === "error") page.errors.push(`${page.url()}: ${message.text()}`);
   });
+  // What the policy stops is not always told to the console.
+  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
+    console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`)));
   return page;
 }
 
@@ -45,12 +50,19 @@ export async function signIn(page, simdeck, path = "/", key = API_KEY) {
 /// What axe finds that keeps people out: nothing.
 export async function isForEverybody(page, what) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const options = { preload: false, resultTypes: ["violations"] };
+  const { violations } = await page.evaluate((options) => globalThis.axe.run(options), options);
   const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   const node = ({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`;
   const told = grave.map(({ id, help, nodes }) =>
     `${id}: ${help} (${nodes.length} times)\n${nodes.slice(0, 3).map(node).join("\n")}`);
   if (told.length > 0) assert.fail(`${what}\n${told.join("\n")}`);
+}
+
+/// Does what leads to a page with live rows, and waits until they can come.
+export async function isFollowing(page, lead) {
+  const stream = page.waitForResponse((answer) => new URL(answer.url()).pathname === "/v1/stream");
+  await Promise.all([stream, lead()]);
 }
 
 /// The page fits its window: nothing makes it scroll sideways.

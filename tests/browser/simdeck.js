@@ -1,5 +1,6 @@
 // The program, as a process with a folder of its own.
 import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,6 +50,8 @@ export class Simdeck {
       const lines = createInterface({ input: this.process.stderr });
       lines.on("line", (line) => {
         const address = /internal\.address=(\S+)/.exec(line);
+        const outside = /public\.address=(\S+)/.exec(line);
+        if (outside) this.publicUrl = `http://${outside[1]}`;
         if (address) {
           this.url = `http://${address[1]}`;
           resolve();
@@ -67,6 +70,15 @@ export class Simdeck {
       headers: { "X-API-Key": API_KEY, ...options.headers },
     });
     return answer.json();
+  }
+
+  /// Sends a record of a kind to the public address, signed as SmartHub does it.
+  async push(kind, record) {
+    const datePush = String(Math.floor(Date.now() / 1000));
+    const signature = createHash("sha256").update(PUSH_KEY + datePush).digest("hex");
+    const body = JSON.stringify({ datePush, signature, ...record });
+    const answer = await fetch(`${this.publicUrl}/v1/${kind}`, { method: "POST", body });
+    if (!answer.ok) throw new Error(`${kind}: ${answer.status} ${await answer.text()}`);
   }
 
   /// Asks until the answer is as it should be.
