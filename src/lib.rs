@@ -26,6 +26,7 @@
 //!
 //! - a push kind: `smarthub/kind.rs`, and a type in [`domain`] if its fields are known;
 //! - an API route: `http/api/routes/`, with what the OpenAPI document says of it;
+//! - a page: a file in `http/page/`, its template, and its words in both languages;
 //! - an API filter: `http/api/params/` names it, `store/read/filter.rs` turns it into SQL;
 //! - something that can be wrong: `domain/condition.rs`, and its rule in `watch/rules.rs`;
 //! - a figure for Prometheus: `http/api/metrics/`;

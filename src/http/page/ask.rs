@@ -16,8 +16,14 @@ use tower::ServiceExt;
 
 use super::call::Call;
 
-/// What of a browser's request goes along to the API: who asks, and by which name it calls us.
-const HANDED_ON: [HeaderName; 3] = [header::COOKIE, header::HOST, header::ORIGIN];
+/// What of a request goes along to the API: who asks, and by which name it calls us.
+const HANDED_ON: [HeaderName; 5] = [
+    header::COOKIE,
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    header::HOST,
+    header::ORIGIN,
+];
 
 /// The API as the browser behind one request may use it.
 #[derive(Clone)]

@@ -51,6 +51,8 @@ pub(super) struct Frame {
     /// Who is signed in.
     pub(super) caller: String,
     pub(super) is_admin: bool,
+    /// Whether there is a front door to push tests to, and the visitor may.
+    pub(super) can_test: bool,
     pub(super) is_demo: bool,
     pub(super) style: &'static str,
     pub(super) script: &'static str,
@@ -132,6 +134,7 @@ impl Frame {
             pulse: None,
             caller: String::new(),
             is_admin: false,
+            can_test: false,
             is_demo: state.settings.is_demo,
             style: &STYLE.path,
             script: &SCRIPT.path,

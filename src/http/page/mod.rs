@@ -2,7 +2,7 @@
 //!
 //! It is a client of the API like any other (see [`ask`]), so that whatever it shows can be asked for
 //! again by the call that stands beside it. [`frame`] is what surrounds every page, [`words`] all that
-//! is said in either language, [`format`] how numbers and times are told; each page has a file and a
+//! is said in either language, [`format`](mod@format) how numbers and times are told; each page has a file and a
 //! template of its own. What others wrote is only ever text: templates escape it, the script sets it as
 //! text, and the policy lets nothing run but our own script.
 use std::sync::Arc;
@@ -205,6 +205,7 @@ impl Visitor {
             pulse: Some(pulse),
             caller: self.caller.label.clone(),
             is_admin: self.is_admin(),
+            can_test: self.is_admin() && self.state.api.live.test_pusher.is_some(),
             ..Frame::outside(&self.state, self.look, title)
         }
     }

@@ -43,7 +43,6 @@ struct Overview {
     split: Result<Split, Refused>,
     rows: Result<Vec<Row>, Refused>,
     routers: Option<Result<Routers, Refused>>,
-    can_test: bool,
 }
 
 /// One row of `/v1/data-usage/aggregate` or `/v1/mo-sms/aggregate`.
@@ -118,7 +117,6 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     let frame = visitor.frame(Here::Overview, words.nav.overview, &status);
     let times = times(&visitor, figures.as_ref().ok());
     let page = Overview {
-        can_test: frame.is_admin,
         frame,
         ranges: filters.ranges(),
         groups,

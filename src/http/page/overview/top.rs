@@ -7,6 +7,7 @@ use crate::{
     http::page::{
         chart::{Bars, Interval},
         format::{as_f64, told},
+        sims::Number,
     },
 };
 
@@ -34,9 +35,8 @@ pub(super) struct Top {
 }
 
 /// One of them.
-#[derive(Default)]
 pub(super) struct Sim {
-    pub(super) giccid: String,
+    pub(super) number: Number,
     pub(super) group: String,
     pub(super) amount: String,
     pub(super) exactly: String,
@@ -44,21 +44,6 @@ pub(super) struct Sim {
     /// Of how many times the usual: `bad` or `warn` where that is much.
     pub(super) class: &'static str,
     pub(super) bars: Option<Bars>,
-}
-
-impl Sim {
-    /// All but the last four digits, in groups.
-    pub(super) fn head(&self) -> String {
-        let digits: Vec<char> = self.giccid.chars().collect();
-        let head = &digits[..digits.len().saturating_sub(4)];
-        head.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
-    }
-
-    /// The last four digits, by which people know a SIM.
-    pub(super) fn tail(&self) -> String {
-        let digits: Vec<char> = self.giccid.chars().collect();
-        digits[digits.len().saturating_sub(4)..].iter().collect()
-    }
 }
 
 impl Top {
@@ -114,7 +99,7 @@ impl Asked<'_> {
                 usual: format.times(ratio, day),
                 class: class_of(ratio, day),
                 bars: hours.remove(&giccid),
-                giccid,
+                number: Number::of(giccid),
             }
         };
         Ok(Top {
@@ -204,7 +189,7 @@ impl Asked<'_> {
             let used = row.data_usage.unwrap_or_default();
             let usual = row.usual.unwrap_or_default();
             Sim {
-                giccid: row.giccid.unwrap_or_default(),
+                number: Number::of(row.giccid.unwrap_or_default()),
                 group: row.sim_group.unwrap_or_default(),
                 amount: format.bytes(used).to_string(),
                 exactly: format.exactly(used),
@@ -232,10 +217,13 @@ impl Asked<'_> {
         rows.sort_by_key(|row| Reverse(row.records));
         let format = self.visitor.format();
         let sim = |row: SumIn| Sim {
-            giccid: row.giccid.unwrap_or_default(),
+            number: Number::of(row.giccid.unwrap_or_default()),
             group: row.sim_group.unwrap_or_default(),
             amount: format.count(row.records).to_string(),
-            ..Sim::default()
+            exactly: row.records.to_string(),
+            usual: None,
+            class: "",
+            bars: None,
         };
         Ok(Top {
             sims: rows.into_iter().map(sim).collect(),
