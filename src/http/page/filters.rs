@@ -2,7 +2,7 @@
 //! view.
 use jiff::{RoundMode, ToSpan, Unit, Zoned, ZonedRound};
 
-use super::{call::Call, format::Format, words::Words};
+use super::{call::Call, format::Format, turns::PLACE, words::Words};
 use crate::{
     domain::Timestamp,
     http::query_string::{decode, list_item, parts},
@@ -39,6 +39,29 @@ impl Range {
             Self::Month => "1d",
         }
     }
+
+    /// When each interval of the range begins, and when the last one ends. The last is the one that
+    /// lasts, so that the same question is asked for as long as it does.
+    pub(super) fn starts(self, format: &Format) -> Vec<Timestamp> {
+        let (count, step) = match self {
+            Self::Hour => (4, 15.minutes()),
+            Self::Day => (96, 15.minutes()),
+            Self::Week => (7 * 24, 1.hour()),
+            Self::Month => (30, 1.day()),
+        };
+        let Some(now) = format.zoned(format.now) else { return Vec::new() };
+        let last = match self {
+            Self::Month => now.start_of_day(),
+            Self::Week => now.round(ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Floor)),
+            _ => now.round(
+                ZonedRound::new().smallest(Unit::Minute).increment(15).mode(RoundMode::Floor),
+            ),
+        };
+        let Ok(last) = last else { return Vec::new() };
+        let at = |nth: i64| last.checked_add(step.checked_mul(nth).ok()?).ok();
+        let ms = |at: Zoned| Timestamp::from_unix_ms(at.timestamp().as_millisecond());
+        (1 - count..=1).filter_map(at).map(ms).collect()
+    }
 }
 
 /// A filter that is in force.
@@ -60,6 +83,7 @@ pub(super) struct Filters {
     pub(super) range: Range,
     /// Those of the usual ones that are in force.
     pub(super) chips: Vec<Chip>,
+    known: &'static [&'static str],
     given: Vec<(String, String)>,
 }
 
@@ -74,6 +98,17 @@ impl Filters {
         others: &[&'static str],
         words: &Words,
     ) -> Self {
+        Self::among(&KNOWN, path, query, others, words)
+    }
+
+    /// The same for a page whose list knows these filters and no others.
+    pub(super) fn among(
+        known: &'static [&'static str],
+        path: &'static str,
+        query: Option<&str>,
+        others: &[&'static str],
+        words: &Words,
+    ) -> Self {
         // What cannot be read asks for nothing.
         let decoded = |(name, value)| Some((decode(name).ok()?, decode(value).ok()?));
         let given: Vec<(String, String)> =
@@ -82,18 +117,20 @@ impl Filters {
         let asked = value("range");
         let range = Range::ALL.into_iter().find(|it| Some(it.as_str()) == asked.as_deref());
         let mut here = Call::to(path);
-        for name in ["range"].into_iter().chain(KNOWN).chain(others.iter().copied()) {
+        let names = known.iter().chain(others).copied();
+        for name in ["range"].into_iter().chain(names) {
             here = here.with_some(name, value(name).filter(|it| !it.is_empty()));
         }
+        let top = at_top(&here);
         let chip = |name: &'static str| {
             let value = value(name).filter(|it| !it.is_empty())?;
             // Half a network is none.
-            let without = if name == "mcc" { here.clone().without("mnc") } else { here.clone() };
+            let without = if name == "mcc" { top.clone().without("mnc") } else { top.clone() };
             let without = without.without(name).uri();
             Some(Chip { name: words.filter(name), value, without })
         };
-        let chips = KNOWN.into_iter().filter_map(chip).collect();
-        Self { here, range: range.unwrap_or_default(), chips, given }
+        let chips = known.iter().copied().filter_map(chip).collect();
+        Self { here, range: range.unwrap_or_default(), chips, known, given }
     }
 
     /// The value of a parameter, if it has one.
@@ -109,37 +146,25 @@ impl Filters {
 
     /// The same page, without any.
     pub(super) fn cleared(&self) -> String {
-        KNOWN.into_iter().fold(self.here.clone(), |here, name| here.without(name)).uri()
+        self.known.iter().fold(self.top(), |here, name| here.without(name)).uri()
+    }
+
+    /// The same page at the beginning of its list: another filter makes another list, in which the place
+    /// of this one is none.
+    pub(super) fn top(&self) -> Call {
+        at_top(&self.here)
     }
 
     /// A call with these filters.
     pub(super) fn on(&self, call: Call) -> Call {
-        KNOWN
-            .into_iter()
-            .fold(call, |call, name| call.with_some(name, self.value(name).map(list_item)))
+        let add =
+            |call: Call, name: &&'static str| call.with_some(name, self.value(name).map(list_item));
+        self.known.iter().fold(call, add)
     }
 
-    /// When each interval of the range begins, and when the last one ends. The last is the one that
-    /// lasts, so that the same question is asked for as long as it does.
+    /// When each interval of the range begins, and when the last one ends.
     pub(super) fn starts(&self, format: &Format) -> Vec<Timestamp> {
-        let (count, step) = match self.range {
-            Range::Hour => (4, 15.minutes()),
-            Range::Day => (96, 15.minutes()),
-            Range::Week => (7 * 24, 1.hour()),
-            Range::Month => (30, 1.day()),
-        };
-        let Some(now) = format.zoned(format.now) else { return Vec::new() };
-        let last = match self.range {
-            Range::Month => now.start_of_day(),
-            Range::Week => now.round(ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Floor)),
-            _ => now.round(
-                ZonedRound::new().smallest(Unit::Minute).increment(15).mode(RoundMode::Floor),
-            ),
-        };
-        let Ok(last) = last else { return Vec::new() };
-        let at = |nth: i64| last.checked_add(step.checked_mul(nth).ok()?).ok();
-        let ms = |at: Zoned| Timestamp::from_unix_ms(at.timestamp().as_millisecond());
-        (1 - count..=1).filter_map(at).map(ms).collect()
+        self.range.starts(format)
     }
 
     /// Links to the other ranges.
@@ -150,4 +175,8 @@ impl Filters {
         };
         Range::ALL.into_iter().map(link).collect()
     }
+}
+
+fn at_top(here: &Call) -> Call {
+    PLACE.into_iter().fold(here.clone(), Call::without)
 }

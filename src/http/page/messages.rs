@@ -13,25 +13,28 @@ use super::{
     filters::Filters,
     format::Format,
     page_of,
+    payload::{Member, members},
     routers::When,
-    sim::members,
-    sims::Number,
+    sims::{Link, Number, narrowed},
     turns::{PLACE, Pages},
 };
-use crate::{domain::Timestamp, http::query_string::list_item};
+use crate::domain::Timestamp;
 
 #[derive(Template)]
 #[template(path = "messages.html")]
 struct MessagesPage {
     frame: Frame,
     filters: Filters,
-    tabs: [(&'static str, &'static str, bool); 2],
+    tabs: [(&'static str, String, bool); 2],
     list: Result<List, Refused>,
     is_reports: bool,
     q: String,
     /// The SIM whose thread this is.
     thread: Option<Number>,
+    /// Whether not all messages are asked for.
     is_narrowed: bool,
+    /// This tab without any filter.
+    all: String,
     /// The parameters that a search keeps.
     kept: Vec<(&'static str, String)>,
 }
@@ -44,11 +47,14 @@ struct List {
 
 struct Row {
     when: When,
+    /// All of this SIM's; in its thread the SIM itself.
+    address: Option<String>,
     number: Option<Number>,
-    group: String,
-    from: String,
-    to: String,
+    group: Option<Link>,
+    from: Option<Link>,
+    to: Option<Link>,
     text: Option<String>,
+    members: Vec<Member>,
 }
 
 #[derive(Deserialize)]
@@ -63,28 +69,40 @@ struct MessageIn {
     payload: Option<BTreeMap<String, Value>>,
 }
 
-const OWN: [&str; 4] = ["tab", "q", "from_msisdn", "to_msisdn"];
+const OWN: [&str; 2] = ["tab", "q"];
+/// The filters that the list of messages knows.
+const KNOWN: [&str; 4] = ["giccid", "sim_group", "from_msisdn", "to_msisdn"];
+/// Those of the list of reports.
+const OF_REPORTS: [&str; 1] = ["giccid"];
 
 /// `GET /messages`
 pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     let words = visitor.look.words;
     let names = [OWN.as_slice(), &PLACE].concat();
-    let filters = Filters::of("/messages", query.as_deref(), &names, words);
-    let is_reports = filters.value("tab") == Some("reports");
+    let of = |known| Filters::among(known, "/messages", query.as_deref(), &names, words);
+    let inbox = of(&KNOWN);
+    let is_reports = inbox.value("tab") == Some("reports");
+    let filters = if is_reports { of(&OF_REPORTS) } else { inbox };
     let (status, list) =
         tokio::join!(StatusIn::of(&visitor.api), list(&visitor, &filters, is_reports));
-    let narrowing = ["q", "from_msisdn", "to_msisdn", "sim_group", "giccid"];
-    let kept = ["tab", "from_msisdn", "to_msisdn", "sim_group", "giccid"].into_iter();
+    let giccid = filters.value("giccid");
+    let tab = |word, tab: Option<&str>| {
+        let there = Call::to("/messages").with_some("tab", tab).with_some("giccid", giccid);
+        (word, there.uri(), is_reports == tab.is_some())
+    };
+    let q = filters.value("q").filter(|_| !is_reports);
+    let all = Call::to("/messages").with_some("tab", is_reports.then_some("reports"));
     let page = MessagesPage {
         frame: visitor.frame(Here::Messages, words.nav.messages, &status),
-        tabs: [
-            ("/messages", words.messages.inbox, !is_reports),
-            ("/messages?tab=reports", words.messages.reports, is_reports),
-        ],
-        q: filters.value("q").unwrap_or_default().to_owned(),
-        thread: filters.value("giccid").map(|giccid| Number::of(giccid.to_owned())),
-        is_narrowed: narrowing.iter().any(|name| filters.value(name).is_some()),
-        kept: kept.filter_map(|name| Some((name, filters.value(name)?.to_owned()))).collect(),
+        tabs: [tab(words.messages.inbox, None), tab(words.messages.reports, Some("reports"))],
+        thread: giccid.map(|giccid| Number::of(giccid.to_owned())),
+        is_narrowed: filters.is_any() || q.is_some(),
+        all: all.uri(),
+        q: q.unwrap_or_default().to_owned(),
+        kept: KNOWN
+            .into_iter()
+            .filter_map(|name| Some((name, filters.value(name)?.to_owned())))
+            .collect(),
         list,
         is_reports,
         filters,
@@ -93,35 +111,35 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
 }
 
 async fn list(visitor: &Visitor, filters: &Filters, is_reports: bool) -> Result<List, Refused> {
-    let some = |call: Call, names: &[&'static str]| {
-        names
-            .iter()
-            .fold(call, |call, name| call.with_some(name, filters.value(name).map(list_item)))
-    };
     let call = match is_reports {
-        true => some(Call::to("/v1/notifications").with("kind", "mt-sms-status"), &["giccid"]),
-        false => some(
-            Call::to("/v1/mo-sms").with_some("q", filters.value("q")),
-            &["giccid", "sim_group", "from_msisdn", "to_msisdn"],
-        ),
+        true => Call::to("/v1/notifications").with("kind", "mt-sms-status"),
+        false => Call::to("/v1/mo-sms").with_some("q", filters.value("q")),
     };
+    let call = filters.on(call);
     let call = PLACE.into_iter().fold(call, |call, name| call.with_some(name, filters.value(name)));
     let answer: Answer<Vec<MessageIn>> = visitor.api.get(&call).await?;
     let format = visitor.format();
     let pages = Pages::of(&answer, &filters.here, &format);
-    let rows = answer.body.into_iter().map(|message| row(message, &format)).collect();
+    let rows = answer.body.into_iter().map(|message| row(message, filters, &format)).collect();
     Ok(List { rows, pages, source: visitor.source(&call) })
 }
 
-fn row(message: MessageIn, format: &Format) -> Row {
+fn row(message: MessageIn, filters: &Filters, format: &Format) -> Row {
     let own = message.event_time.map(|ms| Timestamp::from_unix_ms(ms).to_string());
-    let text = message.text.map(|text| format!("“{text}”"));
+    let top = filters.top();
+    let is_thread = filters.value("giccid").is_some();
+    let address = message.giccid.as_ref().map(|giccid| match is_thread {
+        true => format!("/sims/{giccid}"),
+        false => top.clone().set("giccid", giccid).uri(),
+    });
     Row {
         when: When::of(&own.unwrap_or(message.received_at), format),
+        address,
         number: message.giccid.map(Number::of),
-        group: message.sim_group.unwrap_or_default(),
-        from: message.from_msisdn.unwrap_or_default(),
-        to: message.to_msisdn.unwrap_or_default(),
-        text: text.or_else(|| message.payload.map(members)),
+        group: narrowed(&top, "sim_group", message.sim_group),
+        from: narrowed(&top, "from_msisdn", message.from_msisdn),
+        to: narrowed(&top, "to_msisdn", message.to_msisdn),
+        text: message.text,
+        members: message.payload.as_ref().map(members).unwrap_or_default(),
     }
 }

@@ -39,6 +39,7 @@ mod live;
 mod look;
 mod messages;
 mod overview;
+mod payload;
 mod preferences;
 mod router;
 mod routers;

@@ -7,13 +7,13 @@ use super::{
     Frame, Here, Source, StatusIn, Visitor,
     ask::{Answer, Refused},
     call::Call,
-    filters::Filters,
-    format::{Format, told},
+    filters::{Filters, Range},
+    format::Format,
     page_of,
     routers::When,
     turns::{PLACE, Pages},
+    words::Words,
 };
-use crate::domain::Timestamp;
 
 #[derive(Template)]
 #[template(path = "sims.html")]
@@ -21,10 +21,12 @@ struct SimsPage {
     frame: Frame,
     filters: Filters,
     list: Result<List, Refused>,
-    facets: Vec<Facet>,
-    orders: [(&'static str, String, bool); 2],
+    facets: [Facet; 4],
+    orders: [(&'static str, String, bool); 3],
     silences: Vec<(&'static str, String, bool)>,
     q: String,
+    /// Whether not all SIMs are asked for.
+    is_narrowed: bool,
     /// The parameters that a search keeps.
     kept: Vec<(&'static str, String)>,
 }
@@ -39,14 +41,17 @@ struct List {
 struct Row {
     number: Number,
     name: String,
-    group: String,
-    country: String,
-    network: String,
-    apn: String,
+    group: Option<Link>,
+    country: Option<Link>,
+    network: Option<Link>,
+    apn: Option<Link>,
     today: (String, String),
     month: (String, String),
     last_seen: Option<When>,
 }
+
+/// Where something leads, and what it is.
+pub(super) type Link = (String, String);
 
 /// A SIM's number, as people read it.
 pub(super) struct Number {
@@ -87,9 +92,16 @@ pub(super) struct SimIn {
 
 impl SimIn {
     /// The last network, `460-01`.
-    pub(super) fn network(&self) -> String {
+    fn network(&self) -> String {
         let mnc = self.mnc.as_deref().unwrap_or_default();
         self.mcc.as_ref().map(|mcc| format!("{mcc}-{mnc}")).unwrap_or_default()
+    }
+
+    /// The same with the way to all SIMs in it.
+    pub(super) fn network_link(&self, top: &Call) -> Option<Link> {
+        let mcc = self.mcc.as_ref()?;
+        let there = top.clone().set("mcc", mcc).without("mnc").with_some("mnc", self.mnc.as_ref());
+        Some((there.uri(), self.network()))
     }
 }
 
@@ -97,7 +109,9 @@ impl SimIn {
 struct Facet {
     title: &'static str,
     is_country: bool,
-    values: Vec<(String, String, String)>,
+    /// With how much each used.
+    values: Result<Vec<(Link, String)>, Refused>,
+    source: Source,
 }
 
 #[derive(Deserialize)]
@@ -120,116 +134,118 @@ const SILENCES: [&str; 4] = ["24h", "3d", "7d", "30d"];
 /// `GET /sims`
 pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     let words = visitor.look.words;
-    let filters = Filters::of("/sims", query.as_deref(), &[OWN.as_slice(), &PLACE].concat(), words);
-    let (status, list, facets) = tokio::join!(
+    let others = [OWN.as_slice(), &PLACE].concat();
+    let filters = Filters::among(&KNOWN, "/sims", query.as_deref(), &others, words);
+    let facet = |field, title| facet(&visitor, &filters, field, title);
+    let (status, list, groups, countries, networks, apns) = tokio::join!(
         StatusIn::of(&visitor.api),
         list(&visitor, &filters),
-        facets(&visitor, &filters)
+        facet("sim_group", words.common.group),
+        facet("country_code", words.common.country),
+        facet("network", words.common.network),
+        facet("apn", words.common.apn),
     );
-    let sort = filters.value("sort");
-    let top = || top(&filters);
     let silent = filters.value("silent_for");
-    let silence =
-        |span: &'static str| (span, top().set("silent_for", span).uri(), silent == Some(span));
-    let anybody = (words.sims.anybody, top().without("silent_for").uri(), silent.is_none());
+    let silence = |span: &'static str| {
+        (span, filters.top().set("silent_for", span).uri(), silent == Some(span))
+    };
+    let anybody = (words.sims.anybody, filters.top().without("silent_for").uri(), silent.is_none());
     let kept = ["sort", "silent_for"].into_iter().chain(KNOWN);
     let page = SimsPage {
         frame: visitor.frame(Here::Sims, words.nav.sims, &status),
-        orders: [
-            (words.sims.newest_first, top().without("sort").uri(), sort.is_none()),
-            (words.sims.most_first, top().set("sort", "data_usage").uri(), sort.is_some()),
-        ],
+        orders: orders(&filters, words),
         silences: [anybody].into_iter().chain(SILENCES.map(silence)).collect(),
         q: filters.value("q").unwrap_or_default().to_owned(),
+        is_narrowed: filters.is_any() || silent.or(filters.value("q")).is_some(),
         kept: kept.filter_map(|name| Some((name, filters.value(name)?.to_owned()))).collect(),
         list,
-        facets,
+        facets: [groups, countries, networks, apns],
         filters,
     };
     page_of(StatusCode::OK, &page)
 }
 
-/// This page at its beginning.
-fn top(filters: &Filters) -> Call {
-    PLACE.into_iter().fold(filters.here.clone(), Call::without)
+/// The orders that the API knows; the first is its own.
+fn orders(filters: &Filters, words: &Words) -> [(&'static str, String, bool); 3] {
+    let asked = filters.value("sort").filter(|sort| *sort != "newest");
+    let order = |word, sort: Option<&str>| {
+        (word, filters.top().without("sort").with_some("sort", sort).uri(), asked == sort)
+    };
+    [
+        order(words.sims.newest_first, None),
+        order(words.sims.last_first, Some("last_seen")),
+        order(words.sims.most_first, Some("data_usage")),
+    ]
 }
 
 async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
-    let call = filters.on(Call::to("/v1/sims")).without("giccid");
+    let call = filters.on(Call::to("/v1/sims"));
     let names = OWN.into_iter().chain(PLACE);
     let call = names.fold(call, |call, name| call.with_some(name, filters.value(name)));
     let call = call.with("tz", visitor.format().zone_name());
     let answer: Answer<Vec<SimIn>> = visitor.api.get(&call).await?;
     let format = visitor.format();
     let pages = Pages::of(&answer, &filters.here, &format);
-    let rows = answer.body.into_iter().map(|sim| row(sim, &format)).collect();
+    let rows = answer.body.into_iter().map(|sim| row(sim, &filters.top(), &format)).collect();
     Ok(List { rows, pages, source: visitor.source(&call) })
 }
 
-fn row(sim: SimIn, format: &Format) -> Row {
+fn row(sim: SimIn, top: &Call, format: &Format) -> Row {
     let volume = |bytes| (format.bytes(bytes).to_string(), format.exactly(bytes));
     Row {
-        network: sim.network(),
+        network: sim.network_link(top),
         today: volume(sim.data_usage_today),
         month: volume(sim.data_usage_this_month),
         last_seen: sim.last_seen.as_deref().map(|at| When::of(at, format)),
         number: Number::of(sim.giccid),
         name: sim.name.unwrap_or_default(),
-        group: sim.sim_group.unwrap_or_default(),
-        country: sim.country_code.unwrap_or_default(),
-        apn: sim.apn.unwrap_or_default(),
+        group: narrowed(top, "sim_group", sim.sim_group),
+        country: narrowed(top, "country_code", sim.country_code),
+        apn: narrowed(top, "apn", sim.apn),
     }
 }
 
-/// What there is most of, by use in the last 30 days.
-async fn facets(visitor: &Visitor, filters: &Filters) -> Vec<Facet> {
-    const MONTH_MS: i64 = 30 * 24 * 3_600_000;
-    const DAY_MS: i64 = 24 * 3_600_000;
-    let common = &visitor.look.words.common;
-    // From the start of a day, so that the same question is asked all day.
-    let today_ms = visitor.format().now.unix_ms().div_euclid(DAY_MS) * DAY_MS;
-    let from = Timestamp::from_unix_ms(today_ms - MONTH_MS);
-    let fields = [
-        ("sim_group", common.group),
-        ("country_code", common.country),
-        ("network", common.network),
-        ("apn", common.apn),
-    ];
-    let mut facets = Vec::new();
-    for (field, title) in fields {
-        let call = Call::to("/v1/data-usage/aggregate").with("interval", "none");
-        let call = call.with("from", from).with("group_by", field).with("top", 8);
-        // A facet that cannot be told is left out: the table is what matters.
-        let Ok(sums) = visitor.api.get_recent::<Vec<SumIn>>(&call).await else { continue };
-        let mut sums = sums.body;
-        sums.sort_by_key(|sum| std::cmp::Reverse(sum.data_usage));
-        let values = sums.into_iter().filter_map(|sum| value(sum, field, visitor, filters));
-        facets.push(Facet { title, is_country: field == "country_code", values: values.collect() });
-    }
-    facets
+/// This page with one more filter.
+pub(super) fn narrowed(top: &Call, name: &'static str, value: Option<String>) -> Option<Link> {
+    let value = value.filter(|value| !value.is_empty())?;
+    Some((top.clone().set(name, &value).uri(), value))
 }
 
-fn value(
-    sum: SumIn,
-    field: &'static str,
+/// What there is most of in a field, by use in the last 30 days.
+async fn facet(
     visitor: &Visitor,
     filters: &Filters,
-) -> Option<(String, String, String)> {
+    field: &'static str,
+    title: &'static str,
+) -> Facet {
+    // From the start of a day, so that the same question is asked all day.
+    let starts = Range::Month.starts(&visitor.format());
+    let call = Call::to("/v1/data-usage/aggregate").with_some("from", starts.first());
+    let call = call.with("group_by", field).with("top", 8);
+    let sums = visitor.api.get_recent::<Vec<SumIn>>(&call).await;
+    let value = |sum| value(sum, field, visitor, &filters.top());
+    Facet {
+        title,
+        is_country: field == "country_code",
+        values: sums.map(|sums| sums.body.into_iter().filter_map(value).collect()),
+        source: visitor.source(&call),
+    }
+}
+
+fn value(sum: SumIn, field: &'static str, visitor: &Visitor, top: &Call) -> Option<(Link, String)> {
     let value = match field {
         "sim_group" => sum.sim_group,
         "country_code" => sum.country_code,
         "network" => sum.network,
         _ => sum.apn,
     };
-    let value = value.filter(|value| !sum.other && !value.is_empty())?;
-    let address = match (field, value.split_once('-')) {
-        ("network", Some((mcc, mnc))) => top(filters).set("mcc", mcc).set("mnc", mnc),
-        _ => top(filters).set(field, &value),
+    let value = value.filter(|_| !sum.other);
+    let link = match value.as_deref().and_then(|value| value.split_once('-')) {
+        Some((mcc, mnc)) if field == "network" => {
+            let address = top.clone().set("mcc", mcc).set("mnc", mnc).uri();
+            (address, value.unwrap_or_default())
+        }
+        _ => narrowed(top, field, value)?,
     };
-    Some((value, address.uri(), visitor.format().bytes(sum.data_usage).to_string()))
-}
-
-/// A moment as the API tells it, for a person.
-pub(super) fn when(at: Option<&String>, format: &Format) -> String {
-    at.and_then(|at| told(at)).map(|at| format.moment(at)).unwrap_or_default()
+    Some((link, visitor.format().bytes(sum.data_usage).to_string()))
 }

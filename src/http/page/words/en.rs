@@ -279,7 +279,8 @@ const SIMS: Sims = Sims {
     first_seen: "First record",
     name: "Name",
     newest_first: "newest first",
-    most_first: "most used today first",
+    last_first: "last seen first",
+    most_first: "most used this month first",
     order: "Order",
     silent_for: "Silent for",
     anybody: "any",
@@ -304,6 +305,10 @@ const SIMS: Sims = Sims {
     nothing_found: "Nothing has this number or name.",
     search_hint: "Type a SIM's number or its last digits, an IMSI, a phone number, a router's name or serial number.",
     number: "number",
+    kind: "Kind",
+    moved: "SIM moved",
+    not_found: "No SIM of this number is known here: each appears with its first record.",
+    all: "All SIMs",
 };
 
 const MESSAGES: Messages = Messages {

@@ -62,6 +62,8 @@ impl Words {
             "mcc" => "MCC",
             "mnc" => "MNC",
             "apn" => common.apn,
+            "from_msisdn" => self.messages.from,
+            "to_msisdn" => self.messages.to,
             _ => common.sim,
         }
     }

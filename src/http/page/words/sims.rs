@@ -7,6 +7,7 @@ pub(in crate::http::page) struct Sims {
     pub(in crate::http::page) first_seen: &'static str,
     pub(in crate::http::page) name: &'static str,
     pub(in crate::http::page) newest_first: &'static str,
+    pub(in crate::http::page) last_first: &'static str,
     pub(in crate::http::page) most_first: &'static str,
     pub(in crate::http::page) order: &'static str,
     pub(in crate::http::page) silent_for: &'static str,
@@ -33,4 +34,8 @@ pub(in crate::http::page) struct Sims {
     pub(in crate::http::page) nothing_found: &'static str,
     pub(in crate::http::page) search_hint: &'static str,
     pub(in crate::http::page) number: &'static str,
+    pub(in crate::http::page) kind: &'static str,
+    pub(in crate::http::page) moved: &'static str,
+    pub(in crate::http::page) not_found: &'static str,
+    pub(in crate::http::page) all: &'static str,
 }

@@ -259,7 +259,8 @@ const SIMS: Sims = Sims {
     first_seen: "首次记录",
     name: "名称",
     newest_first: "新出现优先",
-    most_first: "今日用量优先",
+    last_first: "最近活跃优先",
+    most_first: "本月用量优先",
     order: "排序",
     silent_for: "静默时长",
     anybody: "不限",
@@ -284,6 +285,10 @@ const SIMS: Sims = Sims {
     nothing_found: "没有匹配的号码或名称。",
     search_hint: "输入卡号或末几位、IMSI、电话号码、路由器名称或序列号。",
     number: "号码",
+    kind: "类别",
+    moved: "机卡分离",
+    not_found: "没有这个卡号的 SIM 卡：有第一条记录后才会显示。",
+    all: "全部 SIM 卡",
 };
 
 const MESSAGES: Messages = Messages {
