@@ -81,12 +81,14 @@ impl Usage {
         let most = known.iter().filter(|known| known.used.is_some()).max_by_key(|known| known.used);
         let summary = match most {
             None => words.overview.no_usage.to_owned(),
-            Some(most) => (words.overview.chart_summary)(
-                &format.bytes(sum).to_string(),
-                &format.bytes(most.used.unwrap_or_default()).to_string(),
-                &format.moment(most.start),
-                bars.above,
-            ),
+            Some(most) => {
+                let told = (words.overview.chart_summary)(
+                    &format.bytes(sum).to_string(),
+                    &format.bytes(most.used.unwrap_or_default()).to_string(),
+                    &format.moment(most.start),
+                );
+                format!("{told} {}", (words.overview.above_usual)(bars.above))
+            }
         };
         let here = asked.filters.here.clone();
         let other_view = if is_table { here.without("view") } else { here.set("view", "table") };

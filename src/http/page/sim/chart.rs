@@ -146,12 +146,10 @@ fn summary(days: &[Day], above: usize, format: &Format) -> String {
     };
     let sum = format.bytes(days.iter().filter_map(|day| day.used).sum()).to_string();
     let (most, at) = (format.bytes(most).to_string(), format.day(at));
+    let told = (format.words.sims.chart_summary)(&sum, &most, &at);
     match days.iter().any(|day| day.usual.is_some()) {
-        true => (words.chart_summary)(&sum, &most, &at, above),
-        false => {
-            let told = (format.words.sims.chart_summary)(&sum, &most, &at);
-            format!("{told} {}", words.little_history)
-        }
+        true => format!("{told} {}", (words.above_usual)(above)),
+        false => format!("{told} {}", words.little_history),
     }
 }
 

@@ -126,13 +126,11 @@ const OVERVIEW: Overview = Overview {
     week_before: "a week earlier",
     gap: "no record",
     little_history: "Too little history for a usual range: it needs two weeks.",
-    chart_summary: |sum, most, at, above| {
-        let above = match above {
-            0 => "never above the usual range".to_owned(),
-            1 => "once above the usual range".to_owned(),
-            times => format!("{times} times above the usual range"),
-        };
-        format!("{sum} in all, at most {most} at {at}; {above}.")
+    chart_summary: |sum, most, at| format!("{sum} in all, at most {most} at {at}."),
+    above_usual: |times| match times {
+        0 => "Never above the usual range.".to_owned(),
+        1 => "Once above the usual range.".to_owned(),
+        times => format!("{times} times above the usual range."),
     },
     no_usage: "No usage record in this time matches.",
     last_usage: |at| format!("The last one was {at}."),

@@ -32,8 +32,10 @@ pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) week_before: &'static str,
     pub(in crate::http::page) gap: &'static str,
     pub(in crate::http::page) little_history: &'static str,
-    /// In all, at most, when that was, and how many intervals were above what is usual.
-    pub(in crate::http::page) chart_summary: fn(&str, &str, &str, usize) -> String,
+    /// In all, at most, and when that was.
+    pub(in crate::http::page) chart_summary: fn(&str, &str, &str) -> String,
+    /// How many intervals were above what is usual.
+    pub(in crate::http::page) above_usual: fn(usize) -> String,
     pub(in crate::http::page) no_usage: &'static str,
     pub(in crate::http::page) last_usage: fn(&str) -> String,
     pub(in crate::http::page) attention: &'static str,

@@ -126,9 +126,8 @@ const OVERVIEW: Overview = Overview {
     week_before: "上周同期",
     gap: "无记录",
     little_history: "历史不足两周，暂无正常区间。",
-    chart_summary: |sum, most, at, above| {
-        format!("合计 {sum}，最高 {most}，出现在 {at}；{above} 个时段高于正常区间。")
-    },
+    chart_summary: |sum, most, at| format!("合计 {sum}，最高 {most}，出现在 {at}。"),
+    above_usual: |times| format!("{times} 个时段高于正常区间。"),
     no_usage: "这段时间内没有符合条件的用量记录。",
     last_usage: |at| format!("最后一条在 {at}。"),
     attention: "需要处理",
