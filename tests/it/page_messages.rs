@@ -134,6 +134,7 @@ async fn a_search_leads_to_what_is_meant_and_lists_what_might_be() {
         (in_groups, &sim),
         ("460101234509876", &sim),
         ("BERLIN+TRAM", &sim),
+        ("berlin", &sim),
         ("rt1510a7", "/routers/RT1510A7"),
         ("gate", "/routers/RT1510A7"),
         ("%2B819012340000", "/messages?from_msisdn=%2B819012340000"),
@@ -142,13 +143,9 @@ async fn a_search_leads_to_what_is_meant_and_lists_what_might_be() {
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{q}");
         assert_eq!(answer.headers()[header::LOCATION], there, "{q}");
     }
-    // A part of a name may be meant for more than what has it.
-    let page = browser.page("/search?q=berlin").await;
-    let table = between(&page, "<tbody>", "</tbody>");
-    assert_eq!((rows(table), link(table, "<a ").unwrap()), (vec![giccid(1)], sim.clone()));
-    assert!(page.contains("value=\"berlin\""), "the box keeps what was looked for: {page}");
     let page = browser.page("/search?q=0001").await;
     assert_eq!(rows(&page).len(), 2, "{page}");
+    assert!(page.contains("value=\"0001\""), "the box keeps what was looked for: {page}");
     assert!(page.contains(&format!("href=\"{sim}\"")), "{page}");
     let page = browser.page("/search?q=nobody").await;
     assert!(page.contains("Nothing has this number or name."), "{page}");

@@ -48,9 +48,8 @@ pub(super) async fn show(visitor: &Visitor, status: &StatusIn) -> Response {
 
 /// The page, with what became of a test push.
 pub(super) async fn after_test(visitor: &Visitor, said: &str) -> Response {
-    let status = visitor.api.get::<StatusIn>(&Call::to("/v1/status")).await;
-    match status {
-        Ok(status) => page(visitor, &status.body, Some(said.to_owned())).await,
+    match StatusIn::of(&visitor.api).await {
+        Ok(status) => page(visitor, &status, Some(said.to_owned())).await,
         Err(refused) => super::failed(visitor, &refused),
     }
 }

@@ -86,8 +86,14 @@ pub(super) struct DiskIn {
 }
 
 impl StatusIn {
+    /// Of this moment where nothing was ever stored: somebody waits for the first push.
     pub(super) async fn of(api: &Api) -> Result<Self, Refused> {
-        Ok(api.get_recent(&Call::to("/v1/status")).await?.body)
+        let call = Call::to("/v1/status");
+        let recent: Self = api.get_recent(&call).await?.body;
+        if recent.has_any() {
+            return Ok(recent);
+        }
+        Ok(api.get(&call).await?.body)
     }
 
     /// Whether anything authentic was ever stored.

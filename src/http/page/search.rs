@@ -28,8 +28,6 @@ struct Hit {
     note: String,
     address: String,
     giccid: Option<String>,
-    /// Whether what was asked for is all of what it was found by.
-    is_exact: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,12 +53,11 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     let hits = match q.is_empty() {
         true => Ok(Vec::new()),
         false => visitor.api.get::<Vec<HitIn>>(&call).await.map(|answer| {
-            answer.body.into_iter().filter_map(|found| hit(found, &q, words)).collect()
+            answer.body.into_iter().filter_map(|found| hit(found, words)).collect()
         }),
     };
     if let Ok(hits) = &hits
         && let [only] = hits.as_slice()
-        && only.is_exact
     {
         return (StatusCode::SEE_OTHER, [(header::LOCATION, place_of(&only.address))])
             .into_response();
@@ -71,8 +68,7 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     page_of(StatusCode::OK, &Search { frame, q, hits, source: visitor.source(&call) })
 }
 
-fn hit(found: HitIn, q: &str, words: &Words) -> Option<Hit> {
-    let is_exact = found.is_exact(q);
+fn hit(found: HitIn, words: &Words) -> Option<Hit> {
     let name = found.name.filter(|name| !name.is_empty());
     let giccid = found.giccid;
     Some(match found.kind.as_str() {
@@ -84,7 +80,6 @@ fn hit(found: HitIn, q: &str, words: &Words) -> Option<Hit> {
                 title: name.unwrap_or_else(|| number.clone()),
                 note: number,
                 giccid,
-                is_exact,
             }
         }
         "device" => {
@@ -95,7 +90,6 @@ fn hit(found: HitIn, q: &str, words: &Words) -> Option<Hit> {
                 title: name.unwrap_or_else(|| sn.clone()),
                 note: sn,
                 giccid: None,
-                is_exact,
             }
         }
         _ => {
@@ -107,26 +101,7 @@ fn hit(found: HitIn, q: &str, words: &Words) -> Option<Hit> {
                 title: number,
                 note: giccid.clone().unwrap_or_default(),
                 giccid,
-                is_exact,
             }
         }
     })
-}
-
-impl HitIn {
-    fn is_exact(&self, q: &str) -> bool {
-        /// An IMSI has 15 digits or, rarely, 14; which one was found, a hit does not tell.
-        const IMSI_DIGITS_MIN: usize = 14;
-        let is = |text: &Option<String>| {
-            text.as_ref().is_some_and(|text| text.to_lowercase() == q.to_lowercase())
-        };
-        match self.matched.as_str() {
-            "giccid" => is(&self.giccid),
-            "imsi" => q.len() >= IMSI_DIGITS_MIN,
-            "sn" => is(&self.sn),
-            "name" => is(&self.name),
-            // A number is only ever found whole.
-            _ => true,
-        }
-    }
 }
