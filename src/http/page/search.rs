@@ -50,12 +50,13 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     let is_number = q.chars().all(|it| it.is_ascii_digit() || it == ' ');
     let q = if is_number { q.replace(' ', "") } else { q.to_owned() };
     let call = Call::to("/v1/search").with("q", &q);
-    let hits = match q.is_empty() {
-        true => Ok(Vec::new()),
-        false => visitor.api.get::<Vec<HitIn>>(&call).await.map(|answer| {
-            answer.body.into_iter().filter_map(|found| hit(found, words)).collect()
-        }),
-    };
+    let hits =
+        match q.is_empty() {
+            true => Ok(Vec::new()),
+            false => visitor.api.get::<Vec<HitIn>>(&call).await.map(|answer| {
+                answer.body.into_iter().filter_map(|found| hit(found, words)).collect()
+            }),
+        };
     if let Ok(hits) = &hits
         && let [only] = hits.as_slice()
     {

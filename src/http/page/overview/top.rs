@@ -1,5 +1,8 @@
 //! The SIMs that use most, that are furthest from their usual, or that sent most messages.
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, ops::Range};
+
+use futures_util::future::join_all;
+use jiff::ToSpan;
 
 use super::{Asked, Call, MESSAGES, Refused, Source, SumIn, USAGE, attention::AttentionIn};
 use crate::{
@@ -7,7 +10,7 @@ use crate::{
     http::page::{
         chart::{Bars, Interval},
         format::{as_f64, told},
-        sims::Number,
+        sims::{Number, SimIn},
     },
 };
 
@@ -30,7 +33,7 @@ pub(super) struct Top {
     pub(super) sims: Vec<Sim>,
     pub(super) source: Source,
     /// What the middle column counts.
-    pub(super) column: &'static str,
+    pub(super) column: String,
     pub(super) has_bars: bool,
 }
 
@@ -79,21 +82,25 @@ impl Asked<'_> {
     }
 
     async fn top_by_data(&self) -> Result<Top, Refused> {
-        let call = self.sums(USAGE, "none").with("group_by", "giccid,sim_group");
-        let call = call.with("top", SIMS_MAX);
+        // By SIM and whole days and nothing else: sums are kept of that, and what is cut in another way
+        // is counted record by record.
+        let days = self.whole_days();
+        let call = self.sums(USAGE, "none").set("from", days.start).set("to", days.end);
+        let call = call.with("group_by", "giccid").with("top", SIMS_MAX);
         let mut rows: Vec<SumIn> = self.visitor.api.get_recent(&call).await?.body;
         rows.retain(|row| !row.other && row.giccid.is_some());
         rows.sort_by_key(|row| Reverse(row.data_usage));
         let giccids: Vec<&str> = rows.iter().filter_map(|row| row.giccid.as_deref()).collect();
-        let (usual, hours) = tokio::join!(self.usual_days(&giccids), self.hours(&giccids));
+        let (usual, hours, mut groups) =
+            tokio::join!(self.usual_days(&giccids), self.hours(&giccids), self.groups(&giccids));
         let (usual, mut hours) = (usual?, hours?);
         let format = self.visitor.format();
         let sim = |row: SumIn| {
             let giccid = row.giccid.unwrap_or_default();
             let day = usual.get(&giccid).copied().unwrap_or_default();
-            let ratio = self.as_a_day(row.data_usage);
+            let ratio = self.as_a_day(row.data_usage, &days);
             Sim {
-                group: row.sim_group.unwrap_or_default(),
+                group: groups.remove(&giccid).unwrap_or_default(),
                 amount: format.bytes(row.data_usage).to_string(),
                 exactly: format.exactly(row.data_usage),
                 usual: format.times(ratio, day),
@@ -106,17 +113,36 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Data),
             source: self.visitor.source(&call),
-            column: format.words.common.used,
+            column: (format.words.overview.used_since)(&format.day(days.start)),
             has_bars: true,
         })
     }
 
-    /// What of a volume of the span falls on a day.
-    fn as_a_day(&self, volume: i64) -> i64 {
-        let ends = self.starts.first().zip(self.starts.last());
-        let Some((from, to)) = ends else { return volume };
-        let to_ms = to.unix_ms().min(self.visitor.format().now.unix_ms());
-        let length_ms = (to_ms - from.unix_ms()).max(1);
+    /// Each SIM's group, as far as one can be told.
+    async fn groups(&self, giccids: &[&str]) -> HashMap<String, String> {
+        let sims = giccids.iter().map(async |giccid| {
+            let call = Call::to(format!("/v1/sims/{giccid}"));
+            let sim: SimIn = self.visitor.api.get_recent(&call).await.ok()?.body;
+            Some((sim.giccid, sim.sim_group?))
+        });
+        join_all(sims).await.into_iter().flatten().collect()
+    }
+
+    /// From the beginning of the day on which the span begins, to the end of this one.
+    fn whole_days(&self) -> Range<Timestamp> {
+        let format = self.visitor.format();
+        let day = |at: Timestamp, later: i64| {
+            let day = format.zoned(at)?.checked_add(later.days()).ok()?.start_of_day().ok()?;
+            Some(Timestamp::from_unix_ms(day.timestamp().as_millisecond()))
+        };
+        let from = self.starts.first().copied().unwrap_or(format.now);
+        day(from, 0).unwrap_or(from)..day(format.now, 1).unwrap_or(format.now)
+    }
+
+    /// What of a volume of these days falls on one of them.
+    fn as_a_day(&self, volume: i64, days: &Range<Timestamp>) -> i64 {
+        let to_ms = days.end.unix_ms().min(self.visitor.format().now.unix_ms());
+        let length_ms = (to_ms - days.start.unix_ms()).max(1);
         let a_day = i128::from(volume) * i128::from(DAY_MS) / i128::from(length_ms);
         i64::try_from(a_day).unwrap_or(i64::MAX)
     }
@@ -202,7 +228,7 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Change),
             source: self.visitor.source(&call),
-            column: format.words.common.used,
+            column: format.words.common.used.to_owned(),
             has_bars: false,
         })
     }
@@ -229,7 +255,7 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Messages),
             source: self.visitor.source(&call),
-            column: format.words.overview.messages,
+            column: format.words.overview.messages.to_owned(),
             has_bars: false,
         })
     }

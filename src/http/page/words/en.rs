@@ -138,6 +138,7 @@ const OVERVIEW: Overview = Overview {
     nothing_wrong: "Nothing needs you: pushes arrive, no SIM is out of line, no router is lost.",
     severity: ["Critical", "Warning", "Notice"],
     top_sims: "Top SIMs",
+    used_since: |day| format!("Used since {day}"),
     by_data: "by data",
     by_change: "by change",
     by_messages: "by messages",

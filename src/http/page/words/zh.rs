@@ -134,6 +134,7 @@ const OVERVIEW: Overview = Overview {
     nothing_wrong: "一切正常：推送持续到达，没有异常的卡，没有离线的路由器。",
     severity: ["严重", "警告", "提示"],
     top_sims: "用量最高的卡",
+    used_since: |day| format!("{day}起用量"),
     by_data: "按流量",
     by_change: "按突增",
     by_messages: "按短信",
