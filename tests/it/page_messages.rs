@@ -163,6 +163,7 @@ async fn what_others_wrote_is_only_ever_text() {
             "mcc":"{evil}","mnc":"{evil}""#
     );
     used(&api, 1, NOW_MS, 1, &more).await;
+    used(&api, 10_001, NOW_MS, 1, &more).await;
     sent(&api, 1, evil, evil).await;
     let notice =
         format!(r#""giccid":"{}","old_imei":"{evil}","new_imei":"{evil}","{evil}":1"#, giccid(1));

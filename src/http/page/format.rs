@@ -219,6 +219,11 @@ fn three_digits(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// The nearest whole number; what is too large for one is told as the largest.
+pub(super) fn whole(value: f64) -> i64 {
+    format!("{value:.0}").parse().unwrap_or(i64::MAX)
+}
+
 /// For drawing and for three digits a double is more than enough.
 pub(super) fn as_f64(number: i64) -> f64 {
     number as f64

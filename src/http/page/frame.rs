@@ -6,7 +6,7 @@ use super::{
     ask::{Api, Refused},
     assets::{ICON, SCRIPT, STYLE},
     call::Call,
-    format::{Format, told},
+    format::{Format, told, whole},
     look::{Look, Theme},
     words::Words,
 };
@@ -122,7 +122,7 @@ impl Pulse {
             Some(at) if format.now.unix_ms() - at.unix_ms() > Self::QUIET_MS => {
                 trouble((nav.quiet)(&format.since(at)))
             }
-            _ => Self { rate: Some(rate(status.received_per_s)), ..Self::default() },
+            _ => Self { rate: Some(rate(status.received_per_s, format)), ..Self::default() },
         }
     }
 }
@@ -173,10 +173,10 @@ impl Frame {
     }
 }
 
-fn rate(a_second: f64) -> String {
+fn rate(a_second: f64, format: &Format) -> String {
     if a_second > 0.0 && a_second < 9.95 {
         format!("{a_second:.1}")
     } else {
-        format!("{a_second:.0}")
+        format.count(whole(a_second)).to_string()
     }
 }

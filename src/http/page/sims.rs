@@ -1,4 +1,6 @@
 //! The SIMs: a table that the server pages, and what narrows it down.
+use std::cmp::Reverse;
+
 use askama::Template;
 use axum::{extract::RawQuery, http::StatusCode, response::Response};
 use serde::Deserialize;
@@ -224,10 +226,14 @@ async fn facet(
     let call = call.with("group_by", field).with("top", 8);
     let sums = visitor.api.get_recent::<Vec<SumIn>>(&call).await;
     let value = |sum| value(sum, field, visitor, &filters.top());
+    let values = |mut sums: Vec<SumIn>| {
+        sums.sort_by_key(|sum| Reverse(sum.data_usage));
+        sums.into_iter().filter_map(value).collect()
+    };
     Facet {
         title,
         is_country: field == "country_code",
-        values: sums.map(|sums| sums.body.into_iter().filter_map(value).collect()),
+        values: sums.map(|sums| values(sums.body)),
         source: visitor.source(&call),
     }
 }

@@ -33,7 +33,9 @@ pub(super) struct Top {
     pub(super) sims: Vec<Sim>,
     pub(super) source: Source,
     /// What the middle column counts.
-    pub(super) column: String,
+    pub(super) column: &'static str,
+    /// From when on, where that is not the page's range.
+    pub(super) since: Option<String>,
     pub(super) has_bars: bool,
 }
 
@@ -113,7 +115,8 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Data),
             source: self.visitor.source(&call),
-            column: (format.words.overview.used_since)(&format.day(days.start)),
+            column: format.words.common.used,
+            since: Some((format.words.overview.since)(&format.day(days.start))),
             has_bars: true,
         })
     }
@@ -228,7 +231,8 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Change),
             source: self.visitor.source(&call),
-            column: format.words.common.used.to_owned(),
+            column: format.words.common.used,
+            since: None,
             has_bars: false,
         })
     }
@@ -255,7 +259,8 @@ impl Asked<'_> {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Messages),
             source: self.visitor.source(&call),
-            column: format.words.overview.messages.to_owned(),
+            column: format.words.overview.messages,
+            since: None,
             has_bars: false,
         })
     }

@@ -10,7 +10,7 @@ use crate::{
         ask::Answer,
         chart::{Bars, Interval, Tick},
         filters::Range,
-        format::{as_f64, told},
+        format::{as_f64, told, whole},
     },
 };
 
@@ -224,8 +224,4 @@ impl Asked<'_> {
         };
         ticks.map(tick).collect()
     }
-}
-
-fn whole(value: f64) -> i64 {
-    format!("{value:.0}").parse().unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@ use crate::{
         ask::Answer,
         chart::{Bars, Interval, Tick},
         filters::Range,
-        format::{as_f64, told},
+        format::{as_f64, told, whole},
     },
 };
 
@@ -160,9 +160,4 @@ fn x_ticks(days: &[Day], format: &Format) -> Vec<Tick> {
         label: format.day(day.start),
     };
     days.iter().enumerate().step_by(EVERY).map(tick).collect()
-}
-
-/// Labels of an axis are far smaller than what an i64 holds.
-fn whole(value: f64) -> i64 {
-    format!("{value:.0}").parse().unwrap_or(i64::MAX)
 }
