@@ -125,7 +125,7 @@ fn finding(key: &str, change: Option<&str>, swapped: bool, means: &Means) -> Fin
         Means::Shift(0) => (),
         Means::Shift(shift_s) => {
             let zone = zone_text(-shift_s);
-            let way = if *shift_s < 0 { "ahead" } else { "behind" };
+            let way = if shift_s.is_negative() { "ahead" } else { "behind" };
             conditions.push(format!("datePush is read as {zone}"));
             advice = format!(
                 ": all pushes are {} {way}; set SIMDECK_PUSH_DATE_SHIFT={shift_s}",
@@ -173,8 +173,8 @@ fn trials(element: &Element) -> Vec<Trial> {
             let shift_s = quarters * QUARTER_S;
             add((seconds + shift_s).to_string(), Means::Shift(shift_s));
         }
-        for near in [1, -1, 2, -2] {
-            add((seconds + near).to_string(), Means::Other("datePush is off by a second or two"));
+        for near in [seconds + 1, seconds - 1, seconds + 2, seconds - 2] {
+            add(near.to_string(), Means::Other("datePush is off by a second or two"));
         }
         add((seconds * 1000).to_string(), Means::Other("whole seconds are hashed as milliseconds"));
         for quarters in by_distance().filter(|quarters| *quarters != 0) {
@@ -215,7 +215,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
 
 /// `UTC+8`, `UTC-3:30`
 fn zone_text(offset_s: i64) -> String {
-    let sign = if offset_s < 0 { '-' } else { '+' };
+    let sign = if offset_s.is_negative() { '-' } else { '+' };
     let minutes = offset_s.abs() / 60;
     match minutes % 60 {
         0 => format!("UTC{sign}{}", minutes / 60),

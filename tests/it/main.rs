@@ -49,6 +49,7 @@ mod rcms;
 mod rings;
 mod server;
 mod settings;
+mod smarthub_edges;
 mod smarthub_vectors;
 mod store_contract;
 mod trials;

@@ -5,6 +5,8 @@
 //! marks the parts that cannot be kept exactly ([`Flaws`]) and lets its user decide. It borrows,
 //! never recurses, and keeps the source of each part for the canonical form.
 mod scan;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(super) use scan::Tape;

@@ -171,7 +171,7 @@ impl Scanner<'_> {
                 _ => return Err(self.malformed()),
             }
         }
-        if !ascii && std::str::from_utf8(&self.text[start + 1..self.at]).is_err() {
+        if !ascii && std::str::from_utf8(&self.text[start..self.at]).is_err() {
             flaws.add(Flaws::TEXT);
         }
         self.at += 1;
@@ -213,7 +213,7 @@ impl Scanner<'_> {
         let digit = |byte: &u8| char::from(*byte).to_digit(16);
         let mut code = 0;
         for byte in digits {
-            code = code << 4 | digit(byte).ok_or(self.malformed())?;
+            code = code * 16 + digit(byte).ok_or(self.malformed())?;
         }
         self.at += 5;
         Ok(u16::try_from(code).unwrap_or_default())

@@ -153,9 +153,9 @@ fn push_code(code: u32, plain: &mut Vec<u8>) {
     match char::from_u32(code) {
         Some(character) => plain.extend(character.encode_utf8(&mut [0; 4]).bytes()),
         None => plain.extend([
-            0xE0 | low_byte(code >> 12),
-            0x80 | (low_byte(code >> 6) & 0x3F),
-            0x80 | (low_byte(code) & 0x3F),
+            0xE0 + low_byte(code >> 12),
+            0x80 + (low_byte(code >> 6) & 0x3F),
+            0x80 + (low_byte(code) & 0x3F),
         ]),
     }
 }
@@ -168,5 +168,5 @@ fn four_hex(digits: &[u8]) -> u32 {
     digits
         .iter()
         .take(4)
-        .fold(0, |code, byte| code << 4 | char::from(*byte).to_digit(16).unwrap_or_default())
+        .fold(0, |code, byte| code * 16 + char::from(*byte).to_digit(16).unwrap_or_default())
 }
