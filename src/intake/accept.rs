@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
@@ -165,17 +165,16 @@ impl Intake {
         if self.shared.options.acknowledge == Acknowledge::BeforeCommit {
             return Ok(unproved);
         }
-        // Each push tries whether a database that failed works again; few would bear to wait long.
-        let is_failing = self.trouble() == Some(Trouble::Failing);
-        let patience = if is_failing { TRY_TIME_MAX } else { COMMIT_TIME_MAX };
+        let (patience, news) = patience(self.trouble());
         match timeout(patience, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer ended; its last words are in the log.
             Ok(Err(_)) => Err(Busy),
             // Stored or not, it is not proved.
-            Err(_) if is_failing => Err(Busy),
             Err(_) => {
-                self.shared.sent_away.tell("a commit took longer than 5 s: the disk is too slow");
+                if let Some(cause) = news {
+                    self.shared.sent_away.tell(cause);
+                }
                 Err(Busy)
             }
         }
@@ -208,6 +207,15 @@ impl Intake {
     }
 }
 
+/// How long a push waits for its commit, and what is told if that was too short.
+fn patience(trouble: Option<Trouble>) -> (Duration, Option<&'static str>) {
+    match trouble {
+        // Each push tries whether a database that failed works again; few would bear to wait long.
+        Some(Trouble::Failing) => (TRY_TIME_MAX, None),
+        _ => (COMMIT_TIME_MAX, Some("a commit took longer than 5 s: the disk is too slow")),
+    }
+}
+
 /// The push cannot be stored now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Busy;
@@ -227,4 +235,22 @@ pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Ve
             signatures: None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_waits_five_seconds_and_one_while_the_database_fails_of_which_no_more_is_told() {
+        for (trouble, seconds, is_told) in [
+            (None, 5, true),
+            (Some(Trouble::DiskReserve), 5, true),
+            (Some(Trouble::Stopping), 5, true),
+            (Some(Trouble::Failing), 1, false),
+        ] {
+            let (time, news) = patience(trouble);
+            assert_eq!((time.as_secs(), news.is_some()), (seconds, is_told), "{trouble:?}");
+        }
+    }
 }

@@ -77,6 +77,10 @@ impl Chores {
     pub(super) fn is_due(&self) -> bool {
         !self.waiting.is_empty() && self.next_at <= Instant::now()
     }
+
+    fn rest(&mut self, now: Instant, step_took: Duration) {
+        self.next_at = now + step_took * REST_STEPS;
+    }
 }
 
 impl WriterTask {
@@ -102,7 +106,7 @@ impl WriterTask {
                 Err(error) => answer(reply, Err(error)),
             },
         };
-        self.chores.next_at = Instant::now() + began.elapsed() * REST_STEPS;
+        self.chores.rest(Instant::now(), began.elapsed());
         ended
     }
 
@@ -151,5 +155,32 @@ impl WriterTask {
             }
             Err(error) => answer(reply, Err(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::store::Retention;
+
+    #[test]
+    fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
+        let (now, hour) = (Instant::now(), Duration::from_secs(60 * 60));
+        let mut chores = Chores::default();
+        assert!(!chores.is_due());
+        let day = 24 * hour;
+        let retention = Retention { records: day, messages: day, refused: day };
+        let pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
+        chores.waiting.push_back(Chore::Prune(pruning, oneshot::channel().0));
+        assert!(chores.is_due());
+        chores.rest(now, hour);
+        assert_eq!(chores.next_at, now + 3 * hour);
+        assert!(!chores.is_due());
+        chores.rest(now, Duration::ZERO);
+        assert!(chores.is_due());
+        chores.waiting.clear();
+        assert!(!chores.is_due());
     }
 }

@@ -112,8 +112,13 @@ impl Intake {
             return false;
         }
         let inside = self.shared.store.free_inside().await.unwrap_or_default();
-        free < reserve / 4 || free.saturating_add(inside) < reserve
+        eats_reserve(free, inside, reserve)
     }
+}
+
+/// Whether so little is free, on the disk and inside the database, that new records eat the reserve.
+fn eats_reserve(free: u64, inside: u64, reserve: u64) -> bool {
+    free < reserve / 4 || free.saturating_add(inside) < reserve
 }
 
 #[cfg(test)]
@@ -144,6 +149,54 @@ mod tests {
         assert_eq!(notes.full_at(after(60), 10 * GIB, GIB), None);
         assert_eq!(notes.full_at(after(60), 11 * GIB, GIB), None);
         assert_eq!(notes.full_at(after(600), 10 * GIB - 1, GIB), None);
+    }
+
+    #[test]
+    fn room_inside_the_database_is_as_good_while_a_quarter_of_the_reserve_is_free() {
+        for (free, inside, is_low) in [
+            (0, u64::MAX, true),
+            (99, 1_000, true),
+            (100, 1_000, false),
+            (100, 300, false),
+            (100, 299, true),
+            (399, 0, true),
+            (399, 1, false),
+            (400, 0, false),
+            (500, 0, false),
+        ] {
+            assert_eq!(eats_reserve(free, inside, 400), is_low, "{free} and {inside}");
+        }
+        assert!(!eats_reserve(0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_foretold_are_ten_minutes_to_ten_years() {
+        let notes = DiskNotes::default();
+        notes.note(NOW, 10 * GIB);
+        let almost = after(10).minus(Duration::from_millis(1));
+        assert_eq!(notes.full_at(almost, 9 * GIB, GIB), None);
+        assert_eq!(notes.full_at(after(10), 9 * GIB, GIB), Some(after(10 + 80)));
+        let years_10_minutes = FULL_WITHIN.as_secs() / 60;
+        let (used, left) = (1_000, 1_000 * years_10_minutes / 10);
+        let notes = DiskNotes::default();
+        notes.note(NOW, left + used);
+        assert_eq!(notes.full_at(after(10), left, 0), Some(after(10 + years_10_minutes)));
+        assert_eq!(notes.full_at(after(10).plus(Duration::from_millis(1)), left, 0), None);
+    }
+
+    #[test]
+    fn a_note_is_taken_every_minute() {
+        let notes = DiskNotes::default();
+        let many = |notes: &DiskNotes| notes.notes.lock().map(|notes| notes.len()).ok();
+        notes.note(NOW, GIB);
+        notes.note(NOW, GIB);
+        notes.note(after(1).minus(Duration::from_millis(1)), GIB);
+        assert_eq!(many(&notes), Some(1));
+        notes.note(after(1), GIB);
+        assert_eq!(many(&notes), Some(2));
+        // The clock goes back by less than there are notes of.
+        notes.note(NOW, GIB);
+        assert_eq!(many(&notes), Some(2));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,8 +17,8 @@ pub(super) struct Commits {
 #[derive(Debug)]
 struct Rate {
     began: Instant,
-    /// For each of some seconds in turn, which it is, in the upper half, and its records.
-    seconds: [AtomicU64; Rate::SECONDS + 1],
+    /// For each of some seconds in turn, which it is, and its records.
+    seconds: Mutex<[(u64, u64); Rate::SECONDS + 1]>,
 }
 
 impl Rate {
@@ -28,24 +28,24 @@ impl Rate {
         Self { began: Instant::now(), seconds: Default::default() }
     }
 
-    /// One task notes.
-    fn note(&self, records: u64) {
-        let second = self.began.elapsed().as_secs() & u64::from(u32::MAX);
-        let place = &self.seconds[usize::try_from(second).unwrap_or_default() % self.seconds.len()];
-        let so_far = place.load(Ordering::Relaxed);
-        let so_far = if so_far >> 32 == second { so_far & u64::from(u32::MAX) } else { 0 };
-        let records = (so_far + records).min(u64::from(u32::MAX));
-        place.store(second << 32 | records, Ordering::Relaxed);
+    /// Which second it is now.
+    fn second(&self) -> u64 {
+        self.began.elapsed().as_secs()
     }
 
-    /// Of the last whole seconds.
-    fn per_s(&self) -> f64 {
-        let now = self.began.elapsed().as_secs() & u64::from(u32::MAX);
-        let seconds = Self::SECONDS as u64;
-        let is_of_them = |second: u64| (1..=seconds).contains(&now.wrapping_sub(second));
-        let read = self.seconds.iter().map(|place| place.load(Ordering::Relaxed));
+    fn note(&self, second: u64, records: u64) {
+        let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = usize::try_from(second).unwrap_or_default() % seconds.len();
+        let (of, so_far) = seconds[place];
+        seconds[place] = (second, if of == second { so_far + records } else { records });
+    }
+
+    /// Of the last whole seconds before this one.
+    fn per_s(&self, second: u64) -> f64 {
+        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = second.saturating_sub(Self::SECONDS as u64)..second;
         let records: u64 =
-            read.filter(|it| is_of_them(it >> 32)).map(|it| it & u64::from(u32::MAX)).sum();
+            seconds.iter().filter(|(of, _)| last.contains(of)).map(|(_, records)| records).sum();
         records as f64 / Self::SECONDS as f64
     }
 }
@@ -76,15 +76,53 @@ impl Commits {
     pub(super) fn note(&self, took: Duration, records: usize) {
         self.took_us.note(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         self.records.note(records as u64);
-        self.rate.note(records as u64);
+        self.rate.note(self.rate.second(), records as u64);
     }
 
     /// Records in a second, over the last ten.
     pub(super) fn received_per_s(&self) -> f64 {
-        self.rate.per_s()
+        self.rate.per_s(self.rate.second())
     }
 
     pub(super) fn read(&self) -> CommitFigures {
         CommitFigures { took_us: self.took_us.read(), records: self.records.read() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_of_the_last_ten_whole_seconds() {
+        let rate = Rate::new();
+        // The second, the rate in it, and what comes then; a place is used again after eleven.
+        for (second, per_s, records) in [
+            (0, 0.0, 10),
+            (3, 1.0, 20),
+            (3, 1.0, 30),
+            (10, 6.0, 100),
+            (11, 15.0, 1_000),
+            (13, 115.0, 0),
+            (14, 110.0, 5),
+            (15, 110.5, 0),
+            (20, 110.5, 0),
+            (21, 100.5, 0),
+            (22, 0.5, 0),
+            (24, 0.5, 0),
+            (25, 0.0, 0),
+        ] {
+            assert_eq!(rate.per_s(second), per_s, "second {second}");
+            rate.note(second, records);
+        }
+    }
+
+    #[test]
+    fn what_was_committed_is_in_the_rate_when_its_second_is_over() {
+        let mut commits = Commits::default();
+        commits.note(Duration::from_millis(3), 40);
+        assert_eq!(commits.received_per_s(), 0.0);
+        commits.rate.began -= Duration::from_secs(2);
+        assert_eq!(commits.received_per_s(), 4.0);
     }
 }

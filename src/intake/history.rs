@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::{
     Intake,
     admin::{AdminError, Command},
+    task::sum,
 };
 use crate::{
     domain::{Caller, Kind, NewRecord},
@@ -55,11 +56,7 @@ impl Intake {
                 Arc::new(Submission { records, is_history: true, ..Submission::default() });
             let (history, given) = (Arc::clone(&history), history);
             match self.ask(|reply| Command::KeepHistory { history: given, reply }).await {
-                Ok(Outcome { stored, duplicates, quarantined }) => {
-                    kept.outcome.stored += stored;
-                    kept.outcome.duplicates += duplicates;
-                    kept.outcome.quarantined += quarantined;
-                }
+                Ok(outcome) => kept.outcome = sum(kept.outcome, outcome),
                 Err(AdminError::Store(error)) if error.is_of_data() => {
                     let (first, second) = history.records.split_at(history.records.len() / 2);
                     if first.is_empty() {

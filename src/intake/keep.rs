@@ -1,6 +1,8 @@
 //! What keeps the store fit for years: retention, erasures, copies.
 use std::{path::PathBuf, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
     AdminError, Intake, Trouble,
     admin::{Command, Reply},
@@ -147,20 +149,15 @@ impl Intake {
     /// Does by itself what is due, for as long as the process lives.
     pub(super) async fn keep(&self) {
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut prune_at = tokio::time::Instant::now() + PRUNE_FIRST_AFTER;
-        let mut seek_room_at = tokio::time::Instant::now();
+        let mut due = Due::since(Instant::now());
         let mut backup_at = self.first_backup();
         loop {
             let now = look.tick().await;
-            let is_full = self.trouble() == Some(Trouble::DiskReserve);
-            if is_full && seek_room_at <= now {
-                seek_room_at = now + SEEK_ROOM_EVERY;
-                prune_at = now;
+            if due.is_room_sought(self.trouble(), now) {
                 let done = self.keep_up(|reply| Upkeep::Checkpoint { reply }).await;
                 tell("The log of the database could not be emptied", done.map(drop));
             }
-            if prune_at <= now {
-                prune_at = now + PRUNE_EVERY;
+            if due.is_prune(now) {
                 let done = self.prune(None).await;
                 tell("What is too old could not be taken away", done.map(drop));
                 self.forget_copies(COPIES_KEPT);
@@ -204,8 +201,87 @@ impl Intake {
     }
 }
 
+/// When what is done again and again is due.
+struct Due {
+    prune_at: Instant,
+    seek_room_at: Instant,
+}
+
+impl Due {
+    fn since(start: Instant) -> Self {
+        Self { prune_at: start + PRUNE_FIRST_AFTER, seek_room_at: start }
+    }
+
+    /// Whether room is to be sought on the disk now; then what is too old goes, too.
+    fn is_room_sought(&mut self, trouble: Option<Trouble>, now: Instant) -> bool {
+        let is_due = trouble == Some(Trouble::DiskReserve) && self.seek_room_at <= now;
+        if is_due {
+            *self = Self { prune_at: now, seek_room_at: now + SEEK_ROOM_EVERY };
+        }
+        is_due
+    }
+
+    /// Whether what is too old goes now.
+    fn is_prune(&mut self, now: Instant) -> bool {
+        let is_due = self.prune_at <= now;
+        if is_due {
+            self.prune_at = now + PRUNE_EVERY;
+        }
+        is_due
+    }
+}
+
 fn tell(what: &str, done: Result<(), AdminError>) {
     if let Err(error) = done {
         tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io, sync::Arc};
+
+    use super::*;
+
+    const FULL: Option<Trouble> = Some(Trouble::DiskReserve);
+
+    #[test]
+    fn a_prune_is_due_after_five_minutes_and_then_every_hour_and_room_on_a_full_disk_at_once() {
+        let start = Instant::now();
+        let mut due = Due::since(start);
+        // The second, what keeps from storing, whether room is sought, and whether a prune is due.
+        for (second, trouble, seeks, prunes) in [
+            (0, None, false, false),
+            (299, None, false, false),
+            (300, None, false, true),
+            (301, None, false, false),
+            (3_899, Some(Trouble::Failing), false, false),
+            (3_900, None, false, true),
+            (4_000, FULL, true, true),
+            (4_059, FULL, false, false),
+            (4_060, FULL, true, true),
+            (4_200, None, false, false),
+            (7_659, None, false, false),
+            (7_660, None, false, true),
+        ] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(due.is_room_sought(trouble, now), seeks, "second {second}");
+            assert_eq!(due.is_prune(now), prunes, "second {second}");
+        }
+        assert!(Due::since(start).is_room_sought(FULL, start));
+    }
+
+    #[test]
+    fn what_failed_by_itself_is_told_and_what_did_not_is_not() -> io::Result<()> {
+        let log = tempfile::NamedTempFile::new()?;
+        let writer = Arc::new(log.reopen()?);
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tell("Nothing", Ok(()));
+            tell("What is due was not done", Err(AdminError::Stopping));
+        });
+        let log = fs::read_to_string(log.path())?;
+        assert!(!log.contains("Nothing") && log.contains("What is due was not done"), "{log}");
+        Ok(())
     }
 }

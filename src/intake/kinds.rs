@@ -41,3 +41,28 @@ impl Kinds {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::KindError;
+
+    #[test]
+    fn so_many_unknown_kinds_keep_their_names_and_all_further_ones_are_other()
+    -> Result<(), KindError> {
+        let known: Kind = "data-usage".parse()?;
+        let stored: Kind = "stored-before".parse()?;
+        let kinds = Kinds::new([known.clone(), stored.clone(), Kind::other()].into_iter());
+        let mut names = (1..).map(|nth| format!("unknown-{nth}").parse::<Kind>());
+        let mut own = vec![known, Kind::other(), stored];
+        for name in names.by_ref().take(UNKNOWN_MAX - 1) {
+            own.push(name?);
+            assert!(own.iter().all(|kind| kinds.kept_as(kind).is_none()));
+        }
+        for name in names.take(2) {
+            assert_eq!(kinds.kept_as(&name?), Some(Kind::other()));
+        }
+        assert!(own.iter().all(|kind| kinds.kept_as(kind).is_none()));
+        Ok(())
+    }
+}

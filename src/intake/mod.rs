@@ -128,6 +128,24 @@ impl Trouble {
             Self::Stopping => "simdeck is stopping",
         }
     }
+
+    /// What there is after a look at the disk.
+    fn after_look(before: Option<Self>, is_low: bool) -> Option<Self> {
+        match (is_low, before) {
+            (true, None | Some(Self::Failing)) => Some(Self::DiskReserve),
+            (false, Some(Self::DiskReserve)) => None,
+            _ => before,
+        }
+    }
+
+    /// What there is after a commit.
+    fn after_commit(before: Option<Self>, is_failing: bool) -> Option<Self> {
+        match (is_failing, before) {
+            (true, None) => Some(Self::Failing),
+            (false, Some(Self::Failing)) => None,
+            _ => before,
+        }
+    }
 }
 
 /// Whether pushes can be stored now.
@@ -255,28 +273,22 @@ impl Intake {
     }
 
     fn note_disk(&self, is_low: bool) {
-        match (is_low, self.trouble()) {
-            (true, None | Some(Trouble::Failing)) => self.set_trouble(Some(Trouble::DiskReserve)),
-            (false, Some(Trouble::DiskReserve)) => self.set_trouble(None),
-            _ => (),
-        }
+        self.change_trouble(|before| Trouble::after_look(before, is_low));
     }
 
     fn note_failing(&self, is_failing: bool) {
-        match (is_failing, self.trouble()) {
-            (true, None) => self.set_trouble(Some(Trouble::Failing)),
-            (false, Some(Trouble::Failing)) => self.set_trouble(None),
-            _ => (),
-        }
+        self.change_trouble(|before| Trouble::after_commit(before, is_failing));
     }
 
     fn trouble(&self) -> Option<Trouble> {
         *self.shared.trouble.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what keeps us from storing, or that nothing does.
-    fn set_trouble(&self, trouble: Option<Trouble>) {
+    /// Notes what keeps us from storing, or that nothing does. The writer and the watch over the
+    /// disk both do; neither may undo what the other notes meanwhile.
+    fn change_trouble(&self, change: impl FnOnce(Option<Trouble>) -> Option<Trouble>) {
         let mut current = self.shared.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        let trouble = change(*current);
         if *current != trouble {
             match trouble {
                 None => tracing::info!("Pushes can be stored again"),
@@ -293,3 +305,36 @@ const COMMIT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The same, while the database is known to fail.
 const TRY_TIME_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::Trouble::{self, DiskReserve, Failing, Stopping};
+
+    #[test]
+    fn a_disk_without_room_goes_before_a_failing_database_and_stopping_before_both() {
+        for (before, is_low, after) in [
+            (None, true, Some(DiskReserve)),
+            (None, false, None),
+            (Some(Failing), true, Some(DiskReserve)),
+            (Some(Failing), false, Some(Failing)),
+            (Some(DiskReserve), true, Some(DiskReserve)),
+            (Some(DiskReserve), false, None),
+            (Some(Stopping), true, Some(Stopping)),
+            (Some(Stopping), false, Some(Stopping)),
+        ] {
+            assert_eq!(Trouble::after_look(before, is_low), after, "{before:?} {is_low}");
+        }
+        for (before, is_failing, after) in [
+            (None, true, Some(Failing)),
+            (None, false, None),
+            (Some(Failing), true, Some(Failing)),
+            (Some(Failing), false, None),
+            (Some(DiskReserve), true, Some(DiskReserve)),
+            (Some(DiskReserve), false, Some(DiskReserve)),
+            (Some(Stopping), true, Some(Stopping)),
+            (Some(Stopping), false, Some(Stopping)),
+        ] {
+            assert_eq!(Trouble::after_commit(before, is_failing), after, "{before:?} {is_failing}");
+        }
+    }
+}

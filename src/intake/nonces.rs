@@ -50,3 +50,49 @@ impl Nonces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_725_499_848_000);
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_nonce_marks_as_many_pushes_as_it_was_given_for() {
+        let nonces = Nonces::default();
+        for pushes in [0, 1, 2, 5] {
+            let (word, _) = nonces.issue(pushes, NOW);
+            let taken: Vec<bool> = (0..8).map(|_| nonces.take(&word, NOW)).collect();
+            let wanted: Vec<bool> = (0..8).map(|nth| nth < pushes).collect();
+            assert_eq!(taken, wanted);
+        }
+        assert!(!nonces.take("never issued", NOW));
+    }
+
+    #[test]
+    fn a_nonce_ends_after_its_life_and_is_forgotten() {
+        let nonces = Nonces::default();
+        let (word, expires_at) = nonces.issue(9, NOW);
+        assert_eq!(expires_at, NOW.plus(LIFE));
+        let (other, _) = nonces.issue(9, expires_at.minus(MS));
+        assert!(nonces.take(&word, expires_at.minus(MS)));
+        assert!(!nonces.take(&word, expires_at));
+        assert!(!nonces.take(&word, expires_at.plus(MS)));
+        nonces.issue(9, expires_at);
+        assert_eq!(nonces.live.lock().map(|live| live.len()).ok(), Some(2));
+        assert!(nonces.take(&other, expires_at));
+    }
+
+    #[test]
+    fn where_too_many_are_live_the_oldest_ends_for_the_newest() {
+        let nonces = Nonces::default();
+        let mut words = (0..).map(|ms| nonces.issue(9, NOW.plus(MS * ms)).0);
+        let first = words.by_ref().take(LIVE_MAX).collect::<Vec<_>>();
+        assert!(first.iter().all(|word| nonces.take(word, NOW)));
+        let next = words.next().unwrap_or_default();
+        assert!(nonces.take(&next, NOW));
+        let ended: Vec<_> = first.iter().filter(|word| !nonces.take(word, NOW)).collect();
+        assert_eq!(ended, [&first[0]]);
+    }
+}

@@ -101,3 +101,47 @@ impl Drop for Room {
         self.used.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_so_many_records_and_bytes_and_for_one_push_that_is_larger() {
+        // What waits, what comes, and whether it has room.
+        for (waits, comes, has_room) in [
+            ((0, 0), (RECORDS_MAX, BYTES_MAX), true),
+            ((0, 0), (RECORDS_MAX + 1, BYTES_MAX + 1), true),
+            ((1, 1), (RECORDS_MAX - 1, BYTES_MAX - 1), true),
+            ((1, 1), (RECORDS_MAX, 1), false),
+            ((1, 1), (1, BYTES_MAX), false),
+            ((RECORDS_MAX - 1, 1), (1, 1), true),
+            ((RECORDS_MAX, 1), (1, 1), false),
+            ((RECORDS_MAX / 2, 1), (RECORDS_MAX, 1), false),
+            ((1, BYTES_MAX), (1, 1), false),
+            ((1, BYTES_MAX), (1, 0), true),
+        ] {
+            let (queue, _jobs) = Queue::new();
+            let before = queue.room(waits.0, waits.1);
+            let room = queue.room(comes.0, comes.1);
+            assert_eq!(room.is_some(), has_room, "{waits:?} {comes:?}");
+            drop(before);
+        }
+    }
+
+    #[test]
+    fn the_depth_is_what_has_room_and_no_longer() {
+        let (queue, _jobs) = Queue::new();
+        let depth = |records, bytes| QueueDepth { records, bytes };
+        let first = queue.room(3, 40);
+        assert_eq!(queue.depth(), depth(3, 40));
+        let second = queue.room(2, 10);
+        assert_eq!(queue.depth(), depth(5, 50));
+        drop(first);
+        assert_eq!(queue.depth(), depth(2, 10));
+        assert!(queue.room(RECORDS_MAX, 1).is_none());
+        assert_eq!(queue.depth(), depth(2, 10));
+        drop(second);
+        assert_eq!(queue.depth(), depth(0, 0));
+    }
+}

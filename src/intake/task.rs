@@ -101,11 +101,22 @@ struct Batch {
 
 impl WriterTask {
     async fn run(mut self, stop: CancellationToken) -> Result<(), IntakeError> {
+        let written = self.write(stop).await;
+        // What is sent while a channel is dropped can stay in it, and whoever asked wait for ever.
+        self.asked.close();
+        while self.asked.recv().await.is_some() {}
+        written?;
+        self.intake.shared.store.close().await;
+        self.writer.close().await.map_err(IntakeError::Fatal)
+    }
+
+    /// Takes what comes until it is told to stop, and then the rest.
+    async fn write(&mut self, stop: CancellationToken) -> Result<(), IntakeError> {
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if !self.jobs.is_closed() => {
-                    self.intake.set_trouble(Some(Trouble::Stopping));
+                    self.intake.change_trouble(|_| Some(Trouble::Stopping));
                     self.jobs.close();
                     self.asked.close();
                 }
@@ -129,8 +140,7 @@ impl WriterTask {
         while let Some(command) = self.asked.recv().await {
             self.obey(command).await?;
         }
-        self.intake.shared.store.close().await;
-        self.writer.close().await.map_err(IntakeError::Fatal)
+        Ok(())
     }
 
     /// Commits a job together with what waits behind it.
@@ -346,7 +356,7 @@ fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {
     }
 }
 
-fn sum(a: Outcome, b: Outcome) -> Outcome {
+pub(super) fn sum(a: Outcome, b: Outcome) -> Outcome {
     Outcome {
         stored: a.stored + b.stored,
         duplicates: a.duplicates + b.duplicates,

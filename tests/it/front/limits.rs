@@ -300,7 +300,11 @@ async fn a_full_quarantine_refuses_what_would_go_there_and_nothing_else() {
     let (status, _) = simdeck.ask(reqwest::Method::DELETE, &format!("/v1/held/{id}")).await;
     assert_eq!(status, 204);
     assert_eq!(simdeck.push("data-usage", unreadable(2)).await, (0, 0, 1));
-    simdeck.end();
+    let log = simdeck.end();
+    assert!(
+        log.contains("Answered pushes with 503") && log.contains("quarantine is full"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -311,7 +315,8 @@ async fn the_same_push_again_has_room_in_a_full_quarantine() {
         assert_eq!(simdeck.push("data-usage", body.clone()).await, (0, 0, 1));
         assert_eq!(simdeck.held(1).await[0]["count"], count);
     }
-    simdeck.end();
+    let log = simdeck.end();
+    assert!(!log.contains("Answered pushes with 503"), "{log}");
 }
 
 #[tokio::test]

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{NOW, Place};
 
-const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
+pub(super) const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 
-async fn intake(place: &Place) -> Intake {
+pub(super) async fn intake(place: &Place) -> Intake {
     intake_with(place, 0, CancellationToken::new()).await
 }
 
@@ -43,17 +43,17 @@ async fn intake_with(place: &Place, disk_reserve_bytes: u64, stop: CancellationT
 }
 
 /// A push of usage records with these volumes.
-fn push(volumes: &[u32]) -> Push {
+pub(super) fn push(volumes: &[u32]) -> Push {
+    let time = NOW.unix_seconds() * 1_000;
+    let record = |volume| {
+        format!(r#"{{"giccid":"8986001234567800001","data_usage":{volume},"start_time":{time}}}"#)
+    };
+    push_of(&volumes.iter().map(record).collect::<Vec<_>>())
+}
+
+/// A push of these records.
+pub(super) fn push_of(records: &[String]) -> Push {
     let seconds = NOW.unix_seconds();
-    let records: Vec<_> = volumes
-        .iter()
-        .map(|volume| {
-            let time = seconds * 1_000;
-            format!(
-                r#"{{"giccid":"8986001234567800001","data_usage":{volume},"start_time":{time}}}"#
-            )
-        })
-        .collect();
     let body = format!(
         r#"{{"datePush":{seconds},"signature":"{}","cdrs":[{}]}}"#,
         sign(PUSH_KEY, seconds),
@@ -113,7 +113,7 @@ fn sn() -> SerialNumber {
     "RB1".parse().unwrap()
 }
 
-fn poll() -> DevicePoll {
+pub(super) fn poll() -> DevicePoll {
     let status = DeviceStatus { sn: sn(), asked_to: NOW, samples: Vec::new() };
     let freshness = Freshness { now: NOW, good_for: Duration::from_secs(180) };
     DevicePoll { freshness, totals: None, listing: None, statuses: vec![status] }

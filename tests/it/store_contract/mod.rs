@@ -1,5 +1,6 @@
 //! What the store promises to the layers above it, on SQLite files in temporary folders.
 mod devices;
+mod failing;
 mod held;
 mod intake;
 mod keep;
@@ -56,18 +57,22 @@ impl Place {
         self.folder.path().join("simdeck.db")
     }
 
-    /// A connection past the store, for what no front door lets in.
-    async fn sql(&self, statement: &'static str) {
+    /// A connection past the store.
+    async fn raw(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.database());
-        let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Does past the store what no front door lets in.
+    async fn sql(&self, statement: &'static str) {
+        let mut raw = self.raw().await;
         sqlx::raw_sql(statement).execute(&mut raw).await.unwrap();
         raw.close().await.unwrap();
     }
 
     /// What such a connection reads.
     async fn number(&self, question: &'static str) -> i64 {
-        let options = SqliteConnectOptions::new().filename(self.database());
-        let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut raw = self.raw().await;
         let number = sqlx::query_scalar(question).fetch_one(&mut raw).await.unwrap();
         raw.close().await.unwrap();
         number
