@@ -203,8 +203,8 @@ impl Old {
         Self { folder, schema, new_schema, new_rows, writes, syncs }
     }
 
-    /// Writes all along the way, and by turns each of the few syncs; the one behind the last is when
-    /// all is done.
+    /// Writes all along the way, and by turns each of the few syncs, the one behind the last, and one
+    /// that never comes: the process is killed when all is done. A busy machine syncs once more.
     fn points(&self, count: usize) -> Vec<Point> {
         let point = |nth: usize| {
             let (half, seed) = (i64::try_from(nth / 2).unwrap(), nth as u64);
@@ -214,7 +214,11 @@ impl Old {
                     nth: 1 + self.writes * nth as i64 / count as i64,
                     seed,
                 },
-                _ => Point { of_syncs: true, nth: 1 + half % (self.syncs + 1), seed },
+                _ => {
+                    let nth = 1 + half % (self.syncs + 2);
+                    let nth = if nth > self.syncs + 1 { i64::MAX } else { nth };
+                    Point { of_syncs: true, nth, seed }
+                }
             }
         };
         (0..count).map(point).collect()
