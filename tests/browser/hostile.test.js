@@ -62,8 +62,9 @@ const NOTIFICATIONS = [
   "sim-status", "apn-status",
 ];
 const giccid = (number) => String(8986001234567890000n + BigInt(number));
-// What is too long for its field is held back.
-const STORED = [...HOSTILE.keys()].filter((number) => Buffer.byteLength(HOSTILE[number]) <= 256);
+// What is too long for its field is held back, and what holds a NUL.
+const isStored = (evil) => Buffer.byteLength(evil) <= 256 && !evil.includes("\0");
+const STORED = [...HOSTILE.keys()].filter((number) => isStored(HOSTILE[number]));
 
 let simdeck;
 let browser;
@@ -165,8 +166,7 @@ for (const width of [1440, 390]) {
       shown.push(await page.locator("#sims").textContent());
     });
     for (const number of STORED) {
-      // No page holds a NUL: what reads one shows a sign in its place.
-      const evil = HOSTILE[number].trim().replaceAll("\0", "\uFFFD");
+      const evil = HOSTILE[number].trim();
       assert.ok(shown.some((text) => text.includes(evil)), `as text: ${JSON.stringify(evil)}`);
     }
     for (const list of ["/messages?size=100", "/messages?tab=reports&size=100"]) {
@@ -175,9 +175,12 @@ for (const width of [1440, 390]) {
     await page.goto(`${simdeck.url}/live?tab=held`);
     const held = await page.locator("#held tr[data-row] a").evaluateAll((links) => links.map(({ href }) => href));
     assert.ok(held.length > 0, "what is too long is held");
+    // What was pushed is told by the API as it is, which a browser must not take for a page.
+    const raw = await page.context().newPage();
     for (const address of held) {
-      await page.goto(address);
-      await isHarmless(page, `${address}, ${width} px`);
+      const answer = await raw.goto(address);
+      assert.match(answer.headers()["content-type"], /^application\/json/);
+      assert.equal(await raw.evaluate(() => globalThis.ranHostile), undefined, address);
     }
     assert.deepEqual([page.troubles, page.errors], [[], []]);
   });
