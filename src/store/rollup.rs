@@ -10,6 +10,7 @@ use crate::domain::{Calendar, Interval, Span};
 
 pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// What a sum needs to know of a usage record.
 #[derive(Clone, Copy, Debug, Deserialize, FromRow)]

@@ -11,11 +11,9 @@ use crate::{
     store::{
         StoreError,
         card::{day_number, month_number},
-        rollup::Sum,
+        rollup::{DAY_MS, Sum},
     },
 };
-
-const DAY_MS: i64 = 86_400_000;
 
 /// What a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
-    store::{StoreError, error::of_read},
+    store::{StoreError, error::of_read, rollup::DAY_MS},
 };
 
 const SELECT: &str = "
@@ -194,7 +194,7 @@ fn push_numbers(
 }
 
 fn day(ms: i64) -> i64 {
-    ms.div_euclid(86_400_000)
+    ms.div_euclid(DAY_MS)
 }
 
 fn records(rows: Vec<Row>) -> Result<Vec<Stored<UsageRecord>>, StoreError> {

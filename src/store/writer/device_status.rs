@@ -3,10 +3,11 @@ use sha2::{Digest, Sha256};
 use super::Writer;
 use crate::{
     domain::{DeviceStatus, StatusFacts, StatusSample, Timestamp},
-    store::{StoreError, rollup::HOUR_MS},
+    store::{
+        StoreError,
+        rollup::{DAY_MS, HOUR_MS},
+    },
 };
-
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A rule of thinning: of the samples that are older than `age_ms`, the first of each `span_ms`
 /// stays.

@@ -14,7 +14,7 @@ use crate::{
         admin::audit,
         card::reversed,
         erasures::{self, hashed},
-        rollup::{HOUR_MS, QUARTER_HOUR_MS, Sum},
+        rollup::{DAY_MS, HOUR_MS, QUARTER_HOUR_MS, Sum},
     },
 };
 
@@ -297,10 +297,10 @@ impl Writer {
             erasing.sims = self.sims_of(&erasing.giccid).await?;
             return Ok(true);
         };
-        // While it lasts, `at_id` is the day that has been come to.
+        // While it lasts, `at_id` is the day that has been come to; no record is older than the first.
         let going: Vec<GoingUsage> = sqlx::query_as(NEXT)
             .bind(sim_id)
-            .bind(if erasing.at_id == 0 { i64::MIN } else { erasing.at_id })
+            .bind(erasing.at_id)
             .bind(STEP_ROWS)
             .fetch_all(&mut self.connection)
             .await?;
@@ -313,7 +313,7 @@ impl Writer {
         self.remove_usage(&going).await?;
         self.take_out_of_sums(&going).await?;
         run(&mut self.connection, "commit").await?;
-        erasing.at_id = last.start_ms.div_euclid(24 * HOUR_MS);
+        erasing.at_id = last.start_ms.div_euclid(DAY_MS);
         erasing.erased.usage += going.len() as u64;
         Ok(false)
     }

@@ -79,20 +79,17 @@ impl Interned {
             let rows: Vec<(i64, i64)> =
                 sqlx::query_as(FIND).bind(&parts).fetch_all(&mut *connection).await?;
             for (nth, id) in rows {
-                let key = usize::try_from(nth).ok().and_then(|nth| missing.get(nth));
-                found.extend(key.map(|key| (*key, id)));
+                let Some(key) = usize::try_from(nth).ok().and_then(|nth| missing.get(nth)) else {
+                    continue;
+                };
+                self.series.insert((*key).clone(), id);
+                found.insert(*key, id);
             }
         }
         let corrupt = || StoreError::Corrupt { table: "series", id: 0 };
         keys.iter()
             .zip(known)
-            .map(|(key, id)| {
-                let id = id.or_else(|| found.get(key).copied()).ok_or_else(corrupt)?;
-                if !found.is_empty() {
-                    self.series.insert(key.clone(), id);
-                }
-                Ok(id)
-            })
+            .map(|(key, id)| id.or_else(|| found.get(key).copied()).ok_or_else(corrupt))
             .collect()
     }
 }

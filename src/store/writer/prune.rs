@@ -169,7 +169,8 @@ impl Writer {
         match pruning.stage {
             Stage::Settle => {
                 let (usage_ms, sms_ms) = (pruning.records_before_ms, pruning.messages_before_ms);
-                let is_due = pruning.settled > 0 || self.tail.has_before(usage_ms, sms_ms);
+                // Once a summary has what is old, the next ones still wait for it.
+                let is_due = self.tail.has_before(usage_ms, sms_ms);
                 let Some(summary) = Summary::ALL.get(pruning.settled).filter(|_| is_due) else {
                     return Ok(true);
                 };
@@ -331,5 +332,26 @@ impl Writer {
         }
         run(&mut self.connection, "commit").await?;
         Ok(ids.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn a_step_takes_as_many_rows_as_fit_into_its_time() {
+        let retention = Retention { records: DAY, messages: DAY, refused: DAY };
+        let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
+        let mut paced = |millis| {
+            pruning.pace(Duration::from_millis(millis));
+            pruning.limit()
+        };
+        assert_eq!([5, 7, 10].map(&mut paced), [256; 3], "neither fast nor slow");
+        assert_eq!([11, 60_000, 11, 11].map(&mut paced), [128, 64, 32, 32]);
+        assert_eq!([0, 4, 1].map(&mut paced), [64, 128, 256]);
+        assert_eq!([0; 6].map(&mut paced), [512, 1_024, 2_048, 4_096, 4_096, 4_096]);
     }
 }

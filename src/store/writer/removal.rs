@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::Writer;
-use crate::store::StoreError;
+use crate::store::{StoreError, rollup::DAY_MS};
 
 /// A usage record that goes.
 #[derive(Clone, Copy, Debug, FromRow)]
@@ -28,7 +28,7 @@ impl Writer {
                 from json_each($1) as row)";
         let ids: Vec<i64> = going.iter().map(|record| record.id).collect();
         let key = |record: &GoingUsage| {
-            [record.start_ms.div_euclid(86_400_000), record.sim_id, record.start_ms, record.h]
+            [record.start_ms.div_euclid(DAY_MS), record.sim_id, record.start_ms, record.h]
         };
         let keys: Vec<[i64; 4]> = going.iter().map(key).collect();
         for (statement, rows) in

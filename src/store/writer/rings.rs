@@ -121,3 +121,20 @@ pub(super) fn name(ring: Ring) -> &'static str {
         Ring::Noise => "noise",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_still_to_be_counted_when_the_rings_are_read_again() {
+        let mut before = Rings::default();
+        before.count_dropped(Ring::Plausible, 2);
+        before.count_dropped(Ring::Noise, 1);
+        let mut rings = Rings::default();
+        rings.of(Ring::Noise).add("192.0.2.1", 5);
+        let mut rings = rings.with_dropped_of(&before);
+        assert_eq!((rings.of(Ring::Plausible).dropped, rings.of(Ring::Noise).dropped), (2, 1));
+        assert_eq!(rings.of(Ring::Noise).all, Use { rows: 1, bytes: 5 });
+    }
+}

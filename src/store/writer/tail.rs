@@ -224,3 +224,103 @@ impl Tail {
         self.in_sims -= in_both;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { quarantine_bytes_max: 0, tail_records_max: 4_000, sums_tail_records_max: 3_000 };
+
+    /// Adds so many records, of different milliseconds from this one on.
+    fn add(tail: &mut Tail, from_ms: i64, records: i64) {
+        for start_ms in from_ms..from_ms + records {
+            assert!(tail.take(UsageKey { sim_id: 1, start_ms, h: 0 }, 0));
+            let usage = TailUsage { sim_id: 1, card_id: 1, series_id: 1, start_ms, data_usage: 1 };
+            tail.add_usage(usage, Timestamp::from_unix_ms(0));
+        }
+    }
+
+    fn add_sms(tail: &mut Tail, records: i64) {
+        (0..records).for_each(|event_ms| tail.add_sms(TailSms { sim_id: 1, card_id: 1, event_ms }));
+    }
+
+    /// A tail of so many records, of which no summary moved within the last half second.
+    fn waiting(records: i64) -> Tail {
+        let long_ago = Instant::now().checked_sub(MOVED_WITHIN);
+        let mut tail = Tail { moved_at: [long_ago; 3], ..Tail::default() };
+        add(&mut tail, 0, records);
+        tail
+    }
+
+    /// One whose summaries all moved just now, however slow the machine is.
+    fn moved(records: i64) -> Tail {
+        let soon = Instant::now().checked_add(Duration::from_secs(3_600));
+        Tail { moved_at: [soon; 3], ..waiting(records) }
+    }
+
+    #[test]
+    fn a_tail_is_due_when_it_is_long_or_has_waited_and_is_worth_it() {
+        let worth = 2_048;
+        for (tail, due) in [
+            (waiting(1), None),
+            (waiting(worth - 1), None),
+            (waiting(worth), Some(Summary::Sums)),
+            (moved(worth), None),
+            (moved(2_999), None),
+            (moved(3_000), Some(Summary::Sums)),
+        ] {
+            assert_eq!(tail.due(&LIMITS), due, "{} records", tail.usage.len());
+        }
+    }
+
+    #[test]
+    fn the_longest_tail_beside_what_it_may_be_is_due_first() {
+        let mut tail = moved(3_500);
+        tail.moved(Summary::Sums);
+        tail.moved_at = moved(0).moved_at;
+        assert_eq!(tail.due(&LIMITS), None);
+        add_sms(&mut tail, 500);
+        assert_eq!(tail.due(&LIMITS), Some(Summary::Sims));
+
+        let mut of_messages = moved(0);
+        add_sms(&mut of_messages, 3_999);
+        assert_eq!(of_messages.due(&LIMITS), None);
+        add_sms(&mut of_messages, 1);
+        assert_eq!(of_messages.due(&LIMITS), Some(Summary::Sims));
+    }
+
+    #[test]
+    fn what_two_summaries_have_is_forgotten_and_no_more() {
+        let lengths =
+            |tail: &Tail| (tail.usage.len(), tail.for_sums().len(), tail.for_sims().0.len());
+        let mut tail = waiting(3);
+        tail.moved(Summary::Sums);
+        assert_eq!(lengths(&tail), (3, 0, 3));
+        add(&mut tail, 3, 2);
+        tail.moved(Summary::Sims);
+        assert_eq!(lengths(&tail), (2, 2, 0));
+        add(&mut tail, 5, 1);
+        assert_eq!(lengths(&tail), (3, 3, 1));
+        tail.moved(Summary::Sums);
+        assert_eq!(lengths(&tail), (1, 0, 1));
+        assert_eq!(tail.keys.len(), 6);
+    }
+
+    #[test]
+    fn what_begins_before_a_moment_is_found_in_each_part_of_the_tail() {
+        let mut of_keys = Tail::default();
+        of_keys.take(UsageKey { sim_id: 1, start_ms: 10, h: 0 }, 0);
+        let mut of_usage = Tail::default();
+        add(&mut of_usage, 10, 1);
+        of_usage.moved(Summary::Keys);
+        for tail in [of_keys, of_usage] {
+            assert!(tail.has_before(11, i64::MIN));
+            assert!(!tail.has_before(10, i64::MAX));
+        }
+        let mut of_messages = Tail::default();
+        add_sms(&mut of_messages, 1);
+        assert!(of_messages.has_before(i64::MIN, 1));
+        assert!(!of_messages.has_before(i64::MAX, 0));
+    }
+}

@@ -10,10 +10,11 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, UsageRecord},
-    store::{StoreError, rollup::TailUsage},
+    store::{
+        StoreError,
+        rollup::{DAY_MS, TailUsage},
+    },
 };
-
-const DAY_MS: i64 = 86_400_000;
 
 /// A usage record that is not in the tail; the key tree decides whether it is new.
 struct Candidate<'a> {

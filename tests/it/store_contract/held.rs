@@ -97,6 +97,49 @@ async fn a_full_ring_makes_room_at_the_cost_of_who_has_most_in_it() {
     let walk = Walk { top, place: At::Newest, size: PageSize::LARGEST };
     let newest = opened.store.held(&[HeldClass::Refused], &[], &walk).await.unwrap();
     assert!((0..7).all(|nth| newest[nth].source == format!("192.0.2.{}", 206 - nth)));
+
+    // It is as full in the next life.
+    opened.store.close().await;
+    drop(opened);
+    let mut opened = place.open().await;
+    opened.writer.keep_refused(&[refused(Ring::Noise, 210, 0)], NOW).await.unwrap();
+    let [_, noise] = rings(&opened).await;
+    assert_eq!((noise.pushes, noise.dropped), (10_000, 8));
+}
+
+#[tokio::test]
+async fn a_ring_that_is_full_of_bytes_is_so_in_the_next_life() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let first: Vec<_> = (1..=4).map(|source| refused(Ring::Noise, source, 0)).collect();
+    opened.writer.keep_refused(&first, NOW).await.unwrap();
+    opened.store.close().await;
+    drop(opened);
+    // As if each body were the largest that one source may leave.
+    place.sql("update held set bytes = 16777216").await;
+    let mut opened = place.open().await;
+    opened.writer.keep_refused(&[refused(Ring::Noise, 5, 0)], NOW).await.unwrap();
+    let [_, noise] = rings(&opened).await;
+    assert_eq!((noise.pushes, noise.dropped), (4, 1));
+}
+
+#[tokio::test]
+async fn what_is_taken_out_of_a_ring_leaves_room_in_it() {
+    for ring in [Ring::Plausible, Ring::Noise] {
+        let place = Place::new();
+        let mut opened = place.open().await;
+        let half = |nth| {
+            let body = vec![nth; SHARE_BYTES / 2];
+            held(HeldClass::Refused, HeldReason::NotJson, ring, 1, body)
+        };
+        opened.writer.keep_refused(&[half(1), half(2)], NOW).await.unwrap();
+        let first = place.number("select min(id) from held").await;
+        let release = Submission { releases: Some(first), ..Submission::default() };
+        commit(&mut opened, &[release]).await;
+        opened.writer.keep_refused(&[half(3)], NOW).await.unwrap();
+        let told = rings(&opened).await.map(|ring| (ring.pushes, ring.dropped));
+        assert!(told.contains(&(2, 0)) && told.contains(&(0, 0)), "{told:?}");
+    }
 }
 
 #[tokio::test]
@@ -106,6 +149,12 @@ async fn a_ring_is_bounded_in_bytes_too() {
     let large = |nth, bytes| {
         held(HeldClass::Refused, HeldReason::NotJson, Ring::Noise, 1, vec![nth; bytes])
     };
+    opened.writer.keep_refused(&[large(0, SHARE_BYTES)], NOW).await.unwrap();
+    let [_, noise] = rings(&opened).await;
+    assert_eq!((noise.pushes, noise.bytes, noise.dropped), (1, SHARE_BYTES as i64, 0));
+    let alone = place.number("select id from held").await;
+    let release = Submission { releases: Some(alone), ..Submission::default() };
+    commit(&mut opened, &[release]).await;
     let bodies = [large(1, SHARE_BYTES + 1), large(2, SHARE_BYTES / 2), large(3, SHARE_BYTES / 2)];
     opened.writer.keep_refused(&bodies, NOW).await.unwrap();
     let [_, noise] = rings(&opened).await;

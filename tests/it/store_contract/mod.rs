@@ -1,4 +1,5 @@
 //! What the store promises to the layers above it, on SQLite files in temporary folders.
+mod batches;
 mod devices;
 mod failing;
 mod held;

@@ -6,12 +6,12 @@ use sqlx::QueryBuilder;
 use super::{READ_TIME_MAX, Store};
 use crate::{
     domain::Timestamp,
-    store::{StoreError, error::of_read},
+    store::{StoreError, error::of_read, rollup::DAY_MS},
 };
 
 /// What was pushed longer ago came from a file, or was held: it tells nothing of how late records
 /// arrive.
-const PUSH_AGE_MS_MAX: i64 = 8 * 86_400_000;
+const PUSH_AGE_MS_MAX: i64 = 8 * DAY_MS;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -30,11 +30,10 @@ use crate::{
     store::{
         StoreError,
         error::of_read,
-        rollup::{HOUR_MS, QUARTER_HOUR_MS, Sum},
+        rollup::{DAY_MS, QUARTER_HOUR_MS, Sum},
     },
 };
 
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// How much time is summed by one statement. SQLite sorts what it groups, in memory.
 const HOURS_PORTION_MS: i64 = 400 * DAY_MS;
 const QUARTERS_PORTION_MS: i64 = 32 * DAY_MS;

@@ -5,11 +5,9 @@ use crate::{
     domain::{AggregateQuestion, Calendar, GroupBy, Run, Span},
     store::{
         read::rollup::Dimension,
-        rollup::{HOUR_MS, QUARTER_HOUR_MS},
+        rollup::{DAY_MS, HOUR_MS, QUARTER_HOUR_MS},
     },
 };
-
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Records are looked up for at most so many pieces beside sums; when there are more, they answer
 /// alone.

@@ -12,10 +12,10 @@ use crate::{
         AggregateQuestion, AggregateRow, Calendar, ComparedRow, Filter, Group, GroupBy, Interval,
         Span, Usual,
     },
-    store::{StoreError, error::of_read, rollup::HOUR_MS},
+    store::{StoreError, error::of_read, rollup::DAY_MS},
 };
 
-const WEEKS_MS: i64 = 4 * 7 * 24 * HOUR_MS;
+const WEEKS_MS: i64 = 4 * 7 * DAY_MS;
 
 /// Whose sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

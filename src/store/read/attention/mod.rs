@@ -19,10 +19,8 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{packed, sim_tail::CardTail};
 use crate::{
     domain::{Calendar, Giccid, Interval, NetworkContext, ShortText, Span, Timestamp, USUAL_DAYS},
-    store::{StoreError, error::of_read},
+    store::{StoreError, error::of_read, rollup::DAY_MS},
 };
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The complete days before a moment that tell what is usual, in order.
 fn usual_days(now: Timestamp, zone: &TimeZone) -> Vec<Span> {
