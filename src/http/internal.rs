@@ -40,8 +40,9 @@ pub fn internal_router(state: InternalState, page: PageSettings) -> Router {
     if !state.settings.cors_origins.is_empty() {
         asked = asked.layer(api::cors_layer(&state.settings.cors_origins));
     }
+    // What neither answers, the pages do.
     pages
-        .merge(asked)
+        .merge(asked.reset_fallback())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log_causes))
         .layer(gzip::layer())

@@ -231,6 +231,37 @@ async fn a_name_that_is_not_ours_is_answered_nothing() {
 }
 
 #[tokio::test]
+async fn an_address_that_leads_nowhere_is_told_in_the_form_that_was_asked_for() {
+    let api = Api::new(ApiSettings::default()).await;
+    let mut browser = Browser::new(&api);
+    let at = async |browser: &Browser<'_>, url: &str, accept: &str| {
+        let mut request = browser.client.get(format!("{}{url}", api.base));
+        request = request.header(header::ACCEPT, accept);
+        if let Some(cookie) = &browser.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        request.send().await.unwrap()
+    };
+    let html = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    let before = at(&browser, "/simms", html).await;
+    assert_eq!((before.status().as_u16(), place(&before)), (303, "/sign-in?next=%2Fsimms"));
+    browser.sign_in(&[("key", ADMIN_KEY)]).await;
+    let page = at(&browser, "/simms", html).await;
+    assert_eq!(page.status(), 404);
+    assert!(page.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Nothing is here") && page.contains("<nav"), "{page}");
+    for (url, accept) in [("/simms", "*/*"), ("/simms", "application/json"), ("/v1/simms", html)] {
+        let answer = at(&browser, url, accept).await;
+        assert_eq!(answer.status(), 404, "{url} {accept}");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+    let icon = at(&browser, "/favicon.ico", "image/*").await;
+    assert_eq!(icon.status(), 307);
+    assert_eq!(at(&browser, place(&icon), "image/*").await.status(), 200);
+}
+
+#[tokio::test]
 async fn nothing_but_our_own_script_and_style_may_run() {
     let api = Api::new(ApiSettings::default()).await;
     let browser = Browser::with_key(&api, ADMIN_KEY).await;

@@ -38,6 +38,7 @@ mod frame;
 mod live;
 mod look;
 mod messages;
+mod nowhere;
 mod overview;
 mod payload;
 mod preferences;
@@ -140,6 +141,8 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))
         .route("/assets/{file}", get(assets::show))
+        .route("/favicon.ico", get(nowhere::icon))
+        .fallback(nowhere::show)
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
         // Without any a browser would not say which page a form is of.
         .layer(header(header::REFERRER_POLICY, "same-origin"))

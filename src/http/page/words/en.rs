@@ -55,6 +55,8 @@ pub(in crate::http::page) static EN: Words = Words {
         time: "Time",
         used: "Used",
         other: "others",
+        nowhere: "Nothing is here",
+        nowhere_why: "No page has this address. The link may be old, or a letter is wrong.",
     },
     sign_in: SignIn {
         title: "Sign in",

@@ -127,6 +127,8 @@ pub(super) struct Common {
     pub(super) time: &'static str,
     pub(super) used: &'static str,
     pub(super) other: &'static str,
+    pub(super) nowhere: &'static str,
+    pub(super) nowhere_why: &'static str,
 }
 
 /// The way in.

@@ -55,6 +55,8 @@ pub(in crate::http::page) static ZH: Words = Words {
         time: "时间",
         used: "用量",
         other: "其他",
+        nowhere: "页面不存在",
+        nowhere_why: "没有页面使用这个地址：链接可能已过期，或地址有误。",
     },
     sign_in: SignIn {
         title: "登录",
