@@ -39,15 +39,17 @@ async fn of_a_batch_that_fails_nothing_is_there_whatever_it_was() {
     let mut opened = place.open().await;
     opened.writer.keep_refused(&[held(HeldClass::Refused, vec![1])], NOW).await.unwrap();
     let id = place.number("select id from held").await;
-    let test = Submission { is_test: true, ..push(vec![usage(1, NOW_MS, 1)]) };
     for beside in [
         aside(5),
         Submission { releases: Some(id), ..Submission::default() },
         push(vec![sms(1, NOW_MS)]),
         push(vec![notification(1, NOW_MS)]),
-        test,
     ] {
-        for batch in [[beside.clone(), overflowing()], [overflowing(), beside]] {
+        let records = [beside.records.clone(), overflowing().records].concat();
+        let in_one = Submission { records, ..beside.clone() };
+        for batch in
+            [vec![beside.clone(), overflowing()], vec![overflowing(), beside], vec![in_one]]
+        {
             let failed = opened.writer.commit(&batch, NOW).await.unwrap_err();
             assert!(matches!(failed, StoreError::VolumeOverflow), "{failed}");
             for (question, number) in [
@@ -56,7 +58,6 @@ async fn of_a_batch_that_fails_nothing_is_there_whatever_it_was() {
                 ("select count(*) from usage", 0),
                 ("select count(*) from sms", 0),
                 ("select count(*) from notification", 0),
-                ("select count(*) from test_record", 0),
                 ("select last from seq", 0),
             ] {
                 assert_eq!(place.number(question).await, number, "{question}: {batch:?}");

@@ -165,6 +165,17 @@ async fn a_ring_is_bounded_in_bytes_too() {
 }
 
 #[tokio::test]
+async fn what_nobody_had_time_to_keep_is_counted_once() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    opened.writer.count_dropped(Ring::Noise, 5);
+    for nth in 0..2 {
+        opened.writer.keep_refused(&[refused(Ring::Plausible, 1, nth)], NOW).await.unwrap();
+        assert_eq!(rings(&opened).await.map(|ring| ring.dropped), [0, 5]);
+    }
+}
+
+#[tokio::test]
 async fn a_full_quarantine_refuses_the_push_that_needs_it_and_no_other() {
     let place = Place::with_quarantine_of(100);
     let mut opened = place.open().await;
