@@ -15,6 +15,11 @@ use super::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
+const RETENTION: Retention = Retention {
+    records: Duration::from_secs(10 * 86_400),
+    messages: Duration::from_secs(10 * 86_400),
+    refused: Duration::from_secs(2 * 86_400),
+};
 
 /// Takes away what is older than ten days.
 async fn prune(opened: &mut Opened) -> Pruned {
@@ -22,8 +27,7 @@ async fn prune(opened: &mut Opened) -> Pruned {
 }
 
 async fn prune_at(opened: &mut Opened, now: Timestamp) -> Pruned {
-    let retention = Retention { records: 10 * DAY, messages: 10 * DAY, refused: 2 * DAY };
-    let mut pruning = Pruning::new(&retention, now);
+    let mut pruning = Pruning::new(&RETENTION, now);
     while !pruning.is_done() {
         opened.writer.prune_some(&mut pruning).await.unwrap();
     }
@@ -192,10 +196,48 @@ async fn more_goes_than_fits_into_one_step() {
     let place = Place::new();
     let mut opened = place.open().await;
     let old = NOW_MS - 11 * DAY_MS;
-    let records = (0..600).map(|nth| usage(1, old + nth, nth)).chain([usage(1, NOW_MS, 1)]);
+    let records = (0..5_000).map(|nth| usage(1, old + nth, nth)).chain([usage(1, NOW_MS, 1)]);
     commit(&mut opened, &[push(records.collect())]).await;
-    assert_eq!(prune(&mut opened).await, Pruned { usage: 600, ..Pruned::default() });
+    assert_eq!(prune(&mut opened).await, Pruned { usage: 5_000, ..Pruned::default() });
     assert_eq!(listed(&opened, &Filter::default()).await, (1, 1));
+}
+
+#[tokio::test]
+async fn what_comes_too_old_while_a_prune_goes_on_is_for_the_next_one() {
+    let mut place = Place::new();
+    place.limits.sums_tail_records_max = 5;
+    let mut opened = place.open().await;
+    let old = |nth| push(vec![usage(1, NOW_MS - 11 * DAY_MS + nth, nth)]);
+    commit(&mut opened, &[old(0)]).await;
+    let mut pruning = Pruning::new(&RETENTION, NOW);
+    // The three summaries, and a look whether there is another.
+    for _ in 0..4 {
+        opened.writer.prune_some(&mut pruning).await.unwrap();
+    }
+    for nth in 1..=5 {
+        commit(&mut opened, &[old(nth)]).await;
+    }
+    let behind = "select count(*) from usage_block
+        where last_id > (select min(complete_to) from mark)";
+    assert_eq!(place.number(behind).await, 1, "the test is of no use");
+    while !pruning.is_done() {
+        opened.writer.prune_some(&mut pruning).await.unwrap();
+    }
+    assert_eq!(pruning.pruned(), Pruned { usage: 1, ..Pruned::default() });
+    assert_eq!(prune(&mut opened).await, Pruned { usage: 5, ..Pruned::default() });
+}
+
+#[tokio::test]
+async fn a_batch_of_which_one_part_is_too_old_leaves_no_other() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let old = || notification(2, NOW_MS - 11 * DAY_MS);
+    commit(&mut opened, &[push(vec![sms(1, NOW_MS), old()])]).await;
+    prune(&mut opened).await;
+    let batch = [push(vec![sms(1, NOW_MS + 1)]), push(vec![old()])];
+    let refused = opened.writer.commit(&batch, NOW).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TooOld), "{refused}");
+    assert_eq!(place.number("select count(*) from sms").await, 1);
 }
 
 #[tokio::test]
