@@ -160,16 +160,17 @@ impl WriterTask {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::store::Retention;
 
-    #[test]
-    fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
+    #[tokio::test]
+    async fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
         let (now, hour) = (Instant::now(), Duration::from_secs(60 * 60));
         let mut chores = Chores::default();
-        assert!(!chores.is_due());
+        assert!(!chores.is_due() && chores.due().now_or_never().is_none());
         let day = 24 * hour;
         let retention = Retention { records: day, messages: day, refused: day };
         let pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
@@ -177,9 +178,10 @@ mod tests {
         assert!(chores.is_due());
         chores.rest(now, hour);
         assert_eq!(chores.next_at, now + 3 * hour);
-        assert!(!chores.is_due());
+        assert!(!chores.is_due() && chores.due().now_or_never().is_none());
         chores.rest(now, Duration::ZERO);
         assert!(chores.is_due());
+        chores.due().await;
         chores.waiting.clear();
         assert!(!chores.is_due());
     }
