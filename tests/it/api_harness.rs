@@ -260,12 +260,21 @@ impl Api {
     }
 
     pub(crate) async fn send(&self, method: Method, url: &str, key: Option<&str>) -> Response {
+        self.try_send(method, url, key).await.unwrap()
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        url: &str,
+        key: Option<&str>,
+    ) -> reqwest::Result<Response> {
         let url = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
         let mut request = self.client.request(method, url);
         if let Some(key) = key {
             request = request.header("X-API-Key", key);
         }
-        request.send().await.unwrap()
+        request.send().await
     }
 
     pub(crate) async fn post(&self, url: &str, key: &str, body: &str) -> Response {
@@ -290,6 +299,11 @@ impl Api {
 
     pub(crate) async fn get(&self, url: &str) -> Response {
         self.send(Method::GET, url, Some(ADMIN_KEY)).await
+    }
+
+    /// An answer that may break off before it begins.
+    pub(crate) async fn try_get(&self, url: &str) -> reqwest::Result<Response> {
+        self.try_send(Method::GET, url, Some(ADMIN_KEY)).await
     }
 
     pub(crate) async fn rows(&self, url: &str) -> Vec<Value> {

@@ -215,9 +215,14 @@ async fn a_table_is_safe_to_open_and_whole() {
 async fn an_export_that_fails_is_seen_to_be_cut_short() {
     let api = api_with(2_500).await;
     api.spoil(400).await;
-    let response = api.get("/v1/data-usage?format=ndjson").await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(response.text().await.is_err());
+    // It breaks off behind the rows that were there, or, where they were too quick, before them.
+    match api.try_get("/v1/data-usage?format=ndjson").await {
+        Ok(response) => {
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(response.text().await.is_err());
+        }
+        Err(error) => assert!(error.is_request(), "{error:?}"),
+    }
     // What fails at once is told with a status, and without what was in the row.
     api.spoil(2_400).await;
     let (status, problem) = api.problem("/v1/data-usage?format=ndjson").await;
