@@ -91,6 +91,7 @@ async fn pushes_that_wait_together_are_counted_and_stored_together() {
     let pushes: Vec<_> = (0..10).map(|nth| push(&[3 * nth, 3 * nth + 1, 3 * nth + 2])).collect();
     let outcomes = together(&place, &intake, &pushes, 30).await;
     assert_eq!(outcomes, vec![Some(outcome(3, 0, 0)); 10]);
+    assert!(intake.received_per_s() >= 0.0, "a rate of what was stored");
     let records = intake.commits().records;
     assert_eq!(records.sum, u64::from(BATCH_RECORDS_MAX) + 30);
     let commits: u64 = records.buckets.iter().map(|(_, commits)| commits).sum();
