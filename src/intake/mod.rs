@@ -6,6 +6,7 @@
 //! polls of RCMS) goes through the same task, so that there is one writer.
 mod accept;
 mod admin;
+mod answers;
 mod chores;
 mod disk;
 mod figures;

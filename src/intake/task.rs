@@ -10,6 +10,7 @@ use super::{
     Intake, Push, Trouble,
     accept::Busy,
     admin::{Command, Reply},
+    answers::{self, Answers},
     chores::Chores,
     queue::{Job, Ticket},
     refused::RefusedQueue,
@@ -53,15 +54,21 @@ impl IntakeTasks {
         let Self { intake, writer, jobs, asked, refused, stop } = self;
         let commands = intake.shared.commands.clone();
         let (disk, keeper) = (intake.clone(), intake.clone());
-        let writing = WriterTask { intake, writer, chores: Chores::default(), jobs, asked };
+        let (answers, committed) = Answers::new();
+        let answering = tokio::spawn(answers::run(intake.clone(), committed));
+        let chores = Chores::default();
+        let writing = WriterTask { intake, writer, chores, jobs, asked, answers };
         // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
         // as soon as the writer takes no more of them, which is before it has written the last.
         let beside =
             async { tokio::join!(refused.run(commands), disk.watch_disk(), keeper.keep()) };
-        tokio::select! {
+        let done = tokio::select! {
             done = on_its_own_thread(writing.run(stop)) => done,
             _ = beside => Ok(()),
-        }
+        };
+        // Whatever is on disk is acknowledged before the end.
+        answering.await.map_err(|_| IntakeError::Broke)?;
+        done
     }
 }
 
@@ -72,7 +79,7 @@ async fn on_its_own_thread(
     writing: impl Future<Output = Result<(), IntakeError>> + Send + 'static,
 ) -> Result<(), IntakeError> {
     let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
+        .enable_time()
         .build()
         .map_err(IntakeError::NoThread)?;
     let (done, outcome) = oneshot::channel();
@@ -90,13 +97,14 @@ pub(super) struct WriterTask {
     pub(super) chores: Chores,
     jobs: mpsc::UnboundedReceiver<Job>,
     asked: mpsc::Receiver<Command>,
+    answers: Answers,
 }
 
 /// A batch on its way: what is stored, and who waits for it.
 #[derive(Default)]
-struct Batch {
-    submissions: Vec<Submission>,
-    tickets: Vec<Ticket>,
+pub(super) struct Batch {
+    pub(super) submissions: Vec<Submission>,
+    pub(super) tickets: Vec<Ticket>,
 }
 
 impl WriterTask {
@@ -160,13 +168,7 @@ impl WriterTask {
             Ok(verdicts) => {
                 self.intake.shared.commits.note(began.elapsed(), records);
                 self.intake.note_failing(false);
-                for (ticket, verdict) in batch.tickets.into_iter().zip(verdicts) {
-                    if verdict == Verdict::QuarantineFull {
-                        let cause = "quarantine is full: look at `simdeck held list`";
-                        self.intake.shared.sent_away.tell(cause);
-                    }
-                    ticket.answer(verdict_of(verdict));
-                }
+                self.answers.give(batch, verdicts);
                 Ok(())
             }
             Err(error) if error.is_of_data() => {
@@ -349,7 +351,7 @@ fn store_refused(push: &Push) -> NewHeld {
     }
 }
 
-fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {
+pub(super) fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {
     match verdict {
         Verdict::Stored(outcome) => Ok(outcome),
         Verdict::QuarantineFull => Err(Busy),
