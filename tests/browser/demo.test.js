@@ -198,7 +198,7 @@ for (const look of SEEN) {
     ]);
     const paths = [
       "/", "/?range=7d", "/?view=table", "/live", "/live?tab=requests", "/live?tab=held", "/sims",
-      "/sims?q=nothing-like-it", `/sims/${giccid}`, "/messages", "/routers", `/routers/${sn}`, "/api", "/nowhere",
+      "/sims?q=nothing-like-it", `/sims/${giccid}`, "/messages", "/routers", `/routers/${sn}`, "/api",
       "/search?q=890000",
     ];
     const page = await open(browser, look);

@@ -79,7 +79,7 @@ for (const look of LOOKS) {
       const page = await open(browser, { ...look, width });
       await signIn(page, simdeck, "/routers");
       const paths = [
-        "/routers", "/routers?q=nowhere", "/routers?state=lost", `/routers/${sn}`, "/routers/RT9", "/api",
+        "/routers", "/routers?q=nowhere", "/routers?state=lost", `/routers/${sn}`, "/routers/RT9", "/api", "/nowhere",
       ];
       for (const path of paths) {
         await page.goto(simdeck.url + path);

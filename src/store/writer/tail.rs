@@ -69,6 +69,8 @@ pub(super) struct Tail {
 const MOVED_WITHIN: Duration = Duration::from_millis(500);
 /// The length: below it a move costs more than it saves.
 const TAIL_RECORDS_WORTH_MOVING: usize = 2_048;
+/// It is at least such a part of what a tail may be, so that one without end is left alone for ever.
+const PARTS_WORTH_MOVING: usize = 16;
 
 impl Summary {
     /// Every one.
@@ -185,7 +187,8 @@ impl Tail {
         tails
             .into_iter()
             .filter(|(tail, most, summary)| {
-                tail >= most || (*tail >= TAIL_RECORDS_WORTH_MOVING && has_waited(*summary))
+                let worth_moving = (most / PARTS_WORTH_MOVING).max(TAIL_RECORDS_WORTH_MOVING);
+                tail >= most || (*tail >= worth_moving && has_waited(*summary))
             })
             .max_by(|(tail, most, _), (other_tail, other_most, _)| {
                 tail.saturating_mul(*other_most).cmp(&other_tail.saturating_mul(*most))
@@ -272,6 +275,12 @@ mod tests {
         ] {
             assert_eq!(tail.due(&LIMITS), due, "{} records", tail.usage.len());
         }
+        let larger = Limits { sums_tail_records_max: 32_784, ..LIMITS };
+        assert_eq!(waiting(worth).due(&larger), Some(Summary::Sims));
+        let endless = usize::MAX;
+        let endless =
+            Limits { tail_records_max: endless, sums_tail_records_max: endless, ..LIMITS };
+        assert_eq!(waiting(100_000).due(&endless), None);
     }
 
     #[test]
