@@ -129,8 +129,11 @@ impl Fleet {
         let sim = |(nth, group): (usize, &'static Group)| {
             let seed = mixed(0x51AD_EC0D, nth as u64);
             Sim {
-                // No operator has numbers that begin so.
-                giccid: format!("8900000001{:010}", nth * 37 + 1_009),
+                // No operator has numbers that begin so. Some have letters, as in China.
+                giccid: match nth % 5 {
+                    3 => format!("890000B7{:012X}", nth * 37_037 + 0xC0_A009),
+                    _ => format!("8900000001{:010}", nth * 37 + 1_009),
+                },
                 imsi: format!("00101{:010}", nth + 1),
                 msisdn: format!("88234{:07}", nth + 1),
                 group,

@@ -16,7 +16,7 @@ pub(super) fn sent(value: Value<'_>) -> Field<'_> {
     (value.what() != What::Null).then_some(value)
 }
 
-/// A SIM's number: a text of digits, or an integer, kept as its digits.
+/// A SIM's number: a text, or an integer, kept as its digits.
 pub(super) fn giccid(value: Value<'_>) -> Result<Giccid, Invalid> {
     text_or_digits(value)?.parse().map_err(|_| Invalid)
 }

@@ -12,7 +12,7 @@ use super::rollup::{Days, Sum, TailUsage};
 pub(super) const IMSI_DIGITS_MAX: usize = 15;
 
 /// The last so many characters, backwards: as the tables have giccids and IMSIs, so that an index
-/// finds them by their last digits and by all of them.
+/// finds them by their last characters and by all of them.
 pub(super) fn reversed(text: &str, most: usize) -> String {
     text.chars().rev().take(most).collect()
 }

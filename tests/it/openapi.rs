@@ -98,7 +98,7 @@ async fn the_parameters_are_those_that_the_route_takes() {
     let usage = &document["paths"]["/v1/data-usage"]["get"]["parameters"];
     let giccid = &usage[0];
     assert_eq!((&giccid["name"], &giccid["in"]), (&json!("giccid"), &json!("query")));
-    assert_eq!(giccid["schema"]["items"]["pattern"], "^[0-9]{18,22}$");
+    assert_eq!(giccid["schema"]["items"]["pattern"], "^[0-9A-Za-z]{18,22}$");
 }
 
 /// Names of members, those of members too; what others sent is not ours to name.

@@ -94,7 +94,10 @@ async fn before_the_first_message_the_page_says_so() {
     let page = browser.page("/messages?q=nowhere").await;
     assert!(page.contains("Nothing matches these filters."), "{page}");
     let page = browser.page("/messages?giccid=12").await;
-    assert!(page.contains("class=\"trouble\"") && page.contains("18 to 22 digits"), "{page}");
+    assert!(
+        page.contains("class=\"trouble\"") && page.contains("18 to 22 letters or digits"),
+        "{page}"
+    );
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn an_erasure_by_command_holds_with_and_without_a_server_and_after_a_resta
     assert_eq!(erased["data_usage"], 1);
     let args = ["erase", "--giccid", "1"];
     let said = refused(&crate::server::run(folder.path(), "127.0.0.1:1", "127.0.0.1:2", &args));
-    assert!(said.contains("18 to 22 digits"), "{said}");
+    assert!(said.contains("18 to 22 letters or digits"), "{said}");
     let simdeck = Simdeck::start_in(folder, &[]);
     assert_eq!(count(&simdeck).await, 0);
     simdeck.end();

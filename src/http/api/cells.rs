@@ -85,10 +85,20 @@ fn is_formula(text: &str) -> bool {
 }
 
 /// Digits that a spreadsheet would round or show as a power of ten, or whose zeros it would drop.
+/// With one `E` among them, as a giccid may have it, they are a power of ten to it.
 fn is_long_number(text: &str) -> bool {
     const DIGITS_KEPT: usize = 11;
-    let zeros_lead = text.len() > 1 && text.starts_with('0');
-    (text.len() > DIGITS_KEPT || zeros_lead) && text.bytes().all(|byte| byte.is_ascii_digit())
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once(['E', 'e']) {
+        Some((number, power)) => {
+            let is_power = !number.is_empty() && !power.is_empty();
+            is_power && are_digits(number) && are_digits(power)
+        }
+        None => {
+            let zeros_lead = text.len() > 1 && text.starts_with('0');
+            (text.len() > DIGITS_KEPT || zeros_lead) && are_digits(text)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +134,12 @@ mod tests {
         assert_eq!(cell(giccid, false, true), format!("\"=\"\"{giccid}\"\"\""));
         assert_eq!(cell("01", false, true), "\"=\"\"01\"\"\"");
         assert_eq!(cell("460", false, true), "460");
+        let giccid = "898604123456789E0123";
+        assert_eq!(cell(giccid, false, true), format!("\"=\"\"{giccid}\"\"\""));
+        assert_eq!(unsafe_text(&format!("=\"{giccid}\"")), giccid);
+        for text in ["898604B7012345678901", "E1", "1E", "1E2E3"] {
+            assert_eq!(cell(text, false, true), text);
+        }
         assert_eq!(cell("=1+1", false, true), "'=1+1");
     }
 

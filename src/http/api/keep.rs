@@ -36,7 +36,7 @@ pub(super) struct PrunedOut {
 #[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
 pub(super) struct EraseIn {
     /// Its number.
-    #[schema(pattern = "^[0-9]{18,22}$")]
+    #[schema(pattern = "^[0-9A-Za-z]{18,22}$")]
     giccid: String,
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn erase(
 ) -> Result<Json<ErasedOut>, ApiError> {
     params::read_none("erase", query.as_deref())?;
     let giccid: Giccid =
-        members.take("erase", "giccid", "18 to 22 digits", |value| value.as_str()?.parse().ok())?;
+        members.take("erase", "giccid", Giccid::EXPECTED, |value| value.as_str()?.parse().ok())?;
     members.end("erase")?;
     state.live.pushes.forget_bodies_with(giccid.as_str());
     let done = state.intake.erase(&giccid, &caller).await?;

@@ -9,25 +9,27 @@ use crate::{
 
 /// How many hits are told.
 const HITS_MAX: usize = 20;
-/// Fewer last digits than these would fit too many.
-const DIGITS_MIN: usize = 4;
+/// Fewer last characters of a number than these would match too many.
+const CHARACTERS_MIN: usize = 4;
+/// No number that is found by its last characters is longer.
+const CHARACTERS_MAX: usize = 22;
 
 /// Where each kind of text is looked for. A statement gives what is found, its name, whether the
-/// text, `$1`, is all of what was looked through, and the SIM of a message; `$2` is the text
-/// backwards.
+/// text, `$1`, is all of what was looked through, and the SIM of a message; `$2` is what a number
+/// should end with, backwards. `{` is the character behind `z`, the last that a number may have.
 const PLACES: [(Matched, &str); 8] = [
     (
         Matched::Giccid,
         "select card.giccid, coalesce(name, ''), card.giccid = $1, ''
         from card left join sim_label on sim_label.giccid = card.giccid
-        where giccid_reversed >= $2 and giccid_reversed < $2 || ':'
+        where giccid_reversed >= $2 and giccid_reversed < $2 || '{'
         order by giccid_reversed limit 20",
     ),
     (
         Matched::Imsi,
         "select sim.giccid, coalesce(name, ''), sim.imsi = $1, ''
         from sim left join sim_label on sim_label.giccid = sim.giccid
-        where imsi_reversed >= $2 and imsi_reversed < $2 || ':'
+        where imsi_reversed >= $2 and imsi_reversed < $2 || '{'
         order by imsi_reversed limit 20",
     ),
     (
@@ -74,22 +76,20 @@ const PLACES: [(Matched, &str); 8] = [
 const DEVICES: std::ops::Range<usize> = 4..6;
 
 impl Store {
-    /// What a text names, whole or by its last digits, what it is all of first: at most 20.
+    /// What a text names, whole or by its last characters, what it is all of first: at most 20.
     pub async fn search(&self, text: &str) -> Result<Vec<Hit>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let has_digits = is_number && text.len() >= DIGITS_MIN;
         let mut hits: Vec<Hit> = Vec::new();
         for (place, (matched, sql)) in PLACES.into_iter().enumerate() {
-            if matches!(matched, Matched::Giccid | Matched::Imsi) && !has_digits {
-                continue;
-            }
-            for hit in look(&mut moment, sql, text, matched, DEVICES.contains(&place)).await? {
-                match hits.iter_mut().find(|known| known.of == hit.of) {
-                    Some(known) if hit.is_whole && !known.is_whole => *known = hit,
-                    Some(_) => (),
-                    None => hits.push(hit),
+            let is_device = DEVICES.contains(&place);
+            for ending in endings(matched, text) {
+                for hit in look(&mut moment, sql, (text, &ending), matched, is_device).await? {
+                    match hits.iter_mut().find(|known| known.of == hit.of) {
+                        Some(known) if hit.is_whole && !known.is_whole => *known = hit,
+                        Some(_) => (),
+                        None => hits.push(hit),
+                    }
                 }
             }
         }
@@ -99,16 +99,40 @@ impl Store {
     }
 }
 
+/// What to look for the ends of, where numbers are found by their ends; elsewhere the text itself.
+/// People type small letters, and no `F` where one only fills up a number.
+fn endings(matched: Matched, text: &str) -> Vec<String> {
+    let is_long_enough = (CHARACTERS_MIN..=CHARACTERS_MAX).contains(&text.len());
+    match matched {
+        Matched::Giccid if is_long_enough && text.bytes().all(|it| it.is_ascii_alphanumeric()) => {
+            let mut endings = vec![text.to_owned()];
+            for typed in [text.to_owned(), text.to_ascii_uppercase(), text.to_ascii_lowercase()] {
+                for ending in [typed.clone(), format!("{typed}F"), format!("{typed}f")] {
+                    if !endings.contains(&ending) {
+                        endings.push(ending);
+                    }
+                }
+            }
+            endings
+        }
+        Matched::Imsi if is_long_enough && text.bytes().all(|it| it.is_ascii_digit()) => {
+            vec![text.to_owned()]
+        }
+        Matched::Giccid | Matched::Imsi => Vec::new(),
+        _ => vec![text.to_owned()],
+    }
+}
+
 async fn look(
     moment: &mut SqliteConnection,
     sql: &'static str,
-    text: &str,
+    (text, ending): (&str, &str),
     matched: Matched,
     is_device: bool,
 ) -> Result<Vec<Hit>, StoreError> {
     let rows: Vec<(String, String, bool, String)> = sqlx::query_as(sql)
         .bind(text)
-        .bind(reversed(text, usize::MAX))
+        .bind(reversed(ending, usize::MAX))
         .fetch_all(moment)
         .await
         .map_err(of_read)?;

@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use super::page;
+use crate::domain::Giccid;
 
 /// A sentence about it and its schema. A name that is not here may be any text.
 pub(super) fn parameter(name: &str) -> (&'static str, Value) {
@@ -19,7 +20,7 @@ pub(super) fn parameter(name: &str) -> (&'static str, Value) {
         "giccid" => (
             "The SIM.",
             json!({
-                "type": "string", "pattern": "^[0-9]{18,22}$", "examples": ["8944501503181377993"],
+                "type": "string", "pattern": Giccid::PATTERN, "examples": ["8944501503181377993"],
             }),
         ),
         "kind" => (

@@ -19,7 +19,7 @@ clients tell. It also has the trailer `Simdeck-Rows` (for clients that send `TE:
 with `count=true` a last line: NDJSON `{\"rows\":n}`, CSV a row `rows,n` as long as the others.
 
 **Filters**: different ones narrow, several values of one widen. A value's comma is written `\\,`; an
-empty value asks for rows without it. Times are RFC 3339 or milliseconds since 1970; a range
+empty value asks for rows without it. Times are RFC 3339 or milliseconds since 1970 (ten digits are seconds); a range
 includes its start and not its end.
 
 **Refusals** are problem JSON. A value that this document does not allow is 422 and names the

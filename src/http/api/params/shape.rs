@@ -6,7 +6,10 @@ use super::{
     Param, Route, Takes, VALUES_MAX,
     values::{PAGE_MAX, SPAN_DIGITS_MAX, TEXT_CHARACTERS_MAX, TIME_DIGITS_MAX},
 };
-use crate::http::paging::{AT_PATTERN, CURSOR_PATTERN};
+use crate::{
+    domain::Giccid,
+    http::paging::{AT_PATTERN, CURSOR_PATTERN},
+};
 
 /// The values of a parameter.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Shape {
     fn schema(&self, first_page: u32) -> Value {
         match self {
             Self::Giccid => json!({
-                "type": "string", "pattern": "^[0-9]{18,22}$", "examples": ["8944501503181377993"],
+                "type": "string", "pattern": Giccid::PATTERN, "examples": ["8944501503181377993"],
             }),
             Self::Short(example) => json!({
                 "type": "string", "maxLength": TEXT_CHARACTERS_MAX, "examples": [example],
@@ -68,7 +71,7 @@ impl Shape {
                     {"type": "string", "format": "date-time"},
                     {"type": "string", "pattern": format!("^-?[0-9]{{1,{TIME_DIGITS_MAX}}}$")},
                 ],
-                "description": "RFC 3339, or milliseconds since 1970.",
+                "description": "RFC 3339, or milliseconds since 1970; ten digits are seconds.",
                 "examples": ["2024-09-05T01:30:48Z", "1725499848000"],
             }),
             Self::Kind => json!({

@@ -12,6 +12,8 @@ pub(super) const PAGE_MAX: u64 = 2_147_483_647;
 pub(super) const TEXT_CHARACTERS_MAX: usize = ShortText::BYTES_MAX;
 /// The most digits of a time in milliseconds.
 pub(super) const TIME_DIGITS_MAX: usize = 18;
+/// A time of so many digits is in seconds.
+const SECOND_DIGITS: usize = 10;
 /// The most digits of a time with a unit.
 pub(super) const SPAN_DIGITS_MAX: usize = 9;
 /// The most groups that stand for themselves.
@@ -94,7 +96,7 @@ pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
 }
 
 pub(super) fn giccid(text: &str) -> Result<String, &'static str> {
-    text.parse::<Giccid>().map(|giccid| giccid.to_string()).map_err(|_| "18 to 22 digits")
+    text.parse::<Giccid>().map(|giccid| giccid.to_string()).map_err(|_| Giccid::EXPECTED)
 }
 
 /// An empty value asks for the rows in which the field was not sent.
@@ -122,14 +124,17 @@ pub(super) fn seconds(text: &str, max: u8) -> Option<Duration> {
     (seconds <= f64::from(max)).then(|| Duration::from_secs_f64(seconds))
 }
 
-/// RFC 3339 or milliseconds since 1970. A `+` that a client forgot to encode arrives as a space
+/// RFC 3339, or seconds or milliseconds since 1970. A `+` that a client forgot to encode arrives as a space
 /// and can only have been a `+`.
 pub(super) fn time_ms(text: &str) -> Result<i64, &'static str> {
-    const SHOULD_BE: &str = "a time as 2024-09-05T01:30:48Z or in milliseconds since 1970";
+    const SHOULD_BE: &str =
+        "a time as 2024-09-05T01:30:48Z, or in seconds (10 digits) or milliseconds since 1970";
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let fits = digits.len() <= TIME_DIGITS_MAX;
-        return text.parse().ok().filter(|_| fits).ok_or(SHOULD_BE);
+        let number: i64 = text.parse().ok().filter(|_| fits).ok_or(SHOULD_BE)?;
+        // Milliseconds of so few digits lie in the first months of 1970: nobody means those.
+        return Ok(if digits.len() == SECOND_DIGITS { number * 1000 } else { number });
     }
     rfc_3339_ms(&text.replace(' ', "+")).ok_or(SHOULD_BE)
 }
