@@ -133,7 +133,7 @@ fn read(authentic: &simdeck::smarthub::Authentic<'_>) {
 pub fn date(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     for seconds in
-        [date_push::parse_text(text), date_push::parse_digits(text)].into_iter().flatten()
+        [date_push::parse_text(text), date_push::parse_number(text)].into_iter().flatten()
     {
         assert_eq!(seconds.to_string().len(), 10, "ten digits are hashed");
         assert_eq!(date_push::parse_text(&seconds.to_string()), Some(seconds));

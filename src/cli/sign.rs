@@ -43,8 +43,8 @@ pub(super) fn run(sign: &Sign, settings: &Settings, output: Output) -> Result<Ex
         .and_then(|seconds| date_push::in_range(seconds + shift_s))
     else {
         return Err(Failure::new(format!(
-            "--date-push must be a time such as 2024-09-05T01:30:48+0000, or epoch seconds or \
-             milliseconds, not `{date_push}`"
+            "--date-push must be a time such as 2024-09-05T01:30:48+0000, or seconds or \
+             milliseconds since 1970, not `{date_push}`"
         )));
     };
     if let Some(path) = &sign.body {

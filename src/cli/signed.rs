@@ -47,7 +47,7 @@ impl Unsigned {
     /// Reads a body and takes out the proof that it may have already.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = || Failure::new("the body must be a JSON object, or an array of objects");
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{FEFF}').trim();
         let is_array = text.starts_with('[');
         let objects: Vec<&RawValue> = if is_array {
             serde_json::from_str(text).map_err(|_| wrong())?

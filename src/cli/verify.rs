@@ -13,6 +13,7 @@ use crate::{
     domain::HeldReason,
     smarthub::{
         Body,
+        date_push::Reading,
         explain::{self, Finding},
         signature::{PushKey, Verifier},
     },
@@ -82,8 +83,9 @@ fn judge(body: &[u8], keys: &[PushKey], shift_s: i64) -> Result<String, Option<H
 
 /// What the receiver takes the first `datePush` for.
 fn reading(body: &[u8], shift_s: i64) -> Option<String> {
-    let seconds = explain::first_second(body)? + shift_s;
-    Some(format!("{seconds} ({})", date_text(seconds)))
+    let Reading { seconds, form } = explain::first_reading(body)?;
+    let seconds = seconds + shift_s;
+    Some(format!("{seconds} ({}), {}", date_text(seconds), form.as_str()))
 }
 
 /// With the setting that does it, by its name.

@@ -49,6 +49,7 @@ struct Proof {
 impl<'a> Body<'a> {
     /// Reads the shape of a body.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotJson> {
+        let bytes = without_mark(bytes);
         let tape = Tape::scan(bytes).map_err(|_| NotJson)?;
         let body = Self { bytes, tape };
         let is_right = match body.root().what() {
@@ -165,13 +166,18 @@ impl Authentic<'_> {
 }
 
 impl Refusal {
-    /// Whether this may be a real push that only our key or clock refuses: both fields are well
-    /// formed and the time is near.
+    /// Whether this may be a real push that only our key, our clock or a form that we do not know
+    /// refuses: its time is near, or it has a signature beside a time that cannot be read.
     pub fn is_plausible(&self, now: Timestamp) -> bool {
-        self.reason == HeldReason::SignatureWrong
-            && self.stands_for_s.is_some_and(|seconds| {
+        match self.reason {
+            HeldReason::SignatureWrong
+            | HeldReason::SignatureMissing
+            | HeldReason::SignatureUnreadable => self.stands_for_s.is_some_and(|seconds| {
                 seconds.abs_diff(now.unix_seconds()) <= PLAUSIBLE_SECONDS.unsigned_abs()
-            })
+            }),
+            HeldReason::DateMissing | HeldReason::DateUnreadable => true,
+            _ => false,
+        }
     }
 }
 
@@ -212,6 +218,11 @@ impl<'a> Field<'a> {
     }
 }
 
+/// A body without the byte order mark with which some senders begin a text in UTF-8.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+}
+
 pub(super) fn find_once<'a>(element: Value<'a>, name: &[u8]) -> Result<Value<'a>, HeldReason> {
     let mut field = Field::default();
     for (_, value) in element.members().filter(|(key, _)| &*key.unescaped() == name) {
@@ -227,7 +238,7 @@ pub(super) fn date_push(element: Value<'_>) -> Result<i64, HeldReason> {
 fn seconds(date: Value<'_>) -> Option<i64> {
     match date.as_text() {
         Some(text) => date_push::parse_text(&text),
-        None => date_push::parse_digits(date.as_digits()?),
+        None => date_push::parse_number(date.as_number()?),
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
-    date_push,
+    body::without_mark,
+    date_push::{self, Reading},
     signature::{PushKey, Verifier, decode},
 };
 
@@ -51,7 +52,11 @@ enum Means {
 impl Element {
     /// What the receiver takes `datePush` for.
     fn seconds(&self) -> Option<i64> {
-        date_push::parse_text(&self.date_push)
+        self.reading().map(|reading| reading.seconds)
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        date_push::read_text(&self.date_push)
     }
 }
 
@@ -64,13 +69,14 @@ pub fn name_of(keys: &[PushKey], nth: usize) -> String {
     }
 }
 
-/// The second that the first `datePush` of a body stands for, where it can be read.
-pub fn first_second(body: &[u8]) -> Option<i64> {
-    elements(body).first().and_then(Element::seconds)
+/// What the first `datePush` of a body is read as, where it can be read.
+pub fn first_reading(body: &[u8]) -> Option<Reading> {
+    elements(body).first().and_then(Element::reading)
 }
 
 /// The objects of a body that have both fields in a readable form.
 fn elements(body: &[u8]) -> Vec<Element> {
+    let body = without_mark(body);
     let objects: Vec<BTreeMap<String, &RawValue>> = match serde_json::from_slice(body) {
         Ok(object) => vec![object],
         Err(_) => serde_json::from_slice(body).unwrap_or_default(),
@@ -199,7 +205,7 @@ fn milliseconds(text: &str) -> Option<i64> {
     if text.len() == 13 {
         return text.parse().ok();
     }
-    let (_, fraction) = text.split_once('.')?;
+    let (_, fraction) = text.split_once(['.', ','])?;
     let digits: String = fraction.chars().take_while(char::is_ascii_digit).take(3).collect();
     let part: i64 = format!("{digits:0<3}").parse().ok()?;
     Some(date_push::parse_text(text)? * 1000 + part)

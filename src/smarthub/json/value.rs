@@ -83,6 +83,12 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A number as its source wrote it.
+    pub(in crate::smarthub) fn as_number(self) -> Option<&'a str> {
+        let is_number = self.what() == What::Number;
+        is_number.then(|| std::str::from_utf8(self.source()).ok()).flatten()
+    }
+
     /// The digits of an integer that is not negative, written without fraction and exponent.
     pub(in crate::smarthub) fn as_digits(self) -> Option<&'a str> {
         let is_integer =

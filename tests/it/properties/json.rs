@@ -249,14 +249,16 @@ proptest! {
         for damage in damages {
             damage.hurt(&mut text);
         }
-        let plain = plain_json::parse(&text);
         let ours = Body::parse(&text).is_ok();
+        // One byte order mark before a body is skipped.
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
+        let plain = plain_json::parse(text);
         prop_assert_eq!(ours, plain.as_ref().is_some_and(is_body), "{}", text.escape_ascii());
-        match (serde_json::from_slice::<Value>(&text), &plain) {
+        match (serde_json::from_slice::<Value>(text), &plain) {
             (Ok(_), plain) => prop_assert!(plain.is_some(), "{}", text.escape_ascii()),
             (Err(_), None) => (),
             (Err(error), Some(plain)) => {
-                prop_assert!(is_tolerated(&text, plain), "{}: {}", error, text.escape_ascii());
+                prop_assert!(is_tolerated(text, plain), "{}: {}", error, text.escape_ascii());
             }
         }
     }
@@ -308,7 +310,9 @@ fn what_serde_json_does_not_read_is_taken_to_be_judged_later() {
         assert!(Body::parse(taken).is_ok(), "{}", taken[..taken.len().min(40)].escape_ascii());
     }
     let too_wide = format!("[{}]", vec!["{}"; 10_001].join(","));
-    for refused in [&b""[..], b"[]", b"1", b"{}{}", b"\xef\xbb\xbf{}", too_wide.as_bytes()] {
+    for refused in
+        [&b""[..], b"[]", b"1", b"{}{}", b"\xef\xbb\xbf\xef\xbb\xbf{}", too_wide.as_bytes()]
+    {
         assert!(
             Body::parse(refused).is_err(),
             "{}",

@@ -187,7 +187,7 @@ fn identity_of(value: &RawValue) -> Option<i64> {
 fn date_push_of(value: &RawValue) -> Option<i64> {
     match text_of(value) {
         Some(text) => date_push::parse_text(&text),
-        None => date_push::parse_digits(value.get()),
+        None => date_push::parse_number(value.get()),
     }
 }
 
