@@ -62,6 +62,10 @@ pub struct PollReport {
     pub requests: u64,
     /// How many of them failed, by kind.
     pub failures: BTreeMap<PollFailureKind, u64>,
+    /// How many routers RCMS counts, and how many of them its list holds, where both are known.
+    pub counted_and_listed: Option<(usize, usize)>,
+    /// In how many cycles in a row the list was shorter than the count.
+    pub short_lists: u64,
 }
 
 impl PollCall {
@@ -98,6 +102,20 @@ impl PollFailureKind {
 }
 
 impl PollReport {
+    /// A router may come or go between the two questions; a list that is short twice is short.
+    const SHORT_LISTS_MIN: u64 = 2;
+
+    /// Notes what a list that was read to its end held, and how many RCMS counted before.
+    pub fn note_list(&mut self, counted: usize, listed: usize) {
+        self.short_lists = if listed < counted { self.short_lists + 1 } else { 0 };
+        self.counted_and_listed = Some((counted, listed));
+    }
+
+    /// How many routers RCMS counts and how many it lists, if those it lists are fewer for good.
+    pub fn short_list(&self) -> Option<(usize, usize)> {
+        self.counted_and_listed.filter(|_| self.short_lists >= Self::SHORT_LISTS_MIN)
+    }
+
     /// The failure that matters most: of the list before that of the totals, before that of single
     /// devices, before that of the store, which is told elsewhere too.
     pub fn worst(&self) -> Option<(PollCall, &PollFailure)> {

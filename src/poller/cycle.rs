@@ -115,6 +115,9 @@ impl<P: Pace> Poller<P> {
                 Err(_) => break,
             }
         }
+        if let Some((counted, listed)) = walk.counted_and_listed() {
+            self.report.send_modify(|report| report.note_list(counted, listed));
+        }
         Some(Walked { devices, is_whole: walk.is_whole() })
     }
 

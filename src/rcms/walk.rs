@@ -64,6 +64,12 @@ impl ListWalk {
         devices
     }
 
+    /// How many devices RCMS counts and how many it listed, once there are no more pages.
+    pub fn counted_and_listed(&self) -> Option<(usize, usize)> {
+        let is_over = self.end.is_some() && self.page.number <= Self::PAGES_MAX;
+        self.expected.filter(|_| is_over).map(|counted| (counted, self.seen.len()))
+    }
+
     /// Whether the list was read to its end, so that who was not in it is gone.
     pub fn is_whole(&self) -> bool {
         self.end == Some(End::Whole)

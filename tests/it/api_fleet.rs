@@ -126,6 +126,8 @@ async fn the_status_tells_how_it_goes_with_rcms() {
         "paused_until": null,
         "calls": {},
         "devices": {"online": 0, "offline": 0, "unknown": 0},
+        "devices_counted": null,
+        "devices_listed": null,
     });
     assert_eq!(json_of(&off, "/v1/status").await["rcms"], expected);
     let api = Api::with_rcms().await;

@@ -47,6 +47,10 @@ pub(super) struct RcmsOut {
     /// What fails, by question.
     calls: BTreeMap<&'static str, CallOut>,
     devices: CountsOut,
+    /// How many routers RCMS counts, where it said so since the start.
+    devices_counted: Option<usize>,
+    /// How many of them its list holds. The others are not watched.
+    devices_listed: Option<usize>,
 }
 
 /// How many of the routers that we know are in which state.
@@ -98,6 +102,7 @@ impl RcmsOut {
             Some(PollReport { last_success_at: None, .. }) => "starting",
             Some(_) => "ok",
         };
+        let counted_and_listed = report.and_then(|report| report.counted_and_listed);
         let told = |at: Option<Timestamp>| at.map(|at| at.to_string());
         Self {
             state,
@@ -107,6 +112,8 @@ impl RcmsOut {
             paused_until: told(report.and_then(|report| report.paused_until)),
             calls: report.into_iter().flat_map(|report| &report.failing).map(call_out).collect(),
             devices: CountsOut::of(fleet),
+            devices_counted: counted_and_listed.map(|(counted, _)| counted),
+            devices_listed: counted_and_listed.map(|(_, listed)| listed),
         }
     }
 }

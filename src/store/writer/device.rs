@@ -39,7 +39,8 @@ impl Writer {
                 coalesce(seen_ms + $2, state_ms), 'state', 'unknown'
             from device_seen where state <> 'unknown' and coalesce(seen_ms < $1, true)";
         const LAPSE: &str = "
-            update device set state = 'unknown', state_ms = coalesce(seen_ms + $2, device.state_ms)
+            update device set known_state = device.state, known_ms = device.state_ms,
+                state = 'unknown', state_ms = coalesce(seen_ms + $2, device.state_ms)
             from device_seen as seen
             where seen.id = device.id and seen.state <> 'unknown'
                 and coalesce(seen.seen_ms < $1, true)";
@@ -126,7 +127,14 @@ impl Writer {
             update device set name = row.value ->> 1, model = row.value ->> 2,
                 device_group = row.value ->> 3, firmware_version = row.value ->> 4,
                 description = row.value ->> 5, create_time = row.value ->> 6,
-                state_ms = iif(device.state = row.value ->> 7, device.state_ms, $2),
+                state_ms = case
+                    when device.state = row.value ->> 7 then device.state_ms
+                    when device.state = 'unknown' and device.known_state = row.value ->> 7
+                        then device.known_ms
+                    else $2
+                end,
+                known_state = iif(device.state = 'unknown', device.known_state, device.state),
+                known_ms = iif(device.state = 'unknown', device.known_ms, device.state_ms),
                 state = row.value ->> 7, extra = row.value ->> 8, is_listed = 1, listed_ms = $2
             from json_each($1) as row where device.sn = row.value ->> 0";
         if changed.is_empty() {
@@ -168,6 +176,8 @@ impl Writer {
             where state <> 'unknown' and sn in (select value from json_each($1))";
         const GO: &str = "
             update device set is_listed = 0, listed_ms = seen.seen_ms,
+                known_state = iif(device.state = 'unknown', device.known_state, device.state),
+                known_ms = iif(device.state = 'unknown', device.known_ms, device.state_ms),
                 state_ms = iif(device.state = 'unknown', device.state_ms, $2), state = 'unknown'
             from device_seen as seen
             where seen.id = device.id and device.sn in (select value from json_each($1))";

@@ -255,7 +255,8 @@ impl Old {
             fs::copy(entry.path(), look.path().join(entry.file_name())).unwrap();
         }
         let found = schema(&look.path().join("simdeck.db")).await;
-        let kept = look.path().join("simdeck.db.before-7");
+        let newest = self.new_schema.versions.last().unwrap();
+        let kept = look.path().join(format!("simdeck.db.before-{newest}"));
         let is_new = found == self.new_schema;
         if !is_new {
             assert_eq!(found.versions, self.schema.versions, "between old and new");

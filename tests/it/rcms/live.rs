@@ -177,3 +177,21 @@ async fn the_secret_is_in_no_log_answer_metric_or_file() {
     }
     assert!(!told.contains(CANARY) && !told.contains("never-be-seen"), "it has leaked");
 }
+
+#[tokio::test]
+async fn a_server_says_that_rcms_lists_fewer_routers_than_it_counts() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(fleet(3));
+    rcms.edit(|world| world.totals = Some(json!({"deviceTotal": 13})));
+    let simdeck = start(&rcms, &[]);
+    let is_told = |status: &Value| {
+        let conditions = status["conditions"].as_array().unwrap();
+        conditions.iter().any(|it| it["name"] == "rcms_list_short" && it["on"] == true)
+    };
+    let status = until(&simdeck, "/v1/status", is_told).await;
+    let rcms_now = &status["rcms"];
+    let counts = (&rcms_now["devices_counted"], &rcms_now["devices_listed"]);
+    assert_eq!(counts, (&json!(13), &json!(3)), "{status}");
+    let log = simdeck.end();
+    assert!(log.contains("RCMS counts 13 routers and lists 3 of them"), "{log}");
+}

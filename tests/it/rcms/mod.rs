@@ -7,6 +7,7 @@ mod faults;
 mod live;
 mod outage;
 mod polling;
+mod short_list;
 mod simulated;
 pub(crate) mod stand_in;
 mod stand_in_tests;

@@ -137,7 +137,7 @@ async fn a_copy_is_kept_before_a_migration_and_an_erasure_takes_it_away() {
         <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
     Migrator::new(migrations.path()).await.unwrap().run(&mut old).await.unwrap();
     sqlx::Connection::close(old).await.unwrap();
-    let copy = place.folder.path().join("simdeck.db.before-7");
+    let copy = place.folder.path().join(format!("simdeck.db.before-{}", newest_migration()));
 
     let opened = place.open().await;
     assert!(copy.exists());
@@ -160,4 +160,12 @@ async fn a_copy_is_kept_before_a_migration_and_an_erasure_takes_it_away() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(names.iter().all(|name| !name.contains("before")), "{names:?}");
+}
+
+/// The number of the newest migration.
+fn newest_migration() -> u32 {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let number = |name: std::ffi::OsString| name.to_str()?.split_once('_')?.0.parse().ok();
+    names.filter_map(number).max().unwrap()
 }

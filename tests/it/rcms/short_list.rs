@@ -1,0 +1,38 @@
+//! RCMS counts more routers than it lists.
+use serde_json::json;
+use simdeck::domain::PollReport;
+
+use super::{
+    simulated::{CYCLE, Polled},
+    stand_in::{StandIn, fleet},
+};
+
+#[test]
+fn one_router_may_come_or_go_between_the_two_questions() {
+    let mut report = PollReport::default();
+    report.note_list(31, 30);
+    assert_eq!(report.short_list(), None);
+    report.note_list(31, 31);
+    report.note_list(32, 31);
+    assert_eq!(report.short_list(), None);
+    report.note_list(32, 31);
+    assert_eq!(report.short_list(), Some((32, 31)));
+}
+
+#[tokio::test]
+async fn a_list_that_is_shorter_than_the_count_is_told_once_it_is_so_twice() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(fleet(30));
+    rcms.edit(|world| {
+        world.totals = Some(json!({"deviceTotal": 130, "onlineTotal": 15, "offlineTotal": 15}));
+    });
+    let mut polled = Polled::start(rcms, &[]).await;
+    polled.pass(CYCLE / 2).await;
+    assert_eq!(polled.report.borrow().counted_and_listed, Some((130, 30)));
+    polled.pass(CYCLE * 2).await;
+    assert_eq!(polled.report.borrow().short_list(), Some((130, 30)));
+    polled.rcms.edit(|world| world.totals = None);
+    polled.pass(CYCLE * 2).await;
+    let report = polled.report.borrow().clone();
+    assert_eq!((report.counted_and_listed, report.short_list()), (Some((30, 30)), None));
+}
