@@ -13,6 +13,8 @@ pub enum ConditionKind {
     Quarantining,
     /// Pushes come under a name that is nearly one of SmartHub's kinds.
     KindMisspelt,
+    /// Requests come to an address that is none of a push, and may be pushes.
+    AddressUnknown,
     /// Authentic pushes are sent away, one after another.
     NotAcknowledged,
     /// Authentic pushes wait long for their answer.
@@ -21,6 +23,8 @@ pub enum ConditionKind {
     ProxyNotTrusted,
     /// RCMS does not answer as it should.
     RcmsFailing,
+    /// RCMS counts more routers than it lists.
+    RcmsListShort,
     /// The disk has less room than is to be left free.
     DiskLow,
 }
@@ -53,15 +57,17 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
         Self::KindMisspelt,
+        Self::AddressUnknown,
         Self::NotAcknowledged,
         Self::SlowAcknowledgement,
         Self::ProxyNotTrusted,
         Self::RcmsFailing,
+        Self::RcmsListShort,
         Self::DiskLow,
     ];
 
@@ -72,10 +78,12 @@ impl ConditionKind {
             Self::RefusedRun => "refused_run",
             Self::Quarantining => "quarantining",
             Self::KindMisspelt => "kind_misspelt",
+            Self::AddressUnknown => "address_unknown",
             Self::NotAcknowledged => "not_acknowledged",
             Self::SlowAcknowledgement => "slow_acknowledgement",
             Self::ProxyNotTrusted => "proxy_not_trusted",
             Self::RcmsFailing => "rcms_failing",
+            Self::RcmsListShort => "rcms_list_short",
             Self::DiskLow => "disk_low",
         }
     }
@@ -86,12 +94,14 @@ impl ConditionKind {
             Self::Silent
             | Self::RefusedRun
             | Self::Quarantining
+            | Self::AddressUnknown
             | Self::RcmsFailing
             | Self::DiskLow => true,
             Self::KindMisspelt
             | Self::NotAcknowledged
             | Self::SlowAcknowledgement
-            | Self::ProxyNotTrusted => false,
+            | Self::ProxyNotTrusted
+            | Self::RcmsListShort => false,
         }
     }
 

@@ -139,6 +139,25 @@ impl HeldReason {
         Self::StoreRefused,
     ];
 
+    /// Whether a push is refused for it, or, being authentic, quarantined.
+    pub const fn class(self) -> HeldClass {
+        match self {
+            Self::SignatureMissing
+            | Self::SignatureUnreadable
+            | Self::SignatureWrong
+            | Self::DateMissing
+            | Self::DateUnreadable
+            | Self::NotJson => HeldClass::Refused,
+            Self::DateOld
+            | Self::DateAhead
+            | Self::FieldMissing
+            | Self::FieldInvalid
+            | Self::RepeatedKey
+            | Self::Unreadable
+            | Self::StoreRefused => HeldClass::Quarantined,
+        }
+    }
+
     /// The word in API and database.
     pub const fn as_str(self) -> &'static str {
         match self {

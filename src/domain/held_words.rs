@@ -29,7 +29,11 @@ impl HeldReason {
             Self::DateOld | Self::DateAhead => {
                 "If SmartHub sent them, set this server's clock right, and retry them."
             }
-            _ => "SmartHub sends none like that, so they most likely came from somebody else.",
+            _ => {
+                "Look at one of them: if SmartHub sent it, its form is new to this version, so \
+                 please report it, and retry them after an update; if not, somebody else found the \
+                 address."
+            }
         }
     }
 }

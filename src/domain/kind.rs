@@ -10,9 +10,21 @@ pub struct Kind(Box<str>);
 pub struct KindError;
 
 impl Kind {
+    /// The longest name.
+    pub const BYTES_MAX: usize = 64;
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Words by which we call rows and events of our own beside those that were pushed.
+    const RESERVED: [&str; 4] = ["device", "erased", "gap", "tick"];
+
+    /// Whether a push of this name could be taken for a row or an event of our own; it is then kept
+    /// as [`Kind::other`].
+    pub fn is_reserved(&self) -> bool {
+        Self::RESERVED.contains(&self.as_str())
     }
 
     /// What unknown kinds are called once there are too many of them.
@@ -26,7 +38,7 @@ impl FromStr for Kind {
 
     fn from_str(text: &str) -> Result<Self, KindError> {
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.into()))
         } else {
             Err(KindError)

@@ -18,7 +18,7 @@ pub struct KnownKind {
 }
 
 /// How many there are. What is as long as the table takes this number, and not the table's: see
-/// `REASON_COUNT` of refused pushes.
+/// `COUNT` in `http/push/refusal.rs`.
 pub const KNOWN_COUNT: usize = 10;
 
 /// All of them, in SmartHub's order.

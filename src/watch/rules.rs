@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::signals::{Reading, RefusedRun, Run};
+use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
 use crate::{
     domain::{
         Condition, ConditionKind, HeldClass, HeldTally, Kind, PollCall, PollReport, PushPause,
@@ -82,7 +82,9 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         );
         of(ConditionKind::ProxyNotTrusted, run.since, says, todo)
     }));
+    found.extend(misaddressed(&noted.misaddressed));
     found.extend(facts.rcms.as_ref().and_then(rcms_failing));
+    found.extend(facts.rcms.as_ref().and_then(|report| rcms_list_short(report, facts.now)));
     found.extend(facts.disk.as_ref().map(|todo| {
         let says = "Pushes are answered 503: the disk is nearly full.".to_owned();
         of(ConditionKind::DiskLow, facts.now, says, todo.clone())
@@ -163,6 +165,39 @@ fn refused_run(refused: &RefusedRun) -> Condition {
     Condition { about, ..of(ConditionKind::RefusedRun, run.since, says, todo) }
 }
 
+/// One for each kind that was meant: by the address that was used last.
+fn misaddressed(runs: &[MisaddressedRun]) -> Vec<Condition> {
+    let mut latest: Vec<&MisaddressedRun> = Vec::new();
+    for run in runs {
+        match latest.iter_mut().find(|it| it.meant == run.meant) {
+            Some(it) if it.run.last < run.run.last => *it = run,
+            Some(_) => (),
+            None => latest.push(run),
+        }
+    }
+    latest.into_iter().map(misaddressed_run).collect()
+}
+
+fn misaddressed_run(it: &MisaddressedRun) -> Condition {
+    let MisaddressedRun { address, meant, run } = it;
+    let says = format!(
+        "Pushes come to an address that is none of the ten, `{address}` behind the path token if \
+         there is one: {} so far, answered 404 and kept nowhere.",
+        run.count
+    );
+    let todo = match meant {
+        Some(meant) => format!(
+            "If SmartHub sends them, register the address that ends in /v1/{meant} there instead \
+             (`simdeck welcome` shows it)."
+        ),
+        None => "If SmartHub sends them, register the ten addresses there as `simdeck welcome` \
+                 shows them."
+            .to_owned(),
+    };
+    let about = meant.and_then(|meant| meant.parse().ok());
+    Condition { about, ..of(ConditionKind::AddressUnknown, run.since, says, todo) }
+}
+
 fn quarantining(quarantined: &[HeldTally]) -> Option<Condition> {
     let of_it = || quarantined.iter().filter(|tally| tally.class == HeldClass::Quarantined);
     let since = of_it().map(|tally| tally.since).min()?;
@@ -203,4 +238,15 @@ fn rcms_failing(report: &PollReport) -> Option<Condition> {
     };
     let todo = format!("Look at `rcms` in /v1/status for what to do ({call}: {}).", failure.kind);
     Some(of(ConditionKind::RcmsFailing, failure.since, says.to_owned(), todo))
+}
+
+/// RCMS counts more routers than it lists: those that it does not list are not watched.
+fn rcms_list_short(report: &PollReport, now: Timestamp) -> Option<Condition> {
+    let (counted, listed) = report.short_list()?;
+    let says = format!(
+        "RCMS counts {counted} routers and lists {listed} of them: the others are not watched here."
+    );
+    let todo = "Give the client of SIMDECK_RCMS_CLIENT_ID the right to see all groups in RCMS, or \
+                name the missing routers in SIMDECK_RCMS_DEVICES.";
+    Some(of(ConditionKind::RcmsListShort, now, says, todo))
 }

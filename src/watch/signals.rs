@@ -21,6 +21,9 @@ const SAMPLE_BYTES_MAX: usize = 64 << 10;
 /// How often it is noted that a proxy is not trusted.
 const PROXY_NOTED_EVERY: Duration = Duration::from_secs(60);
 
+/// So many addresses that are none of a push are remembered.
+const ADDRESSES_MAX: usize = 16;
+
 /// The bit that says that authentic pushes were sent away; those below it are of refused runs.
 const SENT_AWAY: u32 = 1 << kind::KNOWN_COUNT;
 
@@ -45,6 +48,7 @@ struct Noted {
     sent_away: Option<Run>,
     slow: Option<Run>,
     proxy: Option<(IpAddr, Run)>,
+    misaddressed: Vec<MisaddressedRun>,
 }
 
 /// Things of one sort, one after another.
@@ -67,6 +71,16 @@ pub(super) struct RefusedRun {
     sample: Option<Box<[u8]>>,
 }
 
+/// Requests to one address that is none of a push.
+#[derive(Clone, Debug)]
+pub(super) struct MisaddressedRun {
+    /// The address without its token.
+    pub(super) address: Box<str>,
+    /// The kind that was probably meant.
+    pub(super) meant: Option<&'static str>,
+    pub(super) run: Run,
+}
+
 /// All that was noted up to a moment.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -74,6 +88,7 @@ pub(super) struct Reading {
     pub(super) sent_away: Option<Run>,
     pub(super) slow: Option<Run>,
     pub(super) proxy: Option<(IpAddr, Run)>,
+    pub(super) misaddressed: Vec<MisaddressedRun>,
 }
 
 impl Run {
@@ -139,6 +154,23 @@ impl Signals {
         self.open.fetch_or(1 << number, Ordering::Relaxed);
     }
 
+    /// A request came to an address that is none of a push, and may be one all the same.
+    pub fn misaddressed(&self, address: &str, meant: Option<&'static str>, now: Timestamp) {
+        let all = &mut self.noted().misaddressed;
+        if let Some(known) = all.iter_mut().find(|known| &*known.address == address) {
+            known.run.count += 1;
+            known.run.last = now;
+            return;
+        }
+        if all.len() >= ADDRESSES_MAX
+            && let Some(oldest) = (0..all.len()).min_by_key(|nth| all[*nth].run.last)
+        {
+            all.swap_remove(oldest);
+        }
+        let run = Run { count: 1, since: now, last: now };
+        all.push(MisaddressedRun { address: address.into(), meant, run });
+    }
+
     /// An authentic push came by a proxy that names the client and is not believed.
     pub fn forwarded_by(&self, peer: IpAddr, now: Timestamp) {
         let noted_ms = self.proxy_noted_ms.load(Ordering::Relaxed);
@@ -168,6 +200,12 @@ impl Signals {
             sent_away: noted.sent_away.filter(recent),
             slow: noted.slow.filter(|run| run.is_recent(now, super::rules::SLOW_TOLD_FOR)),
             proxy: noted.proxy.filter(|(_, run)| recent(run)),
+            misaddressed: noted
+                .misaddressed
+                .iter()
+                .filter(|it| it.run.is_recent(now, super::rules::DAY))
+                .cloned()
+                .collect(),
         }
     }
 
@@ -202,8 +240,8 @@ impl Signals {
 }
 
 impl RefusedRun {
-    /// Whether it is long enough to be told. A wrong key is SmartHub's or ours; what has none of
-    /// the two fields most likely comes from somebody who tries his luck.
+    /// Whether it is long enough to be told. A wrong key is SmartHub's or ours; what is not formed
+    /// as documented may be SmartHub's too, or of anybody who found the address.
     pub(super) fn is_long(&self) -> bool {
         let count_min = match self.reason {
             HeldReason::SignatureWrong => 5,

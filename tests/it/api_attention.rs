@@ -81,8 +81,9 @@ async fn held_pushes_are_told_by_reason_the_most_urgent_first() {
     );
     sentence(
         &mut items[2],
-        "1 push was refused in the last 24 hours, for a missing `signature`. SmartHub sends none \
-         like that, so they most likely came from somebody else.",
+        "1 push was refused in the last 24 hours, for a missing `signature`. Look at one of them: \
+         if SmartHub sent it, its form is new to this version, so please report it, and retry them \
+         after an update; if not, somebody else found the address.",
     );
     let item = |kind: &str, severity: &str, count: u8, class: &str, reason: &str| {
         json!({

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     domain::{PageSize, Scope},
-    http::{auth::Reader, push::PushRow},
+    http::{
+        auth::Reader,
+        push::{PushRow, Reason},
+    },
 };
 
 /// Rows of an answer that nobody chose the size of.
@@ -35,6 +38,11 @@ pub(super) struct PushOut<'a> {
     status: Option<u16>,
     reason: Option<&'static str>,
     kind: Option<&'a str>,
+    /// Where the address was none of a push: what stood in it, without the path token. There for
+    /// requests that knew a token, or where none is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    address: Option<&'a str>,
     source: String,
     bytes: Option<u64>,
     took_ms: f64,
@@ -87,8 +95,9 @@ fn push_out(row: &PushRow, with_body: bool) -> PushOut<'_> {
         at: row.at.to_string(),
         outcome: row.outcome.as_str(),
         status: row.status.map(|status| status.as_u16()),
-        reason: row.reason,
+        reason: row.reason.map(Reason::as_str),
         kind: row.kind.as_ref().map(|kind| kind.as_str()),
+        address: row.address.as_deref(),
         source: row.source.to_string(),
         bytes: row.bytes,
         // To the microsecond; more digits would only look exact.

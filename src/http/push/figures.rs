@@ -3,10 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
     log::{PushOutcome, PushRow},
-    refusal,
+    refusal::{Reason, SentAway},
 };
 use crate::{
-    domain::HeldReason,
+    domain::{HeldClass, HeldReason},
     smarthub::kind::{self, KNOWN, KNOWN_COUNT},
 };
 
@@ -22,8 +22,9 @@ const NONE: usize = KNOWN_COUNT + 1;
 pub(in crate::http) struct PushFigures {
     kinds: [OfKind; KINDS],
     tests: [AtomicU64; OUTCOMES],
-    sent_away: [AtomicU64; refusal::REASON_COUNT],
-    quarantined: [AtomicU64; HeldReason::ALL.len()],
+    sent_away: [AtomicU64; SentAway::COUNT],
+    /// By its reason a held push is refused or quarantined.
+    held: [AtomicU64; HeldReason::ALL.len()],
 }
 
 #[derive(Debug, Default)]
@@ -59,13 +60,10 @@ impl PushFigures {
             add(&kind.duplicates, records.duplicates);
             add(&kind.quarantined, records.quarantined);
         }
-        let Some(reason) = row.reason else { return };
-        if row.outcome == PushOutcome::Quarantined {
-            let number = HeldReason::ALL.iter().position(|held| held.as_str() == reason);
-            number.into_iter().for_each(|number| add(&self.quarantined[number], 1));
-        } else {
-            let number = refusal::REASONS.iter().position(|known| *known == reason);
-            number.into_iter().for_each(|number| add(&self.sent_away[number], 1));
+        match row.reason {
+            Some(Reason::SentAway(reason)) => add(&self.sent_away[reason as usize], 1),
+            Some(Reason::Held(reason)) => add(&self.held[reason as usize], 1),
+            None => (),
         }
     }
 
@@ -84,16 +82,19 @@ impl PushFigures {
 
     /// Requests that were not taken in, by reason.
     pub(in crate::http) fn sent_away(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        refusal::REASONS
-            .into_iter()
-            .zip(&self.sent_away)
-            .map(|(reason, count)| (reason, read(count)))
+        let sent_away = SentAway::ALL.into_iter().map(SentAway::as_str).zip(&self.sent_away);
+        let sent_away = sent_away.map(|(reason, count)| (reason, read(count)));
+        self.held_as(HeldClass::Refused).chain(sent_away)
     }
 
     /// Pushes of which something went to quarantine, by the first reason.
     pub(in crate::http) fn quarantined(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let reasons = HeldReason::ALL.into_iter().map(HeldReason::as_str);
-        reasons.zip(&self.quarantined).map(|(reason, count)| (reason, read(count)))
+        self.held_as(HeldClass::Quarantined)
+    }
+
+    fn held_as(&self, class: HeldClass) -> impl Iterator<Item = (&'static str, u64)> {
+        let of_class = HeldReason::ALL.into_iter().filter(move |reason| reason.class() == class);
+        of_class.map(|reason| (reason.as_str(), read(&self.held[reason as usize])))
     }
 
     /// Records, by the kind of the push that brought them.

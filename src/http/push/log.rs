@@ -13,7 +13,10 @@ use std::{
 use axum::http::StatusCode;
 use bytes::Bytes;
 
-use super::figures::PushFigures;
+use super::{
+    figures::PushFigures,
+    refusal::{Reason, SentAway},
+};
 use crate::{
     domain::{Clock, Kind, Timestamp},
     intake::Accepted,
@@ -55,9 +58,11 @@ pub(in crate::http) struct PushRow {
     /// Our answer; none if the client did not wait for it.
     pub(in crate::http) status: Option<StatusCode>,
     /// Why it was not stored, in a word.
-    pub(in crate::http) reason: Option<&'static str>,
+    pub(in crate::http) reason: Option<Reason>,
     /// The push category, if the address named one.
     pub(in crate::http) kind: Option<Kind>,
+    /// What stood in the address behind the token, where that is none of a push.
+    pub(in crate::http) address: Option<Box<str>>,
     /// Who sent it.
     pub(in crate::http) source: IpAddr,
     /// The size of the body, as far as it is known.
@@ -148,6 +153,7 @@ impl PushLog {
             status: None,
             reason: None,
             kind: None,
+            address: None,
             source,
             bytes: None,
             records: None,
@@ -206,7 +212,7 @@ impl Visit<'_> {
     /// Notes what became of it.
     pub(super) fn end(
         mut self,
-        came_of_it: Result<Accepted, (PushOutcome, Option<&'static str>)>,
+        came_of_it: Result<Accepted, (PushOutcome, Option<Reason>)>,
         status: StatusCode,
     ) {
         self.note(|row| {
@@ -214,7 +220,7 @@ impl Visit<'_> {
             match came_of_it {
                 Ok(accepted) => {
                     row.outcome = PushOutcome::of(accepted.outcome);
-                    row.reason = accepted.reason.map(|reason| reason.as_str());
+                    row.reason = accepted.reason.map(Reason::Held);
                     row.records = Some(accepted.outcome);
                 }
                 Err((outcome, reason)) => {
@@ -234,7 +240,7 @@ impl Drop for Visit<'_> {
             if thread::panicking() {
                 row.outcome = PushOutcome::Unavailable;
                 row.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
-                row.reason = Some("failed");
+                row.reason = Some(Reason::SentAway(SentAway::Failed));
             }
             self.log.add(row);
         }

@@ -30,7 +30,11 @@ use ipnet::IpNet;
 use tower::{Service, service_fn};
 
 use self::{
-    body::RequestBody, budget::Budget, log::Visit, path::Target, refusal::Refusal,
+    body::RequestBody,
+    budget::Budget,
+    log::Visit,
+    path::{Misaddressed, Target},
+    refusal::Refusal,
     request_id::RequestId,
 };
 use super::{
@@ -48,6 +52,7 @@ pub(super) use figures::{PushFigures, RecordCounts};
 pub use log::PushLog;
 pub(super) use log::{PushOutcome, PushRow};
 pub use path::PathTokens;
+pub(super) use refusal::Reason;
 pub use wellness::Wellness;
 
 /// Marks a push as our own test, with a nonce from the internal listener.
@@ -156,7 +161,7 @@ impl Front {
                 let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson);
                 let response = id.onto(refusal.into_response());
                 if !is_told {
-                    let (status, reason) = (response.status().as_u16(), told.1);
+                    let (status, reason) = (response.status().as_u16(), told.1.map(Reason::as_str));
                     tracing::debug!(
                         request.id = %id, %source, http.status = status, reason,
                         "Sent a request away"
@@ -203,7 +208,7 @@ impl Front {
             }
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {
-                visit.note(|row| row.reason = Some(refused.reason.as_str()));
+                visit.note(|row| row.reason = Some(Reason::Held(refused.reason)));
                 Err(self.refuse(refused, source, id, visit))
             }
         }
@@ -251,8 +256,21 @@ impl Front {
                     _ => Err(Refusal::MethodNotAllowed("GET, HEAD")),
                 }
             }
+            Target::NoPush(address) => {
+                self.misaddressed(address, request.method(), visit);
+                Err(Refusal::NotFound)
+            }
             Target::Unknown => Err(Refusal::NotFound),
         }
+    }
+
+    /// Notes a request to an address that is none of a push, of somebody who may be SmartHub.
+    fn misaddressed(&self, address: Misaddressed, method: &Method, visit: &mut Visit<'_>) {
+        let Misaddressed { shown, meant, is_like_a_push } = address;
+        if let Some(row) = visit.row().filter(|_| is_like_a_push && *method == Method::POST) {
+            self.log.signals().misaddressed(&shown, meant, row.at);
+        }
+        visit.note(|row| row.address = Some(shown));
     }
 
     /// Who sent a request.

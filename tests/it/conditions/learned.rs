@@ -30,10 +30,12 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "refused_run",
         "quarantining",
         "kind_misspelt",
+        "address_unknown",
         "not_acknowledged",
         "slow_acknowledgement",
         "proxy_not_trusted",
         "rcms_failing",
+        "rcms_list_short",
         "disk_low",
     ];
     assert_eq!(names, expected);

@@ -23,7 +23,7 @@ async fn only_a_well_formed_kind_has_an_address() {
         "/v1/Data-Usage",
         "/v1/data_usage",
         "/v1/data%2Dusage",
-        "/v1/data-usage/",
+        "/v1/data-usage//",
         "/v1/data-usage/1",
         "//v1/data-usage",
         "/v2/data-usage",
@@ -44,6 +44,9 @@ async fn only_a_well_formed_kind_has_an_address() {
             assert_eq!(answer.json(), problem);
         }
     }
+    // A slash behind it is, since some forms put one there.
+    let body = signed(&usage("8944501503181377889"));
+    assert_eq!(simdeck.push("data-usage/", body).await, (1, 0, 0));
     // A query is nobody's business here.
     let body = signed(&usage("8944501503181377888"));
     assert_eq!(simdeck.push("data-usage?token=1", body).await, (1, 0, 0));

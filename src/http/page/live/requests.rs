@@ -36,6 +36,7 @@ pub(super) struct Request {
 struct PushIn {
     at: String,
     kind: Option<String>,
+    address: Option<String>,
     status: Option<u16>,
     outcome: String,
     reason: Option<String>,
@@ -116,7 +117,8 @@ fn request(push: PushIn, visitor: &Visitor) -> Request {
         took: format!("{:.1} ms", push.took_ms),
         is_test: push.test,
         is_cut: push.body_cut,
-        kind,
+        // What is no push's address has no kind.
+        kind: push.address.unwrap_or(kind),
         body,
         curl,
     }
