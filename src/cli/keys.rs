@@ -1,5 +1,9 @@
 use super::{Failure, settings::Settings};
-use crate::{domain::Secret, smarthub::signature::PushKey, store::kept_secret};
+use crate::{
+    domain::{Secret, invisible_in},
+    smarthub::signature::PushKey,
+    store::kept_secret,
+};
 
 /// Holds the admin's API key in the data directory, where no setting gives one.
 pub(super) const API_KEY_FILE: &str = "api-key";
@@ -28,31 +32,26 @@ pub(super) fn push_keys(settings: &Settings) -> Result<Vec<PushKey>, Failure> {
     match kept(settings, PUSH_KEY_FILE)? {
         Some(key) => Ok(vec![PushKey { label: None, key }]),
         None => Err(Failure::new(format!(
-            "there is no push key in {}: set SIMDECK_PUSH_KEY, or let `simdeck serve` make one",
+            "there is no push key in {}: set SIMDECK_PUSH_KEY, or --data-dir to where the server \
+             keeps its data",
             settings.data_dir.join(PUSH_KEY_FILE).display()
         ))),
     }
 }
 
-/// The live push keys for a command that leaves the data directory alone: those on the command
-/// line, else those of the settings.
+/// The push keys that a command works with: those on its command line, else the live ones.
 pub(super) fn push_keys_given(
     settings: &Settings,
     on_command_line: &[String],
 ) -> Result<Vec<PushKey>, Failure> {
-    let given: Vec<PushKey> = on_command_line
-        .iter()
-        .map(|key| PushKey { label: None, key: key.clone().into() })
-        .collect();
-    let keys = if given.is_empty() { settings.push.keys.clone() } else { given };
-    if keys.is_empty() {
-        return Err(Failure::new(format!(
-            "no push key is set: give --key, or SIMDECK_PUSH_KEY_FILE={} for the one that the \
-             server made",
-            settings.data_dir.join(PUSH_KEY_FILE).display()
-        )));
+    if on_command_line.is_empty() {
+        return push_keys(settings);
     }
-    Ok(keys)
+    let key = |text: &String| match invisible_in(text) {
+        None => Ok(PushKey { label: None, key: text.clone().into() }),
+        Some(invisible) => Err(Failure::new(format!("--key holds {invisible}: remove it"))),
+    };
+    on_command_line.iter().map(key).collect()
 }
 
 /// The secret that the server has made and kept, if it has.

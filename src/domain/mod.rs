@@ -56,7 +56,7 @@ pub use record::{
     UsageRecord, VOLUME_MAX,
 };
 pub use search::{Hit, HitOf, Matched};
-pub use secret::Secret;
+pub use secret::{Invisible, Secret, invisible_in, without_mark};
 pub use silence::{Silence, SilentGroup, SilentSim, is_too_silent};
 pub use sim::{
     LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,

@@ -7,6 +7,8 @@ use std::{
 
 use rustix::fs::{fstatfs, statvfs};
 
+use crate::domain::{invisible_in, without_mark};
+
 /// The data directory, held by this process alone until it is dropped.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -110,7 +112,16 @@ impl DataFolder {
 /// Reads a secret that [`DataFolder::keep_secret`] has kept, without taking the directory.
 pub fn kept_secret(folder: &Path, name: &str) -> io::Result<Option<String>> {
     match fs::read_to_string(folder.join(name)) {
-        Ok(text) => Ok(Some(text.trim_end_matches('\n').to_owned())),
+        Ok(text) => {
+            let secret = without_mark(&text).trim_end_matches(['\r', '\n']);
+            match invisible_in(secret) {
+                None => Ok(Some(secret.to_owned())),
+                Some(invisible) => Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("it holds {invisible}: remove it"),
+                )),
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -133,7 +133,7 @@ fn verify_names_the_key_that_signed_and_exits_0_for_valid_bodies_only() {
     fs::write(machine.0.path().join("simdeck.toml"), toml).unwrap();
     let verdict = stdout(&machine.run_with(&["verify", "--output", "table"], &[], &body));
     let expected = "valid, by key `old`; datePush is read as 1725499848 \
-                    (2024-09-05T01:30:48+0000)\n";
+                    (2024-09-05T01:30:48+0000), a date and time with its zone\n";
     assert_eq!(verdict, expected);
     for (body, reason) in [
         (body.replace("5821", "5822"), "signature_wrong"),
@@ -202,12 +202,66 @@ fn sha256(text: &str) -> String {
 }
 
 #[test]
+fn sign_and_verify_find_the_key_that_the_server_made() {
+    let machine = Machine::new();
+    let data = machine.0.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for made in [format!("{KEY}\n"), format!("\u{FEFF}{KEY}\r\n")] {
+        fs::write(data.join("push-key"), made).unwrap();
+        let body = stdout(&machine.run_with(&["sign", "--body", "-"], &[], r#"{"a":1}"#));
+        let verdict = machine.run_with(&["verify"], &[], &body);
+        assert!(verdict.status.success(), "{}", stdout(&verdict));
+        // A key of the settings counts before it.
+        let other = [("SIMDECK_PUSH_KEY", "another-key")];
+        assert!(!machine.run_with(&["verify"], &other, &body).status.success());
+    }
+    fs::write(data.join("push-key"), format!("\u{200B}{KEY}\n")).unwrap();
+    for command in ["sign", "verify"] {
+        let refusal = stderr(&machine.run(&[command]));
+        assert!(refusal.contains("push-key") && refusal.contains("U+200B"), "{refusal}");
+        let refusal = stderr(&machine.run(&[command, "--key", "a\u{A0}b"]));
+        assert!(refusal.contains("--key") && refusal.contains("U+00A0"), "{refusal}");
+    }
+    let entries: Vec<_> = fs::read_dir(&data).unwrap().collect();
+    assert_eq!(entries.len(), 1, "nothing is made: {entries:?}");
+}
+
+#[test]
+fn verify_tells_how_date_push_was_read_and_explains_any_form() {
+    let machine = Machine::new();
+    for (date_push, form) in [
+        (json!("2024-09-05T01:30:48Z[UTC]"), "a date and time with its zone"),
+        (json!("2024-09-05 01:30:48"), "a date and time without a zone, in UTC"),
+        (json!(1_725_499_848_i64), "seconds since 1970"),
+        (json!("1725499848.5"), "seconds since 1970"),
+        (json!(1_725_499_848_123_i64), "milliseconds since 1970"),
+    ] {
+        let body = json!({"datePush": date_push, "signature": SIGNATURE}).to_string();
+        let verdict = machine.run_with(&["verify", "--key", KEY], &[], &body);
+        let verdict: Value = serde_json::from_str(&stdout(&verdict)).unwrap();
+        let expected = format!("1725499848 (2024-09-05T01:30:48+0000), {form}");
+        assert_eq!(verdict["date_push"], expected);
+    }
+    // A local time without its zone.
+    let body = json!({"datePush": "2024-09-05 09:30:48", "signature": SIGNATURE});
+    let (code, verdict) = machine.explain(KEY, &[], &body);
+    assert_eq!(
+        (code, &verdict["findings"][0]["setting"]),
+        (1, &json!({"SIMDECK_PUSH_DATE_SHIFT": -28_800}))
+    );
+    // A byte order mark does not hide what is behind it.
+    let marked =
+        format!("\u{FEFF}{}", json!({"datePush": 1_725_499_848_i64, "signature": SIGNATURE}));
+    assert!(machine.run_with(&["verify", "--key", KEY], &[], &marked).status.success());
+}
+
+#[test]
 fn without_a_push_key_sign_and_verify_say_where_to_find_one() {
     let machine = Machine::new();
     for command in ["sign", "verify"] {
         let refusal = stderr(&machine.run(&[command]));
-        let expected = "error: no push key is set: give --key, or \
-                        SIMDECK_PUSH_KEY_FILE=data/push-key for the one that the server made\n";
+        let expected = "error: there is no push key in data/push-key: set SIMDECK_PUSH_KEY, or \
+                        --data-dir to where the server keeps its data\n";
         assert_eq!(refusal, expected);
     }
 }

@@ -251,6 +251,78 @@ fn a_secret_file_has_one_secret_a_line_and_only_the_line_end_is_cut() {
     assert!(settings.warnings.iter().any(|warning| warning.contains("value 2 begins or ends")));
 }
 
+/// Every secret, with a value that is fine but for what is put into it.
+const SECRETS: [(&str, &str); 5] = [
+    ("push.key", "a-push-key-of-some-length"),
+    ("public.path_token", "a-token-of-20-letters"),
+    ("api.key", "sd_0123456789abcdef0123456789abcdef"),
+    ("rcms.client_secret", "a-secret-of-rcms"),
+    ("alert.url", "https://hooks.example.com/a-secret"),
+];
+
+#[test]
+fn every_secret_is_among_those_that_are_tried_here() {
+    let all: Vec<String> =
+        Setting::all().filter(|it| it.secret).map(|setting| setting.name()).collect();
+    let tried = SECRETS.map(|(name, _)| name);
+    assert!(all.iter().all(|name| tried.contains(&name.as_str())), "{all:?}");
+}
+
+#[test]
+fn what_nobody_sees_in_a_secret_is_refused_with_its_place_wherever_it_comes_from() {
+    for (name, value) in SECRETS {
+        let setting = Setting::all().find(|setting| setting.name() == name).unwrap();
+        for (char, code) in [
+            ('\u{200B}', "U+200B"),
+            ('\u{A0}', "U+00A0"),
+            ('\u{FEFF}', "U+FEFF"),
+            ('\u{202E}', "U+202E"),
+            ('\t', "U+0009"),
+            ('\u{7F}', "U+007F"),
+            ('\u{3000}', "U+3000"),
+        ] {
+            let bad = format!("{}{char}{}", &value[..9], &value[9..]);
+            let problem = format!("holds the invisible character {code} as character 10");
+            let in_toml = match name.split_once('.') {
+                Some((section, key)) => format!("[{section}]\n{key} = {}", toml_text(&bad)),
+                None => format!("{name} = {}", toml_text(&bad)),
+            };
+            let mut tried = vec![
+                (setting.variable(), Machine::new().variable(&setting.variable(), &bad)),
+                (format!("--{}", setting.flag()), Machine::new().flag(&setting.flag(), &bad)),
+                (format!("`{name}`"), Machine::with_file(&in_toml)),
+            ];
+            if let Some(variable) = setting.file_variable() {
+                let machine = Machine::new();
+                let path = machine.write("secret", &format!("{bad}\n"));
+                tried.push((variable.clone(), machine.variable(&variable, path)));
+            }
+            for (place, machine) in tried {
+                let refusal = machine.refusal();
+                assert!(refusal.contains(&problem), "{name} {code}: {refusal}");
+                assert!(refusal.contains(&place), "{place}: {refusal}");
+                assert!(!refusal.contains(&value[..9]), "the secret is quoted: {refusal}");
+            }
+        }
+    }
+}
+
+/// A text as TOML writes it.
+fn toml_text(text: &str) -> String {
+    let escaped: String = text.chars().map(|char| format!("\\u{:04X}", u32::from(char))).collect();
+    format!("\"{escaped}\"")
+}
+
+#[test]
+fn a_byte_order_mark_before_a_secret_file_or_the_settings_is_cut() {
+    let machine = Machine::new();
+    let path = machine.write("keys", "\u{FEFF}first\r\nsecond\n");
+    let settings = machine.variable("SIMDECK_PUSH_KEY_FILE", path).load().unwrap();
+    assert_eq!(keys(&settings), [(None, "first"), (None, "second")]);
+    let settings = Machine::with_file("\u{FEFF}[push]\nkey = \"first\"").load().unwrap();
+    assert_eq!(keys(&settings), [(None, "first")]);
+}
+
 #[test]
 fn a_secret_file_that_is_missing_or_given_twice_is_refused() {
     let machine = Machine::new().variable("SIMDECK_API_KEY_FILE", "/no/such/file");

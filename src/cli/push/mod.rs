@@ -19,10 +19,7 @@ use super::{
     settings::Settings,
     signed::{Unsigned, read_text},
 };
-use crate::{
-    domain::Kind,
-    smarthub::{kind, signature::PushKey},
-};
+use crate::{domain::Kind, smarthub::kind};
 use load::{Job, Pace};
 use mark::TestMark;
 use record::Generator;
@@ -72,10 +69,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let keys = match &push.key {
-        Some(key) => vec![PushKey { label: None, key: key.clone().into() }],
-        None => keys::push_keys(settings)?,
-    };
+    let keys = keys::push_keys_given(settings, push.key.as_slice())?;
     let Some(key) = keys.into_iter().next() else {
         return Err(Failure::new("no push key is set: give --key"));
     };

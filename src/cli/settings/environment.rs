@@ -5,6 +5,7 @@ use super::{
     given::{Given, Item},
     nearest,
 };
+use crate::domain::without_mark;
 
 const PREFIX: &str = "SIMDECK_";
 const CONFIG: &str = "SIMDECK_CONFIG";
@@ -86,7 +87,7 @@ impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
     }
 }
 
-/// One secret a line, and nothing of the line but its end is cut.
+/// One secret a line. Nothing is cut but a byte order mark before the first, and each line's end.
 fn secrets_of_file(
     setting: &'static Setting,
     variable: String,
@@ -94,7 +95,7 @@ fn secrets_of_file(
 ) -> Result<Given, SettingsError> {
     match fs::read_to_string(&path) {
         Ok(text) => {
-            let items = text.lines().map(Item::from).collect();
+            let items = without_mark(&text).lines().map(Item::from).collect();
             Ok(Given { setting, items, source: Source::SecretFile { variable, path } })
         }
         Err(source) => Err(SettingsError::File { place: variable, path, source }),

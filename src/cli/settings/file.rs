@@ -14,6 +14,7 @@ use super::{
     given::{Given, Item, in_file},
     nearest,
 };
+use crate::domain::without_mark;
 
 /// Reads a settings file: what it says, by [`Setting::name`].
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Given>, SettingsError> {
@@ -22,8 +23,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Given>, SettingsError
         path: path.to_owned(),
         source,
     })?;
-    let file = File { path, text: &text };
-    let table = DeTable::parse(&text).map_err(|err| file.syntax(&err))?;
+    let text = without_mark(&text);
+    let file = File { path, text };
+    let table = DeTable::parse(text).map_err(|err| file.syntax(&err))?;
     let mut found = BTreeMap::new();
     file.section("", table.get_ref(), &mut found)?;
     Ok(found)

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::{Setting, SettingsError, Shape};
+use crate::domain::invisible_in;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +111,21 @@ impl Given {
                 Err(self.error(self.items[at].line, problem))
             }
         }
+    }
+
+    /// A character in a secret that nobody sees makes every push 401 without a word why.
+    pub(super) fn check_visible(&self) -> Result<(), SettingsError> {
+        for (nth, item) in self.items.iter().enumerate() {
+            if let Some(invisible) = invisible_in(&item.text) {
+                let which = match self.items.len() {
+                    1 => String::new(),
+                    _ => format!(" of value {}", nth + 1),
+                };
+                let problem = format!("holds {invisible}{which}: remove it");
+                return Err(self.error(item.line, problem));
+            }
+        }
+        Ok(())
     }
 
     /// Warns about blanks around a secret, which are part of it but rarely meant to be.

@@ -77,6 +77,7 @@ impl Settings {
         };
         if setting.secret {
             given.check_not_empty()?;
+            given.check_visible()?;
             self.warnings.extend(given.blanks_at_the_edge());
         }
         (setting.set)(self, &given)?;
