@@ -15,16 +15,21 @@ pub(super) struct Kinds {
 
 impl Kinds {
     pub(super) fn new(stored: impl Iterator<Item = Kind>) -> Self {
-        let is_unknown =
-            |stored: &Kind| !kind::is_known(stored.as_str()) && *stored != Kind::other();
+        let is_unknown = |stored: &Kind| {
+            let has_name = !stored.is_reserved() && *stored != Kind::other();
+            has_name && !kind::is_known(stored.as_str())
+        };
         Self { unknown: Mutex::new(stored.filter(is_unknown).collect()) }
     }
 
     /// The kind under which a push of this kind is kept, if it is not its own: `other`, when there
-    /// are too many unknown ones. Only for pushes that are authentic.
+    /// are too many unknown ones, or where the name is a word of our own. Only for pushes that are authentic.
     pub(super) fn kept_as(&self, pushed: &Kind) -> Option<Kind> {
         if kind::is_known(pushed.as_str()) || *pushed == Kind::other() {
             return None;
+        }
+        if pushed.is_reserved() {
+            return Some(Kind::other());
         }
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.contains(pushed) {
@@ -63,6 +68,16 @@ mod tests {
             assert_eq!(kinds.kept_as(&name?), Some(Kind::other()));
         }
         assert!(own.iter().all(|kind| kinds.kept_as(kind).is_none()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_word_of_our_own_is_no_kind_even_where_it_was_one_before() -> Result<(), KindError> {
+        let stored: Kind = "erased".parse()?;
+        let kinds = Kinds::new([stored.clone()].into_iter());
+        for reserved in [stored, "device".parse()?, "tick".parse()?, "gap".parse()?] {
+            assert_eq!(kinds.kept_as(&reserved), Some(Kind::other()));
+        }
         Ok(())
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Notifications;
 pub(super) struct NotificationOut<'a> {
     id: i64,
     kind: &'a str,
-    /// The kind in the address, where there were too many kinds to keep this one apart.
+    /// The kind in the address, where there were too many kinds to keep this one apart, or where it
+    /// is a word by which `/v1/changes` and `/v1/stream` call rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pushed_as: Option<&'a str>,

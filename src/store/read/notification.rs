@@ -98,14 +98,20 @@ impl TryFrom<Row> for Stored<Notification> {
         let corrupt = || StoreError::Corrupt { table: "notification", id: row.id };
         let kind = |text: &str| text.parse::<Kind>().map_err(|_| corrupt());
         let giccid = row.giccid.as_deref().map(str::parse::<Giccid>).transpose();
+        let pushed_as = row.pushed_as.as_deref().map(kind).transpose()?;
+        // Earlier versions kept such kinds under their own name.
+        let (kind, pushed_as) = match kind(&row.kind)? {
+            reserved if reserved.is_reserved() => (Kind::other(), Some(reserved)),
+            kind => (kind, pushed_as),
+        };
         Ok(Self {
             id: row.id,
             received_at: Timestamp::from_unix_ms(row.received_ms),
             identity: row.h,
             date_push_s: row.date_push_s,
             record: Notification {
-                kind: kind(&row.kind)?,
-                pushed_as: row.pushed_as.as_deref().map(kind).transpose()?,
+                kind,
+                pushed_as,
                 giccid: giccid.map_err(|_| corrupt())?,
                 imsi: ShortText::try_from(&*row.imsi).map_err(|_| corrupt())?,
                 event_ms: row.event_ms,
