@@ -6,7 +6,6 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
-    thread,
     time::Duration,
 };
 
@@ -14,8 +13,15 @@ use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{StoreError, erasures, folder::free_bytes, read::give_way};
+use super::{
+    StoreError,
+    database_file::{beside, database_bytes},
+    erasures,
+    folder::free_bytes,
+    read::give_way,
+};
 use crate::domain::Timestamp;
 
 const FIRST: &str = "simdeck-";
@@ -166,9 +172,14 @@ async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
     let to = to.to_str().ok_or_else(|| {
         unwritten(io::Error::new(io::ErrorKind::InvalidFilename, "its name is no UTF-8"))
     })?;
-    let trickle = trickle_to_disk(File::open(to).map_err(unwritten)?);
-    sqlx::query("vacuum into $1").bind(to).execute(&mut reader).await?;
-    drop(trickle);
+    let (end, syncing) = trickle_to_disk(File::open(to).map_err(unwritten)?);
+    let done = sqlx::query("vacuum into $1").bind(to).execute(&mut reader).await;
+    // Its descriptor is closed before anybody opens the copy: closing it drops SQLite's locks.
+    drop(end);
+    if let Err(error) = syncing.await {
+        tracing::debug!(%error, "A growing copy could not be synced");
+    }
+    done?;
     reader.close().await?;
     Ok(())
 }
@@ -176,10 +187,10 @@ async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
 /// Has a growing file written to the disk bit by bit until the answer is dropped. Left alone, all
 /// of it would be flushed at once, and a commit's sync would wait behind it: half a second for half
 /// a gigabyte.
-fn trickle_to_disk(file: File) -> mpsc::Sender<()> {
+fn trickle_to_disk(file: File) -> (mpsc::Sender<()>, JoinHandle<()>) {
     const EVERY: Duration = Duration::from_millis(20);
     let (end, ended) = mpsc::channel();
-    thread::spawn(move || {
+    let syncing = spawn_blocking(move || {
         while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             // Whoever gives the copy its name syncs it too, and hears of a failure.
             if let Err(error) = file.sync_data() {
@@ -187,7 +198,7 @@ fn trickle_to_disk(file: File) -> mpsc::Sender<()> {
             }
         }
     });
-    end
+    (end, syncing)
 }
 
 /// Brings what was written while a copy was made back into the database, beside the writer.
@@ -328,25 +339,12 @@ pub(super) fn check_room(database: &Path, folder: &Path) -> Result<(), BackupErr
     Ok(())
 }
 
-/// What database and log have on the disk.
-pub fn database_bytes(database: &Path) -> u64 {
-    let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    bytes(database) + bytes(&beside(database, "-wal"))
-}
-
 /// Gives a file its name once it is on disk.
 pub(super) fn put_in_place(partial: &Path, path: &Path) -> Result<(), BackupError> {
     let unwritten = |source| BackupError::File { path: path.to_owned(), source };
     File::open(partial).and_then(|file| file.sync_all()).map_err(unwritten)?;
     fs::rename(partial, path).map_err(unwritten)?;
     File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(unwritten)
-}
-
-/// `simdeck.db` and `-wal` are `simdeck.db-wal`.
-pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 pub(super) fn folder_of(path: &Path) -> &Path {

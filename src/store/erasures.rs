@@ -2,14 +2,13 @@
 //! of them is taken out again.
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 
-use super::{StoreError, backup::beside, card::reversed};
 use crate::domain::Timestamp;
 
 /// Where the list of a database lies.
@@ -58,53 +57,4 @@ pub(super) fn add(list: &Path, hash: &str, at: Timestamp) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
-}
-
-/// How much of a file is looked through at once.
-const LOOK_BYTES: usize = 1 << 20;
-
-/// Whether the files of a database still hold a SIM's number, forwards or backwards.
-pub async fn is_in_files(database: &Path, giccid: &str) -> Result<bool, StoreError> {
-    let numbers = [giccid.to_owned(), reversed(giccid, usize::MAX)];
-    let files = [database.to_owned(), beside(database, "-wal")];
-    let looking = tokio::task::spawn_blocking(move || {
-        for file in files {
-            if has_any(&file, &numbers)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    });
-    let found: io::Result<bool> = looking.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-    Ok(found.map_err(sqlx::Error::from)?)
-}
-
-fn has_any(path: &Path, texts: &[String]) -> io::Result<bool> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let longest = texts.iter().map(String::len).max().unwrap_or_default();
-    let mut window = vec![0; LOOK_BYTES];
-    let mut kept = 0;
-    loop {
-        let read = file.read(&mut window[kept..])?;
-        if read == 0 {
-            return Ok(false);
-        }
-        let there = &window[..kept + read];
-        // Only digits can be the number: looking for runs of them is faster than for each text.
-        let mut runs = there.split(|byte| !byte.is_ascii_digit());
-        if runs.any(|run| texts.iter().any(|text| has(run, text.as_bytes()))) {
-            return Ok(true);
-        }
-        let end = there.len();
-        kept = longest.min(end);
-        window.copy_within(end - kept..end, 0);
-    }
-}
-
-fn has(run: &[u8], text: &[u8]) -> bool {
-    run.len() >= text.len() && run.windows(text.len()).any(|window| window == text)
 }

@@ -20,6 +20,7 @@
 mod admin;
 mod backup;
 mod card;
+mod database_file;
 mod erasures;
 mod error;
 mod examine;
@@ -31,10 +32,8 @@ mod restore;
 mod rollup;
 mod writer;
 
-pub use backup::{
-    Backup, BackupError, back_up, checkpoint_beside, database_bytes, forget_copies, newest_backup,
-};
-pub use erasures::is_in_files;
+pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies, newest_backup};
+pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
 pub use examine::{Examination, examine};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};

@@ -1,7 +1,4 @@
 use std::{
-    fs::OpenOptions as OpenFile,
-    io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +14,7 @@ use sqlx::{
 use super::{
     Limits, Store, StoreError, Writer,
     backup::{BackupError, keep_copy_before},
+    database_file::{is_in_files, make_private},
     erasures,
 };
 
@@ -161,12 +159,6 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
     Ok(Opened { store: Store::new(readers, path, epoch, zone), writer, is_empty })
 }
 
-/// Makes the file, if it is not there, so that only this user can read it. SQLite would let everybody,
-/// and gives the log beside it the mode that the database has.
-fn make_private(path: &Path) -> io::Result<()> {
-    OpenFile::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
-}
-
 /// One connection, `FULL` because a reply promises that the batch is on disk, and checkpoints as
 /// often as SQLite does by itself: larger ones stall commits.
 pub(super) fn for_writing(path: &Path) -> SqliteConnectOptions {
@@ -209,7 +201,7 @@ async fn finish_erasures(
     list: &Path,
 ) -> Result<(), StoreError> {
     for giccid in writer.finish_erasures(list).await? {
-        if erasures::is_in_files(database, &giccid).await? {
+        if is_in_files(database, &giccid).await? {
             writer.rewrite().await?;
             writer.checkpoint(BUSY_WAIT).await?;
         }

@@ -1,6 +1,6 @@
 //! Puts a copy of the database in the database's place.
 use std::{
-    fs::{self, OpenOptions as OpenFile},
+    fs::{self, File},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -10,7 +10,8 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
     OpenError, OpenOptions,
-    backup::{BackupError, Depth, beside, check, check_room, folder_of, put_in_place},
+    backup::{BackupError, Depth, check, check_room, folder_of, put_in_place},
+    database_file::beside,
     erasures,
     open::{for_writing, open_with},
 };
@@ -78,8 +79,8 @@ fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
         remove(&beside(partial, ending)).map_err(unwritten)?;
     }
     let unread = |source| BackupError::File { path: backup.to_owned(), source };
-    let mut from = fs::File::open(backup).map_err(unread)?;
-    let mut to = OpenFile::new()
+    let mut from = File::open(backup).map_err(unread)?;
+    let mut to = File::options()
         .create_new(true)
         .write(true)
         .mode(0o600)

@@ -24,6 +24,7 @@ mod client_ip;
 mod commands;
 mod conditions;
 mod conventions;
+mod database_locks;
 mod demo;
 mod disk;
 mod doctor;
