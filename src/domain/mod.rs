@@ -16,6 +16,7 @@ mod held_words;
 mod histogram;
 mod key;
 mod kind;
+pub mod mention;
 mod pass;
 mod poll;
 mod question;

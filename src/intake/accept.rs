@@ -152,6 +152,7 @@ impl Intake {
             stored: submission.records.len() as u64,
             duplicates: 0,
             quarantined: submission.quarantine.len() as u64,
+            erased: 0,
         };
         let Some(room) = self.shared.queue.room(records, bytes) else {
             self.shared

@@ -12,7 +12,7 @@ use crate::{
     domain::{Caller, Giccid, Timestamp},
     store::{
         Backup, BackupError, Erased, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
-        is_in_files, newest_backup,
+        is_in_files, newest_backup, tables_that_mention,
     },
 };
 
@@ -105,7 +105,15 @@ impl Intake {
         tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
         self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
         self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
-        Ok(Erasure { erased, is_in_no_file: !is_there().await? })
+        if !is_there().await? {
+            return Ok(Erasure { erased, is_in_no_file: true });
+        }
+        // The files now hold rows and nothing else: perhaps another SIM's number holds this one.
+        let tables = tables_that_mention(database, giccid.as_str()).await?;
+        if !tables.is_empty() {
+            tracing::warn!(?tables, "An erased SIM is still mentioned");
+        }
+        Ok(Erasure { erased, is_in_no_file: tables.is_empty() })
     }
 
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the

@@ -363,5 +363,6 @@ pub(super) fn sum(a: Outcome, b: Outcome) -> Outcome {
         stored: a.stored + b.stored,
         duplicates: a.duplicates + b.duplicates,
         quarantined: a.quarantined + b.quarantined,
+        erased: a.erased + b.erased,
     }
 }

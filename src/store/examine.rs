@@ -1,16 +1,19 @@
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
 
-use sqlx::{ConnectOptions, Connection};
+use futures_util::TryStreamExt;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use super::{
     StoreError,
+    card::reversed,
     error::of_read,
     open::{MIGRATIONS, for_reading},
 };
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, mention::mentions};
 
 /// How long a look at a whole database may take. Until it ends, its log cannot be brought back into
 /// it.
@@ -35,12 +38,7 @@ pub struct Examination {
 /// Looks at a database without changing it, also while a server works on it. A thorough look also
 /// compares every index with its table.
 pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, StoreError> {
-    let mut connection = for_reading(database).connect().await?;
-    let ends = Instant::now() + LOOK_TIME_MAX;
-    connection
-        .lock_handle()
-        .await?
-        .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+    let mut connection = patient_reader(database).await?;
     let check = if thorough { "pragma integrity_check(20)" } else { "pragma quick_check(20)" };
     let mut faults: Vec<String> =
         sqlx::query_scalar(check).fetch_all(&mut connection).await.map_err(of_read)?;
@@ -61,4 +59,54 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
     })
+}
+
+/// The tables in which a row mentions a SIM. Unlike a look at the bytes of the files it can tell the
+/// number from a longer one that holds it.
+pub async fn tables_that_mention(
+    database: &Path,
+    giccid: &str,
+) -> Result<BTreeSet<String>, StoreError> {
+    const COLUMNS: &str = "
+        select sqlite_schema.name, info.name
+        from sqlite_schema join pragma_table_info(sqlite_schema.name) as info
+        where sqlite_schema.type = 'table' and sqlite_schema.name not like 'sqlite%'
+            and lower(info.type) not in ('integer', 'bigint', 'real')";
+    let mut connection = patient_reader(database).await?;
+    let columns: Vec<(String, String)> =
+        sqlx::query_as(COLUMNS).fetch_all(&mut connection).await.map_err(of_read)?;
+    let backwards = reversed(giccid, usize::MAX);
+    let is_meant = |number: &str| number == giccid || number == backwards;
+    let mut found = BTreeSet::new();
+    for (table, column) in columns {
+        // A backslash may hide a number.
+        let sql = format!(
+            "select cast({column} as blob) from {table}
+            where instr(cast({column} as blob), $1) > 0 or instr(cast({column} as blob), $2) > 0
+                or instr({column}, '\\') > 0"
+        );
+        let mut texts = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(sql))
+            .bind(giccid.as_bytes())
+            .bind(backwards.as_bytes())
+            .fetch(&mut connection);
+        while let Some(text) = texts.try_next().await.map_err(of_read)? {
+            if mentions(&text, is_meant) {
+                found.insert(table);
+                break;
+            }
+        }
+    }
+    connection.close().await?;
+    Ok(found)
+}
+
+/// A connection that may read for as long as a look at a whole database takes.
+async fn patient_reader(database: &Path) -> Result<SqliteConnection, StoreError> {
+    let mut connection = for_reading(database).connect().await?;
+    let ends = Instant::now() + LOOK_TIME_MAX;
+    connection
+        .lock_handle()
+        .await?
+        .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+    Ok(connection)
 }

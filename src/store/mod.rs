@@ -35,7 +35,7 @@ mod writer;
 pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies, newest_backup};
 pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
-pub use examine::{Examination, examine};
+pub use examine::{Examination, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use read::{

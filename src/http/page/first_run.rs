@@ -59,8 +59,9 @@ async fn page(visitor: &Visitor, status: &StatusIn, said: Option<String>) -> Res
     let call = Call::to("/v1/pushes").with("size", 12);
     let sent = visitor.api.get::<Vec<PushIn>>(&call).await.map(|answer| answer.body);
     let pushes = sent.unwrap_or_default();
-    let was_taken =
-        |push: &PushIn| ["stored", "duplicate", "quarantined"].contains(&push.outcome.as_str());
+    let was_taken = |push: &PushIn| {
+        ["stored", "duplicate", "quarantined", "erased"].contains(&push.outcome.as_str())
+    };
     let is_outside =
         |push: &PushIn| push.source.parse().is_ok_and(|ip: std::net::IpAddr| !ip.is_loopback());
     let first_run = &words.first_run;

@@ -18,7 +18,7 @@ use super::{
     refusal::{Reason, SentAway},
 };
 use crate::{
-    domain::{Clock, Kind, Timestamp},
+    domain::{Clock, Kind, Timestamp, mention::mentions},
     intake::Accepted,
     store::Outcome,
     watch::Signals,
@@ -84,6 +84,8 @@ pub(in crate::http) enum PushOutcome {
     Duplicate,
     /// It is authentic, and something in it could not be read and lies in quarantine.
     Quarantined,
+    /// It is authentic, and all of it is about erased SIMs: acknowledged, and not kept.
+    Erased,
     /// It did not prove to be from SmartHub.
     Refused,
     /// It was sent away before anybody looked for a proof.
@@ -133,11 +135,9 @@ impl PushLog {
         &self.signals
     }
 
-    /// Forgets the bodies in which a text stands.
-    pub(in crate::http) fn forget_bodies_with(&self, text: &str) {
-        let has = |row: &PushRow| {
-            row.body.windows(text.len().max(1)).any(|window| window == text.as_bytes())
-        };
+    /// Forgets the bodies that mention a SIM.
+    pub(in crate::http) fn forget_bodies_with(&self, giccid: &str) {
+        let has = |row: &PushRow| mentions(&row.body, |number| number == giccid);
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows.newest_first.iter_mut().filter(|row| has(row)) {
             Arc::make_mut(row).body = Bytes::new();
@@ -222,6 +222,10 @@ impl Visit<'_> {
                     row.outcome = PushOutcome::of(accepted.outcome);
                     row.reason = accepted.reason.map(Reason::Held);
                     row.records = Some(accepted.outcome);
+                    if accepted.outcome.erased > 0 {
+                        // It mentions an erased SIM.
+                        row.body = Bytes::new();
+                    }
                 }
                 Err((outcome, reason)) => {
                     row.outcome = outcome;
@@ -256,10 +260,11 @@ impl PushRow {
 
 impl PushOutcome {
     /// Every outcome.
-    pub(in crate::http) const ALL: [Self; 8] = [
+    pub(in crate::http) const ALL: [Self; 9] = [
         Self::Stored,
         Self::Duplicate,
         Self::Quarantined,
+        Self::Erased,
         Self::Refused,
         Self::Rejected,
         Self::Unavailable,
@@ -271,6 +276,7 @@ impl PushOutcome {
         match outcome {
             Outcome { quarantined: 1.., .. } => Self::Quarantined,
             Outcome { stored: 0, duplicates: 1.., .. } => Self::Duplicate,
+            Outcome { stored: 0, duplicates: 0, erased: 1.., .. } => Self::Erased,
             _ => Self::Stored,
         }
     }
@@ -281,6 +287,7 @@ impl PushOutcome {
             Self::Stored => "stored",
             Self::Duplicate => "duplicate",
             Self::Quarantined => "quarantined",
+            Self::Erased => "erased",
             Self::Refused => "refused",
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",

@@ -331,7 +331,7 @@ impl Front {
         match &self.settings.success_body {
             Some(body) => (status, body.clone()).into_response(),
             None => {
-                let Outcome { stored, duplicates, quarantined } = outcome;
+                let Outcome { stored, duplicates, quarantined, erased: _ } = outcome;
                 let body = format!(
                     r#"{{"stored":{stored},"duplicates":{duplicates},"quarantined":{quarantined}}}"#
                 );

@@ -6,9 +6,15 @@ use std::{
     time::Duration,
 };
 
-use super::{Writer, removal::GoingUsage, run, tail::Summary};
+use super::{
+    Writer,
+    erase_text::{SMS_EXTRA, USAGE_EXTRA},
+    removal::GoingUsage,
+    run,
+    tail::Summary,
+};
 use crate::{
-    domain::{Caller, Giccid, Timestamp},
+    domain::{Caller, Giccid, Timestamp, mention::mentions},
     store::{
         StoreError,
         admin::audit,
@@ -55,6 +61,8 @@ enum Stage {
     Sms,
     Notifications,
     Held,
+    UsageExtra,
+    SmsExtra,
     Names,
     Checkpoint,
     Done,
@@ -78,7 +86,9 @@ impl Erasing {
             Stage::Usage => Stage::Sms,
             Stage::Sms => Stage::Notifications,
             Stage::Notifications => Stage::Held,
-            Stage::Held => Stage::Names,
+            Stage::Held => Stage::UsageExtra,
+            Stage::UsageExtra => Stage::SmsExtra,
+            Stage::SmsExtra => Stage::Names,
             Stage::Names => Stage::Checkpoint,
             Stage::Checkpoint | Stage::Done => Stage::Done,
         };
@@ -128,7 +138,7 @@ impl Writer {
             audit(&mut self.connection, caller, "erase", &hash, now).await?;
         }
         run(&mut self.connection, "commit").await?;
-        self.banned.add(hash);
+        self.erased_sims.add(hash);
         Ok(erasing(id, giccid.to_owned()))
     }
 
@@ -143,7 +153,7 @@ impl Writer {
         let named = erasures::read(list).map_err(sqlx::Error::from)?;
         self.tell_list(&named).await?;
         let unknown: Vec<(String, Timestamp)> =
-            named.into_iter().filter(|(hash, _)| !self.banned.has_hash(hash)).collect();
+            named.into_iter().filter(|(hash, _)| !self.erased_sims.has_hash(hash)).collect();
         if !unknown.is_empty() {
             let numbers = self.numbers_of(&unknown).await?;
             for (hash, at) in &unknown {
@@ -192,7 +202,7 @@ impl Writer {
             .execute(&mut self.connection)
             .await?;
         run(&mut self.connection, "commit").await?;
-        self.banned.add(hash.to_owned());
+        self.erased_sims.add(hash.to_owned());
         Ok(())
     }
 
@@ -215,10 +225,13 @@ impl Writer {
             if hashes.iter().any(|(asked, _)| *asked == hash) {
                 found.insert(hash, number.to_owned());
             }
+            false
         };
         let numbers: Vec<String> =
             sqlx::query_scalar(NUMBERS).fetch_all(&mut self.connection).await?;
-        numbers.iter().for_each(|number| look(number));
+        for number in &numbers {
+            look(number);
+        }
         for texts in TEXTS {
             let mut at_id = 0;
             loop {
@@ -226,8 +239,9 @@ impl Writer {
                     sqlx::query_as(texts).bind(at_id).fetch_all(&mut self.connection).await?;
                 let Some((last_id, _)) = rows.last() else { break };
                 at_id = *last_id;
-                rows.iter()
-                    .for_each(|(_, text)| super::mention::numbers_in(text).for_each(&mut look));
+                for (_, text) in &rows {
+                    mentions(text, &mut look);
+                }
             }
         }
         Ok(found)
@@ -260,6 +274,8 @@ impl Writer {
             Stage::Sms => self.erase_sms(erasing).await,
             Stage::Notifications => self.erase_notifications(erasing).await,
             Stage::Held => self.erase_held(erasing).await,
+            Stage::UsageExtra => self.erase_from_extra(erasing, &USAGE_EXTRA).await,
+            Stage::SmsExtra => self.erase_from_extra(erasing, &SMS_EXTRA).await,
             Stage::Names => {
                 run(&mut self.connection, "begin immediate").await?;
                 self.erase_names(erasing).await?;

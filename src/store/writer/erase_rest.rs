@@ -1,15 +1,11 @@
 //! The parts of an erasure that have no sums to keep right, and its end.
 use std::time::Duration;
 
-use super::{Writer, erase::Erasing, mention::without, removal::note_gone, run};
+use super::{Writer, erase::Erasing, removal::note_gone, run};
 use crate::store::{StoreError, backup::folder_of, card::reversed, erasures::hashed};
 
 /// Rows of one step.
 const STEP_ROWS: i64 = 256;
-/// Rows that are looked through in one step.
-const LOOK_ROWS: i64 = 2_048;
-/// The same for bodies that lie aside, which are large.
-const LOOK_BODIES: i64 = 64;
 
 impl Writer {
     pub(super) async fn erase_sms(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
@@ -43,82 +39,6 @@ impl Writer {
         note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
         run(&mut self.connection, "commit").await?;
         erasing.erased.sms += ids.len() as u64;
-        Ok(false)
-    }
-
-    /// Those that are of the SIM, and those that mention it anywhere.
-    pub(super) async fn erase_notifications(
-        &mut self,
-        erasing: &mut Erasing,
-    ) -> Result<bool, StoreError> {
-        const REACH: &str = "
-            select max(id) from (select id from notification where id > $1 order by id limit $2)";
-        const OF_SIM: &str = "
-            select id, kind from notification
-            where id > $1 and id <= $2 and (giccid = $3 or instr(payload, $3) > 0)";
-        let reach: Option<i64> = sqlx::query_scalar(REACH)
-            .bind(erasing.at_id)
-            .bind(LOOK_ROWS)
-            .fetch_one(&mut self.connection)
-            .await?;
-        let Some(reach) = reach else { return Ok(true) };
-        let rows: Vec<(i64, String)> = sqlx::query_as(OF_SIM)
-            .bind(erasing.at_id)
-            .bind(reach)
-            .bind(&erasing.giccid)
-            .fetch_all(&mut self.connection)
-            .await?;
-        if !rows.is_empty() {
-            run(&mut self.connection, "begin immediate").await?;
-            self.remove_notifications(&rows).await?;
-            run(&mut self.connection, "commit").await?;
-        }
-        erasing.erased.notifications += rows.len() as u64;
-        erasing.at_id = reach;
-        Ok(false)
-    }
-
-    /// Bodies that lie aside: what is of other SIMs stays in them.
-    pub(super) async fn erase_held(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
-        const REACH: &str = "
-            select max(id) from (select id from held where id > $1 order by id limit $2)";
-        const OF_SIM: &str = "
-            select id, class, bytes, body from held
-            where id > $1 and id <= $2 and instr(body, cast($3 as blob)) > 0";
-        const CUT: &str = "update held set body = $2, bytes = $3 where id = $1";
-        let reach: Option<i64> = sqlx::query_scalar(REACH)
-            .bind(erasing.at_id)
-            .bind(LOOK_BODIES)
-            .fetch_one(&mut self.connection)
-            .await?;
-        let Some(reach) = reach else { return Ok(true) };
-        let rows: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(OF_SIM)
-            .bind(erasing.at_id)
-            .bind(reach)
-            .bind(&erasing.giccid)
-            .fetch_all(&mut self.connection)
-            .await?;
-        run(&mut self.connection, "begin immediate").await?;
-        for (id, class, bytes, body) in &rows {
-            // A refused body is proved by its signature as a whole, so it goes as a whole.
-            let left = without(body, &erasing.giccid).filter(|_| class == "quarantined");
-            let Some(left) = left else {
-                self.delete_held(*id).await?;
-                continue;
-            };
-            let left_bytes = i64::try_from(left.len()).unwrap_or(i64::MAX);
-            sqlx::query(CUT)
-                .bind(id)
-                .bind(left)
-                .bind(left_bytes)
-                .execute(&mut self.connection)
-                .await?;
-            let less = bytes.saturating_sub(left_bytes).unsigned_abs();
-            self.quarantine_bytes = self.quarantine_bytes.saturating_sub(less);
-        }
-        run(&mut self.connection, "commit").await?;
-        erasing.erased.held += rows.len() as u64;
-        erasing.at_id = reach;
         Ok(false)
     }
 

@@ -3,6 +3,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Writer,
     rings::{self, FULL, SHARE},
+    round::Round,
     run,
 };
 use crate::{
@@ -17,14 +18,16 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
-        let refused: Vec<&NewHeld> =
-            refused.iter().filter(|held| !self.banned.is_mentioned(&held.body)).collect();
         for held in refused {
-            if !self.came_again(held).await? {
-                self.keep_in_ring(held, now).await?;
+            let Some(held) = self.erased_sims.held(held) else { continue };
+            if !self.came_again(&held).await? {
+                self.keep_in_ring(&held, now).await?;
             }
         }
         self.write_dropped().await?;
+        let mut round = Round::default();
+        self.count_erased(&mut round)?;
+        round.run(&mut self.connection).await?;
         run(&mut self.connection, "commit").await?;
         self.rings.of(Ring::Plausible).dropped = 0;
         self.rings.of(Ring::Noise).dropped = 0;
@@ -178,7 +181,7 @@ impl Writer {
         Ok(())
     }
 
-    fn ring_named(&mut self, ring: &str) -> &mut rings::OneRing {
+    pub(super) fn ring_named(&mut self, ring: &str) -> &mut rings::OneRing {
         let plausible = ring == rings::name(Ring::Plausible);
         self.rings.of(if plausible { Ring::Plausible } else { Ring::Noise })
     }
@@ -189,11 +192,14 @@ fn block(held: &NewHeld) -> String {
     SourceBlock::from(held.source).to_string()
 }
 
-/// What makes two held pushes the very same: kind, body and signatures.
 fn digest(held: &NewHeld) -> [u8; 32] {
-    let signatures = held.signatures.as_deref().unwrap_or_default();
+    digest_of(held.kind.as_str(), &held.body, held.signatures.as_deref())
+}
+
+/// What makes two held pushes the very same: kind, body and signatures.
+pub(super) fn digest_of(kind: &str, body: &[u8], signatures: Option<&[u8]>) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for part in [held.kind.as_str().as_bytes(), &held.body, signatures] {
+    for part in [kind.as_bytes(), body, signatures.unwrap_or_default()] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
-    mention::Banned,
     round::Round,
     sims::{SimIds, SimKey},
 };
@@ -34,9 +33,9 @@ pub(super) struct Row<'a, T> {
 type Tallies = BTreeMap<Box<str>, TallyChange>;
 
 impl<'a> Batch<'a> {
-    pub(super) fn add(&mut self, nth: usize, submission: &'a Submission, banned: &mut Banned) {
+    pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
         self.has_push |= !submission.is_history;
-        for new in submission.records.iter().filter(|new| !banned.takes(&new.record)) {
+        for new in &submission.records {
             match &new.record {
                 record if submission.is_test => {
                     self.tests.push(Row { submission: nth, new, record })

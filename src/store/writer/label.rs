@@ -18,8 +18,11 @@ impl Writer {
     ) -> Result<u64, StoreError> {
         self.refresh().await?;
         // A SIM that was erased gets no name again.
-        let changes: Vec<LabelChange> =
-            changes.iter().filter(|it| !self.banned.has(it.giccid.as_str())).cloned().collect();
+        let changes: Vec<LabelChange> = changes
+            .iter()
+            .filter(|it| !self.erased_sims.has(it.giccid.as_str()))
+            .cloned()
+            .collect();
         let done = self.try_label_sims(&changes, caller, now).await;
         self.undo_unless(done).await
     }

@@ -7,12 +7,13 @@ mod device;
 mod device_status;
 mod erase;
 mod erase_rest;
+mod erase_text;
+mod erased_sims;
 mod held;
 mod insert;
 mod intern;
 mod label;
 mod mark;
-mod mention;
 mod prune;
 mod removal;
 mod rings;
@@ -29,7 +30,12 @@ use sqlx::SqliteConnection;
 pub use self::erase::{Erased, Erasing};
 pub use self::prune::{Pruned, Pruning, Retention};
 use self::{
-    insert::Batch, intern::Interned, mention::Banned, prune::KeptFrom, rings::Rings, round::Round,
+    erased_sims::{ErasedSims, Left},
+    insert::Batch,
+    intern::Interned,
+    prune::KeptFrom,
+    rings::Rings,
+    round::Round,
     tail::Tail,
 };
 use super::{StoreError, read::KindTally};
@@ -100,6 +106,8 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Parts that went to quarantine.
     pub quarantined: u64,
+    /// Records and parts that were left out, because all of them is about erased SIMs.
+    pub erased: u64,
 }
 
 /// The answer to one submission of a committed batch.
@@ -121,7 +129,7 @@ pub struct Writer {
     tail: Tail,
     rings: Rings,
     kept_from: KeptFrom,
-    banned: Banned,
+    erased_sims: ErasedSims,
     /// The list of erased SIMs beside the database.
     erasures: PathBuf,
     /// Bytes of bodies in quarantine.
@@ -146,7 +154,7 @@ impl Writer {
             tail: Tail::default(),
             rings: Rings::default(),
             kept_from: KeptFrom::default(),
-            banned: Banned::default(),
+            erased_sims: ErasedSims::default(),
             erasures: PathBuf::new(),
             quarantine_bytes: 0,
             volume: 0,
@@ -208,21 +216,22 @@ impl Writer {
         }
         let mut verdicts: Vec<_> =
             batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
+        let left: Vec<_> = batch.iter().map(|one| self.erased_sims.left_of(one)).collect();
         let mut rows = Batch::default();
-        for (nth, submission) in batch.iter().enumerate() {
-            let quarantine = self.banned.leave(&submission.quarantine);
-            if !self.has_room(&quarantine, submission.releases).await? {
+        for (nth, Left { submission, erased }) in left.iter().enumerate() {
+            if !self.has_room(&submission.quarantine, submission.releases).await? {
                 verdicts[nth] = Verdict::QuarantineFull;
                 continue;
             }
             if let Some(id) = submission.releases {
                 self.delete_held(id).await?;
             }
-            self.quarantine_all(&quarantine, now).await?;
+            self.quarantine_all(&submission.quarantine, now).await?;
             count(&mut verdicts, nth, |outcome| {
-                outcome.quarantined += quarantine.len() as u64;
+                outcome.quarantined += submission.quarantine.len() as u64;
+                outcome.erased += erased;
             });
-            rows.add(nth, submission, &mut self.banned);
+            rows.add(nth, submission);
         }
         let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
         self.count_erased(&mut round)?;
@@ -243,7 +252,7 @@ impl Writer {
     fn count_erased(&mut self, round: &mut Round) -> Result<(), StoreError> {
         const COUNT: &str =
             "update erased set came_again = came_again + ? where giccid_sha256 = ?;";
-        for (hash, came) in self.banned.counted() {
+        for (hash, came) in self.erased_sims.counted() {
             round.add(COUNT).bind(came)?.bind(hash)?;
         }
         Ok(())
@@ -284,7 +293,7 @@ impl Writer {
         self.interned = Interned::default();
         self.tail = Tail::load(&mut self.connection).await?;
         self.kept_from = KeptFrom::load(&mut self.connection).await?;
-        self.banned = Banned::load(&mut self.connection).await?;
+        self.erased_sims = ErasedSims::load(&mut self.connection).await?;
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&self.rings);
         let quarantined: i64 = sqlx::query_scalar(

@@ -6,5 +6,6 @@ mod forms;
 mod import;
 mod json;
 mod keep;
+mod mention;
 mod sims;
 mod sums;

@@ -36,7 +36,7 @@ fn caller() -> Caller {
 }
 
 fn outcome(stored: u64, duplicates: u64, quarantined: u64) -> Outcome {
-    Outcome { stored, duplicates, quarantined }
+    Outcome { stored, duplicates, quarantined, erased: 0 }
 }
 
 /// Another program that holds the database's write lock.

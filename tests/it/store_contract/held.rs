@@ -184,7 +184,7 @@ async fn a_full_quarantine_refuses_the_push_that_needs_it_and_no_other() {
         quarantine: vec![quarantined(nth, bytes)],
         ..Submission::default()
     };
-    let kept = Verdict::Stored(Outcome { stored: 1, quarantined: 1, duplicates: 0 });
+    let kept = Verdict::Stored(Outcome { stored: 1, quarantined: 1, ..Outcome::default() });
     let stranger = push(vec![usage(2, 1_713_888_842_473, 1)]);
     let batch = [needs(1, 60), needs(2, 41), stranger, needs(3, 40)];
     assert_eq!(commit(&mut opened, &batch).await, [kept, Verdict::QuarantineFull, stored(1), kept]);
@@ -196,7 +196,7 @@ async fn a_full_quarantine_refuses_the_push_that_needs_it_and_no_other() {
     assert_eq!(commit(&mut opened, &[needs(2, 41)]).await, [Verdict::QuarantineFull]);
 
     // What lies there already needs no room.
-    let again = Verdict::Stored(Outcome { stored: 0, quarantined: 1, duplicates: 1 });
+    let again = Verdict::Stored(Outcome { quarantined: 1, duplicates: 1, ..Outcome::default() });
     assert_eq!(commit(&mut opened, &[needs(3, 40)]).await, [again]);
 
     let first = bodies(&opened, HeldClass::Quarantined).await[0].0;

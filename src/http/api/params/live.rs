@@ -78,8 +78,8 @@ const LOGGED: &[Param] = &[
         "What became of them.",
         |ask, text| {
             let outcome = text.parse().map_err(|_| {
-                "one of stored, duplicate, quarantined, refused, rejected, unavailable, probe, \
-                 unanswered"
+                "one of stored, duplicate, quarantined, erased, refused, rejected, unavailable, \
+                 probe, unanswered"
             })?;
             ask.live.outcome.push(outcome);
             Ok(())

@@ -50,10 +50,11 @@ struct PushIn {
     body_cut: bool,
 }
 
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "stored",
     "duplicate",
     "quarantined",
+    "erased",
     "refused",
     "rejected",
     "unavailable",
@@ -89,7 +90,7 @@ fn request(push: PushIn, visitor: &Visitor) -> Request {
     let words = &visitor.look.words.live;
     let class = match push.outcome.as_str() {
         "stored" => "",
-        "duplicate" | "probe" => "plain",
+        "duplicate" | "erased" | "probe" => "plain",
         "quarantined" => "sms",
         _ => "alarm",
     };

@@ -265,6 +265,7 @@ const LIVE: Live = Live {
         "stored" => "stored",
         "duplicate" => "duplicate",
         "quarantined" => "quarantined",
+        "erased" => "erased SIM",
         "refused" => "refused",
         "rejected" => "rejected",
         "unavailable" => "unavailable",

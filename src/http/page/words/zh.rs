@@ -246,6 +246,7 @@ const LIVE: Live = Live {
         "stored" => "已存储",
         "duplicate" => "重复",
         "quarantined" => "隔离",
+        "erased" => "SIM 已抹除",
         "refused" => "拒收",
         "rejected" => "驳回",
         "unavailable" => "暂不可用",

@@ -9,7 +9,7 @@ use simdeck::{
 };
 
 use super::{
-    super::{NOW, Place, commit, giccid, notification, push, sms, stored, usage},
+    super::{NOW, Place, commit, giccid, notification, push, sms, usage},
     DAY_MS, NOW_MS, caller, changes, close, erase, files_with, listed, quarantined, question,
     traces, volume,
 };
@@ -87,7 +87,7 @@ async fn what_comes_of_an_erased_sim_is_not_kept_and_counted() {
         ..Submission::default()
     };
     let told = opened.writer.commit(&[again], NOW).await.unwrap();
-    let outcome = Outcome { stored: 1, duplicates: 0, quarantined: 1 };
+    let outcome = Outcome { stored: 1, duplicates: 0, quarantined: 1, erased: 4 };
     assert_eq!(told, [Verdict::Stored(outcome)]);
     let name = LabelChange {
         giccid: giccid(1),
@@ -187,7 +187,10 @@ async fn a_sim_that_only_the_list_names_is_not_kept_when_it_comes() {
     for life in 0..2 {
         let mut opened = place.open().await;
         let records = [1, 3, 2].map(|sim| usage(sim, NOW_MS + life, 1)).into();
-        assert_eq!(commit(&mut opened, &[push(records)]).await, [stored(1)]);
+        let Verdict::Stored(told) = commit(&mut opened, &[push(records)]).await[0] else {
+            panic!()
+        };
+        assert_eq!((told.stored, told.erased), (1, 2));
         assert_eq!(opened.store.erasures().await.unwrap(), (2, 2 * (life + 1)));
         close(opened).await;
     }

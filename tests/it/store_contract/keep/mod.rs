@@ -1,5 +1,6 @@
 //! What goes by age and by an erasure, and what copies of the database bring back.
 mod age;
+mod beside;
 mod copies;
 mod erasures;
 
