@@ -36,6 +36,9 @@ pub(super) struct Import {
     /// Take the cells of a CSV as they are, if it was exported with --raw
     #[arg(long)]
     raw: bool,
+    /// With --raw: it was exported with --excel too
+    #[arg(long, requires = "raw")]
+    excel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,6 +55,8 @@ struct Report {
     lines: u64,
     stored: u64,
     duplicates: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_through_line: Option<u64>,
     refused_lines: u64,
     refused: Vec<Refused>,
 }
@@ -59,8 +64,20 @@ struct Report {
 #[derive(Debug, Deserialize, Serialize)]
 struct Refused {
     line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_line: Option<u64>,
     field: Option<String>,
     reason: String,
+}
+
+impl Refused {
+    /// The lines that it spans.
+    fn lines(&self) -> String {
+        match self.last_line {
+            Some(last_line) => format!("{}-{last_line}", self.line),
+            None => self.line.to_string(),
+        }
+    }
 }
 
 /// Runs it: the file streams through, so memory stays flat however long it is.
@@ -75,6 +92,7 @@ pub(super) async fn run(
     let mut query = vec![("format", format)];
     query.extend(import.kind.as_deref().map(|kind| ("kind", kind)));
     query.extend(import.raw.then_some(("raw", "true")));
+    query.extend(import.excel.then_some(("excel", "true")));
     let sending = Arc::new(Sending::default());
     let pieces = pieces(file, progress.clone(), Arc::clone(&sending));
     let answer = api.upload("/v1/import", &query, pieces, &sending).await;
@@ -83,11 +101,16 @@ pub(super) async fn run(
     tell(&report, output)?;
     match report.refused_lines {
         0 => Ok(ExitCode::SUCCESS),
-        refused => Err(Failure::new(format!(
-            "{refused} of {} lines were refused: mend them and import the file again, which stores \
-             nothing twice",
-            report.lines
-        ))),
+        refused => {
+            let read = report.read_through_line;
+            let read = read.map(|line| format!(" (nothing was read behind line {line})"));
+            Err(Failure::new(format!(
+                "{refused} of {} lines were refused: mend them and import the file again, which \
+                 stores nothing twice{}",
+                report.lines,
+                read.unwrap_or_default()
+            )))
+        }
     }
 }
 
@@ -166,7 +189,7 @@ fn pieces(
 }
 
 fn tell(report: &Report, output: Output) -> Result<(), Failure> {
-    let Report { lines, stored, duplicates, refused_lines, refused } = report;
+    let Report { lines, stored, duplicates, refused_lines, refused, .. } = report;
     let people = format!(
         "{lines} lines: {stored} records stored, {duplicates} were there already, \
          {refused_lines} lines refused"
@@ -176,9 +199,9 @@ fn tell(report: &Report, output: Output) -> Result<(), Failure> {
     }
     let rows: Vec<Vec<String>> = refused
         .iter()
-        .map(|Refused { line, field, reason }| {
-            let field = field.clone().unwrap_or_else(|| "-".to_owned());
-            vec![line.to_string(), field, reason.clone()]
+        .map(|row| {
+            let field = row.field.clone().unwrap_or_else(|| "-".to_owned());
+            vec![row.lines(), field, row.reason.clone()]
         })
         .collect();
     output.report(&["LINE", "FIELD", "REASON"], &rows, &people, report)

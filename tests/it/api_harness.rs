@@ -287,6 +287,21 @@ impl Api {
             .unwrap()
     }
 
+    /// Sends a file, packed as it says.
+    pub(crate) async fn post_bytes(
+        &self,
+        url: &str,
+        body: Vec<u8>,
+        coding: Option<&str>,
+    ) -> Response {
+        let request = self.client.post(format!("{}{url}", self.base)).bearer_auth(ADMIN_KEY);
+        let request = match coding {
+            Some(coding) => request.header("Content-Encoding", coding),
+            None => request,
+        };
+        request.body(body).send().await.unwrap()
+    }
+
     pub(crate) async fn put(&self, url: &str, key: &str, body: &str) -> Response {
         self.client
             .put(format!("{}{url}", self.base))

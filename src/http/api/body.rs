@@ -18,9 +18,8 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX)
-            .await
-            .map_err(|_| ApiError::BodyTooLarge)?;
+        let bytes =
+            to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(ApiError::of_body)?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(members)) => Ok(Self(members)),
             Ok(_) | Err(_) => Err(ApiError::NotAnObject),

@@ -41,7 +41,7 @@ impl Cells {
 
     /// A text that somebody sent, or JSON.
     pub(super) fn text(&mut self, text: &str) {
-        self.row.push_field(safe(text, self.rule).as_bytes());
+        self.row.push_field(cell_text(text, self.rule).as_bytes());
     }
 
     /// Ends the row and begins the next.
@@ -57,31 +57,107 @@ impl Cells {
     }
 }
 
-/// A spreadsheet takes a cell that begins with one of these for a formula; it is told by an
-/// apostrophe that it is text. So is a text that has apostrophes there of its own, or nobody could
-/// tell the two apart again.
-fn safe(text: &str, rule: CellRule) -> Cow<'_, str> {
-    if rule.excel && is_long_number(text) {
-        return format!("=\"{text}\"").into();
+/// What a text is in a cell; [`plain_text`] is the way back.
+///
+/// A spreadsheet takes a cell for a formula that begins with a sign of one; an apostrophe tells it
+/// that the cell is text. It may also split the file elsewhere than we do, at `;` or at tabs, and does
+/// not see our quotes then: the apostrophe stands at each place where a cell may begin so. Where one
+/// stands there already another is put before it, or nobody could tell the two apart again.
+fn cell_text(text: &str, rule: CellRule) -> Cow<'_, str> {
+    match rule {
+        CellRule { excel: true, raw } if is_long_number(text) || (raw && is_constant(text)) => {
+            format!("=\"{}\"", text.replace('"', "\"\"")).into()
+        }
+        CellRule { raw: true, .. } => text.into(),
+        CellRule { raw: false, .. } => {
+            let marked = begins(text).filter(|begin| is_formula(text, *begin));
+            spliced(text, marked, |out, _| out.push('\''))
+        }
     }
-    if !rule.raw && is_formula(text.trim_start_matches('\'')) {
-        return format!("'{text}").into();
-    }
-    text.into()
 }
 
-/// The text of a cell again, unless it was written raw.
-pub(super) fn unsafe_text(cell: &str) -> &str {
-    let long_number = cell.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
-    if let Some(number) = long_number.filter(|number| is_long_number(number)) {
-        return number;
+/// The text of a cell that was written by this rule. A long number is recognised whether or not it
+/// says `excel`, unless it says `raw`.
+pub(super) fn plain_text(cell: &str, rule: CellRule) -> Cow<'_, str> {
+    match rule {
+        CellRule { raw: true, excel: false } => cell.into(),
+        CellRule { raw: true, excel: true } => match constant(cell) {
+            Some(text) if is_long_number(&text) || is_constant(&text) => text,
+            _ => cell.into(),
+        },
+        CellRule { raw: false, .. } => {
+            if let Some(number) = constant(cell).filter(|text| is_long_number(text)) {
+                return number;
+            }
+            let marked = begins(cell).filter(|begin| {
+                cell[*begin..].starts_with('\'') && is_formula_behind(cell, *begin, 1)
+            });
+            spliced(cell, marked, |_, rest| *rest = &rest[1..])
+        }
     }
-    let text = cell.strip_prefix('\'').unwrap_or(cell);
-    if is_formula(text.trim_start_matches('\'')) { text } else { cell }
 }
 
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+/// Where a cell may begin for a spreadsheet, whatever it splits at.
+fn begins(text: &str) -> impl Iterator<Item = usize> {
+    let behind = text.match_indices(is_split_at).map(|(place, _)| place + 1);
+    std::iter::once(0).chain(behind)
+}
+
+fn is_split_at(sign: char) -> bool {
+    matches!(sign, ';' | '\t' | '\r' | '\n')
+}
+
+/// Whether a spreadsheet may take for a formula what begins here. Blanks and quotes may be lost on the
+/// way; that apostrophes are passed over too is what makes the mark reversible.
+fn is_formula(text: &str, begin: usize) -> bool {
+    is_formula_behind(text, begin, 0)
+}
+
+fn is_formula_behind(text: &str, begin: usize, marks: usize) -> bool {
+    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let is_lost = |sign: char| {
+        let is_invisible = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+        let is_blank = sign.is_whitespace() || sign.is_control() || is_invisible;
+        matches!(sign, '\'' | '"') || (is_blank && !is_split_at(sign))
+    };
+    let rest = text[begin + marks..].trim_start_matches(is_lost);
+    rest.starts_with(FORMULA) || (begin == 0 && rest.starts_with(['\t', '\r', '\n']))
+}
+
+/// The text with something done at each of these places, of which most texts have none.
+fn spliced<'a>(
+    text: &'a str,
+    places: impl Iterator<Item = usize>,
+    mut mend: impl FnMut(&mut String, &mut &'a str),
+) -> Cow<'a, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    for place in places {
+        let passed = text.len() - rest.len();
+        out.push_str(&rest[..place - passed]);
+        rest = &rest[place - passed..];
+        mend(&mut out, &mut rest);
+    }
+    if out.is_empty() && rest.len() == text.len() {
+        return text.into();
+    }
+    out.push_str(rest);
+    out.into()
+}
+
+/// The text in `="…"`, where quotes stand twice.
+fn constant(cell: &str) -> Option<Cow<'_, str>> {
+    let inner = cell.strip_prefix("=\"")?.strip_suffix('"')?;
+    if !inner.contains('"') {
+        return Some(inner.into());
+    }
+    let text = inner.replace("\"\"", "\0");
+    (!inner.contains('\0') && !text.contains('"')).then(|| text.replace('\0', "\"").into())
+}
+
+/// Whether a raw text could be taken for a long number that was written as `="…"`, any number of times.
+fn is_constant(text: &str) -> bool {
+    constant(text).is_some_and(|inner| is_long_number(&inner) || is_constant(&inner))
 }
 
 /// Digits that a spreadsheet would round or show as a power of ten, or whose zeros it would drop.
@@ -121,8 +197,19 @@ mod tests {
             assert_eq!(cell(start, false, false), format!("'{start}"));
             assert_eq!(cell(start, true, false), start);
         }
-        assert_eq!(cell("\n=1", false, false), "\"'\n=1\"");
-        assert_eq!(cell("\r=1", false, false), "\"'\r=1\"");
+        for sign in ["=", "+", "-", "@", "＝", "＋", "－", "＠"] {
+            for before in ["", " ", "'", "\u{feff}", "x;", "x;'", "x; ", "x;x;", "x\t"] {
+                let text = format!("{before}{sign}1");
+                let begin = before.rfind([';', '\t']).map_or(0, |place| place + 1);
+                let marked = format!("{}'{}", &text[..begin], &text[begin..]);
+                assert_eq!(cell(&text, false, false), marked);
+                assert_eq!(cell(&text, true, false), text);
+            }
+        }
+        assert_eq!(cell("x;\"=1", false, false), "\"x;'\"\"=1\"");
+        assert_eq!(cell("\n=1", false, false), "\"'\n'=1\"");
+        assert_eq!(cell("\r=1", false, false), "\"'\r'=1\"");
+        assert_eq!(cell("a\r\nb", false, false), "\"a\r\nb\"");
         assert_eq!(cell("a=1", false, false), "a=1");
         assert_eq!(cell("say \"hi\", you", false, false), "\"say \"\"hi\"\", you\"");
     }
@@ -141,6 +228,37 @@ mod tests {
             assert_eq!(cell(text, false, true), text);
         }
         assert_eq!(cell("=1+1", false, true), "'=1+1");
+    }
+
+    #[test]
+    fn every_text_comes_back_from_its_cell() {
+        use proptest::{collection::vec, prelude::*, sample::select};
+        const PIECES: [&str; 17] = [
+            "=",
+            "-",
+            "＝",
+            "'",
+            "\"",
+            ";",
+            " ",
+            "\u{feff}",
+            "\t",
+            "\r",
+            "\n",
+            "x",
+            "0",
+            "123456",
+            "=\"012345678901\"",
+            "=\"=\"\"0123\"\"\"",
+            "\0",
+        ];
+        let text = vec(select(&PIECES[..]), 0..8).prop_map(|pieces| pieces.concat());
+        proptest!(ProptestConfig::with_cases(4_000), |(text in text, raw: bool, excel: bool)| {
+            let rule = CellRule { raw, excel };
+            let cell = cell_text(&text, rule);
+            prop_assert_eq!(plain_text(&cell, rule), text.as_str(), "{:?} {}", rule, cell);
+            prop_assert!(raw || plain_text(&cell, CellRule::default()) == text.as_str());
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use http_body_util::LengthLimitError;
 
 use crate::{
     domain::{HeldReason, Timestamp},
@@ -62,6 +63,9 @@ pub(in crate::http) enum ApiError {
     /// The body ended before its end.
     #[error("the body broke off")]
     BodyCut,
+    /// The body is packed in a way that we do not unpack.
+    #[error("the body has a content coding other than gzip")]
+    UnknownCoding,
     /// The request is well-formed, but what is stored does not allow it.
     #[error("what is stored does not allow this: {0}")]
     Conflict(String, Option<FieldError>),
@@ -174,6 +178,14 @@ impl From<RetryError> for ApiError {
 }
 
 impl ApiError {
+    /// Why a body of a limited length could not be read.
+    pub(super) fn of_body(error: axum::Error) -> Self {
+        match error.into_inner().is::<LengthLimitError>() {
+            true => Self::BodyTooLarge,
+            false => Self::BodyCut,
+        }
+    }
+
     /// A value that something else has already.
     pub(super) fn taken(resource: &'static str, field: &str) -> Self {
         let error = FieldError { resource, field: field.to_owned(), code: Code::AlreadyExists };
@@ -211,6 +223,10 @@ impl ApiError {
             Self::BodyTooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
             Self::BodyCut => Problem::new(StatusCode::BAD_REQUEST, "Bad Request")
                 .detail("The body broke off. What was stored stays; send the file again."),
+            Self::UnknownCoding => {
+                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
+                    .detail("Send the body as it is, or as `Content-Encoding: gzip`.")
+            }
             Self::Conflict(detail, error) => Problem::new(StatusCode::CONFLICT, "Conflict")
                 .detail(detail)
                 .errors(error.iter().cloned().collect()),

@@ -29,6 +29,7 @@ mod change_row;
 mod changes;
 mod conditions;
 mod cors;
+mod csv_rows;
 mod device_group;
 mod device_history;
 mod devices;
@@ -46,6 +47,7 @@ mod list;
 mod live;
 mod metrics;
 mod notifications;
+mod packed;
 mod params;
 mod pushes;
 mod rcms;
@@ -55,6 +57,7 @@ mod row_id;
 mod search;
 mod shown_body;
 mod sign_in_links;
+mod sim_import;
 mod sim_label;
 mod sim_timeline;
 mod sims;
@@ -131,11 +134,12 @@ impl FromRef<InternalState> for Intake {
 /// Every address of the API.
 pub(super) fn router(state: InternalState) -> Router {
     let (router, places) = routes::routes().into_router();
-    router
+    let router = router
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .fallback(async || ApiError::NoSuchAddress)
-        .layer(middleware::from_fn_with_state((state.clone(), places), doc::point_to_docs))
-        .with_state(state)
+        .with_state(state.clone());
+    packed::unpacked(router)
+        .layer(middleware::from_fn_with_state((state, places), doc::point_to_docs))
 }
 
 impl IntoResponse for Denied {

@@ -3,6 +3,7 @@ mod command;
 mod refusals;
 mod round_trip;
 mod streams;
+mod tables;
 
 use reqwest::StatusCode;
 use serde_json::Value;

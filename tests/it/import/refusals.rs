@@ -92,7 +92,7 @@ async fn rows_of_a_table_are_told_by_the_line_where_they_begin() {
             (5, "", "cell_count"),
             (6, "data_usage", "field_invalid"),
             (7, "extra", "field_invalid"),
-            (9, "extra", "field_invalid"),
+            (9, "", "unclosed"),
         ]
     );
     assert_eq!(counts(&report).0, 2);

@@ -48,9 +48,17 @@ fn plain(mut table: Table) -> Table {
 
 /// A cell without what keeps a spreadsheet from running it: the rule of the README, backwards.
 fn believed(cell: &str) -> String {
-    let text = cell.trim_start_matches('\'');
-    let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if runs && text.len() < cell.len() { cell[1..].to_owned() } else { cell.to_owned() }
+    let signs: Vec<char> = cell.chars().collect();
+    let is_begin = |at: usize| at == 0 || [';', '\t', '\r', '\n'].contains(&signs[at - 1]);
+    let runs = |at: usize| {
+        let mut rest = signs[at..].iter().skip_while(|sign| ['\'', '"', ' '].contains(sign));
+        let formula = ['=', '+', '-', '@'];
+        let first = ['=', '+', '-', '@', '\t', '\r', '\n'];
+        rest.next()
+            .is_some_and(|sign| if at == 1 { first.as_slice() } else { &formula }.contains(sign))
+    };
+    let is_mark = |at: usize| signs[at] == '\'' && is_begin(at) && runs(at + 1);
+    (0..signs.len()).filter(|at| !is_mark(*at)).map(|at| signs[at]).collect()
 }
 
 async fn walked(api: &Api, list: &str, size: usize) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! What holds for every input, looked for by proptest among small and hostile ones.
 mod aggregates;
+mod cells;
 mod dates;
 mod filters;
 mod forms;

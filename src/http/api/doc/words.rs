@@ -103,9 +103,9 @@ pub(in crate::http::api) fn severity() -> Object {
     one_of(Severity::ALL.map(Severity::as_str))
 }
 
-/// What is wrong with a field.
-pub(in crate::http::api) fn code() -> Object {
-    one_of(["missing", "missing_field", "invalid", "already_exists"])
+/// What is wrong with a line of a table.
+pub(in crate::http::api) fn line_code() -> Object {
+    one_of(["missing_field", "invalid", "cell_count", "unclosed", "misquoted", "too_long"])
 }
 
 /// A name, or null.

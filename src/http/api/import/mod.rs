@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use self::{lines::Lines, row::Row, table::Table};
 use super::{
+    cells::CellRule,
     error::ApiError,
     params::{self, Format},
 };
@@ -30,9 +31,6 @@ use crate::{
 
 const RESOURCE: &str = "import";
 
-/// A row's bytes at most: a record of the largest body that we take by default, in CSV, where each
-/// quote is written twice.
-const LINE_BYTES_MAX: usize = 16 << 20;
 /// How many records one commit holds: few, so that no push waits long.
 const BATCH_RECORDS_MAX: usize = 1_000;
 /// How many bytes of rows.
@@ -62,6 +60,11 @@ pub(super) struct HistoryOut {
     stored: u64,
     /// Records that were there already.
     duplicates: u64,
+    /// The line behind which nothing was read: the file was cut there, or a quote is never closed. Not
+    /// there if the file was read to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    read_through_line: Option<u64>,
     /// How many rows were refused.
     refused_lines: u64,
     /// The first of them; nothing of them was kept.
@@ -73,6 +76,10 @@ pub(super) struct HistoryOut {
 struct RefusedRow {
     /// Where it begins, counted from 1.
     line: u64,
+    /// Where it ends; not there if that is the same line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_line: Option<u64>,
     #[serde(flatten)]
     why: Refused,
 }
@@ -94,6 +101,22 @@ impl Refused {
     }
 }
 
+/// Where a row stands in its file.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    line: u64,
+    last_line: u64,
+    /// Where nothing behind a line could be read, that line.
+    read_through_line: Option<u64>,
+}
+
+impl Span {
+    /// A row on a line of its own.
+    fn line(line: u64) -> Self {
+        Self { line, last_line: line, read_through_line: None }
+    }
+}
+
 /// A file on its way in.
 struct Import {
     intake: Intake,
@@ -102,8 +125,8 @@ struct Import {
     kind: Option<Kind>,
     format: Format,
     out: HistoryOut,
-    /// What waits to be stored, each with its line.
-    batch: Vec<(u64, NewRecord)>,
+    /// What waits to be stored, each with where it stands.
+    batch: Vec<(Span, NewRecord)>,
     batch_bytes: usize,
     is_audited: bool,
     /// Rows since the last that said how many there were.
@@ -113,7 +136,7 @@ struct Import {
 /// What takes the rows out of the stream.
 enum Source {
     Lines(Lines),
-    Table(Box<Table>),
+    Table(Table),
 }
 
 /// `POST /v1/import`
@@ -126,8 +149,9 @@ pub(super) async fn import(
 ) -> Result<Json<HistoryOut>, ApiError> {
     let question = params::IMPORT.read(query.as_deref())?;
     let format = question.format.unwrap_or_else(|| format_of(&headers));
+    let rule = CellRule { raw: question.raw, excel: question.excel };
     let mut source = match format {
-        Format::Csv => Source::Table(Box::new(Table::new(question.raw))),
+        Format::Csv => Source::Table(Table::new(rule)),
         Format::Json | Format::Ndjson => Source::Lines(Lines::new()),
     };
     let mut import = Import::new(intake, caller, question.as_kind, format);
@@ -179,10 +203,11 @@ impl Import {
         self.batch.len() < BATCH_RECORDS_MAX && self.batch_bytes < BATCH_BYTES_MAX
     }
 
-    fn row(&mut self, line: u64, row: Result<&[u8], Refused>) {
+    fn row(&mut self, span: Span, row: Result<&[u8], Refused>) {
+        self.out.read_through_line = span.read_through_line;
         if let Some(count) = row.ok().and_then(count_of) {
             if std::mem::take(&mut self.uncounted) != count {
-                self.refuse(line, Refused::field("rows", "field_invalid"));
+                self.refuse(span, Refused::field("rows", "field_invalid"));
             }
             return;
         }
@@ -197,17 +222,19 @@ impl Import {
         });
         match read {
             Ok(records) => {
-                self.batch.extend(records.into_iter().map(|record| (line, record)));
+                self.batch.extend(records.into_iter().map(|record| (span, record)));
                 self.batch_bytes += bytes;
             }
-            Err(why) => self.refuse(line, why),
+            Err(why) => self.refuse(span, why),
         }
     }
 
-    fn refuse(&mut self, line: u64, why: Refused) {
+    fn refuse(&mut self, span: Span, why: Refused) {
         self.out.refused_lines += 1;
         if self.out.refused.len() < REFUSED_TOLD_MAX {
-            self.out.refused.push(RefusedRow { line, why });
+            let Span { line, last_line, .. } = span;
+            let last_line = Some(last_line).filter(|last_line| *last_line > line);
+            self.out.refused.push(RefusedRow { line, last_line, why });
         }
     }
 
@@ -226,13 +253,13 @@ impl Import {
         }
         let mut batch = batch.into_iter().peekable();
         while batch.peek().is_some() {
-            let (lines, records): (Vec<_>, Vec<_>) = batch.by_ref().take(BATCH_RECORDS_MAX).unzip();
+            let (spans, records): (Vec<_>, Vec<_>) = batch.by_ref().take(BATCH_RECORDS_MAX).unzip();
             let kept = self.intake.keep_history(records).await?;
             self.out.stored += kept.outcome.stored;
             self.out.duplicates += kept.outcome.duplicates;
-            let refused = kept.refused.into_iter().filter_map(|nth| lines.get(nth));
-            for line in refused {
-                self.refuse(*line, Refused::row("store_refused"));
+            let refused = kept.refused.into_iter().filter_map(|nth| spans.get(nth));
+            for span in refused {
+                self.refuse(*span, Refused::row("store_refused"));
             }
         }
         Ok(())
@@ -247,7 +274,7 @@ fn count_of(row: &[u8]) -> Option<u64> {
 
 impl Source {
     fn feed(&mut self, piece: &[u8], import: &mut Import) -> Result<(), ApiError> {
-        let each = |line, row: Result<&[u8], Refused>| import.row(line, row);
+        let each = |span, row: Result<&[u8], Refused>| import.row(span, row);
         match self {
             Self::Lines(lines) => lines.feed(piece, each),
             Self::Table(table) => table.feed(piece, each)?,
@@ -256,10 +283,10 @@ impl Source {
     }
 
     fn end(&mut self, import: &mut Import) -> Result<(), ApiError> {
-        let each = |line, row: Result<&[u8], Refused>| import.row(line, row);
+        let each = |span, row: Result<&[u8], Refused>| import.row(span, row);
         match self {
             Self::Lines(lines) => lines.end(each),
-            Self::Table(table) => table.feed(&[], each)?,
+            Self::Table(table) => table.end(each)?,
         }
         Ok(())
     }

@@ -1,30 +1,19 @@
-//! Rows out of a stream of CSV, each as the JSON object that a line would have. It holds one row at
-//! most; `csv` itself wants to pull from a blocking reader and has no end to a row, so its core is
-//! used.
-use csv_core::ReadRecordResult;
+//! Rows out of a table, each as the JSON object that a line would have.
 use serde_json::value::RawValue;
 
-use super::{LINE_BYTES_MAX, Refused, row::separate};
-use crate::http::api::{cells::unsafe_text, error::Invalid};
-
-const COLUMNS_MAX: usize = 1_024;
+use super::{Refused, Span, row::separate};
+use crate::http::api::{
+    cells::{CellRule, plain_text},
+    csv_rows::{CsvCells, CsvRow, CsvRows, headings},
+    error::Invalid,
+};
 
 /// Where in the table we are.
 pub(super) struct Table {
-    reader: csv_core::Reader,
-    /// The cells of the row so far, one behind the other …
-    cells: Vec<u8>,
-    written: usize,
-    /// … and where each ends.
-    ends: Vec<usize>,
-    ended: usize,
+    rows: CsvRows,
     header: Option<Vec<Column>>,
-    /// Cells are as they are.
-    raw: bool,
-    /// The line where the row begins, and the one where we are.
-    row_line: u64,
-    line: u64,
-    is_too_long: bool,
+    /// How the cells were written.
+    rule: CellRule,
 }
 
 struct Column {
@@ -43,142 +32,59 @@ enum Sort {
 
 impl Table {
     /// Before the header.
-    pub(super) fn new(raw: bool) -> Self {
-        Self {
-            reader: csv_core::Reader::new(),
-            cells: vec![0; 4 << 10],
-            written: 0,
-            ends: vec![0; 64],
-            ended: 0,
-            header: None,
-            raw,
-            row_line: 1,
-            line: 1,
-            is_too_long: false,
-        }
+    pub(super) fn new(rule: CellRule) -> Self {
+        Self { rows: CsvRows::new(), header: None, rule }
     }
 
-    /// Takes what came, and gives away each row that it ends. Nothing that came is the end.
+    /// Takes what came, and gives away each row that it ends.
     pub(super) fn feed(
         &mut self,
         came: &[u8],
-        mut each: impl FnMut(u64, Result<&[u8], Refused>),
+        mut each: impl FnMut(Span, Result<&[u8], Refused>),
     ) -> Result<(), Invalid> {
-        let mut rest = came;
-        loop {
-            if self.is_between_rows() {
-                let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-                self.count_lines(&rest[..breaks]);
-                rest = &rest[breaks..];
-                self.row_line = self.line;
-            }
-            if rest.is_empty() && !came.is_empty() {
-                return Ok(());
-            }
-            let (result, read, written, ended) = self.reader.read_record(
-                rest,
-                &mut self.cells[self.written..],
-                &mut self.ends[self.ended..],
-            );
-            self.count_lines(&rest[..read]);
-            rest = &rest[read..];
-            self.written += written;
-            self.ended += ended;
-            match result {
-                ReadRecordResult::InputEmpty if came.is_empty() => (),
-                ReadRecordResult::InputEmpty => return Ok(()),
-                ReadRecordResult::OutputFull => self.grow_cells(),
-                ReadRecordResult::OutputEndsFull => self.grow_ends(),
-                ReadRecordResult::Record => self.row(&mut each)?,
-                ReadRecordResult::End => return Ok(()),
-            }
-        }
+        let Self { rows, header, rule } = self;
+        rows.feed(came, |row| take(header, *rule, &row, &mut each))
     }
 
-    fn is_between_rows(&self) -> bool {
-        self.written == 0 && self.ended == 0 && !self.is_too_long
-    }
-
-    fn count_lines(&mut self, read: &[u8]) {
-        self.line += read.iter().filter(|byte| **byte == b'\n').count() as u64;
-    }
-
-    fn grow_cells(&mut self) {
-        if self.cells.len() < LINE_BYTES_MAX {
-            self.cells.resize(self.cells.len() * 2, 0);
-        } else {
-            self.skip_rest_of_row();
-        }
-    }
-
-    fn grow_ends(&mut self) {
-        if self.ends.len() < COLUMNS_MAX {
-            self.ends.resize(self.ends.len() * 2, 0);
-        } else {
-            self.skip_rest_of_row();
-        }
-    }
-
-    fn skip_rest_of_row(&mut self) {
-        (self.written, self.ended, self.is_too_long) = (0, 0, true);
-    }
-
-    fn row(&mut self, each: &mut impl FnMut(u64, Result<&[u8], Refused>)) -> Result<(), Invalid> {
-        let is_too_long = self.is_too_long;
-        let cells = Cells { bytes: &self.cells[..self.written], ends: &self.ends[..self.ended] };
-        match &self.header {
-            None if is_too_long => return Err(no_header()),
-            None => self.header = Some(columns(&cells)?),
-            Some(_) if is_too_long => each(self.row_line, Err(Refused::row("too_long"))),
-            Some(_) if let Some(count) = cells.count() => each(self.row_line, Ok(&count)),
-            Some(columns) => match object(columns, &cells, self.raw) {
-                Ok(object) => each(self.row_line, Ok(&object)),
-                Err(refused) => each(self.row_line, Err(refused)),
-            },
-        }
-        (self.written, self.ended, self.is_too_long) = (0, 0, false);
-        Ok(())
+    /// Gives away the last row, unless it was ended.
+    pub(super) fn end(
+        &mut self,
+        mut each: impl FnMut(Span, Result<&[u8], Refused>),
+    ) -> Result<(), Invalid> {
+        let Self { rows, header, rule } = self;
+        rows.end(|row| take(header, *rule, &row, &mut each))
     }
 }
 
-struct Cells<'a> {
-    bytes: &'a [u8],
-    ends: &'a [usize],
-}
-
-impl<'a> Cells<'a> {
-    fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
-        let (bytes, mut begin) = (self.bytes, 0);
-        self.ends.iter().map(move |end| {
-            let cell = &bytes[begin..*end];
-            begin = *end;
-            cell
-        })
+fn take(
+    header: &mut Option<Vec<Column>>,
+    rule: CellRule,
+    row: &CsvRow<'_>,
+    each: &mut impl FnMut(Span, Result<&[u8], Refused>),
+) -> Result<(), Invalid> {
+    let Some(columns) = header else {
+        // Without a heading that is whole nobody knows what the cells are.
+        *header = Some(match row.fault {
+            None => columns_of(&row.cells)?,
+            Some(_) => return Err(no_header()),
+        });
+        return Ok(());
+    };
+    let span =
+        Span { line: row.line, last_line: row.last_line, read_through_line: row.read_through_line };
+    match row.row_count(columns.len()) {
+        Some(count) => each(span, Ok(format!("{{\"rows\":{count}}}").as_bytes())),
+        None => match object(columns, row, rule) {
+            Ok(object) => each(span, Ok(&object)),
+            Err(refused) => each(span, Err(refused)),
+        },
     }
-}
-
-impl Cells<'_> {
-    /// The row that ends an export with how many it has, as a line would have it.
-    fn count(&self) -> Option<Vec<u8>> {
-        let mut cells = self.iter();
-        let rows = cells.by_ref().next().filter(|cell| *cell == b"rows").and(cells.next())?;
-        let is_count = is_integer(std::str::from_utf8(rows).ok()?) && cells.all(<[u8]>::is_empty);
-        is_count.then(|| [b"{\"rows\":", rows, b"}"].concat())
-    }
+    Ok(())
 }
 
 /// Without these there is no record in any row.
-fn columns(cells: &Cells<'_>) -> Result<Vec<Column>, Invalid> {
-    let mut names = Vec::new();
-    for cell in cells.iter() {
-        // A spreadsheet marks UTF-8 with three bytes that are no part of the header.
-        let cell = cell.strip_prefix(b"\xEF\xBB\xBF").filter(|_| names.is_empty()).unwrap_or(cell);
-        let name = std::str::from_utf8(cell.trim_ascii()).map_err(|_| no_header())?;
-        if name.is_empty() || names.contains(&name) {
-            return Err(no_header());
-        }
-        names.push(name);
-    }
+fn columns_of(cells: &CsvCells<'_>) -> Result<Vec<Column>, Invalid> {
+    let names = headings(cells).ok_or_else(no_header)?;
     if !names.iter().any(|name| ["giccid", "payload"].contains(name)) {
         return Err(no_header());
     }
@@ -197,15 +103,13 @@ fn columns(cells: &Cells<'_>) -> Result<Vec<Column>, Invalid> {
 }
 
 /// An empty cell says that there is no such field.
-fn object(columns: &[Column], cells: &Cells<'_>, raw: bool) -> Result<Vec<u8>, Refused> {
-    if columns.len() != cells.ends.len() {
-        return Err(Refused::row("cell_count"));
-    }
-    let mut object = Vec::with_capacity(cells.bytes.len() * 2);
+fn object(columns: &[Column], row: &CsvRow<'_>, rule: CellRule) -> Result<Vec<u8>, Refused> {
+    row.check(columns.len()).map_err(|fault| Refused::row(fault.as_str()))?;
+    let mut object = Vec::with_capacity(row.cells.bytes() * 2);
     object.push(b'{');
-    for (column, cell) in columns.iter().zip(cells.iter()) {
+    for (column, cell) in columns.iter().zip(row.cells.iter()) {
         let cell = std::str::from_utf8(cell).map_err(|_| Refused::row("unreadable"))?;
-        let text = if raw { cell } else { unsafe_text(cell) };
+        let text = &*plain_text(cell, rule);
         if text.is_empty() {
             continue;
         }

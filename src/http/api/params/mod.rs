@@ -23,7 +23,7 @@ pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, IMPORT, NOTIFICATIONS, SEARCH, SIM,
-    SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE, USAGE_SUMS,
+    SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE, USAGE_SUMS,
 };
 
 /// The most values that one list may have.

@@ -271,8 +271,18 @@ const FILE: &[Param] = &[
             Ok(())
         },
     ),
-    Param { says: "Takes the cells of a table as they stand.", ..RAW },
+    RAW_CELLS,
+    EXCEL_CELLS,
 ];
+
+const RAW_CELLS: Param =
+    Param { says: "Takes the cells of a table as they are: it was exported with `raw`.", ..RAW };
+const EXCEL_CELLS: Param = Param {
+    says: "With `raw`: it was exported with `excel` too. Without, both forms are known by themselves.",
+    ..EXCEL
+};
+
+const CELLS: &[Param] = &[RAW_CELLS, EXCEL_CELLS];
 
 const SINCE: &[Param] = &[when(
     "from",
@@ -318,6 +328,8 @@ pub(in crate::http::api) const SIMS: Route =
     Route { resource: "sims", params: &[SIM_FILTER, ZONE, SHOWN] };
 /// `GET /v1/sims/{giccid}`
 pub(in crate::http::api) const SIM: Route = Route { resource: "sims", params: &[ZONE] };
+/// `POST /v1/sims/import`
+pub(in crate::http::api) const SIM_IMPORT: Route = Route { resource: "sims", params: &[CELLS] };
 /// `GET /v1/sims/{giccid}/timeline`
 pub(in crate::http::api) const SIM_TIMELINE: Route =
     Route { resource: "sim-timeline", params: &[SHOWN] };

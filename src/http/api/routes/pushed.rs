@@ -7,8 +7,8 @@ use crate::{
     http::api::{
         aggregate, aggregate_row, change_row, changes,
         doc::{Doc, Documented, Routes, Tag},
-        import, list, notifications, params, pushes, search, sim_label, sim_timeline, sims, sms,
-        stream, test_push, usage,
+        import, list, notifications, params, pushes, search, sim_import, sim_label, sim_timeline,
+        sims, sms, stream, test_push, usage,
     },
 };
 
@@ -77,7 +77,8 @@ fn records(routes: Routes) -> Routes {
                     .about(
                         "Rows as an export has them or in SmartHub's own words, of any length in \
                          all: lines of JSON, or, as `text/csv`, a table under the names of its \
-                         fields. A record that is there already is not stored again.",
+                         fields. A record that is there already is not stored again. Each line of \
+                         a table has to be ended, the last one too, or it may have been cut.",
                     )
                     .needs(Scope::Admin)
                     .query(&params::IMPORT)
@@ -121,19 +122,21 @@ fn sims(routes: Routes) -> Routes {
         .at(
             "/v1/sims/import",
             Documented::post(
-                sim_label::import,
+                sim_import::import,
                 doc("Name many SIMs")
                     .about(
                         "Columns: `giccid`, then `name` and `device_sn` as far as they are to be \
-                         changed. An empty cell takes away.",
+                         changed. An empty cell takes away. The other columns of an export of SIMs \
+                         are passed over. Each line has to be ended, the last one too.",
                     )
                     .needs(Scope::Admin)
+                    .query(&params::SIM_IMPORT)
                     .takes_text(
                         "text/csv",
-                        Some(sim_label::TABLE_PATTERN),
+                        Some(sim_import::TABLE_PATTERN),
                         "giccid,name\n8944501503181377993,Roof 7\n",
                     )
-                    .gives::<sim_label::ImportOut>(200, "What became of the lines."),
+                    .gives::<sim_import::ImportOut>(200, "What became of the lines."),
             ),
         )
         .at(
