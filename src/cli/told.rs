@@ -2,36 +2,43 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 use super::{
-    made::Secrets,
-    settings::{AllowMode, Probe, Settings},
+    reload::Credentials,
+    settings::{AllowMode, Probe, Settings, push_url},
     welcome::is_local,
 };
 use crate::{
     http::{
-        Elsewhere, PageSettings, PathTokens, ProbeAnswer, PushAddress, PushSettings, Wellness,
-        server::TlsFiles,
+        Elsewhere, PageSettings, PathTokens, ProbeAnswer, PushAddress, PushSettings, Registration,
+        Registrations, Wellness, server::TlsFiles,
     },
     smarthub::kind::{KNOWN, KnownKind},
 };
 
-/// What the page shows of the settings.
-pub(super) fn page_settings(settings: &Settings, secrets: &Secrets, is_demo: bool) -> PageSettings {
-    let address = |known: &KnownKind| PushAddress {
-        kind: known.slug.to_owned(),
-        title: known.title.to_owned(),
-        title_zh: known.title_zh.map(str::to_owned),
-        url: settings.push_url(known.slug),
-    };
-    let keys = secrets.push_keys.iter().map(|key| (key.label.clone(), key.key.clone()));
-    PageSettings {
-        unit_base: settings.unit_base,
-        addresses: KNOWN.iter().map(address).collect(),
-        push_keys: keys.collect(),
-        is_public: settings.public.url.as_ref().is_some_and(|url| !is_local(url)),
-        is_demo,
-    }
+/// What the page shows of the settings, and of the keys and tokens of the moment.
+pub(super) fn page_settings(
+    settings: &Settings,
+    credentials: watch::Receiver<Credentials>,
+    is_demo: bool,
+) -> PageSettings {
+    let base = settings.public.url.clone().unwrap_or_else(|| settings.public_url_here());
+    let is_public = settings.public.url.as_ref().is_some_and(|url| !is_local(url));
+    let registrations = Registrations::new(move || {
+        let Credentials { push_keys, path_tokens } = credentials.borrow().clone();
+        let address = |known: &KnownKind| PushAddress {
+            kind: known.slug.to_owned(),
+            title: known.title.to_owned(),
+            title_zh: known.title_zh.map(str::to_owned),
+            url: push_url(&base, path_tokens.first(), known.slug),
+        };
+        Registration {
+            addresses: KNOWN.iter().map(address).collect(),
+            push_keys: push_keys.into_iter().map(|key| (key.label, key.key)).collect(),
+        }
+    });
+    PageSettings { unit_base: settings.unit_base, registrations, is_public, is_demo }
 }
 
 /// The pair for TLS, where there is one.

@@ -207,7 +207,6 @@ impl Server {
             alerts,
             listeners,
             settings,
-            secrets,
             tls,
             reload,
             demo,
@@ -226,8 +225,9 @@ impl Server {
         );
         let mut fronts = JoinSet::new();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
-        let internal =
-            internal_router(parts.internal, page_settings(&settings, &secrets, demo.is_some()));
+        let credentials = reload.credentials.subscribe();
+        let page = page_settings(&settings, credentials, demo.is_some());
+        let internal = internal_router(parts.internal, page);
         if let Some(listener) = listeners.public {
             fronts.spawn(serve_with(listener, public, limits, tls, stop.clone()));
         }

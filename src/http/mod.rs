@@ -26,5 +26,5 @@ pub use api::{
 };
 pub use auth::digest_of;
 pub use internal::internal_router;
-pub use page::{PageSettings, PushAddress, UnitBase};
+pub use page::{PageSettings, PushAddress, Registration, Registrations, UnitBase};
 pub use push::{Elsewhere, PathTokens, ProbeAnswer, PushLog, PushSettings, Wellness, public_app};

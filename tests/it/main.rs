@@ -41,6 +41,7 @@ mod openapi;
 mod page;
 mod page_messages;
 mod page_routers;
+mod page_secrets;
 mod page_sims;
 mod plain_json;
 mod process;

@@ -3,7 +3,9 @@ use askama::Template;
 use axum::{http::StatusCode, response::Response};
 use serde::Deserialize;
 
-use super::{Frame, Here, StatusIn, Visitor, call::Call, format::told, page_of};
+use super::{
+    Frame, Here, PushAddress, Registration, StatusIn, Visitor, call::Call, format::told, page_of,
+};
 use crate::domain::Secret;
 
 #[derive(Template)]
@@ -13,6 +15,7 @@ struct FirstRun {
     free: String,
     /// What a push key is called, and what it is; for admins.
     keys: Vec<(String, Secret)>,
+    /// The same of addresses; for admins too, since they hold the path token.
     addresses: Vec<(String, String)>,
     is_public: bool,
     has_rcms: bool,
@@ -74,8 +77,12 @@ async fn page(visitor: &Visitor, status: &StatusIn, said: Option<String>) -> Res
     ];
     let format = visitor.format();
     let settings = &visitor.state.settings;
-    let keys = settings.push_keys.iter().filter(|_| visitor.is_admin());
-    let title = |address: &super::PushAddress| match &address.title_zh {
+    // Whoever has a key may push, and the path token is half of what keeps others out.
+    let registration = match visitor.is_admin() {
+        true => settings.registrations.now(),
+        false => Registration::default(),
+    };
+    let title = |address: &PushAddress| match &address.title_zh {
         Some(title) if words.tag == "zh" => title.clone(),
         _ => address.title.clone(),
     };
@@ -83,8 +90,11 @@ async fn page(visitor: &Visitor, status: &StatusIn, said: Option<String>) -> Res
     let page = FirstRun {
         frame: visitor.frame(Here::Overview, words.nav.overview, &ready),
         free: status.disk.free_bytes.map(|free| format.bytes(free).to_string()).unwrap_or_default(),
-        keys: keys.map(|(label, key)| (label.clone().unwrap_or_default(), key.clone())).collect(),
-        addresses: settings.addresses.iter().map(|it| (title(it), it.url.clone())).collect(),
+        addresses: registration.addresses.iter().map(|it| (title(it), it.url.clone())).collect(),
+        keys: {
+            let keys = registration.push_keys.into_iter();
+            keys.map(|(label, key)| (label.unwrap_or_default(), key)).collect()
+        },
         is_public: settings.is_public,
         has_rcms: visitor.state.api.rcms.is_some(),
         requests: pushes.into_iter().map(|push| request(push, visitor)).collect(),

@@ -42,6 +42,7 @@ mod nowhere;
 mod overview;
 mod payload;
 mod preferences;
+mod registration;
 mod router;
 mod routers;
 mod search;
@@ -57,33 +58,19 @@ use format::Format;
 pub use format::UnitBase;
 use frame::{Frame, Here, Pulse, StatusIn};
 use look::Look;
+pub use registration::{PushAddress, Registration, Registrations};
 
 /// What the page has to know beyond what the API tells.
 #[derive(Clone, Debug, Default)]
 pub struct PageSettings {
     /// What a kilobyte is.
     pub unit_base: UnitBase,
-    /// The addresses to register in SmartHub.
-    pub addresses: Vec<PushAddress>,
-    /// The keys to set there, with their labels; shown to admins, before the first push.
-    pub push_keys: Vec<(Option<String>, crate::domain::Secret)>,
+    /// What to register in SmartHub; shown to admins.
+    pub registrations: Registrations,
     /// Whether the internet can see these addresses, as far as their looks tell.
     pub is_public: bool,
     /// Whether all of this is made up.
     pub is_demo: bool,
-}
-
-/// An address to register.
-#[derive(Clone, Debug)]
-pub struct PushAddress {
-    /// The kind of push.
-    pub kind: String,
-    /// SmartHub's title for it.
-    pub title: String,
-    /// SmartHub's Chinese title, where there is one.
-    pub title_zh: Option<String>,
-    /// Where pushes of it go.
-    pub url: String,
 }
 
 /// What the pages are made from.

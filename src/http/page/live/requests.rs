@@ -1,4 +1,5 @@
 //! The push inspector: every request to the public listener, and those that are held.
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::{Call, Filters, Refused, Source, Visitor, told};
@@ -94,17 +95,16 @@ fn request(push: PushIn, visitor: &Visitor) -> Request {
         "quarantined" => "sms",
         _ => "alarm",
     };
+    // What did not verify is anybody's text, and nobody has a reason to send it once more.
+    let is_authentic = ["stored", "duplicate", "quarantined"].contains(&push.outcome.as_str());
     let is_text = push.body_encoding.as_deref() == Some("utf-8");
     let body = push.body.unwrap_or_default();
     let kind = push.kind.unwrap_or_default();
-    let address = visitor.state.settings.addresses.iter().find(|address| address.kind == kind);
-    let curl = address.filter(|_| is_text && !push.body_cut && !body.is_empty()).map(|address| {
-        // A quote inside quotes of a shell.
-        let body = body.replace('\'', r"'\''");
-        format!(
-            "curl -sS -X POST -H 'Content-Type: application/json' -d '{body}' '{}'",
-            address.url
-        )
+    let is_whole = is_authentic && !push.body_cut && !body.is_empty();
+    let url = is_whole.then(|| visitor.state.settings.registrations.now().url_of(&kind)).flatten();
+    let curl = url.map(|url| {
+        let packed = if is_text { STANDARD.encode(&body) } else { body.clone() };
+        curl_of(&packed, &url)
     });
     Request {
         time: told(&push.at).map(|at| format.second(at)).unwrap_or_default(),
@@ -123,6 +123,16 @@ fn request(push: PushIn, visitor: &Visitor) -> Request {
         body,
         curl,
     }
+}
+
+/// A request for a shell. The body's text never stands in the command: shells differ in what they read
+/// into a quoted text, and curl into one that begins with `@`.
+fn curl_of(base64: &str, url: &str) -> String {
+    let url = url.replace('\'', "%27");
+    format!(
+        "printf %s '{base64}' | base64 -d | curl -sS -X POST -H 'Content-Type: application/json' \
+         --data-binary @- '{url}'"
+    )
 }
 
 /// A reason of the API's list in the page's language; any other as it is.

@@ -213,7 +213,7 @@ const FIRST_RUN: FirstRun = FirstRun {
     test_failed: |why| format!("It did not get through: {why}"),
     addresses: "Give SmartHub these addresses",
     key: "Push key",
-    key_for_admins: "shown to keys of scope admin",
+    for_admins: "The push addresses and the push key are shown to API keys of scope admin only.",
     not_public: "SmartHub cannot reach an address of this machine: set SIMDECK_PUBLIC_URL to the one that \
         the internet sees.",
     routers: "Connect routers (optional)",

@@ -12,7 +12,7 @@ pub(in crate::http::page) struct FirstRun {
     pub(in crate::http::page) test_failed: fn(&str) -> String,
     pub(in crate::http::page) addresses: &'static str,
     pub(in crate::http::page) key: &'static str,
-    pub(in crate::http::page) key_for_admins: &'static str,
+    pub(in crate::http::page) for_admins: &'static str,
     pub(in crate::http::page) not_public: &'static str,
     pub(in crate::http::page) routers: &'static str,
     pub(in crate::http::page) routers_note: &'static str,

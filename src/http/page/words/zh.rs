@@ -195,7 +195,7 @@ const FIRST_RUN: FirstRun = FirstRun {
     test_failed: |why| format!("未能送达:{why}"),
     addresses: "将这些地址登记到 SmartHub",
     key: "推送密钥",
-    key_for_admins: "仅 admin 权限可见",
+    for_admins: "推送地址与推送密钥仅对 admin 权限的密钥可见。",
     not_public: "SmartHub 无法访问本机地址：请将 SIMDECK_PUBLIC_URL 设为互联网可见的地址。",
     routers: "接入路由器（可选）",
     routers_note: "设置 SIMDECK_RCMS_CLIENT_ID 与 SIMDECK_RCMS_CLIENT_SECRET 后重启。",
