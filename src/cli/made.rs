@@ -10,6 +10,11 @@ use crate::{
     store::{DataFolder, kept_secret},
 };
 
+/// An admin's key that somebody thought of has at least so many characters.
+const API_KEY_CHARACTERS_MIN: usize = 20;
+/// A shorter push key is warned of: SmartHub may have given it.
+const PUSH_KEY_CHARACTERS_MIN: usize = 16;
+
 /// The secrets in force.
 #[derive(Debug)]
 pub(super) struct Secrets {
@@ -32,6 +37,13 @@ pub(super) fn secrets(
         Some(key) => key.clone(),
         None => kept_or_made(folder, API_KEY_FILE, "sd_", &mut made)?,
     };
+    if api_key.expose().chars().count() < API_KEY_CHARACTERS_MIN {
+        return Err(Failure::new(format!(
+            "the admin's API key has fewer than {API_KEY_CHARACTERS_MIN} characters and could be \
+             guessed: set SIMDECK_API_KEY to a longer one (`openssl rand -hex 32` makes one), or \
+             leave it out to have one made"
+        )));
+    }
     let push_keys = if !settings.push.keys.is_empty() {
         settings.push.keys.clone()
     } else if store_is_empty || kept(folder, PUSH_KEY_FILE)?.is_some() {
@@ -43,6 +55,15 @@ pub(super) fn secrets(
              set SIMDECK_PUSH_KEY to the key that SmartHub signs with",
         ));
     };
+    let is_short = |key: &&PushKey| key.key.expose().chars().count() < PUSH_KEY_CHARACTERS_MIN;
+    let short = push_keys.iter().filter(is_short).count();
+    if short > 0 {
+        tracing::warn!(
+            push.keys.short = short,
+            "A push key of fewer than {PUSH_KEY_CHARACTERS_MIN} characters can be guessed from one \
+             push that was seen: set a longer one in SmartHub and in SIMDECK_PUSH_KEY"
+        );
+    }
     Ok(Secrets { push_keys, api_key, made })
 }
 

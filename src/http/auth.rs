@@ -5,6 +5,8 @@
 //! that act where the page that made them is ours.
 //!
 //! A handler that takes a [`Reader`] or an [`Admin`] cannot be reached without a key of that scope.
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, HeaderValue, header, request::Parts},
@@ -15,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     domain::{Caller, KeyDigest, PassDigest, Scope, Secret},
-    http::{cookie, rate::Meter},
+    http::{cookie, key_failures::KeyFailures, rate::Meter, server::Peer},
     intake::Intake,
 };
 
@@ -26,6 +28,8 @@ pub(super) struct Gate {
     pub(super) admin_key: Option<KeyDigest>,
     /// Knows the keys that are in the store.
     pub(super) intake: Intake,
+    /// Keys that are not live.
+    pub(super) failures: Arc<KeyFailures>,
 }
 
 /// What audit rows call the holder of the admin key.
@@ -66,6 +70,7 @@ pub(super) struct AdminKey {
 /// A caller who may look, and stays: the key may be revoked before the answer ends.
 #[derive(Clone)]
 pub(super) struct Guest {
+    pub(super) caller: Caller,
     gate: Gate,
     key: KeyDigest,
     session: Option<PassDigest>,
@@ -86,7 +91,12 @@ impl Guest {
             Some(session) => matches!(self.gate.intake.session(session).await, Ok(None)),
             None => false,
         };
-        !is_over && self.gate.holder(&self.key).is_some()
+        !is_over && self.has_live_key()
+    }
+
+    /// The same of the key alone, which is known without a look at the store.
+    pub(super) fn has_live_key(&self) -> bool {
+        self.gate.holder(&self.key).is_some()
     }
 }
 
@@ -111,10 +121,28 @@ impl Gate {
             Some(key) => Shown { key: digest_of(key), session: None },
             None => self.session(parts).await?,
         };
-        let caller = self.holder(&shown.key).ok_or(Denied::NoKey)?;
+        let caller = match self.holder(&shown.key) {
+            Some(caller) => caller,
+            // A session's key may have been revoked: its browser guesses nothing.
+            None if shown.session.is_some() => return Err(Denied::NoKey),
+            None => return Err(self.unknown_key(parts)),
+        };
         match parts.extensions.get::<Meter>().map(|meter| meter.count(&shown.key)) {
             Some(rate) if rate.is_over => Err(Denied::TooOften { retry_after_s: rate.reset_s }),
             _ => Ok((caller, shown)),
+        }
+    }
+
+    /// What to say of a key that is not live. What a page asks in process has no source: its browser
+    /// was let in before.
+    fn unknown_key(&self, parts: &Parts) -> Denied {
+        let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        match source.map_or(Ok(()), |source| self.failures.failed(source)) {
+            Ok(()) => Denied::NoKey,
+            Err(wait) => {
+                let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+                Denied::TooOften { retry_after_s: seconds.saturating_add(1) }
+            }
         }
     }
 
@@ -168,8 +196,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
         let gate = Gate::from_ref(state);
-        let (_, Shown { key, session }) = gate.caller(parts).await?;
-        Ok(Self { gate, key, session })
+        let (caller, Shown { key, session }) = gate.caller(parts).await?;
+        Ok(Self { caller, gate, key, session })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod failures;
 mod gzip;
 mod hosts;
 mod internal;
+mod key_failures;
 mod page;
 mod paging;
 mod problem;

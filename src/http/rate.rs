@@ -56,7 +56,8 @@ impl Limiter {
         Self { per_hour, clock, windows: Mutex::default() }
     }
 
-    fn take(&self, key: &KeyDigest) -> Rate {
+    /// Counts one request of this key.
+    pub(super) fn take(&self, key: &KeyDigest) -> Rate {
         let (now, limit) = (self.clock.now(), self.per_hour.get());
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         windows.retain(|_, window| window.ends_at > now);

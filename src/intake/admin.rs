@@ -1,4 +1,7 @@
-use std::sync::{Arc, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
@@ -42,6 +45,7 @@ pub(super) enum Command {
     },
     AddPass {
         pass: Pass,
+        source: Option<IpAddr>,
         caller: Caller,
         reply: Reply<()>,
     },
@@ -194,10 +198,15 @@ impl Intake {
         Ok(was_live)
     }
 
-    /// Keeps a link or a session of a browser.
-    pub async fn add_pass(&self, pass: Pass, caller: &Caller) -> Result<(), AdminError> {
+    /// Keeps a link or a session of a browser at this address.
+    pub async fn add_pass(
+        &self,
+        pass: Pass,
+        source: Option<IpAddr>,
+        caller: &Caller,
+    ) -> Result<(), AdminError> {
         let caller = caller.clone();
-        self.ask(|reply| Command::AddPass { pass, caller, reply }).await
+        self.ask(|reply| Command::AddPass { pass, source, caller, reply }).await
     }
 
     /// The key that a live session stands for.

@@ -276,8 +276,8 @@ impl WriterTask {
             Command::RevokeKey { id, caller, reply } => {
                 answer(reply, self.writer.revoke_key(id, &caller, now).await)
             }
-            Command::AddPass { pass, caller, reply } => {
-                answer(reply, self.writer.add_pass(&pass, &caller, now).await)
+            Command::AddPass { pass, source, caller, reply } => {
+                answer(reply, self.writer.add_pass(&pass, source, &caller, now).await)
             }
             Command::TakePass { kind, digest, reply } => {
                 answer(reply, self.writer.take_pass(kind, &digest, now).await)

@@ -27,6 +27,7 @@ mod examine;
 mod folder;
 mod open;
 mod passes;
+mod permits;
 mod read;
 mod restore;
 mod rollup;
@@ -38,6 +39,7 @@ pub use error::StoreError;
 pub use examine::{Examination, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
+pub use permits::KeyedPermits;
 pub use read::{
     Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store,
     Tallies,

@@ -1,7 +1,9 @@
 //! The links and sessions that let browsers in.
-use sqlx::Connection;
+use std::net::IpAddr;
 
-use super::{StoreError, Writer, admin::audit};
+use sqlx::{Connection, SqliteConnection};
+
+use super::{StoreError, Writer};
 use crate::domain::{Caller, KeyDigest, Pass, PassDigest, PassKind, Timestamp};
 
 impl Writer {
@@ -9,6 +11,7 @@ impl Writer {
     pub async fn add_pass(
         &mut self,
         pass: &Pass,
+        source: Option<IpAddr>,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -31,7 +34,8 @@ impl Writer {
             PassKind::Link => "sign_in.link",
             PassKind::Session => "sign_in.session",
         };
-        audit(&mut change, caller, action, "", now).await?;
+        let source = source.map(|source| source.to_string()).unwrap_or_default();
+        audit_once_an_hour(&mut change, caller, action, &source, now).await?;
         change.commit().await?;
         Ok(())
     }
@@ -55,4 +59,28 @@ impl Writer {
         let live = taken.filter(|(_, ends_ms)| *ends_ms > now.unix_ms());
         Ok(live.and_then(|(key, _)| key.try_into().ok()))
     }
+}
+
+/// Notes who came in and from where, once an hour: a program that signs in with each request must not
+/// fill the disk.
+async fn audit_once_an_hour(
+    connection: &mut SqliteConnection,
+    caller: &Caller,
+    action: &'static str,
+    source: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const NOTE: &str = "
+        insert into audit (at_ms, who, action, target) select $1, $2, $3, $4
+        where not exists (
+            select 1 from (select * from audit order by id desc limit 1000)
+            where at_ms between $1 - 3600000 and $1 and who = $2 and action = $3 and target = $4)";
+    sqlx::query(NOTE)
+        .bind(now.unix_ms())
+        .bind(&caller.label)
+        .bind(action)
+        .bind(source)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -32,6 +32,7 @@ mod failure_limiter;
 mod front;
 mod fuzz;
 mod import;
+mod key_limits;
 mod kill;
 mod listener;
 mod live;

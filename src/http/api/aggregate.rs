@@ -24,7 +24,7 @@ use super::{
 use crate::{
     domain::{AggregateQuestion, AggregateRow, ComparedRow, Timestamp},
     http::{
-        auth::Reader,
+        auth::Guest,
         problem::{Code, FieldError},
     },
     store::Store,
@@ -38,14 +38,14 @@ const ARRIVED_THROUGH: HeaderName = HeaderName::from_static("simdeck-arrived-thr
 /// `GET /v1/data-usage/aggregate`
 pub(super) async fn usage(
     State(state): State<InternalState>,
-    _: Reader,
+    guest: Guest,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let route = &params::USAGE_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
-    let place = state.store.heavy().await?;
+    let place = state.store.heavy_for(&guest.caller.label).await?;
     let rows = if ask.sums.has_usual {
         state.store.usage_usual(&question).await?
     } else {
@@ -54,20 +54,20 @@ pub(super) async fn usage(
     drop(place);
     let arrived = state.store.usage_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, true, ask.sums.has_usual);
-    Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
+    Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived, guest))
 }
 
 /// `GET /v1/mo-sms/aggregate`
 pub(super) async fn sms(
     State(state): State<InternalState>,
-    _: Reader,
+    guest: Guest,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let route = &params::SMS_SUMS;
     let ask = route.read(query.as_deref())?;
     let question = question(&ask, &state.store, route)?;
-    let place = state.store.heavy().await?;
+    let place = state.store.heavy_for(&guest.caller.label).await?;
     let rows = if ask.sums.has_usual {
         state.store.sms_usual(&question).await?
     } else {
@@ -76,7 +76,7 @@ pub(super) async fn sms(
     drop(place);
     let arrived = state.store.sms_arrived_through(state.clock.now()).await?;
     let table = Table::new(question, false, ask.sums.has_usual);
-    Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived))
+    Ok(answer(table, rows, route, Form::of(&ask, &headers), arrived, guest))
 }
 
 /// Rows that are compared with nothing.
@@ -113,11 +113,15 @@ fn answer(
     route: &Route,
     form: Form,
     arrived: Option<Timestamp>,
+    guest: Guest,
 ) -> Response {
     let all = rows.len() as u64;
     let writing = Writing { table, form, all, rows: rows.into_iter(), stage: Stage::Head };
-    let frames = try_unfold(writing, async |mut writing| {
-        Ok::<_, ApiError>(writing.next()?.map(|frame| (frame, writing)))
+    let frames = try_unfold((writing, guest), async |(mut writing, guest)| {
+        if !guest.has_live_key() {
+            return Err(ApiError::NoKey);
+        }
+        Ok(writing.next()?.map(|frame| (frame, (writing, guest))))
     });
     let mut response = Body::new(StreamBody::new(frames)).into_response();
     if form.is_export() {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{Change, ChangeFilter, PageSize},
     http::{
-        auth::Reader,
+        auth::Guest,
         paging::{Binding, Key, Links, cursor_link, decode_cursor},
         problem::{Code, FieldError},
         query_string::append,
@@ -36,13 +36,17 @@ const REST: Duration = Duration::from_millis(20);
 /// `GET /v1/changes`
 pub(super) async fn show(
     State(state): State<InternalState>,
-    _: Reader,
+    guest: Guest,
     base: Base,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let question = params::CHANGES.read(query.as_deref())?;
     let follower = Follower::new(state, question).await?;
     let (rows, generation) = follower.wait().await?;
+    // It may have waited; meanwhile the key may have ended.
+    if !guest.has_live_key() {
+        return Err(ApiError::NoKey);
+    }
     let view = View { base, sms_text_field: follower.state.settings.sms_text_field.clone() };
     let mut body = b"[".to_vec();
     for row in &rows {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{PageSize, Place, Walk},
     http::{
-        auth::Reader,
+        auth::{Guest, Reader},
         paging::{
             At, Binding, Edges, Key, Links, Page, SKIP_MAX, TokenError, cursor_link, decode_cursor,
         },
@@ -101,7 +101,7 @@ pub(super) trait ById: List {
 /// `GET /v1/{list}`
 pub(super) async fn show<L: List>(
     State(state): State<InternalState>,
-    _: Reader,
+    guest: Guest,
     within: L::Within,
     base: Base,
     headers: HeaderMap,
@@ -110,7 +110,7 @@ pub(super) async fn show<L: List>(
     let question = L::ROUTE.read(query.as_deref())?;
     let form = Form::of(&question, &headers);
     let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
-    let list = Asked::<L> { state, within, question, view, form };
+    let list = Asked::<L> { state, guest, within, question, view, form };
     let is_paged = list.question.page.is_some()
         || list.question.size.is_some()
         || list.question.at.is_some()
@@ -144,6 +144,7 @@ pub(super) async fn show_one<L: ById>(
 /// A list as it was asked for.
 pub(super) struct Asked<L: List> {
     state: InternalState,
+    guest: Guest,
     within: L::Within,
     question: Question,
     /// What its rows need to be shown.
@@ -160,12 +161,13 @@ impl<L: List> Asked<L> {
 
     /// A place among the heavy reads, or the news that there is none soon.
     pub(super) async fn place_among_heavy(&self) -> Result<Heavy, StoreError> {
-        self.state.store.heavy().await
+        self.state.store.heavy_for(&self.guest.caller.label).await
     }
 
-    /// The next place among the heavy reads.
-    pub(super) async fn turn_among_heavy(&self) -> Result<Heavy, StoreError> {
-        self.state.store.heavy_in_turn().await
+    /// The next place among the heavy reads, unless the key has ended meanwhile.
+    pub(super) async fn turn_among_heavy(&self) -> Result<Heavy, ApiError> {
+        let place = self.state.store.heavy_in_turn_for(&self.guest.caller.label).await?;
+        if self.guest.may_stay().await { Ok(place) } else { Err(ApiError::NoKey) }
     }
 
     /// The rows of one read.

@@ -5,7 +5,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::test_push::TestPusher;
-use crate::{http::push::PushLog, watch::Watch};
+use crate::{
+    http::{key_failures::KeyFailures, push::PushLog},
+    store::KeyedPermits,
+    watch::Watch,
+};
 
 /// What answers that do not end by themselves need.
 #[derive(Clone)]
@@ -18,15 +22,25 @@ pub struct Live {
     pub test_pusher: Option<TestPusher>,
     /// What is wrong with how data comes in.
     pub watch: Watch,
+    /// API keys and sign-ins that were refused.
+    pub(in crate::http) key_failures: Arc<KeyFailures>,
     limits: Arc<StreamLimits>,
     slots: Arc<Semaphore>,
+    slots_of_key: Arc<KeyedPermits>,
 }
+
+/// A place for a stream: among all, and among those of its key.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are held, not looked at")]
+pub(super) struct Slot(OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// What one stream, and all of them, may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Streams at the same time.
     pub streams_max: usize,
+    /// Of which one key may have so many.
+    pub streams_a_key_max: usize,
     /// How long a stream says nothing.
     pub keep_alive: Duration,
     /// Rows that a stream shows of each second; the others it counts.
@@ -39,6 +53,7 @@ impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             streams_max: 64,
+            streams_a_key_max: 8,
             keep_alive: Duration::from_secs(15),
             rows_a_second: 20,
             backlog_rows_max: 1_000,
@@ -55,16 +70,28 @@ impl Live {
     /// With limits of one's own.
     pub fn with_limits(pushes: PushLog, stop: CancellationToken, limits: StreamLimits) -> Self {
         let slots = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
+        let slots_of_key = Arc::new(KeyedPermits::new(limits.streams_a_key_max));
         let watch = Watch::new(Arc::clone(pushes.signals()));
-        Self { stop, pushes, watch, test_pusher: None, limits: Arc::new(limits), slots }
+        let key_failures = Arc::default();
+        Self {
+            stop,
+            pushes,
+            watch,
+            key_failures,
+            test_pusher: None,
+            limits: Arc::new(limits),
+            slots,
+            slots_of_key,
+        }
     }
 
     pub(super) fn limits(&self) -> StreamLimits {
         *self.limits
     }
 
-    /// A place for one more stream, if there is one.
-    pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).try_acquire_owned().ok()
+    /// A place for one more stream of this key, if there is one.
+    pub(super) fn slot(&self, key: &str) -> Option<Slot> {
+        let own = self.slots_of_key.of(key).try_acquire_owned().ok()?;
+        Some(Slot(Arc::clone(&self.slots).try_acquire_owned().ok()?, own))
     }
 }

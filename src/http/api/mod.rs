@@ -115,7 +115,8 @@ pub struct ApiSettings {
 
 impl FromRef<InternalState> for Gate {
     fn from_ref(state: &InternalState) -> Self {
-        Self { admin_key: state.admin_key, intake: state.intake.clone() }
+        let failures = Arc::clone(&state.live.key_failures);
+        Self { admin_key: state.admin_key, intake: state.intake.clone(), failures }
     }
 }
 

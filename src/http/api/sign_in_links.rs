@@ -54,7 +54,7 @@ impl InternalState {
         let word = new_word();
         let ends_at = self.clock.now().plus(GOOD_FOR);
         let pass = Pass { kind: PassKind::Link, digest: digest_of(word.expose()), key, ends_at };
-        self.intake.add_pass(pass, caller).await?;
+        self.intake.add_pass(pass, None, caller).await?;
         Ok((format!("{base_url}/sign-in#token={}", word.expose()).into(), ends_at))
     }
 

@@ -124,7 +124,7 @@ struct RecordsOut {
 /// `GET /v1/summary`
 pub(super) async fn show(
     State(state): State<InternalState>,
-    _: Reader,
+    Reader(caller): Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<FiguresOut>, ApiError> {
     let ask = params::SUMMARY.read(query.as_deref())?;
@@ -134,7 +134,7 @@ pub(super) async fn show(
     let from_ms = ask.filter.from_ms.unwrap_or(to_ms.saturating_sub(DAY_MS));
     let from_ms = from_ms.max(TIME_MS_MIN).min(to_ms);
     let cut = Cut::of(Span { start_ms: from_ms, end_ms: to_ms }, &state);
-    let place = state.store.heavy().await?;
+    let place = state.store.heavy_for(&caller.label).await?;
     let usage = Sums::of(&state, &cut, false).await?;
     let sms = Sums::of(&state, &cut, true).await?;
     let sims = SimActivityQuestion {

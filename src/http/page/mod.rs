@@ -5,7 +5,7 @@
 //! is said in either language, [`format`](mod@format) how numbers and times are told; each page has a file and a
 //! template of its own. What others wrote is only ever text: templates escape it, the script sets it as
 //! text, and the policy lets nothing run but our own script.
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -20,8 +20,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::{
     api::InternalState,
     auth::{Denied, Gate, Reader},
-    failures::FailureLimiter,
     query_string::append,
+    rate::Limiter,
 };
 use crate::domain::{Caller, Scope};
 
@@ -80,7 +80,7 @@ struct PageState {
     router: Router,
     recent: Recent,
     settings: Arc<PageSettings>,
-    failures: Arc<FailureLimiter>,
+    sign_ins: Arc<Limiter>,
 }
 
 impl FromRef<PageState> for Gate {
@@ -101,14 +101,18 @@ impl PageState {
     }
 }
 
+/// How often a key may open a session: each is a row of the store.
+const SIGN_INS_AN_HOUR: NonZeroU32 = NonZeroU32::MIN.saturating_add(119);
+
 /// All pages, which ask this API.
 pub(super) fn router(api: InternalState, router: Router, settings: PageSettings) -> Router {
+    let sign_ins = Arc::new(Limiter::new(SIGN_INS_AN_HOUR, Arc::clone(&api.clock)));
     let state = PageState {
         api,
         router,
         recent: Recent::default(),
         settings: Arc::new(settings),
-        failures: Arc::new(FailureLimiter::default()),
+        sign_ins,
     };
     let header =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));

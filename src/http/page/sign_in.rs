@@ -1,4 +1,6 @@
 //! How a browser gets in: by a link that is good once, or by an API key; and how it goes out again.
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::{
     Form,
@@ -70,7 +72,8 @@ pub(super) async fn enter(
     let key = match key_of(&state, &sent).await {
         Ok(Some(key)) => key,
         Ok(None) => {
-            let waits = source.is_some_and(|source| state.failures.failed(source).is_err());
+            let failures = &state.api.live.key_failures;
+            let waits = source.is_some_and(|source| failures.failed(source).is_err());
             let (word, status) = if waits {
                 (look.words.sign_in.too_often, StatusCode::TOO_MANY_REQUESTS)
             } else {
@@ -80,7 +83,11 @@ pub(super) async fn enter(
         }
         Err(Unavailable) => return unavailable(&state, look, &sent.next),
     };
-    match begin(&state, key).await {
+    if state.sign_ins.take(&key).is_over {
+        let words = look.words.sign_in.too_often;
+        return shown(&state, look, &sent.next, Some(words), StatusCode::TOO_MANY_REQUESTS);
+    }
+    match begin(&state, key, source).await {
         Ok(set_cookie) => onward(&sent.next, set_cookie),
         Err(Unavailable) => unavailable(&state, look, &sent.next),
     }
@@ -113,7 +120,11 @@ async fn key_of(state: &PageState, sent: &Sent) -> Result<Option<KeyDigest>, Una
 }
 
 /// Keeps a new session; gives the cookie.
-async fn begin(state: &PageState, key: KeyDigest) -> Result<Option<HeaderValue>, Unavailable> {
+async fn begin(
+    state: &PageState,
+    key: KeyDigest,
+    source: Option<IpAddr>,
+) -> Result<Option<HeaderValue>, Unavailable> {
     let caller = state.gate().holder(&key).ok_or(Unavailable)?;
     let word = new_word();
     let pass = Pass {
@@ -122,7 +133,7 @@ async fn begin(state: &PageState, key: KeyDigest) -> Result<Option<HeaderValue>,
         key,
         ends_at: state.api.clock.now().plus(cookie::SESSION_TIME),
     };
-    state.api.intake.add_pass(pass, &caller).await.map_err(|_| Unavailable)?;
+    state.api.intake.add_pass(pass, source, &caller).await.map_err(|_| Unavailable)?;
     Ok(cookie::begin(word.expose(), state.is_https()))
 }
 

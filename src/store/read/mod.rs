@@ -49,7 +49,7 @@ use tokio::{
 
 use self::{sim_tail::CardTail, usage_tail::UsageTail};
 use super::{
-    StoreError,
+    KeyedPermits, StoreError,
     error::{of_acquire, of_read},
 };
 
@@ -75,6 +75,8 @@ pub struct Store {
     readers: SqlitePool,
     database: Arc<Path>,
     heavy: Arc<Semaphore>,
+    /// One heavy read a key: who asks a hundred at once takes no other's place.
+    heavy_of_key: Arc<KeyedPermits>,
     epoch: u64,
     zone: TimeZone,
     /// Shared by all clones, so that each question leaves the next one less to read.
@@ -85,8 +87,10 @@ pub struct Store {
 impl Store {
     pub(super) fn new(readers: SqlitePool, database: &Path, epoch: u64, zone: TimeZone) -> Self {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
+        let heavy_of_key = Arc::new(KeyedPermits::new(1));
         let (card_tail, usage_tail) = Default::default();
-        Self { readers, database: database.into(), heavy, epoch, zone, card_tail, usage_tail }
+        let database = database.into();
+        Self { readers, database, heavy, heavy_of_key, epoch, zone, card_tail, usage_tail }
     }
 
     /// Tells this store from every other, and from itself before a restore.
@@ -107,11 +111,23 @@ impl Store {
         timeout(HEAVY_WAIT_MAX, self.heavy_in_turn()).await.map_err(|_| StoreError::Busy)?
     }
 
+    /// The same for who holds this key: its reads have their turn one after the other.
+    pub async fn heavy_for(&self, key: &str) -> Result<Heavy, StoreError> {
+        timeout(HEAVY_WAIT_MAX, self.heavy_in_turn_for(key)).await.map_err(|_| StoreError::Busy)?
+    }
+
+    /// The same, for who is in the middle of an answer.
+    pub async fn heavy_in_turn_for(&self, key: &str) -> Result<Heavy, StoreError> {
+        let own = self.heavy_of_key.of(key).acquire_owned().await.map_err(|_| StoreError::Busy)?;
+        Ok(Heavy { own: Some(own), ..self.heavy_in_turn().await? })
+    }
+
     /// The same, for who is in the middle of an answer: waits its turn. Those before it end, each by
     /// its deadline.
     pub async fn heavy_in_turn(&self) -> Result<Heavy, StoreError> {
         let place = Arc::clone(&self.heavy).acquire_owned().await;
-        place.map(Heavy).map_err(|_| StoreError::Busy)
+        let place = place.map_err(|_| StoreError::Busy)?;
+        Ok(Heavy { place, own: None })
     }
 
     /// Forgets what is held in memory from one question to the next.
@@ -181,7 +197,12 @@ async fn packed<'q, R: DeserializeOwned>(
 
 /// A place among the heavy reads, free again when this is dropped.
 #[derive(Debug)]
-pub struct Heavy(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+#[expect(dead_code, reason = "they are held, not looked at")]
+pub struct Heavy {
+    place: OwnedSemaphorePermit,
+    /// That of the key.
+    own: Option<OwnedSemaphorePermit>,
+}
 
 /// How many heavy reads run at once: at most all connections but one, and fewer on few cores.
 fn heavy_places() -> usize {

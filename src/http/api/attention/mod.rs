@@ -216,7 +216,7 @@ struct Asked<'a> {
 /// `GET /v1/attention`
 pub(super) async fn show(
     State(state): State<InternalState>,
-    _: Reader,
+    Reader(caller): Reader,
     base: Base,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Vec<AttentionOut>>, ApiError> {
@@ -224,7 +224,7 @@ pub(super) async fn show(
     let now = state.clock.now();
     let wording = Wording { now, zone: state.store.zone().clone() };
     let asked = Asked { state: &state, base: &base, wording, now };
-    let place = state.store.heavy().await?;
+    let place = state.store.heavy_for(&caller.label).await?;
     let mut items = asked.pushes().await?;
     items.extend(asked.routers().await?);
     items.extend(asked.sims().await?);

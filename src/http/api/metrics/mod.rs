@@ -33,7 +33,9 @@ const CONTENT_TYPE: HeaderValue =
 pub(super) async fn show(State(state): State<InternalState>) -> Result<Response, ApiError> {
     let (of_rcms, of_state) =
         tokio::join!(RcmsFigures::gather(&state), StateFigures::gather(&state));
-    let figures = Figures { pushes: state.live.pushes.clone(), rcms: of_rcms, state: of_state };
+    let key_failures = state.live.key_failures.all();
+    let pushes = state.live.pushes.clone();
+    let figures = Figures { pushes, key_failures, rcms: of_rcms, state: of_state };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(figures));
     let mut text = String::new();
@@ -44,6 +46,7 @@ pub(super) async fn show(State(state): State<InternalState>) -> Result<Response,
 /// All that one scrape tells.
 struct Figures {
     pushes: PushLog,
+    key_failures: u64,
     state: StateFigures,
     rcms: Option<RcmsFigures>,
 }
@@ -61,6 +64,8 @@ impl Collector for Figures {
         let help = "The version that runs, and the commit it was built from.";
         page.each("simdeck_build_info", help, MetricType::Gauge, [(build, 1_u64)])?;
         pushes::encode(self.pushes.figures(), &mut page)?;
+        let help = "API keys and sign-ins that were refused because they are not live.";
+        page.counter("simdeck_api_key_failures_total", help, self.key_failures)?;
         self.state.encode(&mut page)?;
         self.rcms.as_ref().map_or(Ok(()), |rcms| rcms.encode(&mut page))
     }

@@ -2,8 +2,8 @@ use std::{error::Error, time::Duration};
 
 use serde_json::json;
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::{Instant, sleep_until},
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::Span;
 
@@ -15,7 +15,7 @@ use crate::{
             change_row::{kind_of, write},
             error::ApiError,
             list::View,
-            live::StreamLimits,
+            live::{Slot, StreamLimits},
         },
         auth::Guest,
     },
@@ -27,6 +27,8 @@ const ROWS_AT_ONCE: u32 = 100;
 /// How long a stream rests between two looks at the store: a person sees no difference, and a flood
 /// of small commits is read in few pieces.
 const REST: Duration = Duration::from_millis(50);
+/// How soon a stream ends whose key was revoked.
+const KEY_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Of which span a stream shows so many rows and counts the others.
 const SPAN: Duration = Duration::from_secs(1);
 
@@ -51,7 +53,7 @@ pub(super) struct Feed {
     rests_until: Instant,
     /// The request's, which the body outlives.
     span: Span,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 #[derive(Clone, Copy)]
@@ -64,7 +66,7 @@ impl Feed {
     pub(super) fn new(
         state: InternalState,
         guest: Guest,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
         filter: ChangeFilter,
         view: View,
     ) -> Self {
@@ -233,9 +235,16 @@ impl Feed {
     /// true.
     async fn wait(&mut self) -> bool {
         self.rests_until = Instant::now() + REST;
+        let guest = &self.guest;
+        let key_ended = async {
+            while guest.has_live_key() {
+                sleep(KEY_LOOK_EVERY).await;
+            }
+        };
         tokio::select! {
             Ok(()) = self.newest.changed() => false,
             () = sleep_until(self.said_at + self.limits.keep_alive) => true,
+            () = key_ended => false,
             () = self.state.live.stop.cancelled() => false,
         }
     }

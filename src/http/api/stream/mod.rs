@@ -39,7 +39,7 @@ pub(super) async fn show(
         Some(sent) => Some(number(sent)?),
         None => question.live.last_event_id,
     };
-    let slot = state.live.slot().ok_or(ApiError::TooManyStreams)?;
+    let slot = state.live.slot(&guest.caller.label).ok_or(ApiError::TooManyStreams)?;
     let newest = state.store.top().await?;
     if last_id.is_some_and(|last_id| last_id > newest) {
         return Err(beyond());

@@ -65,7 +65,7 @@ pub(in crate::http::page) static EN: Words = Words {
         enter: "Sign in",
         how: "A sign-in link comes from `simdeck welcome`, a key of scope read from `simdeck key create`.",
         wrong: "This key or link opens nothing. A link works once, for 15 minutes.",
-        too_often: "Too many failed attempts: wait a minute.",
+        too_often: "Too many attempts: wait a while.",
         elsewhere: "This form was sent by another page. Sign in here.",
         unavailable: "The database does not answer now. Try again in a moment.",
     },

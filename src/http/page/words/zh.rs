@@ -65,7 +65,7 @@ pub(in crate::http::page) static ZH: Words = Words {
         enter: "登录",
         how: "登录链接由 `simdeck welcome` 给出；只读密钥由 `simdeck key create` 生成。",
         wrong: "密钥或链接无效。链接只能使用一次，15 分钟内有效。",
-        too_often: "失败次数过多，请稍等一分钟。",
+        too_often: "尝试次数过多，请稍后再试。",
         elsewhere: "该表单来自其他页面，请在此登录。",
         unavailable: "数据库暂时没有响应，请稍后再试。",
     },
