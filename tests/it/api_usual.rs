@@ -1,4 +1,10 @@
 //! What sums usually are, by the front door.
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
 use jiff::{civil::date, tz::TimeZone};
 use serde_json::{Value, json};
 use simdeck::http::ApiSettings;
@@ -125,4 +131,44 @@ async fn a_table_has_columns_for_it_and_messages_are_counted() {
     let rows = api.rows(&url).await;
     let (p10, p90) = (&rows[0]["usual_p10"], &rows[0]["usual_p90"]);
     assert_eq!((&rows[0]["records"], p10, p90), (&json!(1), &json!(2), &json!(4)));
+}
+
+#[tokio::test]
+async fn one_record_of_long_ago_holds_no_thread_and_costs_no_time() {
+    let api = five_weeks().await;
+    // A router without a clock.
+    push(&api, SIM, 946_814_400_000, 7, "CN").await;
+    push(&api, SIM, 1_234_567_890_000, 9, "CN").await;
+    for interval in ["15m", "1h", "1d"] {
+        let began = Instant::now();
+        let over = AtomicBool::new(false);
+        // Runs on the same thread, so that it waits whenever an answer is computed there.
+        let longest_wait = async {
+            let mut longest = Duration::ZERO;
+            while !over.load(Ordering::Relaxed) {
+                let slept = Instant::now();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                longest = longest.max(slept.elapsed());
+            }
+            longest
+        };
+        let asked = async {
+            let rows = sums(&api, &format!("interval={interval}&tz=Europe/Berlin")).await;
+            over.store(true, Ordering::Relaxed);
+            rows
+        };
+        let (rows, longest_wait) = tokio::join!(asked, longest_wait);
+        assert!(longest_wait < Duration::from_millis(500), "{interval}: {longest_wait:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{interval}: {:?}", began.elapsed());
+        // Each of them, and nothing where there is nothing.
+        let volume = |volume: i64| rows.iter().filter(|row| row["data_usage"] == volume).count();
+        assert_eq!((volume(7), volume(9), volume(100)), (1, 1, 1), "{interval}");
+        let times: Vec<_> = rows.iter().map(|row| row["start"].as_str().unwrap()).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(rows.len(), times.iter().collect::<BTreeSet<_>>().len(), "{interval}");
+        // The record, and four weeks after it, in which something is usual. The first weeks of all have
+        // no four before them.
+        let of = |year: &str| times.iter().filter(|time| time.starts_with(year)).count();
+        assert_eq!((of("2000-"), of("2009-")), (2, 5), "{interval}: {times:?}");
+    }
 }

@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Connection;
+use tokio::task::spawn_blocking;
 
 use super::{
     READ_TIME_MAX, Store,
@@ -72,7 +73,10 @@ impl Store {
             let span = Span { start_ms: before(range.start_ms), end_ms: before(range.end_ms) };
             weeks.push(self.week(question, of, &rows, span).await.map_err(four_weeks_on)?);
         }
-        compare(rows, range, &calendar, &weeks, calendar.span_of(known.start_ms).start_ms)
+        let known_from_ms = calendar.span_of(known.start_ms).start_ms;
+        // Many intervals of many years take longer than others should wait for this thread.
+        let compared = move || compare(rows, range, &calendar, &weeks, known_from_ms);
+        spawn_blocking(compared).await.map_err(|_| StoreError::Busy)?
     }
 
     async fn aggregate(
@@ -164,7 +168,27 @@ fn value(row: &AggregateRow, of: Of) -> i64 {
     if of == Of::Usage { row.data_usage } else { row.records }
 }
 
-/// Puts rows and weeks side by side, interval by interval.
+/// Where the next interval may begin, from here on, that has a row, or has one in a week before it.
+fn next_start(
+    from_ms: i64,
+    now: &BTreeMap<i64, Vec<AggregateRow>>,
+    calendar: &Calendar,
+    weeks: &[Values],
+) -> Option<i64> {
+    /// Where clocks were changed between the two, the way back does not lead to the same moment. No
+    /// zone ever left out more than a day.
+    const CLOCK_CHANGE_MS: i64 = DAY_MS + 60 * 60 * 1000;
+    let of_now = now.range(from_ms..).next().map(|(start_ms, _)| *start_ms);
+    let of_weeks = weeks.iter().zip(1..).filter_map(|(week, nth)| {
+        let from_ms = calendar.weeks_before(from_ms, nth).saturating_sub(CLOCK_CHANGE_MS);
+        let (start_ms, _) = week.range(from_ms..).next()?;
+        Some(calendar.weeks_before(*start_ms, -nth).saturating_sub(CLOCK_CHANGE_MS))
+    });
+    of_weeks.chain(of_now).min().map(|start_ms| start_ms.max(from_ms))
+}
+
+/// Puts rows and weeks side by side, interval by interval. Those that have neither are passed over:
+/// one record with a time of long ago makes a million of them.
 fn compare(
     rows: Vec<AggregateRow>,
     range: Span,
@@ -185,14 +209,15 @@ fn compare(
         let starts: Vec<i64> =
             starts.take(Usual::WEEKS).map(|ms| calendar.span_of(ms).start_ms).collect();
         let is_known = starts.last().is_some_and(|first| *first >= known_from_ms);
-        let weeks: Vec<_> = weeks
+        let weeks_here: Vec<_> = weeks
             .iter()
             .zip(&starts)
             .map(|(week, start_ms)| week.get(start_ms).unwrap_or(&none))
             .collect();
+        let is_empty = rows.is_empty() && weeks_here.iter().all(|week| week.is_empty());
         if is_known {
             let here: BTreeSet<_> = rows.iter().map(|row| row.group.clone()).collect();
-            let usual: BTreeSet<_> = weeks.iter().flat_map(|week| week.keys()).collect();
+            let usual: BTreeSet<_> = weeks_here.iter().flat_map(|week| week.keys()).collect();
             for group in usual.into_iter().filter(|group| !here.contains(group)) {
                 let group = group.clone();
                 rows.push(AggregateRow { span, group, data_usage: 0, records: 0 });
@@ -200,14 +225,19 @@ fn compare(
             rows.sort_by(|a, b| a.group.cmp(&b.group));
         }
         compared.extend(rows.into_iter().map(|row| {
-            let week = |nth: usize| weeks[nth].get(&row.group).copied().unwrap_or_default();
+            let week = |nth: usize| weeks_here[nth].get(&row.group).copied().unwrap_or_default();
             let usual = is_known.then(|| Usual::of(std::array::from_fn(week)));
             ComparedRow { row, usual }
         }));
         if compared.len() > ROWS_MAX {
             return Err(StoreError::TooManyRows(ROWS_MAX));
         }
-        span = calendar.span_of(span.end_ms);
+        let next_ms = match is_empty {
+            true => next_start(span.end_ms, &now, calendar, weeks),
+            false => Some(span.end_ms),
+        };
+        let Some(next_ms) = next_ms else { break };
+        span = calendar.span_of(next_ms);
     }
     Ok(compared)
 }
