@@ -75,6 +75,8 @@ pub(super) fn target(path: &str, tokens: &[Secret]) -> Target {
         });
     };
     let kind = rest.strip_prefix("/v1/").map(|kind| kind.strip_suffix('/').unwrap_or(kind));
+    // A token is no kind: it would be shown as one.
+    let kind = kind.filter(|kind| !is_live(kind, tokens));
     match kind.and_then(|kind| kind.parse().ok()) {
         Some(kind) => Target::Push(kind),
         None => Target::NoPush(Misaddressed::new(rest, !tokens.is_empty())),
