@@ -71,6 +71,12 @@ impl Refused {
     pub fn body(&self) -> &Bytes {
         &self.push.body
     }
+
+    /// Whether both fields of its proof are well formed: it may be a true push that only our key or
+    /// clock refuses.
+    pub fn has_formed_proof(&self) -> bool {
+        self.reason == HeldReason::SignatureWrong
+    }
 }
 
 impl Intake {
@@ -135,6 +141,11 @@ impl Intake {
             body: body.into(),
             signatures: signatures.map(Into::into),
         });
+    }
+
+    /// Counts a refused push that is not worth being held.
+    pub fn drop_refused(&self, refused: &Refused) {
+        self.shared.waiting.count_dropped(refused.ring, refused.reason);
     }
 
     /// Hands records to the writer and waits until they are on disk.

@@ -5,11 +5,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Intake, Trouble, accept::quarantine, chores::Upkeep};
+use super::{Intake, Trouble, accept::quarantine, chores::Upkeep, refused::Dropped};
 use crate::{
     domain::{
         ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
-        Pass, PassDigest, PassKind, Ring, Scope, SerialNumber,
+        Pass, PassDigest, PassKind, Scope, SerialNumber,
     },
     smarthub::{Body, NotJson, Refusal},
     store::{Outcome, StoreError, Submission},
@@ -19,7 +19,7 @@ use crate::{
 pub(super) enum Command {
     KeepRefused {
         refused: Vec<NewHeld>,
-        dropped: [(Ring, u64); 2],
+        dropped: Dropped,
     },
     Discard {
         id: i64,

@@ -1,95 +1,152 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, sleep_until},
 };
 
 use super::admin::Command;
-use crate::domain::{NewHeld, Ring};
+use crate::domain::{HeldReason, NewHeld, Ring, SourceBlock};
 
 /// How many refused pushes may wait to be kept, and how many bytes of bodies.
 const WAITING_MAX: usize = 1_000;
 const WAITING_BYTES_MAX: usize = 8 << 20;
+/// What one source may have of both: a quarter. One push alone always has room in its share.
+const SOURCE_MAX: usize = WAITING_MAX / 4;
+const SOURCE_BYTES_MAX: usize = WAITING_BYTES_MAX / 4;
 
 /// How many are kept in a second.
 const KEPT_PER_SECOND: usize = 100;
 
+/// Refused pushes that were not kept: in which ring, for what reason, how many.
+pub(super) type Dropped = Vec<(Ring, HeldReason, u64)>;
+
 /// Refused pushes that wait until the writer has nothing better to do. What does not fit is dropped
 /// and counted: a flood of noise costs neither memory nor a good push.
-pub(super) struct Waiting {
-    queue: mpsc::Sender<NewHeld>,
-    counts: Arc<Counts>,
-}
+#[derive(Clone, Default)]
+pub(super) struct Waiting(Arc<Shared>);
 
-/// The other end.
-pub(super) struct RefusedQueue {
-    queue: mpsc::Receiver<NewHeld>,
-    counts: Arc<Counts>,
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something waits, or was dropped.
+    news: Notify,
 }
 
 #[derive(Default)]
-struct Counts {
-    bytes: AtomicUsize,
-    dropped_plausible: AtomicU64,
-    dropped_noise: AtomicU64,
+struct State {
+    queue: VecDeque<NewHeld>,
+    bytes: usize,
+    by_source: HashMap<SourceBlock, Use>,
+    dropped: HashMap<(Ring, HeldReason), u64>,
 }
+
+/// What of the room one source has.
+#[derive(Default)]
+struct Use {
+    pushes: usize,
+    bytes: usize,
+}
+
+/// The other end.
+pub(super) struct RefusedQueue(Waiting);
 
 impl Waiting {
     pub(super) fn new() -> (Self, RefusedQueue) {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let counts = Arc::<Counts>::default();
-        (Self { queue: sender, counts: counts.clone() }, RefusedQueue { queue: receiver, counts })
+        let waiting = Self::default();
+        (waiting.clone(), RefusedQueue(waiting))
     }
 
     pub(super) fn add(&self, held: NewHeld) {
-        let (ring, bytes) = (held.ring, held.body.len());
-        let before = self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > WAITING_BYTES_MAX || self.queue.try_send(held).is_err() {
-            self.counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.counts.dropped(ring).fetch_add(1, Ordering::Relaxed);
-        }
+        self.lock().add(held);
+        self.0.news.notify_one();
+    }
+
+    /// Counts one that nobody will look at.
+    pub(super) fn count_dropped(&self, ring: Ring, reason: HeldReason) {
+        self.lock().drop_one(ring, reason);
+        self.0.news.notify_one();
+    }
+
+    /// The oldest that wait, so many at most, and what was dropped since this was last asked.
+    pub(super) fn take(&self, pushes_max: usize) -> (Vec<NewHeld>, Dropped) {
+        self.lock().take(pushes_max)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
-    fn dropped(&self, ring: Ring) -> &AtomicU64 {
-        match ring {
-            Ring::Plausible => &self.dropped_plausible,
-            Ring::Noise => &self.dropped_noise,
+impl State {
+    fn add(&mut self, held: NewHeld) {
+        let bytes = held.body.len();
+        let of_source = self.by_source.entry(held.source.into()).or_default();
+        let is_too_much_of_source = of_source.pushes >= SOURCE_MAX
+            || of_source.pushes > 0 && of_source.bytes + bytes > SOURCE_BYTES_MAX;
+        let is_full = self.queue.len() >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX;
+        if is_full || is_too_much_of_source {
+            if of_source.pushes == 0 {
+                self.by_source.remove(&held.source.into());
+            }
+            self.drop_one(held.ring, held.reason);
+            return;
         }
+        of_source.pushes += 1;
+        of_source.bytes += bytes;
+        self.bytes += bytes;
+        self.queue.push_back(held);
+    }
+
+    fn drop_one(&mut self, ring: Ring, reason: HeldReason) {
+        *self.dropped.entry((ring, reason)).or_default() += 1;
+    }
+
+    fn take(&mut self, pushes_max: usize) -> (Vec<NewHeld>, Dropped) {
+        let taken: Vec<_> = self.queue.drain(..self.queue.len().min(pushes_max)).collect();
+        for held in &taken {
+            let source = held.source.into();
+            self.bytes -= held.body.len();
+            if let Some(of_source) = self.by_source.get_mut(&source) {
+                of_source.pushes -= 1;
+                of_source.bytes -= held.body.len();
+                if of_source.pushes == 0 {
+                    self.by_source.remove(&source);
+                }
+            }
+        }
+        let dropped = mem::take(&mut self.dropped).into_iter();
+        (taken, dropped.map(|((ring, reason), pushes)| (ring, reason, pushes)).collect())
     }
 }
 
 impl RefusedQueue {
     /// Hands refused pushes to the writer, no more than it may be bothered with. Ends when the
-    /// writer does.
-    pub(super) async fn run(mut self, commands: mpsc::Sender<Command>) {
+    /// writer does; it takes what is left then itself.
+    pub(super) async fn run(self, commands: mpsc::Sender<Command>) {
+        let waiting = self.0;
         let mut pace = Pace { began: Instant::now(), kept: 0 };
-        while let Some(first) = self.queue.recv().await {
-            let left = pace.left(Instant::now());
-            let mut refused = vec![first];
-            while refused.len() < left
-                && let Ok(next) = self.queue.try_recv()
-            {
-                refused.push(next);
+        loop {
+            waiting.0.news.notified().await;
+            // A place in the writer's queue first: what was taken could not be given back.
+            let Ok(place) = commands.reserve().await else { return };
+            let (refused, dropped) = waiting.take(pace.left(Instant::now()));
+            if refused.is_empty() && dropped.is_empty() {
+                continue;
             }
-            let rest_until = pace.keep(refused.len());
-            let bytes = refused.iter().map(|held| held.body.len()).sum();
-            self.counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            let dropped = [Ring::Plausible, Ring::Noise]
-                .map(|ring| (ring, self.counts.dropped(ring).swap(0, Ordering::Relaxed)));
-            if commands.send(Command::KeepRefused { refused, dropped }).await.is_err() {
-                return;
-            }
+            // A report of what was dropped alone counts as well.
+            let rest_until = pace.keep(refused.len().max(1));
+            place.send(Command::KeepRefused { refused, dropped });
             if let Some(end) = rest_until {
                 sleep_until(end).await;
+            }
+            if !waiting.lock().queue.is_empty() {
+                waiting.0.news.notify_one();
             }
         }
     }
@@ -122,67 +179,81 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{HeldClass, HeldReason, Kind};
+    use crate::domain::{HeldClass, Kind};
 
-    fn held(ring: Ring, bytes: usize) -> NewHeld {
+    const SHARE: usize = SOURCE_BYTES_MAX;
+
+    fn held(ring: Ring, host: u8, bytes: usize) -> NewHeld {
         NewHeld {
             class: HeldClass::Refused,
             ring,
             reason: HeldReason::NotJson,
             field: None,
             kind: Kind::other(),
-            source: [192, 0, 2, 1].into(),
+            source: [192, 0, 2, host].into(),
             body: vec![0; bytes].into(),
             signatures: None,
         }
     }
 
-    /// What the writer is given first: how many bytes each has, and what was dropped.
-    async fn first_of(queue: RefusedQueue) -> Option<(Vec<usize>, [(Ring, u64); 2])> {
+    /// How many bytes each has that is taken, and what was dropped.
+    fn taken(waiting: &Waiting, pushes_max: usize) -> (Vec<usize>, Dropped) {
+        let (taken, dropped) = waiting.take(pushes_max);
+        (taken.iter().map(|held| held.body.len()).collect(), dropped)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let (waiting, _queue) = Waiting::new();
+        for host in 0..4 {
+            waiting.add(held(Ring::Noise, host, SHARE));
+        }
+        waiting.add(held(Ring::Plausible, 5, 1));
+        waiting.add(held(Ring::Plausible, 5, 0));
+        let dropped = vec![(Ring::Plausible, HeldReason::NotJson, 1)];
+        assert_eq!(taken(&waiting, 9), (vec![SHARE, SHARE, SHARE, SHARE, 0], dropped));
+        // What was taken has made room, for all and for its source.
+        let state = waiting.lock();
+        assert_eq!((state.bytes, state.by_source.len(), state.dropped.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn one_source_has_a_quarter_of_the_room_and_always_room_for_one() {
+        let (waiting, _queue) = Waiting::new();
+        for _ in 0..SOURCE_MAX + 5 {
+            waiting.add(held(Ring::Noise, 1, 1));
+        }
+        waiting.add(held(Ring::Noise, 2, SHARE + 1));
+        waiting.add(held(Ring::Noise, 2, 1));
+        waiting.add(held(Ring::Noise, 3, 2));
+        let (bytes, dropped) = taken(&waiting, WAITING_MAX);
+        assert_eq!((bytes.len(), &bytes[SOURCE_MAX..]), (SOURCE_MAX + 2, &[SHARE + 1, 2][..]));
+        assert_eq!(dropped, [(Ring::Noise, HeldReason::NotJson, 6)]);
+    }
+
+    #[tokio::test]
+    async fn the_writer_is_given_a_hundred_at_once_and_told_of_drops_alone() {
+        let (waiting, queue) = Waiting::new();
         let (commands, mut asked) = mpsc::channel(1);
-        let command = tokio::select! {
-            () = queue.run(commands) => None,
-            command = asked.recv() => command,
+        for nth in 0..150 {
+            waiting.add(held(Ring::Noise, nth, 1));
+        }
+        let running = tokio::spawn(queue.run(commands));
+        let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
+            panic!("nothing is kept")
         };
-        match command? {
-            Command::KeepRefused { refused, dropped } => {
-                Some((refused.iter().map(|held| held.body.len()).collect(), dropped))
-            }
-            _ => None,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_does_not_fit_is_dropped_and_counted_by_its_ring() {
-        let (waiting, queue) = Waiting::new();
-        for (ring, bytes) in [
-            (Ring::Noise, WAITING_BYTES_MAX - 2),
-            (Ring::Noise, 3),
-            (Ring::Plausible, 2),
-            (Ring::Plausible, 1),
-            (Ring::Plausible, WAITING_BYTES_MAX),
-            (Ring::Noise, 0),
-        ] {
-            waiting.add(held(ring, bytes));
-        }
-        let dropped = [(Ring::Plausible, 2), (Ring::Noise, 1)];
-        assert_eq!(first_of(queue).await, Some((vec![WAITING_BYTES_MAX - 2, 2, 0], dropped)));
-        // What was handed on makes room; now nobody takes more.
-        assert_eq!(waiting.counts.bytes.load(Ordering::Relaxed), 0);
-        waiting.add(held(Ring::Noise, 1));
-        assert_eq!(waiting.counts.dropped(Ring::Noise).load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn no_more_wait_than_have_room_and_the_writer_is_given_a_hundred_at_once() {
-        let (waiting, queue) = Waiting::new();
-        for _ in 0..WAITING_MAX + 5 {
-            waiting.add(held(Ring::Noise, 1));
-        }
-        let dropped = [(Ring::Plausible, 0), (Ring::Noise, 5)];
-        assert_eq!(first_of(queue).await, Some((vec![1; KEPT_PER_SECOND], dropped)));
-        let bytes = WAITING_MAX - KEPT_PER_SECOND;
-        assert_eq!(waiting.counts.bytes.load(Ordering::Relaxed), bytes);
+        assert_eq!((refused.len(), dropped), (KEPT_PER_SECOND, vec![]));
+        drop(waiting.take(WAITING_MAX));
+        waiting.count_dropped(Ring::Plausible, HeldReason::SignatureWrong);
+        let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
+            panic!("nothing is told")
+        };
+        let dropped_one = vec![(Ring::Plausible, HeldReason::SignatureWrong, 1)];
+        assert_eq!((refused.len(), dropped), (0, dropped_one));
+        drop(asked);
+        waiting.add(held(Ring::Noise, 1, 1));
+        running.await.expect("it ends with the writer");
+        assert_eq!(taken(&waiting, 9).0, [1], "and leaves what the writer did not take");
     }
 
     #[test]

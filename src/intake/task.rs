@@ -13,7 +13,7 @@ use super::{
     answers::{self, Answers},
     chores::Chores,
     queue::{Job, Ticket},
-    refused::RefusedQueue,
+    refused::{Dropped, RefusedQueue},
 };
 use crate::{
     domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
@@ -114,6 +114,9 @@ impl WriterTask {
         self.asked.close();
         while self.asked.recv().await.is_some() {}
         written?;
+        // Refused pushes that waited for their turn have it now, and so has the count of the others.
+        let (refused, dropped) = self.intake.shared.waiting.take(usize::MAX);
+        self.keep_refused(&refused, dropped, self.intake.now()).await?;
         self.intake.shared.store.close().await;
         self.writer.close().await.map_err(IntakeError::Fatal)
     }
@@ -256,13 +259,7 @@ impl WriterTask {
         let now = self.intake.now();
         match command {
             Command::KeepRefused { refused, dropped } => {
-                for (ring, pushes) in dropped {
-                    self.writer.count_dropped(ring, pushes);
-                }
-                if let Err(error) = self.writer.keep_refused(&refused, now).await {
-                    self.failed(error)?;
-                }
-                Ok(())
+                self.keep_refused(&refused, dropped, now).await
             }
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
@@ -298,6 +295,25 @@ impl WriterTask {
                 answer(reply, self.writer.label_sims(&changes, &caller, now).await)
             }
         }
+    }
+
+    /// Holds refused pushes; those that the database does not take are counted as dropped.
+    async fn keep_refused(
+        &mut self,
+        refused: &[NewHeld],
+        dropped: Dropped,
+        now: Timestamp,
+    ) -> Result<(), IntakeError> {
+        for (ring, reason, pushes) in dropped {
+            self.writer.count_dropped(ring, reason, pushes, now);
+        }
+        if let Err(error) = self.writer.keep_refused(refused, now).await {
+            for held in refused {
+                self.writer.count_dropped(held.ring, held.reason, 1, now);
+            }
+            self.failed(error)?;
+        }
+        Ok(())
     }
 
     /// Stores rows of a file, all or nothing.

@@ -129,7 +129,7 @@ impl<'a> Push<'a> {
     /// The one member that holds the records, where the element is not a record itself.
     fn container(&self) -> Option<(Value<'a>, Value<'a>)> {
         let mut found = None;
-        let (mut others, mut own_fields) = (0, 0);
+        let mut others = 0;
         for (key, value) in self.element.members() {
             match &*key.unescaped() {
                 b"giccid" => return None,
@@ -139,7 +139,6 @@ impl<'a> Push<'a> {
                         return None;
                     }
                 }
-                b"data_usage" | b"start_time" | b"event_time" => own_fields += 1,
                 _ => others += 1,
             }
         }
@@ -147,14 +146,9 @@ impl<'a> Push<'a> {
         found.filter(|(_, value)| {
             let is_list = value.what() == What::Array;
             let is_empty = is_list && value.elements().next().is_none();
-            // An empty list takes nothing along: what stands beside it must not be a record's, and
-            // a notification, of whose fields we know nothing, must have nothing beside it.
-            match (is_typed, is_empty) {
-                (true, true) => own_fields == 0,
-                (true, false) => true,
-                (false, true) => own_fields + others == 0,
-                (false, false) => is_list,
-            }
+            // An empty list takes nothing along, so that nothing may stand beside it: whatever does
+            // would be acknowledged and kept nowhere.
+            if is_empty { others == 0 } else { is_typed || is_list }
         })
     }
 

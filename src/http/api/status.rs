@@ -119,6 +119,7 @@ struct QuarantineOut {
 /// A ring, and how many pushes it could not hold.
 #[derive(Debug, Serialize, ToSchema)]
 struct RingOut {
+    /// Each as often as it came.
     pushes: i64,
     bytes: i64,
     dropped: i64,

@@ -115,7 +115,7 @@ struct RecordsOut {
     figure: FigureOut,
     /// Records of any kind that came again, since the store began.
     repeats: i64,
-    /// Refused pushes that are held.
+    /// Refused pushes: those that are held, and those that were not kept, since the store began.
     refused: i64,
     /// Quarantined pushes.
     quarantined: i64,
@@ -166,7 +166,7 @@ pub(super) async fn show(
         records: RecordsOut {
             figure: usage.figure(|row| row.records).and(sms.figure(|row| row.records)),
             repeats: tallies.kinds.iter().map(|(_, tally, _)| tally.repeats).sum(),
-            refused: tallies.rings.iter().map(|ring| ring.pushes).sum(),
+            refused: tallies.rings.iter().map(|ring| ring.pushes + ring.dropped).sum(),
             quarantined: tallies.quarantine.pushes,
         },
     }))

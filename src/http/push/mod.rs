@@ -299,7 +299,8 @@ impl Front {
         }
     }
 
-    /// A push that did not verify: held, unless its source has failed too often.
+    /// A push that did not verify. It is held, and its sender told why; of a source that has failed
+    /// too often only what may be a true push, and the rest is counted as dropped.
     fn refuse(
         &self,
         refused: Refused,
@@ -307,14 +308,19 @@ impl Front {
         id: RequestId,
         visit: &Visit<'_>,
     ) -> Refusal {
-        if let Err(wait) = self.failures.failed(source) {
-            return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
-        }
         let reason = refused.reason;
-        tracing::info!(request.id = %id, %source, %reason, "Refused a push");
         if let Some(row) = visit.row() {
             self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
         }
+        if let Err(wait) = self.failures.failed(source) {
+            if refused.has_formed_proof() {
+                self.intake.hold(refused);
+            } else {
+                self.intake.drop_refused(&refused);
+            }
+            return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
+        }
+        tracing::info!(request.id = %id, %source, %reason, "Refused a push");
         self.intake.hold(refused);
         match reason {
             HeldReason::NotJson => Refusal::NotJson,

@@ -24,7 +24,7 @@ pub struct KindTally {
 pub struct RingTally {
     /// `plausible` or `noise`.
     pub ring: String,
-    /// Pushes in it.
+    /// Pushes in it, each as often as it came.
     pub pushes: i64,
     /// Bytes of their bodies.
     pub bytes: i64,
@@ -72,7 +72,7 @@ impl Store {
             select kind, records, data_usage, repeats, repeats_redated, last_received_ms
             from tally order by kind";
         const RINGS: &str = "
-            select ring.value, (select count(*) from held where ring = ring.value),
+            select ring.value, (select coalesce(sum(count), 0) from held where ring = ring.value),
                 (select coalesce(sum(bytes), 0) from held where ring = ring.value),
                 coalesce((select pushes from ring_dropped where ring = ring.value), 0)
             from json_each('[\"plausible\",\"noise\"]') as ring";

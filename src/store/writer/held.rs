@@ -1,15 +1,20 @@
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use super::{
     Writer,
-    rings::{self, FULL, SHARE},
+    rings::{self, DroppedAs, FULL, SHARE},
     round::Round,
     run,
 };
 use crate::{
-    domain::{HeldClass, NewHeld, Ring, SourceBlock, Timestamp},
+    domain::{HeldClass, HeldReason, NewHeld, Ring, SourceBlock, Timestamp},
     store::StoreError,
 };
+
+/// Dropped pushes are counted by hour for so long; nobody asks for more than a day.
+const DROPPED_KEPT_FOR: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 impl Writer {
     pub(super) async fn try_keep_refused(
@@ -19,18 +24,20 @@ impl Writer {
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
         for held in refused {
-            let Some(held) = self.erased_sims.held(held) else { continue };
-            if !self.came_again(&held).await? {
-                self.keep_in_ring(&held, now).await?;
+            let Some(left) = self.erased_sims.held(held) else {
+                self.rings.count_dropped(held.ring, held.reason, 1, now);
+                continue;
+            };
+            if !self.came_again(&left).await? {
+                self.keep_in_ring(&left, now).await?;
             }
         }
-        self.write_dropped().await?;
+        self.write_dropped(now).await?;
         let mut round = Round::default();
         self.count_erased(&mut round)?;
         round.run(&mut self.connection).await?;
         run(&mut self.connection, "commit").await?;
-        self.rings.of(Ring::Plausible).dropped = 0;
-        self.rings.of(Ring::Noise).dropped = 0;
+        self.rings.dropped_is_counted();
         Ok(())
     }
 
@@ -106,33 +113,41 @@ impl Writer {
     async fn keep_in_ring(&mut self, held: &NewHeld, now: Timestamp) -> Result<(), StoreError> {
         let (block, bytes) = (block(held), held.body.len() as u64);
         if bytes > SHARE.bytes {
-            self.rings.count_dropped(held.ring, 1);
+            self.rings.count_dropped(held.ring, held.reason, 1, now);
             return Ok(());
         }
         while self.rings.of(held.ring).used_by(&block).exceeds(SHARE, bytes) {
-            self.drop_oldest(held.ring, &block).await?;
+            self.drop_oldest(held.ring, &block, now).await?;
         }
         while self.rings.of(held.ring).all.exceeds(FULL, bytes) {
             let Some(largest) = self.rings.of(held.ring).largest() else { break };
-            self.drop_oldest(held.ring, &largest).await?;
+            self.drop_oldest(held.ring, &largest, now).await?;
         }
         self.insert_held(held, rings::name(held.ring), now).await?;
         self.rings.of(held.ring).add(&block, bytes);
         Ok(())
     }
 
-    async fn drop_oldest(&mut self, ring: Ring, block: &str) -> Result<(), StoreError> {
+    async fn drop_oldest(
+        &mut self,
+        ring: Ring,
+        block: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         const OLDEST: &str = "
             delete from held where id = (
                 select min(id) from held where ring = $1 and source_block = $2)
-            returning bytes";
-        let bytes: Option<i64> = sqlx::query_scalar(OLDEST)
+            returning bytes, count, reason";
+        let oldest: Option<(i64, i64, String)> = sqlx::query_as(OLDEST)
             .bind(rings::name(ring))
             .bind(block)
             .fetch_optional(&mut self.connection)
             .await?;
-        self.rings.count_dropped(ring, 1);
-        self.rings.of(ring).remove(block, bytes.unwrap_or_default().unsigned_abs());
+        let (bytes, count, reason) = oldest.unwrap_or_default();
+        // As often as it came: each of those pushes was counted as held.
+        let reason = reason.parse().unwrap_or(HeldReason::Unreadable);
+        self.rings.count_dropped(ring, reason, count.unsigned_abs(), now);
+        self.rings.of(ring).remove(block, bytes.unsigned_abs());
         Ok(())
     }
 
@@ -164,19 +179,29 @@ impl Writer {
         Ok(())
     }
 
-    async fn write_dropped(&mut self) -> Result<(), StoreError> {
+    async fn write_dropped(&mut self, now: Timestamp) -> Result<(), StoreError> {
         const COUNT: &str = "
             insert into ring_dropped (ring, pushes) values ($1, $2)
             on conflict (ring) do update set pushes = pushes + excluded.pushes";
-        for ring in [Ring::Plausible, Ring::Noise] {
-            let dropped = self.rings.of(ring).dropped;
-            if dropped > 0 {
-                sqlx::query(COUNT)
-                    .bind(rings::name(ring))
-                    .bind(i64::try_from(dropped).unwrap_or(i64::MAX))
-                    .execute(&mut self.connection)
-                    .await?;
-            }
+        const COUNT_OF_HOUR: &str = "
+            insert into dropped_push (hour_ms, ring, reason, pushes) values ($1, $2, $3, $4)
+            on conflict do update set pushes = pushes + excluded.pushes";
+        const FORGET: &str = "delete from dropped_push where hour_ms < $1";
+        let dropped: Vec<_> = self.rings.dropped().collect();
+        for (DroppedAs { hour_ms, ring, reason }, pushes) in dropped {
+            let (ring, pushes) = (rings::name(ring), i64::try_from(pushes).unwrap_or(i64::MAX));
+            sqlx::query(COUNT).bind(ring).bind(pushes).execute(&mut self.connection).await?;
+            sqlx::query(COUNT_OF_HOUR)
+                .bind(hour_ms)
+                .bind(ring)
+                .bind(reason.as_str())
+                .bind(pushes)
+                .execute(&mut self.connection)
+                .await?;
+            sqlx::query(FORGET)
+                .bind(now.minus(DROPPED_KEPT_FOR).unix_ms())
+                .execute(&mut self.connection)
+                .await?;
         }
         Ok(())
     }

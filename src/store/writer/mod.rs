@@ -39,7 +39,7 @@ use self::{
     tail::Tail,
 };
 use super::{StoreError, read::KindTally};
-use crate::domain::{NewHeld, NewRecord, Timestamp};
+use crate::domain::{HeldReason, NewHeld, NewRecord, Ring, Timestamp};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -176,14 +176,19 @@ impl Writer {
         self.undo_unless(done).await
     }
 
-    /// Puts refused pushes into their rings, in a transaction of their own.
+    /// Puts refused pushes into their rings, in a transaction of their own. After an error none of
+    /// them is held, and nothing is counted as dropped for them.
     pub async fn keep_refused(
         &mut self,
         refused: &[NewHeld],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.refresh().await?;
+        let dropped_before = self.rings.dropped_so_far();
         let done = self.try_keep_refused(refused, now).await;
+        if done.is_err() {
+            self.rings.set_dropped(dropped_before);
+        }
         self.undo_unless(done).await
     }
 
@@ -193,8 +198,8 @@ impl Writer {
     }
 
     /// Counts refused pushes that nobody had time to keep.
-    pub fn count_dropped(&mut self, ring: crate::domain::Ring, pushes: u64) {
-        self.rings.count_dropped(ring, pushes);
+    pub fn count_dropped(&mut self, ring: Ring, reason: HeldReason, pushes: u64, at: Timestamp) {
+        self.rings.count_dropped(ring, reason, pushes, at);
     }
 
     /// Closes the connection; the last one to do so brings the log back into the database.
@@ -295,7 +300,7 @@ impl Writer {
         self.kept_from = KeptFrom::load(&mut self.connection).await?;
         self.erased_sims = ErasedSims::load(&mut self.connection).await?;
         let rings = Rings::load(&mut self.connection).await?;
-        self.rings = rings.with_dropped_of(&self.rings);
+        self.rings = rings.with_dropped_of(&mut self.rings);
         let quarantined: i64 = sqlx::query_scalar(
             "select coalesce(sum(bytes), 0) from held where class = 'quarantined'",
         )

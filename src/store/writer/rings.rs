@@ -1,8 +1,13 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use sqlx::SqliteConnection;
 
-use crate::{domain::Ring, store::StoreError};
+use crate::{
+    domain::{HeldReason, Ring, Timestamp},
+    store::StoreError,
+};
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// How many refused pushes a ring holds, and how many bytes of bodies.
 pub(super) const FULL: Use = Use { rows: 10_000, bytes: 64 << 20 };
@@ -39,6 +44,16 @@ impl Use {
 pub(super) struct Rings {
     plausible: OneRing,
     noise: OneRing,
+    /// Pushes that could not be kept and are not yet counted in the database.
+    dropped: HashMap<DroppedAs, u64>,
+}
+
+/// What is told of pushes that could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DroppedAs {
+    pub(super) hour_ms: i64,
+    pub(super) ring: Ring,
+    pub(super) reason: HeldReason,
 }
 
 /// One ring.
@@ -46,8 +61,6 @@ pub(super) struct Rings {
 pub(super) struct OneRing {
     pub(super) all: Use,
     by_source: HashMap<String, Use>,
-    /// Pushes that could not be kept and are not yet counted in the database.
-    pub(super) dropped: u64,
 }
 
 impl Rings {
@@ -70,9 +83,8 @@ impl Rings {
     }
 
     /// Takes over what is not yet counted in the database.
-    pub(super) fn with_dropped_of(mut self, before: &Self) -> Self {
-        self.plausible.dropped = before.plausible.dropped;
-        self.noise.dropped = before.noise.dropped;
+    pub(super) fn with_dropped_of(mut self, before: &mut Self) -> Self {
+        self.dropped = mem::take(&mut before.dropped);
         self
     }
 
@@ -83,8 +95,34 @@ impl Rings {
         }
     }
 
-    pub(super) fn count_dropped(&mut self, ring: Ring, pushes: u64) {
-        self.of(ring).dropped += pushes;
+    pub(super) fn count_dropped(
+        &mut self,
+        ring: Ring,
+        reason: HeldReason,
+        pushes: u64,
+        at: Timestamp,
+    ) {
+        let hour_ms = at.unix_ms().div_euclid(HOUR_MS) * HOUR_MS;
+        *self.dropped.entry(DroppedAs { hour_ms, ring, reason }).or_default() += pushes;
+    }
+
+    /// All that is not yet counted in the database, to come back to.
+    pub(super) fn dropped_so_far(&self) -> HashMap<DroppedAs, u64> {
+        self.dropped.clone()
+    }
+
+    pub(super) fn set_dropped(&mut self, dropped: HashMap<DroppedAs, u64>) {
+        self.dropped = dropped;
+    }
+
+    /// What is not yet counted in the database.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = (DroppedAs, u64)> {
+        self.dropped.iter().map(|(dropped_as, pushes)| (*dropped_as, *pushes))
+    }
+
+    /// Notes that all of it is.
+    pub(super) fn dropped_is_counted(&mut self) {
+        self.dropped.clear();
     }
 }
 
@@ -129,12 +167,18 @@ mod tests {
     #[test]
     fn what_was_dropped_is_still_to_be_counted_when_the_rings_are_read_again() {
         let mut before = Rings::default();
-        before.count_dropped(Ring::Plausible, 2);
-        before.count_dropped(Ring::Noise, 1);
+        let at = Timestamp::from_unix_ms(2 * HOUR_MS + 1);
+        before.count_dropped(Ring::Plausible, HeldReason::SignatureWrong, 2, at);
+        before.count_dropped(Ring::Plausible, HeldReason::SignatureWrong, 1, at);
         let mut rings = Rings::default();
         rings.of(Ring::Noise).add("192.0.2.1", 5);
-        let mut rings = rings.with_dropped_of(&before);
-        assert_eq!((rings.of(Ring::Plausible).dropped, rings.of(Ring::Noise).dropped), (2, 1));
+        let mut rings = rings.with_dropped_of(&mut before);
+        let dropped_as = DroppedAs {
+            hour_ms: 2 * HOUR_MS,
+            ring: Ring::Plausible,
+            reason: HeldReason::SignatureWrong,
+        };
+        assert_eq!(rings.dropped().collect::<Vec<_>>(), [(dropped_as, 3)]);
         assert_eq!(rings.of(Ring::Noise).all, Use { rows: 1, bytes: 5 });
     }
 }

@@ -244,7 +244,7 @@ async fn after_twenty_failures_a_source_is_told_to_wait_and_a_verified_push_neve
         assert_eq!(answer.status, 200, "never a verified push");
     }
     assert_eq!(flood("203.0.113.2", 99).await.status, 400, "another source");
-    // Those that were told to wait are held in no ring.
+    // Those that were told to wait, and were no push that only our key refuses, are counted.
     simdeck.held(refused + 1).await;
     // All of a /64 is one source.
     let mut answers = Vec::new();

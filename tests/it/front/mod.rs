@@ -9,6 +9,7 @@ mod identity;
 mod life;
 mod limits;
 mod names;
+mod nothing_lost;
 mod proof;
 mod quarantine;
 mod records;

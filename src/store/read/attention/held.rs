@@ -10,9 +10,14 @@ impl Store {
         refused_since: Timestamp,
     ) -> Result<Vec<HeldTally>, StoreError> {
         const BY_REASON: &str = "
-            select class, reason, count(*), min(received_ms) from held
-            where class = 'quarantined' or received_ms >= $1
-            group by class, reason order by count(*) desc, reason";
+            select class, reason, sum(pushes), min(since_ms) from (
+                select class, reason, received_ms as since_ms,
+                    case class when 'refused' then count else 1 end as pushes
+                from held where class = 'quarantined' or received_ms >= $1
+                union all
+                select 'refused', reason, max(hour_ms, $1), pushes
+                from dropped_push where hour_ms > $1 - 3600000)
+            group by class, reason order by sum(pushes) desc, reason";
         self.held_tallies(BY_REASON, refused_since.unix_ms()).await
     }
 
