@@ -19,6 +19,8 @@ pub enum ConditionKind {
     NotAcknowledged,
     /// Authentic pushes wait long for their answer.
     SlowAcknowledgement,
+    /// Bodies have no room while they come, or come too slowly for others to wait.
+    NoRoom,
     /// A proxy names the client, and is not believed.
     ProxyNotTrusted,
     /// RCMS does not answer as it should.
@@ -57,7 +59,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -65,6 +67,7 @@ impl ConditionKind {
         Self::AddressUnknown,
         Self::NotAcknowledged,
         Self::SlowAcknowledgement,
+        Self::NoRoom,
         Self::ProxyNotTrusted,
         Self::RcmsFailing,
         Self::RcmsListShort,
@@ -81,6 +84,7 @@ impl ConditionKind {
             Self::AddressUnknown => "address_unknown",
             Self::NotAcknowledged => "not_acknowledged",
             Self::SlowAcknowledgement => "slow_acknowledgement",
+            Self::NoRoom => "no_room",
             Self::ProxyNotTrusted => "proxy_not_trusted",
             Self::RcmsFailing => "rcms_failing",
             Self::RcmsListShort => "rcms_list_short",
@@ -100,6 +104,7 @@ impl ConditionKind {
             Self::KindMisspelt
             | Self::NotAcknowledged
             | Self::SlowAcknowledgement
+            | Self::NoRoom
             | Self::ProxyNotTrusted
             | Self::RcmsListShort => false,
         }

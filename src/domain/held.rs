@@ -46,7 +46,8 @@ pub enum HeldReason {
     /// A key stands twice in one object.
     RepeatedKey,
     /// Text or numbers that cannot be kept exactly: broken UTF-8, U+0000, a lone surrogate, a
-    /// number out of range, nesting too deep.
+    /// number out of range, nesting too deep. Or, at `_push`, so much beside many records that it
+    /// cannot be kept with each.
     Unreadable,
     /// The database would not take it though it took its neighbours.
     StoreRefused,

@@ -5,16 +5,14 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
+    large::SMALL_BYTES_MAX,
     queue::{Job, Ticket},
 };
 use crate::{
     domain::{HeldClass, HeldReason, Kind, NewHeld, Ring},
-    smarthub::{AgePolicy, Authentic, Body, NotJson, ReadRules, Reading, Unread},
+    smarthub::{AgePolicy, Authentic, Body, NotJson, ReadRules, Reading, Unproved, Unread},
     store::{Outcome, Submission},
 };
-
-/// A body larger than this is read on a thread that may block.
-const SMALL_BYTES_MAX: usize = 64 << 10;
 
 /// A push as it came in.
 #[derive(Clone, Debug)]
@@ -57,7 +55,7 @@ pub struct Accepted {
 pub struct Refused {
     /// Why.
     pub reason: HeldReason,
-    ring: Ring,
+    pub(super) ring: Ring,
     push: Push,
 }
 
@@ -70,6 +68,31 @@ impl Refused {
     /// The body.
     pub fn body(&self) -> &Bytes {
         &self.push.body
+    }
+
+    /// Who sent it.
+    pub(super) fn source(&self) -> IpAddr {
+        self.push.source
+    }
+
+    /// As it is kept: without its signatures, which lie beside it.
+    pub(super) fn into_held(self) -> NewHeld {
+        let Self { reason, ring, push } = self;
+        let parsed = (reason != HeldReason::NotJson).then(|| Body::parse(&push.body));
+        let (body, signatures) = match parsed {
+            Some(Ok(body)) => body.without_signature(),
+            Some(Err(NotJson)) | None => (push.body.to_vec(), None),
+        };
+        NewHeld {
+            class: HeldClass::Refused,
+            ring,
+            reason,
+            field: None,
+            kind: push.kind,
+            source: push.source,
+            body: body.into(),
+            signatures: signatures.map(Into::into),
+        }
     }
 
     /// Whether both fields of its proof are well formed: it may be a true push that only our key or
@@ -90,9 +113,7 @@ impl Intake {
         let read = if push.body.len() <= SMALL_BYTES_MAX {
             self.read(&push)
         } else {
-            let (intake, push) = (self.clone(), push.clone());
-            let reading = tokio::task::spawn_blocking(move || intake.read(&push));
-            reading.await.unwrap_or(Err((HeldReason::NotJson, Ring::Noise)))
+            self.read_large(&push).await
         };
         let reading = match read {
             Ok(reading) => reading,
@@ -125,22 +146,17 @@ impl Intake {
 
     /// Keeps a refused push in its ring, as soon as the writer has nothing better to do. It may be
     /// dropped; then it is counted.
-    pub fn hold(&self, refused: Refused) {
-        let Refused { reason, ring, push } = refused;
-        let (body, signatures) = match Body::parse(&push.body) {
-            Ok(body) => body.without_signature(),
-            Err(NotJson) => (push.body.to_vec(), None),
-        };
-        self.shared.waiting.add(NewHeld {
-            class: HeldClass::Refused,
-            ring,
-            reason,
-            field: None,
-            kind: push.kind,
-            source: push.source,
-            body: body.into(),
-            signatures: signatures.map(Into::into),
-        });
+    pub async fn hold(&self, refused: Refused) {
+        if refused.body().len() <= SMALL_BYTES_MAX {
+            self.shared.waiting.add(refused.into_held());
+        } else {
+            self.hold_large(refused).await;
+        }
+    }
+
+    /// Says in the log that pushes are sent away, now and then and how many.
+    pub fn tell_sent_away(&self, cause: &'static str) {
+        self.shared.sent_away.tell(cause);
     }
 
     /// Counts a refused push that is not worth being held.
@@ -193,13 +209,23 @@ impl Intake {
     }
 
     /// Verifies a push and reads its records.
-    fn read(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
-        let body = Body::parse(&push.body).map_err(|NotJson| (HeldReason::NotJson, Ring::Noise))?;
-        let authentic = body.verify(&self.verifier()).map_err(|refusal| {
-            let plausible = refusal.is_plausible(self.now());
-            (refusal.reason, if plausible { Ring::Plausible } else { Ring::Noise })
-        })?;
+    pub(super) fn read(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
+        let body = Body::parse(&push.body).map_err(Unproved::NotJson);
+        let authentic =
+            body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
+        let authentic = authentic.map_err(|unproved| self.refused_as(unproved))?;
         Ok(self.read_authentic(&authentic, &push.kind, Some(self.shared.options.age)))
+    }
+
+    /// Why a push is refused, and which ring it goes to.
+    pub(super) fn refused_as(&self, unproved: Unproved) -> (HeldReason, Ring) {
+        match unproved {
+            Unproved::NotJson(NotJson) => (HeldReason::NotJson, Ring::Noise),
+            Unproved::Refused(refusal) => {
+                let plausible = refusal.is_plausible(self.now());
+                (refusal.reason, if plausible { Ring::Plausible } else { Ring::Noise })
+            }
+        }
     }
 
     pub(super) fn read_authentic(

@@ -13,6 +13,7 @@ mod figures;
 mod history;
 mod keep;
 mod kinds;
+mod large;
 mod nonces;
 mod queue;
 mod refused;
@@ -39,8 +40,8 @@ pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, disk::DiskNotes, figures::Commits, kinds::Kinds, nonces::Nonces, queue::Queue,
-    refused::Waiting, sent_away::SentAway,
+    admin::Command, disk::DiskNotes, figures::Commits, kinds::Kinds, large::LargeBodies,
+    nonces::Nonces, queue::Queue, refused::Waiting, sent_away::SentAway,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
@@ -98,6 +99,7 @@ struct Shared {
     waiting: Waiting,
     commands: mpsc::Sender<Command>,
     kinds: Kinds,
+    large: LargeBodies,
     nonces: Nonces,
     sent_away: SentAway,
     commits: Commits,
@@ -180,6 +182,7 @@ impl Intake {
             waiting,
             commands,
             kinds: Kinds::new(tallies.kinds.into_iter().map(|(kind, ..)| kind)),
+            large: LargeBodies::default(),
             nonces: Nonces::default(),
             sent_away: SentAway::default(),
             commits: Commits::default(),

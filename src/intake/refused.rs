@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -67,6 +68,11 @@ impl Waiting {
         self.0.news.notify_one();
     }
 
+    /// Whether one of so many bytes would be taken now.
+    pub(super) fn has_room(&self, source: IpAddr, bytes: usize) -> bool {
+        self.lock().has_room(source, bytes)
+    }
+
     /// Counts one that nobody will look at.
     pub(super) fn count_dropped(&self, ring: Ring, reason: HeldReason) {
         self.lock().drop_one(ring, reason);
@@ -86,21 +92,23 @@ impl Waiting {
 impl State {
     fn add(&mut self, held: NewHeld) {
         let bytes = held.body.len();
-        let of_source = self.by_source.entry(held.source.into()).or_default();
-        let is_too_much_of_source = of_source.pushes >= SOURCE_MAX
-            || of_source.pushes > 0 && of_source.bytes + bytes > SOURCE_BYTES_MAX;
-        let is_full = self.queue.len() >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX;
-        if is_full || is_too_much_of_source {
-            if of_source.pushes == 0 {
-                self.by_source.remove(&held.source.into());
-            }
+        if !self.has_room(held.source, bytes) {
             self.drop_one(held.ring, held.reason);
             return;
         }
+        let of_source = self.by_source.entry(held.source.into()).or_default();
         of_source.pushes += 1;
         of_source.bytes += bytes;
         self.bytes += bytes;
         self.queue.push_back(held);
+    }
+
+    fn has_room(&self, source: IpAddr, bytes: usize) -> bool {
+        let fits_source = self.by_source.get(&source.into()).is_none_or(|of_source| {
+            of_source.pushes < SOURCE_MAX && of_source.bytes + bytes <= SOURCE_BYTES_MAX
+        });
+        let is_full = self.queue.len() >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX;
+        fits_source && !is_full
     }
 
     fn drop_one(&mut self, ring: Ring, reason: HeldReason) {

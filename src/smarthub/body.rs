@@ -7,7 +7,7 @@ use super::{
 use crate::domain::{HeldReason, Timestamp};
 
 /// The most elements that an array at the top of a body may have.
-const ELEMENTS_MAX: usize = 10_000;
+pub(super) const ELEMENTS_MAX: usize = 10_000;
 
 /// How far from now `datePush` may be for a refused push to count as plausible.
 const PLAUSIBLE_SECONDS: i64 = 8 * 24 * 3600;
@@ -41,6 +41,7 @@ pub struct Refusal {
 }
 
 /// The two fields of one element.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Proof {
     date_push_s: i64,
     signature: [u8; 32],
@@ -69,13 +70,10 @@ impl<'a> Body<'a> {
 
     /// Checks the signature of every element, and stops at the first that fails.
     pub fn verify(self, verifier: &Verifier) -> Result<Authentic<'a>, Refusal> {
-        self.verify_each(
-            |_, element| {
-                let proof = Proof::read(element)?;
-                Ok((proof.date_push_s, Some(proof.signature)))
-            },
-            verifier,
-        )
+        let mut checks = Checks::new(verifier);
+        let dates_s = self.elements().map(|element| checks.check(element));
+        let dates_s = dates_s.collect::<Result<_, _>>()?;
+        Ok(Authentic { body: self, dates_s })
     }
 
     /// Checks a body as it is kept after a refusal: without `signature`, whose bytes lie beside it.
@@ -85,10 +83,17 @@ impl<'a> Body<'a> {
         verifier: &Verifier,
     ) -> Result<Authentic<'a>, Refusal> {
         let (signatures, _) = signatures.as_chunks::<32>();
-        self.verify_each(
-            |nth, element| Ok((date_push(element)?, signatures.get(nth).copied())),
-            verifier,
-        )
+        let mut checks = Checks::new(verifier);
+        let dates_s = self.elements().enumerate().map(|(nth, element)| {
+            let proof = || {
+                let date_push_s = date_push(element)?;
+                let signature = signatures.get(nth).ok_or(HeldReason::SignatureMissing)?;
+                Ok(Proof { date_push_s, signature: *signature })
+            };
+            checks.check_proof(element, proof())
+        });
+        let dates_s = dates_s.collect::<Result<_, _>>()?;
+        Ok(Authentic { body: self, dates_s })
     }
 
     /// Trusts a body that was verified before it was put into quarantine.
@@ -124,28 +129,6 @@ impl<'a> Body<'a> {
         (kept, signatures)
     }
 
-    fn verify_each(
-        self,
-        proof: impl Fn(usize, Value<'_>) -> Result<(i64, Option<[u8; 32]>), HeldReason>,
-        verifier: &Verifier,
-    ) -> Result<Authentic<'a>, Refusal> {
-        let mut dates_s = Vec::new();
-        let mut last_good = None;
-        for (nth, element) in self.elements().enumerate() {
-            let stands_for_s = date_push(element).ok().map(|seconds| verifier.shifted(seconds));
-            let refused = |reason| Refusal { reason, stands_for_s };
-            let (seconds, signature) = proof(nth, element).map_err(refused)?;
-            let signature = signature.ok_or(refused(HeldReason::SignatureMissing))?;
-            // The elements of one push usually share both fields; one hash then does for all.
-            if last_good != Some((seconds, signature)) && !verifier.verify(seconds, &signature) {
-                return Err(refused(HeldReason::SignatureWrong));
-            }
-            last_good = Some((seconds, signature));
-            dates_s.push(seconds);
-        }
-        Ok(Authentic { body: self, dates_s })
-    }
-
     fn root(&self) -> Value<'_> {
         self.tape.root(self.bytes)
     }
@@ -178,6 +161,43 @@ impl Refusal {
             HeldReason::DateMissing | HeldReason::DateUnreadable => true,
             _ => false,
         }
+    }
+}
+
+/// Checks the signatures of elements, one after another.
+pub(super) struct Checks<'v> {
+    verifier: &'v Verifier,
+    /// The elements of one push usually share both fields; one hash then does for all.
+    last_good: Option<Proof>,
+}
+
+impl<'v> Checks<'v> {
+    pub(super) fn new(verifier: &'v Verifier) -> Self {
+        Self { verifier, last_good: None }
+    }
+
+    /// Gives the element's `datePush`.
+    pub(super) fn check(&mut self, element: Value<'_>) -> Result<i64, Refusal> {
+        self.check_proof(element, Proof::read(element))
+    }
+
+    fn check_proof(
+        &mut self,
+        element: Value<'_>,
+        proof: Result<Proof, HeldReason>,
+    ) -> Result<i64, Refusal> {
+        let refused = |reason| Refusal {
+            reason,
+            stands_for_s: date_push(element).ok().map(|seconds| self.verifier.shifted(seconds)),
+        };
+        let proof = proof.map_err(refused)?;
+        if self.last_good != Some(proof)
+            && !self.verifier.verify(proof.date_push_s, &proof.signature)
+        {
+            return Err(refused(HeldReason::SignatureWrong));
+        }
+        self.last_good = Some(proof);
+        Ok(proof.date_push_s)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     body::{date_push, find_once},
     identity::{DATE_PUSH, check_keys},
     json::{Tape, What},
-    read::{Fault, Push, Reading},
+    read::{Copies, Fault, Push, Reading},
 };
 use crate::domain::{HeldReason, NO_DATE_PUSH_S, NewRecord, Record};
 
@@ -61,7 +61,7 @@ impl HistoryRow<'_> {
                     ),
                 };
                 let mut reading = Reading::default();
-                push(date).read(&mut reading)?;
+                push(date).read(&mut reading, &mut Copies::default())?;
                 match reading.unread.first() {
                     None => Ok(reading.records),
                     Some(unread) => Err(RowFault { reason: unread.reason, field: unread.field }),

@@ -13,10 +13,13 @@ mod history;
 mod identity;
 mod json;
 pub mod kind;
+mod proof;
 mod read;
 mod record;
 pub mod signature;
 
 pub use body::{Authentic, Body, NotJson, Refusal};
 pub use history::{HistoryRow, RowFault};
+pub use json::PART_BYTES;
+pub use proof::{Proved, Unproved, prove};
 pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, Unread};

@@ -76,16 +76,24 @@ pub(super) struct Fault {
 impl Authentic<'_> {
     /// Turns every element into records, and what cannot be read into bodies for quarantine.
     pub fn read(&self, rules: &ReadRules<'_>) -> Reading {
-        let mut reading = Reading::default();
+        let (mut reading, mut copies) = (Reading::default(), Copies::default());
         for (element, date_push_s) in self.elements() {
             let push = Push { element, date_push_s, rules };
-            if let Err(fault) = push.read(&mut reading) {
+            if let Err(fault) = push.read(&mut reading, &mut copies) {
                 reading.unread.push(fault.of(push.kept_whole()));
             }
         }
         reading
     }
 }
+
+/// How many bytes the records of one push may add by what stands beside their containers, which is
+/// kept with each of them.
+const COPIES_BYTES_MAX: usize = 16 << 20;
+
+/// How many they have added.
+#[derive(Default)]
+pub(super) struct Copies(usize);
 
 /// One element of a body.
 pub(super) struct Push<'a> {
@@ -96,13 +104,14 @@ pub(super) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    pub(super) fn read(&self, reading: &mut Reading) -> Result<(), Fault> {
+    pub(super) fn read(&self, reading: &mut Reading, copies: &mut Copies) -> Result<(), Fault> {
         self.check_age()?;
         let Some((name, container)) = self.container() else {
             reading.records.push(self.record(self.element, None)?);
             return Ok(());
         };
         let beside = self.beside(name)?;
+        self.copy_beside(name, container, copies)?;
         let single = (container.what() == What::Object).then_some(container);
         for record in single.into_iter().chain(container.elements()) {
             match self.record(record, beside.as_deref()) {
@@ -181,6 +190,27 @@ impl<'a> Push<'a> {
             write_without(&mut beside, self.element, left_out);
             beside
         }))
+    }
+
+    /// Counts what keeping the members beside a container with each of its records costs. A small
+    /// body could cost gigabytes; such an element is kept whole, and once.
+    fn copy_beside(
+        &self,
+        container: Value<'a>,
+        records: Value<'a>,
+        copies: &mut Copies,
+    ) -> Result<(), Fault> {
+        let others = self.element.source().len() - records.source().len();
+        let beside = others - container.source().len();
+        let count = match records.what() {
+            What::Array => records.elements().count(),
+            _ => 1,
+        };
+        copies.0 = copies.0.saturating_add(beside.saturating_mul(count.saturating_sub(1)));
+        if copies.0 > COPIES_BYTES_MAX {
+            return Err(Fault { reason: HeldReason::Unreadable, field: Some("_push") });
+        }
+        Ok(())
     }
 
     pub(super) fn record(

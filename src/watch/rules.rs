@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
 use crate::{
@@ -71,6 +71,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
     found.extend(facts.quarantined.as_deref().and_then(quarantining));
     found.extend(noted.sent_away.and_then(not_acknowledged));
     found.extend(noted.slow.map(slow));
+    found.extend(noted.no_room.map(no_room));
     found.extend(noted.proxy.map(|(peer, run)| {
         let says = format!(
             "Authentic pushes come by {peer}, which names the client in X-Forwarded-For and is not \
@@ -226,6 +227,17 @@ fn slow(run: Run) -> Condition {
     let todo = "The disk is too slow or too busy: look at simdeck_commit_seconds in /metrics, and \
                 for what else writes to the disk.";
     of(ConditionKind::SlowAcknowledgement, run.since, says, todo)
+}
+
+fn no_room((last_source, run): (IpAddr, Run)) -> Condition {
+    // Not how many by now: what is the same is told in the same words.
+    let says = format!(
+        "Pushes are answered 503 before they have come: there is no room for so many bodies that \
+         come slowly, or for so many from one source. The last one came from {last_source}."
+    );
+    let todo = "Look at /v1/pushes?outcome=unavailable for who sends them. If it is nobody you know, \
+                block it in front of simdeck, or set SIMDECK_PUBLIC_ALLOW_SOURCES.";
+    of(ConditionKind::NoRoom, run.since, says, todo)
 }
 
 /// That some routers cannot be asked about themselves is no failure of RCMS.

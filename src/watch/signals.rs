@@ -49,6 +49,7 @@ struct Noted {
     slow: Option<Run>,
     proxy: Option<(IpAddr, Run)>,
     misaddressed: Vec<MisaddressedRun>,
+    no_room: Option<(IpAddr, Run)>,
 }
 
 /// Things of one sort, one after another.
@@ -89,6 +90,7 @@ pub(super) struct Reading {
     pub(super) slow: Option<Run>,
     pub(super) proxy: Option<(IpAddr, Run)>,
     pub(super) misaddressed: Vec<MisaddressedRun>,
+    pub(super) no_room: Option<(IpAddr, Run)>,
 }
 
 impl Run {
@@ -185,6 +187,16 @@ impl Signals {
         noted.proxy = run.map(|run| (peer, run));
     }
 
+    /// A body from `source` had to make room for others.
+    pub fn no_room(&self, source: IpAddr, now: Timestamp) {
+        let mut noted = self.noted();
+        // One that came after an hour without is a new run.
+        let before = noted.no_room.take().map(|(_, run)| run);
+        let mut run = before.filter(|run| run.is_recent(now, Run::TOLD_FOR));
+        Run::add(&mut run, now);
+        noted.no_room = run.map(|run| (source, run));
+    }
+
     /// What was noted. Runs that are worth it are explained first; what ended by itself is gone.
     pub(super) fn read(
         &self,
@@ -206,6 +218,7 @@ impl Signals {
                 .filter(|it| it.run.is_recent(now, super::rules::DAY))
                 .cloned()
                 .collect(),
+            no_room: noted.no_room.filter(|(_, run)| recent(run)),
         }
     }
 

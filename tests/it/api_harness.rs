@@ -223,7 +223,7 @@ impl Api {
     pub(crate) async fn push_refused(&self, kind: &str, body: String) {
         let error = self.intake.accept(push_of(kind, body)).await.unwrap_err();
         let AcceptError::Refused(refused) = error else { panic!("{error}") };
-        self.intake.hold(refused);
+        self.intake.hold(refused).await;
         while self.rows("/v1/held?class=refused").await.is_empty() {
             tokio::task::yield_now().await;
         }

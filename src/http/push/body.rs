@@ -4,11 +4,12 @@ use axum::{
     body::HttpBody,
     http::{HeaderMap, header},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::budget::{Budget, Reserved, SMALL_BYTES_MAX};
+use super::budget::{Budget, NoRoom, Room};
 
 /// How long a body may take, from its head to its last byte.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -16,7 +17,7 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// A whole body, and its room until it is dropped.
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
-    _reserved: Reserved,
+    _room: Option<Room>,
 }
 
 /// Why there is no whole body.
@@ -57,68 +58,104 @@ pub(super) async fn read(
     if declared.is_some_and(|length| length > bytes_max) {
         return Err(BodyError::TooLarge);
     }
-    let room = declared.unwrap_or(SMALL_BYTES_MAX.min(bytes_max));
-    let reserved = budget.reserve(room, source).ok_or(BodyError::NoRoom)?;
-    let reading = Reading { body, reserved, room, budget, source, bytes_max };
+    let reading = Reading { body, room: None, budget, source, declared, bytes_max };
     timeout(BODY_TIME_MAX, reading.run()).await.map_err(|_| BodyError::TooSlow)?
 }
 
 struct Reading<'a, B> {
     body: B,
-    reserved: Reserved,
-    /// How many bytes are reserved.
-    room: usize,
+    /// None as long as nothing is kept.
+    room: Option<Room>,
     budget: &'a Budget,
     source: IpAddr,
+    declared: Option<usize>,
     bytes_max: usize,
 }
 
 impl<B: RequestBody> Reading<'_, B> {
     async fn run(mut self) -> Result<WholeBody, BodyError> {
-        let first = self.chunk().await?.unwrap_or_default();
-        self.grow(first.len())?;
-        // Most bodies come in one piece, which then need not be copied.
-        let Some(second) = self.chunk().await? else { return Ok(self.whole(first)) };
-        let mut all = BytesMut::with_capacity(self.room.min(first.len() * 4));
-        all.extend_from_slice(&first);
+        // Most bodies come in one piece, and with their head: it need not be copied, and needs no
+        // room beside its connection's.
+        let first = match next_chunk(&mut self.body).now_or_never() {
+            Some(chunk) => chunk?.unwrap_or_default(),
+            None => self.wait_for_chunk().await?.unwrap_or_default(),
+        };
+        self.check_size(first.len())?;
+        if self.body.is_end_stream() {
+            return self.whole(first);
+        }
+        let Some(second) = self.wait_for_chunk().await? else { return self.whole(first) };
+        let mut all = Vec::new();
+        self.append(&mut all, &first)?;
+        drop(first);
         let mut next = Some(second);
         while let Some(chunk) = next {
-            self.grow(all.len() + chunk.len())?;
-            all.extend_from_slice(&chunk);
-            next = self.chunk().await?;
+            self.append(&mut all, &chunk)?;
+            drop(chunk);
+            next = self.wait_for_chunk().await?;
         }
-        Ok(self.whole(all.freeze()))
+        self.whole(all.into())
     }
 
-    /// The next piece of the body; none at its end.
-    async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(_)) => return Err(BodyError::Broken),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
+    /// The next piece of the body, unless others need the room first; none at its end.
+    async fn wait_for_chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let room = match &self.room {
+            Some(room) => room,
+            None => self.room.insert(self.budget.enter(self.source, Instant::now())?),
+        };
+        tokio::select! {
+            biased;
+            chunk = next_chunk(&mut self.body) => chunk,
+            NoRoom = room.ended() => Err(BodyError::NoRoom),
+        }
+    }
+
+    /// A body that declares no size may turn out too large.
+    fn check_size(&self, bytes: usize) -> Result<(), BodyError> {
+        if bytes > self.bytes_max { Err(BodyError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Copies a piece behind the others. Memory grows with what has come: declared is anything.
+    fn append(&mut self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), BodyError> {
+        let bytes = all.len() + chunk.len();
+        self.check_size(bytes)?;
+        if bytes > all.capacity() {
+            let most = self.declared.unwrap_or(self.bytes_max).max(bytes);
+            let capacity = (bytes * 2).min(most);
+            if let Some(room) = &mut self.room {
+                room.grow(capacity, Instant::now())?;
+            }
+            all.reserve_exact(capacity - all.len());
+        }
+        all.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn whole(mut self, bytes: Bytes) -> Result<WholeBody, BodyError> {
+        if let Some(room) = &mut self.room {
+            room.is_whole()?;
+        }
+        Ok(WholeBody { bytes, _room: self.room })
+    }
+}
+
+/// The next piece of a body; none at its end.
+async fn next_chunk(body: &mut impl RequestBody) -> Result<Option<Bytes>, BodyError> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(BodyError::Broken),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
                 }
             }
         }
     }
+}
 
-    /// Makes sure that so many bytes are allowed: a body that declares no size may turn out large.
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        if bytes > self.bytes_max {
-            return Err(BodyError::TooLarge);
-        }
-        if bytes > self.room {
-            self.reserved =
-                self.budget.reserve(self.bytes_max, self.source).ok_or(BodyError::NoRoom)?;
-            self.room = self.bytes_max;
-        }
-        Ok(())
-    }
-
-    fn whole(self, bytes: Bytes) -> WholeBody {
-        WholeBody { bytes, _reserved: self.reserved }
+impl From<NoRoom> for BodyError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
     }
 }

@@ -30,7 +30,7 @@ use ipnet::IpNet;
 use tower::{Service, service_fn};
 
 use self::{
-    body::RequestBody,
+    body::{BodyError, RequestBody},
     budget::Budget,
     log::Visit,
     path::{Misaddressed, Target},
@@ -57,6 +57,9 @@ pub use wellness::Wellness;
 
 /// Marks a push as our own test, with a nonce from the internal listener.
 const TEST_HEADER: &str = "simdeck-test";
+
+/// Told in the log when a body had to make room.
+const NO_ROOM: &str = "bodies that come slowly, or too many from one source, had to make room";
 
 /// How many unexpected sources are told of by name.
 const TOLD_SOURCES_MAX: usize = 1_000;
@@ -186,7 +189,15 @@ impl Front {
         let (head, body) = request.into_parts();
         let bytes_max = self.settings.body_bytes_max;
         let body = body::read(&head.headers, body, &self.budget, source, bytes_max).await;
-        let body = body.inspect_err(|_| visit.note(|row| row.bytes = declared(&head.headers)))?;
+        let body = body.inspect_err(|error| {
+            visit.note(|row| row.bytes = declared(&head.headers));
+            if *error == BodyError::NoRoom {
+                self.intake.tell_sent_away(NO_ROOM);
+                if let Some(row) = visit.row() {
+                    self.log.signals().no_room(source, row.at);
+                }
+            }
+        })?;
         visit.note_body(&body.bytes);
         let test_nonce =
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
@@ -209,7 +220,7 @@ impl Front {
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {
                 visit.note(|row| row.reason = Some(Reason::Held(refused.reason)));
-                Err(self.refuse(refused, source, id, visit))
+                Err(self.refuse(refused, source, id, visit).await)
             }
         }
     }
@@ -301,7 +312,7 @@ impl Front {
 
     /// A push that did not verify. It is held, and its sender told why; of a source that has failed
     /// too often only what may be a true push, and the rest is counted as dropped.
-    fn refuse(
+    async fn refuse(
         &self,
         refused: Refused,
         source: IpAddr,
@@ -314,14 +325,14 @@ impl Front {
         }
         if let Err(wait) = self.failures.failed(source) {
             if refused.has_formed_proof() {
-                self.intake.hold(refused);
+                self.intake.hold(refused).await;
             } else {
                 self.intake.drop_refused(&refused);
             }
             return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
         }
         tracing::info!(request.id = %id, %source, %reason, "Refused a push");
-        self.intake.hold(refused);
+        self.intake.hold(refused).await;
         match reason {
             HeldReason::NotJson => Refusal::NotJson,
             _ => Refusal::InvalidSignature,

@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     },
     UnknownNonce,
     Busy,
+    /// Other bodies in flight are quicker.
+    NoRoom,
     /// The handler panicked.
     Failed,
 }
@@ -75,6 +77,7 @@ words! {
         CutShort = "cut_short",
         UnknownNonce = "unknown_nonce",
         Busy = "busy",
+        NoRoom = "no_room",
         Failed = "failed",
     }
 }
@@ -105,7 +108,7 @@ impl From<BodyError> for Refusal {
             BodyError::TooLarge => Self::TooLarge,
             BodyError::TooSlow => Self::TooSlow,
             BodyError::Broken => Self::Broken,
-            BodyError::NoRoom => Self::Busy,
+            BodyError::NoRoom => Self::NoRoom,
         }
     }
 }
@@ -131,6 +134,7 @@ impl Refusal {
                 (PushOutcome::Refused, None)
             }
             Self::Busy => unavailable(SentAway::Busy),
+            Self::NoRoom => unavailable(SentAway::NoRoom),
             Self::Failed => unavailable(SentAway::Failed),
         }
     }
@@ -175,15 +179,22 @@ impl IntoResponse for Refusal {
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
                     .detail("The log says why, under this answer's X-Request-Id."),
             ),
-            Self::Busy => {
-                // Spread out, so that those who were sent away do not come back all at once.
-                let retry_after_s = rand::rng().random_range(2..=9_u64);
-                let problem = problem(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-                    .detail("The push was not acknowledged; send it again");
-                ([(header::RETRY_AFTER, retry_after_s)], problem).into_response()
+            Self::Busy => ([(header::RETRY_AFTER, retry_after_s())], unavailable()).into_response(),
+            Self::NoRoom => {
+                ([(header::RETRY_AFTER, retry_after_s())], closing(unavailable())).into_response()
             }
         }
     }
+}
+
+fn unavailable() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        .detail("The push was not acknowledged; send it again")
+}
+
+/// Spread out, so that those who were sent away do not come back all at once.
+fn retry_after_s() -> u64 {
+    rand::rng().random_range(2..=9)
 }
 
 /// An answer given before the body was read: the connection cannot be used again.

@@ -20,7 +20,8 @@ use super::phase::Phase;
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 /// How much of it we take in at most: what a 1 Gbit/s line delivers in a second.
 const LINGER_BYTES_MAX: usize = 128 * 1024 * 1024;
-const LINGER_BUFFER_BYTES: usize = 64 * 1024;
+/// On the stack: a crowd that lingers costs no memory.
+const LINGER_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A client's socket, or what TLS makes of it. It tells the phase of bytes that come; a write that waits too long for a
 /// client that does not read fails, and so ends the connection.
@@ -119,22 +120,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 struct Linger {
     over: Pin<Box<Sleep>>,
     bytes_left: usize,
-    scratch: Box<[u8]>,
 }
 
 impl Linger {
     fn new() -> Self {
-        Self {
-            over: Box::pin(sleep(LINGER_TIME_MAX)),
-            bytes_left: LINGER_BYTES_MAX,
-            scratch: vec![0; LINGER_BUFFER_BYTES].into(),
-        }
+        Self { over: Box::pin(sleep(LINGER_TIME_MAX)), bytes_left: LINGER_BYTES_MAX }
     }
 
     /// Ready when the client has ended, or time or bytes are used up.
     fn poll<S: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<()> {
+        let mut scratch = [0; LINGER_BUFFER_BYTES];
         while self.over.as_mut().poll(cx).is_pending() {
-            let mut buf = ReadBuf::new(&mut self.scratch);
+            let mut buf = ReadBuf::new(&mut scratch);
             let outcome = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf));
             let taken = buf.filled().len();
             self.bytes_left = self.bytes_left.saturating_sub(taken);

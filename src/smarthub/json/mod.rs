@@ -4,13 +4,19 @@
 //! it may be lost. So this reader, unlike a general one, accepts every text that is complete JSON,
 //! marks the parts that cannot be kept exactly ([`Flaws`]) and lets its user decide. It borrows,
 //! never recurses, and keeps the source of each part for the canonical form.
+mod bits;
 mod scan;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub(super) use scan::Tape;
+pub(super) use scan::{Part, Parts, scan};
+pub(super) use tape::Tape;
 pub(super) use value::{Value, What};
+
+/// How much memory one value or key takes while a body is read; vectors grow by doubling.
+pub const PART_BYTES: usize = 2 * size_of::<Part>();
 
 /// What is wrong with a part, or with something inside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

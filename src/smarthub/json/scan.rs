@@ -1,4 +1,4 @@
-use super::{DEPTH_MAX, Flaws, What};
+use super::{DEPTH_MAX, Flaws, What, bits::Bits};
 
 /// A text is not one complete JSON value; it went wrong at this byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,62 +7,66 @@ pub(in crate::smarthub) struct Malformed {
     pub(in crate::smarthub) at: usize,
 }
 
-/// The parts of a JSON text, each before what it contains.
-#[derive(Debug)]
-pub(in crate::smarthub) struct Tape {
-    pub(super) parts: Vec<Part>,
+/// Where the parts go that a scan finds.
+pub(in crate::smarthub) trait Parts {
+    /// A value or key begins at this depth, the document's own being 0; unless it is a container it
+    /// also ends. Gives its number, or none to end the scan.
+    fn add(&mut self, depth: usize, part: Part) -> Option<u32>;
+    /// The container of this number and depth ends before this byte.
+    fn close(&mut self, depth: usize, number: u32, end: usize);
+    /// There are flaws inside the container of this number.
+    fn tell(&mut self, number: u32, flaws: Flaws);
 }
 
 /// One value or key: where it lies in the source, quotes included.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) what: What,
+pub(in crate::smarthub) struct Part {
+    pub(in crate::smarthub) what: What,
     pub(super) flaws: Flaws,
     /// A text with a backslash in it.
     pub(super) escaped: bool,
     pub(super) start: u32,
+    /// Of a container only known when it ends.
     pub(super) end: u32,
     /// The index of the part after this one and all that it contains.
     pub(super) next: u32,
 }
 
-impl Tape {
-    /// Reads a whole text.
-    pub(in crate::smarthub) fn scan(text: &[u8]) -> Result<Self, Malformed> {
-        // Offsets are 32 bits; the largest body that settings allow is far below.
-        if u32::try_from(text.len()).is_err() {
-            return Err(Malformed { at: 0 });
-        }
-        let parts = Vec::with_capacity((text.len() / 8).clamp(16, 4096));
-        let mut scanner = Scanner { text, at: 0, parts, open: Vec::new() };
-        scanner.document()?;
-        Ok(Self { parts: scanner.parts })
+/// Reads a whole text. Beside what `parts` keeps it needs one bit for each container that is open.
+pub(in crate::smarthub) fn scan(text: &[u8], parts: &mut impl Parts) -> Result<(), Malformed> {
+    // Offsets are 32 bits; the largest body that settings allow is far below.
+    if u32::try_from(text.len()).is_err() {
+        return Err(Malformed { at: 0 });
     }
+    Scanner { text, at: 0, parts, open: Vec::new(), deep: Bits::default() }.document()
 }
 
-struct Scanner<'a> {
+struct Scanner<'a, P> {
     text: &'a [u8],
     at: usize,
-    parts: Vec<Part>,
+    parts: &'a mut P,
+    /// The containers whose end has not come yet.
     open: Vec<Open>,
+    /// Those of them that are too deep to be listed: whether each is an object.
+    deep: Bits,
 }
 
 /// A container whose end has not come yet.
 struct Open {
     is_object: bool,
-    /// Its part; none for those too deep to be listed.
-    part: Option<u32>,
+    number: u32,
+    flaws: Flaws,
 }
 
-impl Scanner<'_> {
+impl<P: Parts> Scanner<'_, P> {
     /// One value with nothing behind it. Containers are kept on a list, not on the call stack.
     fn document(&mut self) -> Result<(), Malformed> {
         self.skip_space();
         self.value()?;
         loop {
             self.skip_space();
-            let Some(open) = self.open.last() else { break };
-            let is_object = open.is_object;
+            let listed = || self.open.last().map(|open| open.is_object);
+            let Some(is_object) = self.deep.last().or_else(listed) else { break };
             match self.peek() {
                 Some(b',') => {
                     self.at += 1;
@@ -86,7 +90,7 @@ impl Scanner<'_> {
         loop {
             match self.peek() {
                 Some(b'{') => {
-                    self.open(true);
+                    self.open(true)?;
                     if self.peek() == Some(b'}') {
                         self.close();
                         return Ok(());
@@ -94,7 +98,7 @@ impl Scanner<'_> {
                     self.key()?;
                 }
                 Some(b'[') => {
-                    self.open(false);
+                    self.open(false)?;
                     if self.peek() == Some(b']') {
                         self.close();
                         return Ok(());
@@ -131,23 +135,26 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn open(&mut self, is_object: bool) {
+    fn open(&mut self, is_object: bool) -> Result<(), Malformed> {
         let what = if is_object { What::Object } else { What::Array };
-        let part = self.list(what, self.at, Flaws::default(), false);
-        self.open.push(Open { is_object, part });
+        match self.list(what, self.at, Flaws::default(), false)? {
+            Some(number) => {
+                self.open.push(Open { is_object, number, flaws: Flaws::default() });
+            }
+            None => self.deep.push(is_object),
+        }
         self.at += 1;
         self.skip_space();
+        Ok(())
     }
 
     fn close(&mut self) {
         self.at += 1;
-        let Some(open) = self.open.pop() else { return };
-        let Some(part) = open.part else { return };
-        let next = index(self.parts.len());
-        let end = index(self.at);
-        let closed = &mut self.parts[part as usize];
-        (closed.end, closed.next) = (end, next);
-        let flaws = closed.flaws;
+        if self.deep.pop() {
+            return;
+        }
+        let Some(Open { number, flaws, .. }) = self.open.pop() else { return };
+        self.parts.close(self.open.len(), number, self.at);
         self.tell_parent(flaws);
     }
 
@@ -175,7 +182,7 @@ impl Scanner<'_> {
             flaws.add(Flaws::TEXT);
         }
         self.at += 1;
-        self.list(what, start, flaws, escaped);
+        self.list(what, start, flaws, escaped)?;
         Ok(())
     }
 
@@ -244,7 +251,7 @@ impl Scanner<'_> {
         if (!plain || source.len() > 300) && !is_finite(source) {
             flaws.add(Flaws::NUMBER);
         }
-        self.list(What::Number, start, flaws, false);
+        self.list(What::Number, start, flaws, false)?;
         Ok(())
     }
 
@@ -263,29 +270,37 @@ impl Scanner<'_> {
         }
         let start = self.at;
         self.at += word.len();
-        self.list(what, start, Flaws::default(), false);
+        self.list(what, start, Flaws::default(), false)?;
         Ok(())
     }
 
-    /// Adds a part that ends here, unless it lies too deep.
-    fn list(&mut self, what: What, start: usize, flaws: Flaws, escaped: bool) -> Option<u32> {
+    /// Adds a part that ends here, unless it lies too deep; gives its number.
+    fn list(
+        &mut self,
+        what: What,
+        start: usize,
+        flaws: Flaws,
+        escaped: bool,
+    ) -> Result<Option<u32>, Malformed> {
         if self.open.len() >= DEPTH_MAX {
             self.tell_parent(Flaws::DEPTH);
-            return None;
+            return Ok(None);
         }
         self.tell_parent(flaws);
-        let own = index(self.parts.len());
         let (start, end) = (index(start), index(self.at));
-        self.parts.push(Part { what, flaws, escaped, start, end, next: own + 1 });
-        Some(own)
+        let part = Part { what, flaws, escaped, start, end, next: 0 };
+        match self.parts.add(self.open.len(), part) {
+            None => Err(self.malformed()),
+            number => Ok(number),
+        }
     }
 
     fn tell_parent(&mut self, flaws: Flaws) {
-        let listed = self.open.len().min(DEPTH_MAX);
         if flaws.any()
-            && let Some(Open { part: Some(parent), .. }) = self.open[..listed].last()
+            && let Some(parent) = self.open.last_mut()
         {
-            self.parts[*parent as usize].flaws.add(flaws);
+            parent.flaws.add(flaws);
+            self.parts.tell(parent.number, flaws);
         }
     }
 
@@ -312,6 +327,6 @@ fn is_finite(source: &[u8]) -> bool {
 }
 
 /// Fits, because the text's length does.
-fn index(number: usize) -> u32 {
+pub(super) fn index(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,6 @@
 use std::borrow::Cow;
 
-use super::{
-    Flaws,
-    scan::{Part, Tape},
-};
+use super::{Flaws, scan::Part, tape::Tape};
 
 /// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +113,7 @@ impl<'a> Value<'a> {
 
 /// Resolves escapes that the scanner has accepted. Half of a surrogate pair becomes the three
 /// bytes it would have if it were a character, so that two different texts stay different.
-fn unescape(inner: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(inner: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some((&byte, after)) = rest.split_first() {

@@ -33,6 +33,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "address_unknown",
         "not_acknowledged",
         "slow_acknowledgement",
+        "no_room",
         "proxy_not_trusted",
         "rcms_failing",
         "rcms_list_short",

@@ -145,43 +145,6 @@ async fn a_body_that_is_not_there_after_ten_seconds_is_408() {
 }
 
 #[tokio::test]
-async fn one_source_has_a_quarter_of_the_room_for_large_bodies_and_small_ones_their_own() {
-    let simdeck = Simdeck::start(&[]);
-    let begin = async |source: &str| {
-        let mut wire = simdeck.connect().await;
-        wire.send(format!(
-            "POST /v1/data-usage HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {source}\r\n\
-             expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
-            4 << 20
-        ))
-        .await;
-        wire
-    };
-    let mut in_flight = Vec::new();
-    for source in ["203.0.113.1", "203.0.113.2", "2001:db8::1", "203.0.113.4"] {
-        for _ in 0..8 {
-            let mut wire = begin(source).await;
-            wire.expect_continue().await;
-            in_flight.push(wire);
-        }
-        if in_flight.len() == 8 {
-            let (head, _) = begin(source).await.answer().await;
-            assert!(head.contains(" 503 ") && head.contains("retry-after: "), "{head}");
-        }
-    }
-    let (head, _) = begin("203.0.113.5").await.answer().await;
-    assert!(head.contains(" 503 "), "there is none left for anybody: {head}");
-    assert_eq!(simdeck.push("data-usage", signed(&usage(SIM))).await, (1, 0, 0));
-    // Room comes back with its connection.
-    let mut gone = in_flight.pop().unwrap();
-    gone.finish().await;
-    gone.rest().await;
-    begin("203.0.113.5").await.expect_continue().await;
-    drop(in_flight);
-    simdeck.end();
-}
-
-#[tokio::test]
 async fn a_body_that_breaks_off_is_not_judged() {
     let simdeck = Simdeck::start(&[]);
     let body = signed(&usage(SIM));

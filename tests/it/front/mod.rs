@@ -14,4 +14,5 @@ mod proof;
 mod quarantine;
 mod records;
 mod request_id;
+mod room;
 mod sources;

@@ -80,7 +80,11 @@ async fn refused_by_figure(simdeck: &Simdeck) -> Vec<(&'static str, u64)> {
     let (_, metrics) = simdeck.ask_text(reqwest::Method::GET, "/metrics").await;
     let sum_of = |names: &[&str]| {
         let lines = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+        lines
+            .map(|line| {
+                line.rsplit(' ').next().unwrap().trim_end_matches(".0").parse::<u64>().unwrap()
+            })
+            .sum()
     };
     vec![
         ("/v1/status", of_rings.sum()),

@@ -8,5 +8,6 @@ mod import;
 mod json;
 mod keep;
 mod mention;
+mod proof;
 mod sims;
 mod sums;

@@ -1,7 +1,6 @@
 //! Far more pushes than the server can take.
 use std::{
     collections::BTreeMap,
-    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +16,7 @@ use tokio::{
 
 use super::{
     line::{Line, request},
-    say, trials,
+    most_memory, say, trials,
 };
 use crate::server::{Simdeck, now_s, proof, signed, usage};
 
@@ -108,14 +107,6 @@ impl Crowd {
         pushes.join_all().await;
         offered
     }
-}
-
-/// The most memory that it has had.
-fn most_memory(simdeck: &Simdeck) -> u64 {
-    let pid = simdeck.pid().as_raw_nonzero();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ mod certificate;
 mod crowd;
 mod injection;
 mod line;
+mod memory;
 mod order;
 mod restarts;
 mod rotation;
@@ -16,13 +17,23 @@ mod stopping;
 mod systemd;
 
 use std::{
-    env,
+    env, fs,
     io::{Write, stdout},
 };
+
+use crate::server::Simdeck;
 
 /// How often an attack is made: as often as the variable says, or a few times.
 fn trials(variable: &str, few: usize) -> usize {
     env::var(variable).map_or(few, |count| count.parse().unwrap())
+}
+
+/// The most memory that it has had.
+fn most_memory(simdeck: &Simdeck) -> u64 {
+    let pid = simdeck.pid().as_raw_nonzero();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
 }
 
 /// For whoever makes an attack long: what came of it.

@@ -1,0 +1,200 @@
+//! Bodies without a key, from many addresses, made to cost memory. Whoever sends true pushes beside
+//! them must not feel it.
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    line::{Line, request},
+    most_memory, say, trials,
+};
+use crate::server::{Simdeck, now_s, signature, signed, usage};
+
+const SOURCES: u8 = 16;
+const MEMORY_BYTES_MAX: u64 = 256 << 20;
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(250);
+const BODY_BYTES: usize = 4 << 20;
+/// How many connections of each source attack at once.
+const ATTACKERS_A_SOURCE: usize = 6;
+/// How long an attacker leaves a body that it does not end.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What an attacker sends: the head's path and length, and the bytes that follow.
+struct Attack {
+    path: &'static str,
+    declared: usize,
+    body: Arc<[u8]>,
+}
+
+fn filled(begin: &str, with: &str, end: &str) -> Arc<[u8]> {
+    let count = (BODY_BYTES - begin.len() - end.len()) / with.len();
+    let mut body = String::with_capacity(BODY_BYTES);
+    write!(body, "{begin}{}{end}", with.repeat(count)).unwrap();
+    body.into_bytes().into()
+}
+
+/// Every sort that once cost memory or a place.
+fn attacks() -> Vec<Attack> {
+    let now = now_s();
+    let foreign = format!(r#""datePush":{now},"signature":"{}""#, signature("other", now));
+    let whole = |path, body: Arc<[u8]>| Attack { path, declared: body.len(), body };
+    let part = |declared, sent: usize| Attack {
+        path: "/v1/data-usage",
+        declared,
+        body: vec![b' '; sent].into(),
+    };
+    vec![
+        // Many parts in few bytes: bare, deep, as members, and behind a well-formed proof.
+        whole("/v1/data-usage", filled("[0", ",0", "]")),
+        whole("/v1/data-usage", filled("", "[", "")),
+        whole("/v1/data-usage", filled(r#"{"a":["#, "[],", "0]}")),
+        whole("/v1/data-usage", filled(&format!(r#"{{{foreign},"a":[0"#), ",0", "]}")),
+        whole("/v1/sim-status", filled(&format!("[{{{foreign}}}"), ",{}", "]")),
+        // Room that is declared and not used, or used half and kept.
+        part(65_536, 0),
+        part(BODY_BYTES, 0),
+        part(65_536, 65_000),
+        part(BODY_BYTES, BODY_BYTES / 2),
+        // A body that nobody asked for.
+        whole("/x", filled("", " ", "")),
+    ]
+}
+
+/// Sends one and waits for an answer; what becomes of it is of no interest.
+async fn attack(source: u8, address: &str, attack: &Attack) {
+    let Ok(mut line) = Line::from(source, address).await else { return };
+    let Attack { path, declared, body } = attack;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {declared}\r\n\r\n");
+    let sending = async {
+        line.send(head).await?;
+        line.send(body).await?;
+        line.answer().await
+    };
+    drop(timeout(PATIENCE, sending).await);
+}
+
+/// How true pushes fared.
+#[derive(Debug, Default)]
+struct Fared {
+    took: Vec<Duration>,
+    lost: Vec<String>,
+}
+
+impl Fared {
+    fn count(&self) -> usize {
+        self.took.len() + self.lost.len()
+    }
+
+    fn p99(&self) -> Duration {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied().unwrap_or(Duration::MAX)
+    }
+
+    /// What of the promise is broken. The time is only judged where the machine is ours alone.
+    fn broken(&self, memory: u64, is_timed: bool) -> Vec<String> {
+        let mut broken = Vec::new();
+        if memory > MEMORY_BYTES_MAX {
+            broken.push(format!("{} MiB", memory >> 20));
+        }
+        if self.count() == 0 || self.lost.len() * 1_000 > self.count() {
+            broken.push(format!("{} of {} lost: {:?}", self.lost.len(), self.count(), self.lost));
+        }
+        if is_timed && self.p99() > ANSWER_TIME_MAX {
+            broken.push(format!("99 of 100 answered within {:?}", self.p99()));
+        }
+        broken
+    }
+}
+
+/// Pushes 50 times a second over one connection, as a proxy would.
+async fn push_truly(address: &str, began: Instant, lasting: Duration) -> Fared {
+    let (mut fared, mut line) = (Fared::default(), None);
+    let mut tick = interval(Duration::from_millis(20));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while began.elapsed() < lasting {
+        tick.tick().await;
+        let members = format!("{},\"nth\":{}", usage("8944501503181377993"), fared.count());
+        let sent = Instant::now();
+        let mut on = match line.take() {
+            Some(line) => line,
+            None => Line::to(address).await.unwrap(),
+        };
+        let answer = async {
+            on.send(request("/v1/data-usage", &signed(&members))).await?;
+            on.answer().await
+        };
+        match answer.await {
+            Ok(answer) if answer.status == 200 => {
+                fared.took.push(sent.elapsed());
+                line = Some(on);
+            }
+            lost => fared.lost.push(format!("{lost:?}")),
+        }
+    }
+    fared
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_without_a_key_cost_neither_memory_nor_true_pushes() {
+    // The whole promise is a minute of it on a machine of its own: SIMDECK_MEMORY_SECONDS=60.
+    let short = 8;
+    let seconds = trials("SIMDECK_MEMORY_SECONDS", short);
+    let simdeck = Simdeck::start(&[]);
+    let (began, lasting) = (Instant::now(), Duration::from_secs(seconds as u64));
+    let (attacks, next) = (Arc::new(attacks()), Arc::new(AtomicUsize::new(0)));
+    let mut attackers = JoinSet::new();
+    for nth in 0..usize::from(SOURCES) * ATTACKERS_A_SOURCE {
+        let source = 2 + u8::try_from(nth % usize::from(SOURCES)).unwrap();
+        let (attacks, next) = (Arc::clone(&attacks), Arc::clone(&next));
+        let address = simdeck.public().to_owned();
+        attackers.spawn(async move {
+            while began.elapsed() < lasting {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                attack(source, &address, &attacks[nth % attacks.len()]).await;
+            }
+        });
+    }
+    let fared = push_truly(simdeck.public(), began, lasting).await;
+    attackers.join_all().await;
+    let (memory, sent) = (most_memory(&simdeck), next.load(Ordering::Relaxed));
+    let broken = fared.broken(memory, seconds > short);
+    say(&format!(
+        "{sent} trials, {} failures: {} MiB at most; {} true pushes, {} lost, 99 of 100 answered \
+         within {:?}",
+        broken.len(),
+        memory >> 20,
+        fared.count(),
+        fared.lost.len(),
+        fared.p99(),
+    ));
+    assert!(broken.is_empty(), "{broken:?}");
+    let records = simdeck.get("/v1/status").await["pushes"]["data-usage"]["records"].clone();
+    assert!(records.as_u64().unwrap() >= fared.took.len() as u64, "{records}");
+    simdeck.end();
+}
+
+#[test]
+fn a_promise_that_is_broken_is_seen() {
+    let fared = |good: usize, lost: usize, took: Duration| Fared {
+        took: vec![took; good],
+        lost: vec![String::new(); lost],
+    };
+    let quick = Duration::from_millis(5);
+    let broken = |fared: Fared, memory| fared.broken(memory, true).len();
+    assert_eq!(broken(fared(1_000, 1, quick), MEMORY_BYTES_MAX), 0);
+    assert_eq!(broken(fared(1_000, 1, quick), MEMORY_BYTES_MAX + 1), 1);
+    assert_eq!(broken(fared(990, 2, quick), 0), 1);
+    assert_eq!(broken(fared(0, 0, quick), 0), 2);
+    assert_eq!(broken(fared(1_000, 0, ANSWER_TIME_MAX * 2), 0), 1);
+}
