@@ -1,5 +1,14 @@
 # Two stages: the first compiles, the second holds the binary and what it must trust.
-FROM rust:1.95-bookworm AS build
+#
+# A tag may be moved to another image, a digest cannot. Which digests are right only the registry
+# knows, on the day of the build; whoever releases an image names them:
+#   docker build --build-arg BUILD_IMAGE=rust:1.95-bookworm@sha256:… \
+#       --build-arg RUN_IMAGE=debian:bookworm-slim@sha256:… .
+# `docker buildx imagetools inspect rust:1.95-bookworm` tells them.
+ARG BUILD_IMAGE=rust:1.95-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
 # The commit that `simdeck --version` names; the build context has no .git to ask.
@@ -11,7 +20,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin simdeck \
     && install -D -m 0755 target/release/simdeck /out/simdeck
 
-FROM debian:bookworm-slim
+FROM ${RUN_IMAGE}
 # Certificates for the calls that simdeck itself makes over HTTPS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/simdeck /usr/local/bin/simdeck
