@@ -1,6 +1,7 @@
 //! Tells one address outside when something began to be wrong, or ended.
 use std::{error::Error, time::Duration};
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,27 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How many alerts may wait for their turn.
 const WAITING_MAX: usize = 64;
+
+/// Why nobody got an alert.
+#[derive(Debug, thiserror::Error)]
+enum NotDelivered {
+    #[error("nobody answered")]
+    NoAnswer(#[source] reqwest::Error),
+    /// A redirected POST would arrive as a GET, or with somebody else.
+    #[error(
+        "it answered {0}, and redirects are not followed: set the address that it redirects to"
+    )]
+    Redirected(StatusCode),
+    #[error("it answered {0}")]
+    Refused(StatusCode),
+}
+
+impl From<reqwest::Error> for NotDelivered {
+    /// The address may be a secret: the error is told without it.
+    fn from(error: reqwest::Error) -> Self {
+        Self::NoAnswer(error.without_url())
+    }
+}
 
 /// Sends alerts, one after another, so that an end never overtakes its beginning.
 pub(super) struct Alerts {
@@ -44,8 +66,7 @@ impl Alerts {
                 if self.send(&body).await.is_err() {
                     sleep(RETRY_AFTER).await;
                     if let Err(error) = self.send(&body).await {
-                        // The address may be a secret: the error is told without it.
-                        let error = &error.without_url() as &dyn Error;
+                        let error = &error as &dyn Error;
                         tracing::warn!(
                             error,
                             condition = %change.condition.kind,
@@ -63,9 +84,13 @@ impl Alerts {
         stop.cancelled().await;
     }
 
-    async fn send(&self, body: &Value) -> Result<(), reqwest::Error> {
+    async fn send(&self, body: &Value) -> Result<(), NotDelivered> {
         let request = self.http.post(self.url.expose()).timeout(TIME_MAX).json(body);
-        request.send().await?.error_for_status().map(drop)
+        match request.send().await?.status() {
+            status if status.is_success() => Ok(()),
+            status if status.is_redirection() => Err(NotDelivered::Redirected(status)),
+            status => Err(NotDelivered::Refused(status)),
+        }
     }
 }
 

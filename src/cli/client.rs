@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    Failure, keys,
+    Failure,
+    instance::{self, Instance},
     settings::Settings,
     wiring::{self, Offline},
 };
@@ -26,8 +27,17 @@ pub(super) struct ApiClient {
     http: reqwest::Client,
     base_url: String,
     key: Secret,
+    /// The server is this machine's, whatever name its certificate is made out to.
+    is_here: bool,
     /// Serves this client where no server runs, for as long as the client lives.
     _offline: Option<Offline>,
+}
+
+impl From<Instance> for ApiClient {
+    fn from(server: Instance) -> Self {
+        let Instance { http, base_url, key, is_here } = server;
+        Self { http, base_url, key, is_here, _offline: None }
+    }
 }
 
 /// What the API says when it refuses.
@@ -64,8 +74,8 @@ impl Sending {
 impl ApiClient {
     /// The running server's API; with none running, that of the store in the data directory.
     pub(super) async fn connect(settings: &Settings) -> Result<Self, Failure> {
-        if answers(&settings.internal_url()).await? {
-            return Self::of_server(settings);
+        if let Some(server) = instance::find(settings).await? {
+            return Ok(server.into());
         }
         if !settings.data_dir.is_dir() {
             return Err(Failure::new(format!(
@@ -77,13 +87,16 @@ impl ApiClient {
         }
         let offline = wiring::open_offline(settings).await?;
         let (base_url, key) = (offline.base_url.clone(), offline.key.clone());
-        Ok(Self { http: http_client(&base_url)?, base_url, key, _offline: Some(offline) })
+        let http = http_client(&base_url)?;
+        Ok(Self { http, base_url, key, is_here: true, _offline: Some(offline) })
     }
 
     /// The running server's API, and no other.
-    pub(super) fn of_server(settings: &Settings) -> Result<Self, Failure> {
-        let (base_url, key) = (settings.internal_url(), keys::api_key(settings)?);
-        Ok(Self { http: http_client(&base_url)?, base_url, key, _offline: None })
+    pub(super) async fn of_server(settings: &Settings) -> Result<Self, Failure> {
+        match instance::find(settings).await? {
+            Some(server) => Ok(server.into()),
+            None => Err(instance::none(settings)),
+        }
     }
 
     /// Asks, and gives the answer of a request that succeeded.
@@ -115,9 +128,7 @@ impl ApiClient {
         sending: &Sending,
     ) -> Result<T, Failure> {
         // The usual client gives up when an answer lets it wait, and this one begins after all is sent.
-        let http = builder(&self.base_url)
-            .build()
-            .map_err(Failure::because("the HTTP client cannot start"))?;
+        let http = self.patient_client()?;
         let request = http
             .post(self.url(path, query)?)
             .header("X-API-Key", self.key.expose())
@@ -150,9 +161,7 @@ impl ApiClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Failure> {
-        let http = builder(&self.base_url)
-            .build()
-            .map_err(Failure::because("the HTTP client cannot start"))?;
+        let http = self.patient_client()?;
         let mut request = http.post(self.url(path, &[])?).header("X-API-Key", self.key.expose());
         if let Some(body) = body {
             request = request.json(body);
@@ -162,6 +171,14 @@ impl ApiClient {
             return Err(refusal(response).await);
         }
         response.json().await.map_err(Failure::because("the server's answer cannot be read"))
+    }
+
+    /// A client that waits as long as it takes.
+    fn patient_client(&self) -> Result<reqwest::Client, Failure> {
+        builder(&self.base_url)
+            .tls_danger_accept_invalid_certs(self.is_here)
+            .build()
+            .map_err(Failure::because("the HTTP client cannot start"))
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Failure> {
@@ -236,15 +253,6 @@ fn builder(url: &str) -> reqwest::ClientBuilder {
         .no_gzip()
         .connect_timeout(CONNECT_TIME_MAX);
     if url.starts_with("http://") { builder.tls_certs_only([]) } else { builder }
-}
-
-/// Whether anybody listens there.
-async fn answers(base_url: &str) -> Result<bool, Failure> {
-    match http_client(base_url)?.get(format!("{base_url}/healthz")).send().await {
-        Ok(_) => Ok(true),
-        Err(err) if err.is_connect() => Ok(false),
-        Err(err) => Err(no_answer(base_url, err)),
-    }
 }
 
 fn no_answer(base_url: &str, err: reqwest::Error) -> Failure {

@@ -2,6 +2,7 @@
 use std::{
     fs::{self, DirBuilder},
     io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
@@ -11,7 +12,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{Failure, settings::Settings};
+use super::{
+    Failure,
+    reload::Reread,
+    settings::{Settings, Source},
+};
 use crate::{
     demo::{DemoClock, ROUTERS, SIMS},
     domain::{PollReport, Secret},
@@ -19,22 +24,38 @@ use crate::{
     rcms,
 };
 
-/// The file that tells a demo's data directory from any other; it says whether the story was told to
-/// its end.
+/// The demo's data directory, inside the configured one.
+const FOLDER: &str = "demo";
+/// The file in it that tells a demo's data directory from any other; it says whether the story was
+/// told to its end. A folder of this name is no such file: it is what the directory around a demo has.
 const MARK: &str = "demo";
 const TOLD: &str = "told";
 const DATABASE: &str = "simdeck.db";
 /// A demo that stopped longer ago is made anew: its incidents are old.
 const FRESH: Duration = Duration::from_secs(15 * 60);
+/// Where a demo listens unless the settings say otherwise: beside the true server, not in its place.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8082);
 /// The member of a message that holds its text.
 const TEXT_FIELD: &str = "content";
 
-/// The settings of a demo: its own data directory, and nobody outside who asks or is asked.
+/// The settings of a demo: its own data directory and port, and nobody outside who asks or is asked.
 pub(super) fn settings(mut settings: Settings) -> Settings {
-    settings.data_dir = settings.data_dir.join("demo");
+    let mut lines = settings.in_force.iter();
+    let is_default = lines.any(|line| {
+        line.setting.name() == "internal.listen" && matches!(line.source, Source::Default)
+    });
+    if is_default {
+        settings.internal.listen = LISTEN;
+        // What is set is the address of the true server.
+        settings.internal.url = None;
+    }
+    settings.data_dir = settings.data_dir.join(FOLDER);
+    settings.backup.dir = settings.data_dir.join("backups");
     settings.database = settings.data_dir.join(DATABASE);
     settings.public.tls_cert = None;
     settings.public.tls_key = None;
+    settings.internal.tls_cert = None;
+    settings.internal.tls_key = None;
     settings.push.keys = Vec::new();
     settings.push.date_shift_s = 0;
     settings.rcms.endpoint = None;
@@ -42,6 +63,11 @@ pub(super) fn settings(mut settings: Settings) -> Settings {
     settings.backup.every = None;
     settings.sms.text_field = Some(TEXT_FIELD.to_owned());
     settings
+}
+
+/// A demo pushes with its own key whatever the settings say when they are read again.
+pub(super) fn reread(reread: Reread) -> Reread {
+    Box::new(move || reread().map(settings))
 }
 
 /// Makes the data directory, or takes a demo that is old out of it. True if a story has to be told.
@@ -55,7 +81,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
     let mark = folder.join(MARK);
     let database = folder.join(DATABASE);
-    if !mark.exists() && database.exists() {
+    if !mark.is_file() && database.exists() {
         return Err(Failure::new(format!(
             "{} holds a store that is no demo: choose another directory with SIMDECK_DATA_DIR",
             folder.display()
@@ -83,7 +109,7 @@ pub(super) fn told(settings: &Settings) -> Result<(), Failure> {
 
 /// Refuses to serve a demo as if it were true.
 pub(super) fn refuse_as_real(settings: &Settings) -> Result<(), Failure> {
-    if !settings.data_dir.join(MARK).exists() {
+    if !settings.data_dir.join(MARK).is_file() {
         return Ok(());
     }
     Err(Failure::new(format!(

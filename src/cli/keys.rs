@@ -47,6 +47,10 @@ pub(super) fn push_keys_given(
     if on_command_line.is_empty() {
         return push_keys(settings);
     }
+    tracing::warn!(
+        "--key: every user of this machine can read a secret in the arguments of a command (`ps`): \
+         use SIMDECK_PUSH_KEY_FILE"
+    );
     let key = |text: &String| match invisible_in(text) {
         None => Ok(PushKey { label: None, key: text.clone().into() }),
         Some(invisible) => Err(Failure::new(format!("--key holds {invisible}: remove it"))),

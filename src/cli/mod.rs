@@ -12,9 +12,11 @@ mod healthcheck;
 mod held;
 mod import;
 mod indented;
+mod instance;
 mod keep;
 mod key;
 mod keys;
+mod listeners;
 mod logging;
 mod made;
 mod openapi;
@@ -85,7 +87,8 @@ enum Command {
     #[command(after_help = "Examples:\n  simdeck serve --data-dir /var/lib/simdeck\n  \
         simdeck serve --demo")]
     Serve {
-        /// Show a made-up fleet, in the folder `demo` of the data directory; nothing is received
+        /// Show a made-up fleet, in the folder `demo` of the data directory, at 127.0.0.1:8082
+        /// unless --internal-listen says otherwise; nothing is received
         #[arg(long)]
         demo: bool,
     },

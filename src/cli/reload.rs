@@ -1,4 +1,5 @@
-//! What is renewed while the server runs: the certificate, push keys, path tokens. Nothing else is.
+//! What is renewed while the server runs: certificates, push keys, path tokens, the admin's API key.
+//! Nothing else is.
 //!
 //! They are read again when SIGHUP comes, and when one of their files has changed: the files are
 //! looked at, not watched, since a file in a container may be replaced in ways that tell nobody.
@@ -20,13 +21,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure,
+    Failure, keys,
+    made::Secrets,
     settings::{Settings, SettingsError, Source},
     systemd,
+    told::ListenerTls,
 };
 use crate::{
     domain::Secret,
-    http::{PathTokens, server::Tls},
+    http::{LiveAdminKey, PathTokens, digest_of},
     intake::Intake,
     smarthub::signature::{PushKey, Verifier},
 };
@@ -36,16 +39,24 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The settings that are renewed.
-const RENEWED: [&str; 2] = ["push.key", "public.path_token"];
+const RENEWED: [&str; 3] = ["push.key", "public.path_token", "api.key"];
 
 /// Reads all settings again, as at the start.
 pub(super) type Reread = Box<dyn Fn() -> Result<Settings, SettingsError> + Send + Sync>;
 
-/// What a push needs to be let in.
+/// What lets pushes and the admin in.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) push_keys: Vec<PushKey>,
     pub(super) path_tokens: Vec<Secret>,
+    api_key: Secret,
+}
+
+/// Where renewed credentials and certificates go.
+pub(super) struct Renewing {
+    pub(super) intake: Intake,
+    pub(super) admin_key: LiveAdminKey,
+    pub(super) tls: ListenerTls,
 }
 
 /// Renews what can be.
@@ -53,8 +64,7 @@ pub(super) struct Reload {
     reread: Reread,
     /// As they were read last.
     settings: Settings,
-    intake: Intake,
-    tls: Option<Tls>,
+    renewing: Renewing,
     hangup: Signal,
     secret_files: Files,
     tls_files: Files,
@@ -70,26 +80,30 @@ pub(super) fn hangup() -> Result<Signal, Failure> {
 }
 
 impl Reload {
-    /// `push_keys` are those in force, which the settings may leave to the data directory.
+    /// `secrets` are those in force, which the settings may leave to the data directory.
     pub(super) fn new(
         reread: Reread,
         settings: &Settings,
-        push_keys: Vec<PushKey>,
-        intake: Intake,
-        tls: Option<Tls>,
+        secrets: &Secrets,
+        renewing: Renewing,
         hangup: Signal,
     ) -> Self {
         let path_tokens = settings.public.path_tokens.clone();
-        let tls_paths = [&settings.public.tls_cert, &settings.public.tls_key];
+        let (public, internal) = (&settings.public, &settings.internal);
+        let tls_paths = [&public.tls_cert, &public.tls_key, &internal.tls_cert, &internal.tls_key];
+        let credentials = Credentials {
+            push_keys: secrets.push_keys.clone(),
+            path_tokens: path_tokens.clone(),
+            api_key: secrets.api_key.clone(),
+        };
         Self {
             reread,
-            intake,
-            tls,
+            renewing,
             hangup,
             secret_files: Files::new(secret_paths(settings)),
             tls_files: Files::new(tls_paths.into_iter().flatten().cloned().collect()),
             path_tokens: PathTokens::from(path_tokens.as_slice()),
-            credentials: watch::Sender::new(Credentials { push_keys, path_tokens }),
+            credentials: watch::Sender::new(credentials),
             settings: settings.clone(),
         }
     }
@@ -127,13 +141,14 @@ impl Reload {
     }
 
     fn renew_certificate(&self) {
-        let Some(tls) = &self.tls else { return };
-        match tls.reload() {
-            Ok(()) => tracing::info!("Read the certificate again"),
-            Err(error) => tracing::error!(
-                error = &error as &dyn Error,
-                "Kept the certificate that was in force: the files hold no pair that fits"
-            ),
+        for tls in self.renewing.tls.pairs() {
+            match tls.reload() {
+                Ok(()) => tracing::info!("Read the certificate again"),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn Error,
+                    "Kept the certificate that was in force: the files hold no pair that fits"
+                ),
+            }
         }
     }
 
@@ -142,7 +157,7 @@ impl Reload {
             Ok(fresh) => fresh,
             Err(error) => {
                 let failure = Failure::from(error);
-                tracing::error!(%failure, "Kept the push keys and path tokens that were in force");
+                tracing::error!(%failure, "Kept the push keys, path tokens and API key that were in force");
                 return;
             }
         };
@@ -151,8 +166,11 @@ impl Reload {
         let before = self.credentials.borrow().clone();
         let mut now = before.clone();
         // Without any the door would be shut, or open to everybody: not while we run.
-        if !fresh.push.keys.is_empty() {
-            now.push_keys = fresh.push.keys;
+        if let Ok(push_keys) = keys::push_keys(&fresh) {
+            now.push_keys = push_keys;
+        }
+        if let Ok(api_key) = keys::api_key(&fresh) {
+            now.api_key = api_key;
         }
         if !fresh.public.path_tokens.is_empty() {
             now.path_tokens = fresh.public.path_tokens;
@@ -161,11 +179,13 @@ impl Reload {
             tracing::info!(
                 push.keys = now.push_keys.len(),
                 path.tokens = now.path_tokens.len(),
-                "Renewed the push keys and path tokens"
+                api.key = now.api_key.expose() != before.api_key.expose(),
+                "Renewed the push keys, path tokens and API key"
             );
             let date_shift_s = self.settings.push.date_shift_s;
-            self.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
+            self.renewing.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
             self.path_tokens.replace(&now.path_tokens);
+            self.renewing.admin_key.replace(digest_of(now.api_key.expose()));
             self.credentials.send_replace(now);
         }
         self.settings.in_force = fresh.in_force;
@@ -191,10 +211,10 @@ impl Credentials {
         self.exposed() == other.exposed()
     }
 
-    fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 2] {
+    fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 3] {
         let keys = self.push_keys.iter().map(|key| (key.label.as_deref(), key.key.expose()));
         let tokens = self.path_tokens.iter().map(|token| (None, token.expose()));
-        [keys.collect(), tokens.collect()]
+        [keys.collect(), tokens.collect(), vec![(None, self.api_key.expose())]]
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +27,12 @@ pub(super) async fn run(
     experiment: Experiment,
     is_demo: bool,
 ) -> Result<ExitCode, Failure> {
+    leave_no_core();
     let has_token = is_demo || !settings.public.path_tokens.is_empty();
-    let settings = if is_demo { demo::settings(settings) } else { settings };
+    let (settings, reread) = match is_demo {
+        true => (demo::settings(settings), demo::reread(reread)),
+        false => (settings, reread),
+    };
     let server = Server::open(settings, reread, experiment, is_demo).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), server.wellness.clone())?;
@@ -49,6 +54,15 @@ pub(super) async fn run(
     server.run(stop).await?;
     tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A crash must not write the keys in memory to a disk. Where it is not allowed, as in our systemd unit,
+/// whoever forbids it sets the limit.
+fn leave_no_core() {
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, nothing) {
+        tracing::debug!(error = &error as &dyn Error, "Core dumps cannot be turned off here");
+    }
 }
 
 /// Says what to do next. Secrets are shown on a terminal, and only when they were made just now;
@@ -85,7 +99,8 @@ fn greet(server: &Server) {
 async fn invite(state: InternalState, internal: SocketAddr) {
     let url =
         state.settings.internal_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-    let url = url.unwrap_or_else(|| format!("http://{internal}"));
+    let scheme = if state.settings.is_encrypted { "https" } else { "http" };
+    let url = url.unwrap_or_else(|| format!("{scheme}://{internal}"));
     match state.first_sign_in_link(&url).await {
         Ok(Some(link)) => {
             output::note(&format!("the page, for 15 minutes and once: {}", link.expose()));

@@ -1,5 +1,5 @@
 //! What the parts are told of the settings.
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 use tokio::sync::watch;
@@ -12,7 +12,8 @@ use super::{
 use crate::{
     http::{
         Elsewhere, PageSettings, PathTokens, ProbeAnswer, PushAddress, PushSettings, Registration,
-        Registrations, Wellness, server::TlsFiles,
+        Registrations, Wellness,
+        server::{Tls, TlsError, TlsFiles},
     },
     smarthub::kind::{KNOWN, KnownKind},
 };
@@ -26,7 +27,7 @@ pub(super) fn page_settings(
     let base = settings.public.url.clone().unwrap_or_else(|| settings.public_url_here());
     let is_public = settings.public.url.as_ref().is_some_and(|url| !is_local(url));
     let registrations = Registrations::new(move || {
-        let Credentials { push_keys, path_tokens } = credentials.borrow().clone();
+        let Credentials { push_keys, path_tokens, .. } = credentials.borrow().clone();
         let address = |known: &KnownKind| PushAddress {
             kind: known.slug.to_owned(),
             title: known.title.to_owned(),
@@ -41,10 +42,31 @@ pub(super) fn page_settings(
     PageSettings { unit_base: settings.unit_base, registrations, is_public, is_demo }
 }
 
-/// The pair for TLS, where there is one.
-pub(super) fn tls_files(settings: &Settings) -> Option<TlsFiles> {
-    let public = &settings.public;
-    Some(TlsFiles { certificate: public.tls_cert.clone()?, key: public.tls_key.clone()? })
+/// What each listener encrypts with, where it does.
+#[derive(Clone)]
+pub(super) struct ListenerTls {
+    pub(super) public: Option<Tls>,
+    pub(super) internal: Option<Tls>,
+}
+
+impl ListenerTls {
+    /// Reads both pairs.
+    pub(super) fn open(settings: &Settings) -> Result<Self, TlsError> {
+        let open = |certificate: &Option<PathBuf>, key: &Option<PathBuf>| {
+            let files = certificate.clone().zip(key.clone());
+            files.map(|(certificate, key)| Tls::open(TlsFiles { certificate, key })).transpose()
+        };
+        let (public, internal) = (&settings.public, &settings.internal);
+        Ok(Self {
+            public: open(&public.tls_cert, &public.tls_key)?,
+            internal: open(&internal.tls_cert, &internal.tls_key)?,
+        })
+    }
+
+    /// Those that there are.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = &Tls> {
+        self.public.iter().chain(&self.internal)
+    }
 }
 
 /// How pushes are taken and answered.

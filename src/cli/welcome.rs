@@ -41,7 +41,7 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode,
 
 /// A link that opens the page of the running server; none where no server runs.
 async fn sign_in_link(settings: &Settings) -> Option<Secret> {
-    let client = ApiClient::of_server(settings).ok()?;
+    let client = ApiClient::of_server(settings).await.ok()?;
     let made = client.send(Method::POST, "/v1/sign-in-links", &[], None).await.ok()?;
     let made: LinkIn = made.json().await.ok()?;
     Some(made.url.into())
@@ -121,6 +121,16 @@ pub(super) fn is_local(url: &str) -> bool {
     match host.parse() {
         Ok(IpAddr::V4(ip)) => local_v4(ip),
         Ok(IpAddr::V6(ip)) => local_v6(ip),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// Whether an address leads to a listener of this machine that any user of it may have opened.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let Ok(url) = url.parse::<Url>() else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }

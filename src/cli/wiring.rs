@@ -15,21 +15,23 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Experiment, Failure,
     alert::Alerts,
-    demo,
+    demo, instance,
+    listeners::Listeners,
     made::{Secrets, secrets},
-    reload::{self, Reload, Reread},
+    reload::{self, Reload, Renewing, Reread},
     settings::Settings,
     systemd, test_push,
-    told::{page_settings, push_settings, tls_files},
+    told::{ListenerTls, page_settings, push_settings},
 };
 use crate::{
     demo::{Demo, DemoClock, good_for as good_for_in_demo},
     domain::{Clock, Secret, SystemClock},
     http::{
-        ApiSettings, InternalState, Live, PageSettings, PushLog, Rcms, Wellness, digest_of,
+        ApiSettings, InternalState, Live, LiveAdminKey, PageSettings, PushLog, Rcms, Wellness,
+        digest_of,
         failures::FailureLimiter,
-        internal_router, public_app,
-        server::{ConnectionLimits, Tls, bind, serve, serve_with},
+        internal_router, proving, public_app,
+        server::{ConnectionLimits, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
@@ -52,18 +54,15 @@ pub(super) struct Server {
     alerts: Option<Alerts>,
     listeners: Listeners,
     settings: Settings,
-    tls: Option<Tls>,
+    tls: ListenerTls,
+    /// By which a command on this machine knows us.
+    instance_secret: Secret,
     reload: Reload,
     demo: Option<Demo>,
     /// Whether the demo has still to be told.
     is_untold: bool,
     /// Says that we end, before we do.
     pub(super) wellness: Wellness,
-}
-
-struct Listeners {
-    public: Option<TcpListener>,
-    internal: TcpListener,
 }
 
 /// What a server and a single command have in common.
@@ -112,7 +111,7 @@ impl Server {
         is_demo: bool,
     ) -> Result<Self, Failure> {
         let hangup = reload::hangup()?;
-        let tls = tls_files(&settings).map(Tls::open).transpose().map_err(told)?;
+        let tls = ListenerTls::open(&settings).map_err(told)?;
         let demo_clock = Arc::new(DemoClock::default());
         let (is_untold, clock): (bool, Arc<dyn Clock>) = if is_demo {
             (demo::prepare(&settings)?, demo_clock.clone())
@@ -138,38 +137,33 @@ impl Server {
             parts.internal.live.watch.tell(changes);
             alerts
         });
-        let listener = async |address, name: &str| {
-            bind(address).await.map_err(Failure::because(format!(
-                "cannot listen on {address}; is something else there? choose another with {name}"
-            )))
-        };
-        let public = match is_demo {
-            true => None,
-            false => Some(listener(settings.public.listen, "SIMDECK_PUBLIC_LISTEN").await?),
-        };
-        let internal = listener(settings.internal.listen, "SIMDECK_INTERNAL_LISTEN").await?;
-        let address = public.as_ref().map(TcpListener::local_addr).transpose();
-        let address = address.map_err(cannot_listen)?;
+        let listeners = Listeners::open(&settings, is_demo).await?;
+        let (public, internal) = listeners.addresses()?;
+        let instance_secret = instance::announce(&parts.folder, internal, tls.internal.is_some())?;
         let reload = Reload::new(
             reread,
             &settings,
-            secrets.push_keys.clone(),
-            parts.intake.clone(),
-            tls.clone(),
+            &secrets,
+            Renewing {
+                intake: parts.intake.clone(),
+                admin_key: parts.internal.admin_key.clone(),
+                tls: tls.clone(),
+            },
             hangup,
         );
-        if let Some(address) = address {
+        if let Some(address) = public {
             let pusher = test_push::pusher(&settings, address, reload.credentials.subscribe())?;
             parts.internal.live.test_pusher = Some(pusher);
         }
         Ok(Self {
-            public: address,
-            internal: internal.local_addr().map_err(cannot_listen)?,
+            public,
+            internal,
+            instance_secret,
             secrets,
             parts,
             poller,
             alerts,
-            listeners: Listeners { public, internal },
+            listeners,
             settings,
             tls,
             reload,
@@ -208,6 +202,7 @@ impl Server {
             listeners,
             settings,
             tls,
+            instance_secret,
             reload,
             demo,
             wellness,
@@ -227,19 +222,15 @@ impl Server {
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
         let credentials = reload.credentials.subscribe();
         let page = page_settings(&settings, credentials, demo.is_some());
-        let internal = internal_router(parts.internal, page);
+        let internal = proving(internal_router(parts.internal, page), instance_secret);
         if let Some(listener) = listeners.public {
-            fronts.spawn(serve_with(listener, public, limits, tls, stop.clone()));
+            fronts.spawn(serve_with(listener, public, limits, tls.public, stop.clone()));
         }
         if let Some(demo) = demo {
             fronts.spawn(demo.run(stop.clone()));
         }
-        fronts.spawn(serve(
-            listeners.internal,
-            internal,
-            ConnectionLimits::internal(),
-            stop.clone(),
-        ));
+        let limits = ConnectionLimits::internal();
+        fronts.spawn(serve_with(listeners.internal, internal, limits, tls.internal, stop.clone()));
         if let Some(poller) = poller {
             fronts.spawn(poller.run(stop.clone()));
         }
@@ -334,10 +325,11 @@ async fn parts(
         rcms: None,
         live: Live::new(PushLog::new((experiment.clock)()), CancellationToken::new()),
         clock: (experiment.clock)(),
-        admin_key: Some(digest_of(secrets.api_key.expose())),
+        admin_key: LiveAdminKey::new(digest_of(secrets.api_key.expose())),
         settings: Arc::new(ApiSettings {
             first_page: settings.api.first_page,
             internal_url: settings.internal.url.clone(),
+            is_encrypted: settings.internal_is_encrypted(),
             sms_text_field: settings.sms.text_field.clone(),
             requests_per_hour: settings.api.requests_per_hour,
             cors_origins: settings.api.cors_origins.clone(),

@@ -5,7 +5,7 @@
 //! that act where the page that made them is ours.
 //!
 //! A handler that takes a [`Reader`] or an [`Admin`] cannot be reached without a key of that scope.
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -25,11 +25,35 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Gate {
     /// The admin key of settings or data directory, which is not in the store.
-    pub(super) admin_key: Option<KeyDigest>,
+    pub(super) admin_key: LiveAdminKey,
+    /// Whether people come over HTTPS.
+    pub(super) is_https: bool,
     /// Knows the keys that are in the store.
     pub(super) intake: Intake,
     /// Keys that are not live.
     pub(super) failures: Arc<KeyFailures>,
+}
+
+/// The digest of the admin key of settings or data directory, which may be replaced while we run.
+/// Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct LiveAdminKey(Arc<RwLock<Option<KeyDigest>>>);
+
+impl LiveAdminKey {
+    /// A key with this digest (see [`digest_of`]).
+    pub fn new(digest: KeyDigest) -> Self {
+        Self(Arc::new(RwLock::new(Some(digest))))
+    }
+
+    /// The one in force.
+    pub fn get(&self) -> Option<KeyDigest> {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this one opens, and the one before opens nothing, nor do its sessions.
+    pub fn replace(&self, digest: KeyDigest) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
 }
 
 /// What audit rows call the holder of the admin key.
@@ -148,7 +172,7 @@ impl Gate {
 
     /// What the session of a browser stands for.
     async fn session(&self, parts: &Parts) -> Result<Shown, Denied> {
-        let word = cookie::word(&parts.headers).ok_or(Denied::NoKey)?;
+        let word = cookie::word(&parts.headers, self.is_https).ok_or(Denied::NoKey)?;
         if !parts.method.is_safe() && !is_of_our_page(parts) {
             return Err(Denied::ForeignPage);
         }
@@ -166,7 +190,7 @@ impl Gate {
     /// Who holds the live key with this hash.
     pub(super) fn holder(&self, digest: &KeyDigest) -> Option<Caller> {
         // Both are asked always, so that the time tells nothing about which one knew the key.
-        let is_admin = self.admin_key.is_some_and(|admin| admin.ct_eq(digest).into());
+        let is_admin = self.admin_key.get().is_some_and(|admin| admin.ct_eq(digest).into());
         let stored = self.intake.caller(digest);
         if is_admin {
             return Some(Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin });

@@ -16,6 +16,7 @@ mod key_failures;
 mod page;
 mod paging;
 mod problem;
+mod proof;
 mod push;
 mod query_string;
 mod rate;
@@ -25,7 +26,8 @@ pub use api::{
     ApiSettings, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits,
     TestAnswer, TestPusher, openapi, read_as_every_list,
 };
-pub use auth::digest_of;
+pub use auth::{LiveAdminKey, digest_of};
 pub use internal::internal_router;
 pub use page::{PageSettings, PushAddress, Registration, Registrations, UnitBase};
+pub use proof::{CHALLENGE, PROOF, proof_of, proving};
 pub use push::{Elsewhere, PathTokens, ProbeAnswer, PushLog, PushSettings, Wellness, public_app};

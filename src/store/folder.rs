@@ -3,11 +3,19 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{fstatfs, statvfs};
 
 use crate::domain::{invisible_in, without_mark};
+
+/// The file whose lock says that a process holds the directory.
+const LOCK: &str = "simdeck.lock";
+/// Somebody who only looks whether it is held, with [`is_taken`], may hold it for an instant.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: u32 = 4;
 
 /// The data directory, held by this process alone until it is dropped.
 #[derive(Debug)]
@@ -78,22 +86,39 @@ impl DataFolder {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("simdeck.lock"))
+            .open(path.join(LOCK))
             .map_err(unwritable)?;
         let kind = fstatfs(&lock).map_err(|errno| unwritable(errno.into()))?.f_type;
         if let Some(file_system) = unfit_file_system(kind) {
             return Err(FolderError::NotLocal { path, file_system });
         }
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(unwritable(source)),
+        let mut looks = LOOKS_MAX;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Err(TryLockError::WouldBlock) if looks > 0 => {
+                    looks -= 1;
+                    thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { path }),
+                Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+            }
         }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same as [`Self::keep_secret`] for a file that may be there already.
+    pub fn replace_secret(&self, name: &str, secret: &str) -> io::Result<()> {
+        let fresh = format!("{name}.new");
+        match fs::remove_file(self.path.join(&fresh)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (),
+        }
+        fs::rename(self.keep_secret(&fresh, secret)?, self.path.join(name))
     }
 
     /// Keeps a secret in a file of its own that only this user can read. It is on disk when this
@@ -106,6 +131,19 @@ impl DataFolder {
         file.sync_all()?;
         File::open(&self.path)?.sync_all()?;
         Ok(path)
+    }
+}
+
+/// Whether a process holds the directory. One that is not there is held by nobody.
+pub fn is_taken(path: &Path) -> io::Result<bool> {
+    let lock = match File::open(path.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        lock => lock?,
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -37,7 +37,7 @@ pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies,
 pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
 pub use examine::{Examination, examine, tables_that_mention};
-pub use folder::{DataFolder, FolderError, free_bytes, kept_secret};
+pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open};
 pub use permits::KeyedPermits;
 pub use read::{

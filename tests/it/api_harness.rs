@@ -14,8 +14,8 @@ use serde_json::Value;
 use simdeck::{
     domain::{Clock, DevicePoll, Freshness, PollReport, Secret, Timestamp},
     http::{
-        ApiSettings, InternalState, Live, PageSettings, PushLog, Rcms, StreamLimits, TestPusher,
-        digest_of, internal_router,
+        ApiSettings, InternalState, Live, LiveAdminKey, PageSettings, PushLog, Rcms, StreamLimits,
+        TestPusher, digest_of, internal_router,
         server::{ConnectionLimits, serve},
     },
     intake::{AcceptError, Acknowledge, Intake, IntakeOptions, KeepOptions, Push},
@@ -156,7 +156,7 @@ impl Api {
             rcms: rcms((clock.clone(), report.subscribe())),
             live,
             clock: clock.clone(),
-            admin_key: Some(digest_of(ADMIN_KEY)),
+            admin_key: LiveAdminKey::new(digest_of(ADMIN_KEY)),
             settings: Arc::new(settings),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -233,10 +233,11 @@ fn an_export_that_breaks_off_fails_and_leaves_no_file() {
     ] {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("usage.ndjson");
-        let internal = format!("127.0.0.1:{}", half_a_server(body, is_ended));
-        let public = format!("127.0.0.1:{}", free_port());
-        let args = ["export", "data-usage", "--out", file.to_str().unwrap()];
-        let output = run(folder.path(), &public, &internal, &args);
+        let server = format!("http://127.0.0.1:{}", half_a_server(body, is_ended));
+        let free = format!("127.0.0.1:{}", free_port());
+        let args =
+            ["export", "data-usage", "--out", file.to_str().unwrap(), "--internal-url", &server];
+        let output = run(folder.path(), &free, "127.0.0.1:9", &args);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.success(), is_fine, "{body}{told}");
         assert_eq!(file.exists(), is_fine, "{body}");

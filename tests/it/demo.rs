@@ -1,5 +1,5 @@
 //! The demo: a made-up fleet, by the front door.
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, process::Command};
 
 use reqwest::Client;
 use serde_json::Value;
@@ -91,6 +91,16 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     assert!(demo.records().await > before);
     drop(stream);
 
+    // Its copies lie beside it: they push none of the true store's out.
+    let copied = Client::new().post(format!("{}/v1/backup", demo.url)).header("X-API-Key", KEY);
+    let copied: Value = copied.send().await.unwrap().json().await.unwrap();
+    let path = copied["path"].as_str().unwrap_or_else(|| panic!("no path in {copied}"));
+    assert!(path.contains("data/demo/backups/"), "{path}");
+
+    // A true store lives in the folder around it, at the same time.
+    let real = real_server(folder.path());
+    real.end();
+
     // A second start finds the story, and tells nothing twice.
     let before = demo.records().await;
     let log = demo.process.end();
@@ -111,12 +121,56 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
 #[test]
 fn a_true_store_is_not_taken_for_a_demo() {
     let folder = TempDir::new().unwrap();
-    std::fs::create_dir_all(folder.path().join("data/demo")).unwrap();
-    std::fs::write(folder.path().join("data/demo/simdeck.db"), "of somebody").unwrap();
+    fs::create_dir_all(folder.path().join("data/demo")).unwrap();
+    fs::write(folder.path().join("data/demo/simdeck.db"), "of somebody").unwrap();
     let refused = command(folder.path(), &["serve", "--demo"]).output().unwrap();
     assert!(!refused.status.success());
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("holds a store that is no demo"), "{said}");
-    let kept = std::fs::read_to_string(folder.path().join("data/demo/simdeck.db")).unwrap();
+    let kept = fs::read_to_string(folder.path().join("data/demo/simdeck.db")).unwrap();
     assert_eq!(kept, "of somebody");
+}
+
+/// The true server in the folder whose data directory has, or had, a demo in it.
+fn real_server(folder: &Path) -> Process {
+    let mut real = Process::start("simdeck", &mut command(folder, &["serve"]), "cargo builds it");
+    if let Err((code, log)) = real.comes_to("Ready") {
+        panic!("the true server ended with {code:?}:\n{log}");
+    }
+    real
+}
+
+#[test]
+fn a_demo_that_finds_its_port_taken_leaves_the_true_server_alone() {
+    let folder = TempDir::new().unwrap();
+    let real = real_server(folder.path());
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let refused = command(folder.path(), &["serve", "--demo"])
+        .env("SIMDECK_INTERNAL_LISTEN", &taken)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains(&format!("cannot listen on {taken}")), "{said}");
+    real.end();
+    real_server(folder.path()).end();
+
+    // What an earlier version left in the folder changes nothing either.
+    fs::create_dir_all(folder.path().join("data/demo")).unwrap();
+    fs::write(folder.path().join("data/demo/demo"), "told").unwrap();
+    real_server(folder.path()).end();
+}
+
+#[test]
+fn a_demo_has_a_port_of_its_own_where_none_is_set() {
+    let folder = TempDir::new().unwrap();
+    // Whoever else may sit on them already makes them as taken as we do.
+    let _taken = ["127.0.0.1:8081", "127.0.0.1:8082"].map(TcpListener::bind);
+    let refused = command(folder.path(), &["serve", "--demo"])
+        .env_remove("SIMDECK_INTERNAL_LISTEN")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("cannot listen on 127.0.0.1:8082"), "{said}");
 }

@@ -50,6 +50,7 @@ mod program;
 mod properties;
 mod rcms;
 mod rings;
+mod secrets;
 mod server;
 mod settings;
 mod smarthub_edges;

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 
 use super::Finding;
 use crate::{
-    cli::settings::Settings,
+    cli::settings::{Settings, WideFile},
     domain::{Clock, SystemClock, Timestamp},
     store::{StoreError, examine, free_bytes},
 };
@@ -52,6 +52,12 @@ pub(super) fn permissions(settings: &Settings) -> Vec<Finding> {
             found.push(Finding::problem(CHECK, finding, todo));
         }
     }
+    found.extend(settings.wide_files().into_iter().map(|WideFile { path, mode }| {
+        let shown = path.display();
+        let finding =
+            format!("{shown} holds a secret and others can use it: its mode is {mode:04o}.");
+        Finding::problem(CHECK, finding, format!("chmod 600 {shown}"))
+    }));
     if found.is_empty() {
         let finding = format!("{} and all in it are for its owner alone.", folder.display());
         found.push(Finding::ok(CHECK, finding));

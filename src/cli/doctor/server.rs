@@ -51,7 +51,7 @@ pub(super) async fn ask(settings: &Settings) -> Server {
 }
 
 async fn status(settings: &Settings) -> Result<(ApiClient, Status), Failure> {
-    let client = ApiClient::of_server(settings)?;
+    let client = ApiClient::of_server(settings).await?;
     let answer = client.send(Method::GET, "/v1/status", &[], None).await?;
     let cannot = "it is another version, or no simdeck: its answer cannot be read";
     let status = answer.json().await.map_err(Failure::because(cannot))?;

@@ -118,7 +118,7 @@ fn source(push: &Push) -> Result<Source, Failure> {
 
 /// Only the server can say that these pushes are tests.
 async fn test_mark(pushes: u64, settings: &Settings) -> Result<TestMark, Failure> {
-    let marked = match ApiClient::of_server(settings) {
+    let marked = match ApiClient::of_server(settings).await {
         Ok(api) => TestMark::new(api, pushes).await,
         Err(failure) => Err(failure),
     };

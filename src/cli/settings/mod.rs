@@ -5,6 +5,7 @@
 mod environment;
 mod error;
 mod example;
+mod exposed;
 mod file;
 mod flags;
 mod given;
@@ -19,6 +20,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use example::example;
+pub use exposed::WideFile;
 pub use flags::{Flags, flag_args};
 pub use given::Source;
 pub use table::{Setting, Shape};
@@ -63,6 +65,7 @@ impl Settings {
             settings.take(setting, given.or_else(|| Given::default_of(setting)))?;
         }
         settings.finish()?;
+        settings.warn_of_wide_files();
         Ok(settings)
     }
 
@@ -79,6 +82,7 @@ impl Settings {
             given.check_not_empty()?;
             given.check_visible()?;
             self.warnings.extend(given.blanks_at_the_edge());
+            self.warnings.extend(given.secret_in_arguments());
         }
         (setting.set)(self, &given)?;
         self.in_force.push(InForce { setting, value: given.shown(), source: given.source });

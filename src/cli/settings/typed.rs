@@ -100,6 +100,10 @@ pub struct Internal {
     pub listen: SocketAddr,
     /// The address that people use for it, without a slash at its end.
     pub url: Option<String>,
+    /// The certificate that it shows; never without the key.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key; never without the certificate.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// How pushes are verified and answered.
@@ -207,7 +211,15 @@ impl Rcms {
 impl Settings {
     /// The address at which this machine reaches the internal listener.
     pub fn internal_url(&self) -> String {
-        self.internal.url.clone().unwrap_or_else(|| url_of(self.internal.listen))
+        self.internal.url.clone().unwrap_or_else(|| {
+            let scheme = if self.internal_is_encrypted() { "https" } else { "http" };
+            format!("{scheme}://{}", reached_at(self.internal.listen))
+        })
+    }
+
+    /// Whether the internal listener itself speaks TLS.
+    pub fn internal_is_encrypted(&self) -> bool {
+        self.internal.tls_cert.is_some()
     }
 
     /// The address at which this machine reaches the public listener, without a path token.
@@ -247,7 +259,7 @@ impl Settings {
                 allow_mode: AllowMode::Monitor,
                 max_body_bytes: 0,
             },
-            internal: Internal { listen: unset, url: None },
+            internal: Internal { listen: unset, url: None, tls_cert: None, tls_key: None },
             push: Push {
                 keys: Vec::new(),
                 max_age: Duration::ZERO,
@@ -316,6 +328,20 @@ impl Settings {
                 "`public.tls_cert` and `public.tls_key` belong together: set both or neither",
             ));
         }
+        if self.internal.tls_cert.is_some() != self.internal.tls_key.is_some() {
+            return Err(SettingsError::Together(
+                "`internal.tls_cert` and `internal.tls_key` belong together: set both or neither",
+            ));
+        }
+        if !self.internal.listen.ip().to_canonical().is_loopback() && !self.internal_is_encrypted()
+        {
+            self.warnings.push(format!(
+                "API keys and answers cross the network unencrypted at {}: set \
+                 SIMDECK_INTERNAL_TLS_CERT and SIMDECK_INTERNAL_TLS_KEY, or let nobody but a proxy \
+                 or a container's own network reach it",
+                self.internal.listen
+            ));
+        }
         self.finish_rcms()
     }
 
@@ -366,8 +392,4 @@ pub fn reached_at(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
-}
-
-fn url_of(listen: SocketAddr) -> String {
-    format!("http://{}", reached_at(listen))
 }

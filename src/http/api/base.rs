@@ -36,6 +36,7 @@ impl FromRequestParts<InternalState> for Base {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.and_then(|host| host.parse::<Authority>().ok());
         let host = host.or_else(|| parts.uri.authority().cloned());
-        Ok(Self(host.map(|host| format!("http://{host}")).unwrap_or_default()))
+        let scheme = if state.settings.is_https() { "https" } else { "http" };
+        Ok(Self(host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()))
     }
 }

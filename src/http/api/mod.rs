@@ -12,12 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::auth::{Denied, Gate};
-use crate::{
-    domain::{Clock, KeyDigest},
-    intake::Intake,
-    store::Store,
-};
+use super::auth::{Denied, Gate, LiveAdminKey};
+use crate::{domain::Clock, intake::Intake, store::Store};
 
 mod aggregate;
 mod aggregate_row;
@@ -93,7 +89,7 @@ pub struct InternalState {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The digest of the admin key of settings or data directory (see [`super::digest_of`]).
-    pub admin_key: Option<KeyDigest>,
+    pub admin_key: LiveAdminKey,
     /// What the settings say.
     pub settings: Arc<ApiSettings>,
 }
@@ -105,6 +101,8 @@ pub struct ApiSettings {
     pub first_page: u32,
     /// The URL that people use for the internal listener; else what their request says.
     pub internal_url: Option<String>,
+    /// Whether the internal listener itself speaks TLS.
+    pub is_encrypted: bool,
     /// The field among the unknown ones that holds a message's text.
     pub sms_text_field: Option<String>,
     /// How many requests a key has in an hour; no end without it.
@@ -113,10 +111,24 @@ pub struct ApiSettings {
     pub cors_origins: Vec<Origin>,
 }
 
+impl ApiSettings {
+    /// Whether people come over HTTPS, to us or to a proxy in front.
+    pub(super) fn is_https(&self) -> bool {
+        match &self.internal_url {
+            Some(url) => url.starts_with("https://"),
+            None => self.is_encrypted,
+        }
+    }
+}
+
 impl FromRef<InternalState> for Gate {
     fn from_ref(state: &InternalState) -> Self {
-        let failures = Arc::clone(&state.live.key_failures);
-        Self { admin_key: state.admin_key, intake: state.intake.clone(), failures }
+        Self {
+            admin_key: state.admin_key.clone(),
+            is_https: state.settings.is_https(),
+            intake: state.intake.clone(),
+            failures: Arc::clone(&state.live.key_failures),
+        }
     }
 }
 

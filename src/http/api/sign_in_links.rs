@@ -60,7 +60,7 @@ impl InternalState {
 
     /// The same for whoever starts the server, with what the admin key may do.
     pub async fn first_sign_in_link(&self, base_url: &str) -> Result<Option<Secret>, AdminError> {
-        let Some(key) = self.admin_key else { return Ok(None) };
+        let Some(key) = self.admin_key.get() else { return Ok(None) };
         let caller = Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin };
         let (link, _) = self.sign_in_link(base_url, key, &caller).await?;
         Ok(Some(link))

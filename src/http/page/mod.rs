@@ -96,8 +96,7 @@ impl PageState {
 
     /// Whether browsers come by TLS.
     fn is_https(&self) -> bool {
-        let url = self.api.settings.internal_url.as_deref();
-        url.is_some_and(|url| url.starts_with("https://"))
+        self.api.settings.is_https()
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn enter(
 /// `POST /sign-out`
 pub(super) async fn leave(State(state): State<PageState>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    if let Some(word) = cookie::word(&parts.headers)
+    if let Some(word) = cookie::word(&parts.headers, state.is_https())
         && is_of_our_page(&parts)
         && let Err(error) = state.api.intake.take_pass(PassKind::Session, digest_of(word)).await
     {

@@ -72,6 +72,21 @@ async fn one_post_tells_that_something_began_and_one_that_it_ended() {
 }
 
 #[tokio::test]
+async fn an_address_that_redirects_has_got_no_alert_and_that_is_told() {
+    let (hook, url) = Hook::open().await;
+    let mut simdeck = Simdeck::start(&[("SIMDECK_ALERT_URL", &url)]);
+    assert_eq!(simdeck.push("data-usage", signed(r#""giccid":"1""#)).await, (0, 0, 1));
+    simdeck.get("/v1/status").await;
+    for _ in 0..2 {
+        hook.take("302 Found").await;
+    }
+    simdeck.wait_for("SIMDECK_ALERT_URL took no alert, twice");
+    let log = simdeck.end();
+    assert!(log.contains("redirects are not followed"), "{log}");
+    assert!(!log.contains("do-not-tell"), "the address is a secret: {log}");
+}
+
+#[tokio::test]
 async fn an_address_that_fails_is_tried_once_more_and_holds_nothing_up() {
     let (hook, url) = Hook::open().await;
     let simdeck = Simdeck::start(&[("SIMDECK_ALERT_URL", &url)]);

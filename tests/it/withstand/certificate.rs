@@ -13,14 +13,14 @@ use crate::server::{Simdeck, refused_start, signed, usage};
 const SIM: &str = "8944501503181377993";
 
 /// Made once; renewed in place, as a certificate's keeper does.
-pub(super) struct Pair {
+pub(crate) struct Pair {
     pub(super) der: CertificateDer<'static>,
     certificate: String,
     key: String,
 }
 
 impl Pair {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed([NAME.to_owned()]).unwrap();
         let (certificate, key) = (cert.pem(), KeyPair::serialize_pem(&signing_key));
@@ -29,20 +29,20 @@ impl Pair {
 }
 
 /// A folder with a certificate and its key.
-pub(super) struct Files(pub(super) TempDir);
+pub(crate) struct Files(pub(super) TempDir);
 
 impl Files {
-    pub(super) fn of(pair: &Pair) -> Self {
+    pub(crate) fn of(pair: &Pair) -> Self {
         let files = Self(TempDir::new().unwrap());
         files.write(pair);
         files
     }
 
-    pub(super) fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.0.path().join("fullchain.pem")
     }
 
-    pub(super) fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.0.path().join("privkey.pem")
     }
 

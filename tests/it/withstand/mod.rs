@@ -3,7 +3,7 @@
 //! Each attack is short here; a variable of the environment, named beside it, makes it long.
 mod aborted;
 mod canaries;
-mod certificate;
+pub(crate) mod certificate;
 mod crowd;
 mod injection;
 mod line;

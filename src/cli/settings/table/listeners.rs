@@ -116,4 +116,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |s, given| given.one(url).map(|v| s.internal.url = Some(v)),
         ..PLAIN
     },
+    Setting {
+        section: "internal",
+        key: "tls_cert",
+        sample: "\"/etc/simdeck/tls/internal.pem\"",
+        hint: "FILE",
+        doc: "The internal listener's certificate with its chain, PEM, read again when it changes; plain HTTP where not set.",
+        set: |s, given| given.one(file).map(|v| s.internal.tls_cert = Some(v)),
+        ..PLAIN
+    },
+    Setting {
+        section: "internal",
+        key: "tls_key",
+        sample: "\"/etc/simdeck/tls/internal-key.pem\"",
+        hint: "FILE",
+        doc: "The private key of the internal listener's certificate, PEM.",
+        set: |s, given| given.one(file).map(|v| s.internal.tls_key = Some(v)),
+        ..PLAIN
+    },
 ];

@@ -1,0 +1,130 @@
+//! Which server a command talks to, and with what key. The admin's key opens everything, so it goes to
+//! no listener that only happens to be at the right port: another user of this machine may have taken
+//! that while the server was away.
+//!
+//! - A server on this machine holds the lock of the data directory, says in a file there where it
+//!   listens, and proves that it is the one that wrote the file.
+//! - A server elsewhere is one that somebody named: its address and its key are both in the settings.
+use std::{net::SocketAddr, path::Path};
+
+use reqwest::Url;
+use subtle::ConstantTimeEq;
+
+use super::{
+    Failure,
+    client::{http_client, http_client_here},
+    keys,
+    settings::{Settings, Source},
+    welcome::is_loopback,
+};
+use crate::{
+    domain::Secret,
+    http::{CHALLENGE, PROOF, proof_of},
+    store::{DataFolder, is_taken, kept_secret},
+};
+
+/// Says where the server listens, and holds what it proves itself with.
+const FILE: &str = "server";
+
+/// A server that may be given this key.
+pub(super) struct Instance {
+    pub(super) http: reqwest::Client,
+    pub(super) base_url: String,
+    pub(super) key: Secret,
+    /// It is this machine's, whatever name its certificate is made out to.
+    pub(super) is_here: bool,
+}
+
+/// Notes in the data directory where the server listens; gives the secret that it proves itself with.
+pub(super) fn announce(
+    folder: &DataFolder,
+    listen: SocketAddr,
+    is_https: bool,
+) -> Result<Secret, Failure> {
+    let secret = hex::encode(rand::random::<[u8; 32]>());
+    let scheme = if is_https { "https" } else { "http" };
+    let text = format!("{scheme}://{}\n{secret}", super::settings::reached_at(listen));
+    folder.replace_secret(FILE, &text).map_err(Failure::because(format!(
+        "{} cannot be written",
+        folder.path().join(FILE).display()
+    )))?;
+    Ok(secret.into())
+}
+
+/// The server that the settings mean; none where no server runs on the data directory.
+pub(super) async fn find(settings: &Settings) -> Result<Option<Instance>, Failure> {
+    if let Some(named) = named(settings)? {
+        return Ok(Some(named));
+    }
+    let folder = &settings.data_dir;
+    let unreadable = |what: &Path| {
+        Failure::because(format!(
+            "{} cannot be read: run this as the user that runs simdeck, or name the server with \
+             --internal-url and its key with SIMDECK_API_KEY",
+            what.display()
+        ))
+    };
+    if !is_taken(folder).map_err(unreadable(folder))? {
+        return Ok(None);
+    }
+    let noted = kept_secret(folder, FILE).map_err(unreadable(&folder.join(FILE)))?;
+    let noted = noted.as_deref().and_then(|text| text.split_once('\n'));
+    let Some((base_url, secret)) = noted else { return Err(at_work(folder)) };
+    prove(base_url, &Secret::from(secret.to_owned()), folder).await?;
+    let (base_url, key) = (base_url.to_owned(), keys::api_key(settings)?);
+    Ok(Some(Instance { http: http_client_here(&base_url)?, base_url, key, is_here: true }))
+}
+
+/// The server that somebody named: by a flag, or in the settings where it is on another machine. The
+/// key in the data directory is that of the server here, and goes nowhere else.
+fn named(settings: &Settings) -> Result<Option<Instance>, Failure> {
+    let (Some(url), Some(key)) = (&settings.internal.url, &settings.api.key) else {
+        return Ok(None);
+    };
+    let mut lines = settings.in_force.iter();
+    let is_flag = lines.any(|line| {
+        line.setting.name() == "internal.url" && matches!(line.source, Source::Flag(_))
+    });
+    if !is_flag && is_loopback(url) {
+        return Ok(None);
+    }
+    let (base_url, key) = (url.clone(), key.clone());
+    Ok(Some(Instance { http: http_client(&base_url)?, base_url, key, is_here: false }))
+}
+
+/// Has the listener show that it knows the secret.
+async fn prove(base_url: &str, secret: &Secret, folder: &Path) -> Result<(), Failure> {
+    let challenge = hex::encode(rand::random::<[u8; 32]>());
+    let url: Url = match format!("{base_url}/healthz").parse() {
+        Ok(url) => url,
+        Err(_) => return Err(at_work(folder)),
+    };
+    let asked = http_client_here(base_url)?.get(url).header(CHALLENGE, &challenge);
+    let Ok(answer) = asked.send().await else { return Err(at_work(folder)) };
+    let proof = answer.headers().get(PROOF).map(|proof| proof.as_bytes()).unwrap_or_default();
+    match proof.ct_eq(proof_of(secret, &challenge).as_bytes()).into() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "what listens at {base_url} is not the server of {}, so it was sent no key: look who \
+             listens there, and start `simdeck serve`",
+            folder.display()
+        ))),
+    }
+}
+
+fn at_work(folder: &Path) -> Failure {
+    Failure::new(format!(
+        "a simdeck that does not answer holds {}: it is starting, stopping or another command; try \
+         again when it is done",
+        folder.display()
+    ))
+}
+
+/// Why there is no server to talk to.
+pub(super) fn none(settings: &Settings) -> Failure {
+    Failure::new(format!(
+        "no server runs on the data directory {}: start `simdeck serve`, choose another with \
+         --data-dir, or name the server with --internal-url and its key with SIMDECK_API_KEY",
+        settings.data_dir.display()
+    ))
+}
