@@ -43,7 +43,7 @@ pub(super) fn announce(
 ) -> Result<Secret, Failure> {
     let secret = hex::encode(rand::random::<[u8; 32]>());
     let scheme = if is_https { "https" } else { "http" };
-    let text = format!("{scheme}://{}\n{secret}", super::settings::reached_at(listen));
+    let text = format!("{scheme}://{} {secret}", super::settings::reached_at(listen));
     folder.replace_secret(FILE, &text).map_err(Failure::because(format!(
         "{} cannot be written",
         folder.path().join(FILE).display()
@@ -68,7 +68,7 @@ pub(super) async fn find(settings: &Settings) -> Result<Option<Instance>, Failur
         return Ok(None);
     }
     let noted = kept_secret(folder, FILE).map_err(unreadable(&folder.join(FILE)))?;
-    let noted = noted.as_deref().and_then(|text| text.split_once('\n'));
+    let noted = noted.as_deref().and_then(|text| text.split_once(' '));
     let Some((base_url, secret)) = noted else { return Err(at_work(folder)) };
     prove(base_url, &Secret::from(secret.to_owned()), folder).await?;
     let (base_url, key) = (base_url.to_owned(), keys::api_key(settings)?);

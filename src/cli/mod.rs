@@ -23,6 +23,7 @@ mod openapi;
 mod output;
 mod push;
 mod rcms;
+mod rebuild;
 mod reload;
 mod restore;
 mod serve;
@@ -160,6 +161,9 @@ enum Command {
     #[command(after_help = "Example:\n  \
         simdeck restore --verify data/backups/simdeck-20240905T013048000Z.db")]
     Restore(restore::Restore),
+    /// Make the sums by day anew, by the days of --time-zone; stop the server first
+    #[command(after_help = "Example:\n  simdeck rebuild --time-zone Asia/Shanghai")]
+    Rebuild,
     /// Take away now what is older than SIMDECK_RETENTION_… says
     #[command(after_help = "Example:\n  simdeck prune")]
     Prune,
@@ -254,6 +258,7 @@ fn run(
         Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
         Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
         Command::Erase(erase) => runtime()?.block_on(keep::erase(erase, &settings()?, output)),
+        Command::Rebuild => runtime()?.block_on(rebuild::run(&settings()?, output)),
         Command::Restore(command) => {
             runtime()?.block_on(restore::run(command, &settings()?, output))
         }

@@ -120,7 +120,7 @@ impl Server {
             (false, Arc::new(SystemClock))
         };
         let (mut parts, secrets) = parts(&settings, experiment, clock).await?;
-        let fleet = is_demo.then(|| demo_fleet(&parts, demo_clock.clone(), &settings, &secrets));
+        let fleet = is_demo.then(|| demo_fleet(&parts, demo_clock.clone(), &secrets));
         if let Some(fleet) = &fleet {
             let rcms = demo::rcms(fleet.report(), good_for_in_demo(), demo_clock)?;
             parts.internal.rcms = Some(rcms);
@@ -359,15 +359,10 @@ fn poller(
 }
 
 /// The fleet of a demo, which pushes with the first key.
-fn demo_fleet(
-    parts: &Parts,
-    clock: Arc<DemoClock>,
-    settings: &Settings,
-    secrets: &Secrets,
-) -> Demo {
+fn demo_fleet(parts: &Parts, clock: Arc<DemoClock>, secrets: &Secrets) -> Demo {
     let key = secrets.push_keys.first().map(|key| key.key.clone());
     let key = key.unwrap_or_else(|| String::new().into());
-    Demo::new(parts.intake.clone(), clock, key, settings.time_zone.clone())
+    Demo::new(parts.intake.clone(), clock, key, parts.intake.store().zone().clone())
 }
 
 /// An error that is a whole sentence itself, with its causes.

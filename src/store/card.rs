@@ -2,11 +2,14 @@
 //! for a reader that adds the tail.
 use std::collections::BTreeMap;
 
-use jiff::{Span, civil::Date, tz::TimeZone};
+use jiff::{Span, civil::Date};
 use serde::Deserialize;
 use sqlx::FromRow;
 
-use super::rollup::{Days, Sum, TailUsage};
+use super::{
+    days::StoreDays,
+    rollup::{Days, Sum, TailUsage},
+};
 
 /// The most digits of an IMSI (ITU-T E.212).
 pub(super) const IMSI_DIGITS_MAX: usize = 15;
@@ -56,15 +59,15 @@ pub(super) struct CardSums {
 }
 
 impl CardSums {
-    pub(super) fn of(usage: &[TailUsage], sms: &[TailSms], zone: &TimeZone) -> Self {
+    pub(super) fn of(usage: &[TailUsage], sms: &[TailSms], days: &StoreDays) -> Self {
         let mut sums = Self::default();
-        sums.add(usage, sms, zone);
+        sums.add(usage, sms, days);
         sums
     }
 
     /// Adds records that it is not made of yet.
-    pub(super) fn add(&mut self, usage: &[TailUsage], sms: &[TailSms], zone: &TimeZone) {
-        let mut days = Days::new(zone);
+    pub(super) fn add(&mut self, usage: &[TailUsage], sms: &[TailSms], days: &StoreDays) {
+        let mut days = Days::new(days);
         for &TailUsage { sim_id, card_id, series_id, start_ms, data_usage } in usage {
             let sum = self.by_day.entry((days.of(start_ms), card_id)).or_default();
             sum.add(Sum { data_usage, records: 1 });
@@ -103,8 +106,12 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// The number of the month in which a day lies: year × 12 + month − 1.
 pub(super) fn month_of(day: i64) -> i64 {
-    let date = Span::new().try_days(day).and_then(|span| EPOCH.checked_add(span)).unwrap_or(EPOCH);
-    month_number(date)
+    month_number(date_of(day))
+}
+
+/// The date of the day with this number.
+pub(super) fn date_of(day: i64) -> Date {
+    Span::new().try_days(day).and_then(|span| EPOCH.checked_add(span)).unwrap_or(EPOCH)
 }
 
 /// The number of a date's month.

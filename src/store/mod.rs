@@ -21,6 +21,7 @@ mod admin;
 mod backup;
 mod card;
 mod database_file;
+mod days;
 mod erasures;
 mod error;
 mod examine;
@@ -38,7 +39,7 @@ pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
 pub use examine::{Examination, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
-pub use open::{OpenError, OpenOptions, Opened, open};
+pub use open::{OpenError, OpenOptions, Opened, open, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{
     Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store,

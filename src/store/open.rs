@@ -15,6 +15,7 @@ use super::{
     Limits, Store, StoreError, Writer,
     backup::{BackupError, keep_copy_before},
     database_file::{is_in_files, make_private},
+    days::{StoreDays, name_of},
     erasures,
 };
 
@@ -35,8 +36,9 @@ const READERS: u32 = 4;
 pub struct OpenOptions {
     /// The database file; made if it is not there.
     pub database: PathBuf,
-    /// The zone in which a SIM's days break. A store keeps the one it was made with.
-    pub time_zone: TimeZone,
+    /// The zone in which a SIM's days break. Another one than before has the sums cut anew; without one
+    /// it stays the one that it is, or UTC in a new store.
+    pub time_zone: Option<TimeZone>,
     /// What the writer may keep.
     pub limits: Limits,
 }
@@ -88,15 +90,20 @@ pub enum OpenError {
         /// The cause.
         source: BackupError,
     },
-    /// The zone is not the one the store's days were kept in.
+    /// The sums by day could not be cut by the days of another zone.
     #[error(
-        "the days of this store are kept in {kept} and SIMDECK_TIME_ZONE says {asked}; set it to {kept}"
+        "the sums by day of {path} could not be brought to the time zone {zone}; those in {kept} are \
+         still there, and without SIMDECK_TIME_ZONE the server starts with them"
     )]
-    TimeZone {
+    Rebuild {
+        /// The database.
+        path: PathBuf,
         /// The store's zone.
         kept: String,
         /// The setting.
-        asked: String,
+        zone: String,
+        /// The cause.
+        source: StoreError,
     },
     /// The database cannot be opened or read.
     #[error("cannot open the database {path}")]
@@ -138,25 +145,56 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },
         source => OpenError::Migrate { path: path.clone(), source },
     })?;
-    let (epoch, kept) =
-        founding_facts(&mut connection, options).await.map_err(|e| unusable(e.into()))?;
-    let asked = zone_name(&options.time_zone);
-    if kept != asked {
-        return Err(OpenError::TimeZone { kept, asked });
-    }
+    let (epoch, days) = founding_facts(&mut connection, options).await.map_err(unusable)?;
     let is_empty = sqlx::query_scalar(NOTHING_AUTHENTIC)
         .fetch_one(&mut connection)
         .await
         .map_err(|e| unusable(e.into()))?;
-    let zone = options.time_zone.clone();
-    let mut writer =
-        Writer::new(connection, zone.clone(), options.limits).await.map_err(unusable)?;
+    let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
+    change_zone(&mut writer, options).await?;
     finish_erasures(&mut writer, path, list).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(4))
         .connect_lazy_with(for_reading(path));
-    Ok(Opened { store: Store::new(readers, path, epoch, zone), writer, is_empty })
+    let days = writer.days().clone();
+    Ok(Opened { store: Store::new(readers, path, epoch, days), writer, is_empty })
+}
+
+/// Cuts the sums by day anew, if another zone is asked for than they are cut by.
+async fn change_zone(writer: &mut Writer, options: &OpenOptions) -> Result<(), OpenError> {
+    let path = &options.database;
+    let kept = name_of(writer.days().zone());
+    let Some(zone) = options.time_zone.clone().filter(|zone| name_of(zone) != kept) else {
+        let unusable = |source| OpenError::Unusable { path: path.clone(), source };
+        return writer.drop_rebuild().await.map_err(unusable);
+    };
+    let name = name_of(&zone);
+    writer.rebuild_days(zone).await.map_err(|source| OpenError::Rebuild {
+        path: path.clone(),
+        kept,
+        zone: name,
+        source,
+    })
+}
+
+/// Cuts the sums by day anew whatever they are cut by: by the zone that is asked for, or by the one
+/// that they have. Gives its name. The data directory has to be ours.
+pub async fn rebuild(options: &OpenOptions) -> Result<String, OpenError> {
+    let opened = open(options).await?;
+    let mut writer = opened.writer;
+    let zone = writer.days().zone().clone();
+    let name = name_of(&zone);
+    let failed = |source| OpenError::Rebuild {
+        path: options.database.clone(),
+        kept: name.clone(),
+        zone: name.clone(),
+        source,
+    };
+    writer.rebuild_days(zone).await.map_err(failed)?;
+    opened.store.close().await;
+    writer.close().await.map_err(failed)?;
+    Ok(name)
 }
 
 /// One connection, `FULL` because a reply promises that the batch is on disk, and checkpoints as
@@ -243,11 +281,11 @@ fn is_too_old(version: &str) -> bool {
 async fn founding_facts(
     connection: &mut SqliteConnection,
     options: &OpenOptions,
-) -> Result<(u64, String), sqlx::Error> {
+) -> Result<(u64, StoreDays), StoreError> {
     let mut making = connection.begin_with("begin immediate").await?;
     for (name, value) in [
         ("epoch", format!("{:016x}", rand::random::<u64>())),
-        ("time_zone", zone_name(&options.time_zone)),
+        ("time_zone", name_of(options.time_zone.as_ref().unwrap_or(&TimeZone::UTC))),
     ] {
         sqlx::query("insert into meta (name, value) values ($1, $2) on conflict do nothing")
             .bind(name)
@@ -258,17 +296,17 @@ async fn founding_facts(
     let epoch: String = sqlx::query_scalar("select value from meta where name = 'epoch'")
         .fetch_one(&mut *making)
         .await?;
-    let zone = sqlx::query_scalar("select value from meta where name = 'time_zone'")
+    let zone: String = sqlx::query_scalar("select value from meta where name = 'time_zone'")
         .fetch_one(&mut *making)
         .await?;
+    let earlier: Option<String> =
+        sqlx::query_scalar("select value from meta where name = 'earlier_zones'")
+            .fetch_optional(&mut *making)
+            .await?;
     making.commit().await?;
     let epoch =
         u64::from_str_radix(&epoch, 16).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok((epoch, zone))
-}
-
-fn zone_name(zone: &TimeZone) -> String {
-    zone.iana_name().unwrap_or("UTC").to_owned()
+    Ok((epoch, StoreDays::read(&zone, earlier.as_deref())?))
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! that adds the tail.
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use sqlx::FromRow;
 
-use crate::domain::{Calendar, Interval, Span};
+use super::days::StoreDays;
+use crate::domain::Span;
 
 pub(super) const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -94,9 +94,9 @@ impl NetworkSums {
 }
 
 impl SimSums {
-    pub(super) fn of(usage: &[TailUsage], zone: &TimeZone) -> Self {
+    pub(super) fn of(usage: &[TailUsage], days: &StoreDays) -> Self {
         let mut sums = Self::default();
-        let mut days = Days::new(zone);
+        let mut days = Days::new(days);
         for record in usage {
             let day = days.of(record.start_ms);
             let sum = sums.by_day.entry((day, record.sim_id)).or_default();
@@ -115,24 +115,24 @@ fn rows(sums: &BTreeMap<(i64, i64), Sum>) -> Vec<[i64; 4]> {
     sums.iter().map(|(&(a, b), sum)| [a, b, sum.data_usage, sum.records]).collect()
 }
 
-/// Days since 1970 in a zone. Records come in about the order of time, so the day of the last one
+/// The numbers of a store's days. Records come in about the order of time, so the day of the last one
 /// serves most of them.
 pub(super) struct Days {
-    calendar: Calendar,
+    days: StoreDays,
     last: Option<(Span, i64)>,
 }
 
 impl Days {
-    pub(super) fn new(zone: &TimeZone) -> Self {
-        Self { calendar: Calendar::new(zone.clone(), Interval::Day), last: None }
+    pub(super) fn new(days: &StoreDays) -> Self {
+        Self { days: days.clone(), last: None }
     }
 
     pub(super) fn of(&mut self, at_ms: i64) -> i64 {
         match self.last {
             Some((span, day)) if span.contains(at_ms) => day,
             _ => {
-                let span = self.calendar.span_of(at_ms);
-                let day = self.calendar.day_of(span);
+                let span = self.days.span_of(at_ms);
+                let day = self.days.number_of(span);
                 self.last = Some((span, day));
                 day
             }

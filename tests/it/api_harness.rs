@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use simdeck::{
@@ -121,7 +120,7 @@ impl Api {
         let database = folder.path().join("simdeck.db");
         let options = OpenOptions {
             database: database.clone(),
-            time_zone: TimeZone::UTC,
+            time_zone: None,
             limits: Limits {
                 tail_records_max: given.tail_records_max,
                 sums_tail_records_max: given.tail_records_max.min(Limits::SUMS_TAIL_RECORDS_MAX),

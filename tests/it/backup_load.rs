@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::tz::TimeZone;
 use reqwest::StatusCode;
 use serde_json::Value;
 use simdeck::{
@@ -77,7 +76,7 @@ async fn is_complete(backup: &Value) {
     let elsewhere = TempDir::new().unwrap();
     let options = OpenOptions {
         database: elsewhere.path().join("simdeck.db"),
-        time_zone: TimeZone::UTC,
+        time_zone: None,
         limits: Limits::of_quarantine(1 << 20),
     };
     let restored = store::restore(&path, &options, true).await.unwrap();

@@ -12,7 +12,6 @@ use std::{
     thread,
 };
 
-use jiff::tz::TimeZone;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use rustix::process::{Pid, Signal, kill_process};
 use simdeck::store::{self, Dimension, Limits, OpenOptions, Opened};
@@ -234,7 +233,7 @@ pub(crate) async fn rolled_up(database: &Path) -> Vec<(i64, i64)> {
 pub(crate) async fn open(database: &Path) -> Opened {
     let limits = Limits::of_quarantine(0);
     let database = database.to_owned();
-    store::open(&OpenOptions { database, time_zone: TimeZone::UTC, limits }).await.unwrap()
+    store::open(&OpenOptions { database, time_zone: None, limits }).await.unwrap()
 }
 
 /// Adds volumes and numbers up.

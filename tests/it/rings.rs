@@ -1,7 +1,6 @@
 //! The rings of refused pushes, filled further than a sender over HTTP could fill them in a test.
 use std::net::IpAddr;
 
-use jiff::tz::TimeZone;
 use simdeck::{
     domain::{Held, HeldClass, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk},
     store::{self, Limits, OpenOptions, Store, Writer},
@@ -22,7 +21,7 @@ impl Ground {
         let folder = TempDir::new().unwrap();
         let options = OpenOptions {
             database: folder.path().join("simdeck.db"),
-            time_zone: TimeZone::UTC,
+            time_zone: None,
             limits: Limits::of_quarantine(1 << 20),
         };
         let opened = store::open(&options).await.unwrap();

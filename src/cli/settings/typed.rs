@@ -27,8 +27,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The SQLite database's file.
     pub database: PathBuf,
-    /// The zone of per-SIM days.
-    pub time_zone: TimeZone,
+    /// The zone of per-SIM days; where not set, the one that the store has.
+    pub time_zone: Option<TimeZone>,
     /// What a kilobyte is on the page.
     pub unit_base: UnitBase,
     /// What is logged and how.
@@ -245,7 +245,7 @@ impl Settings {
         Self {
             data_dir: PathBuf::new(),
             database: PathBuf::new(),
-            time_zone: TimeZone::UTC,
+            time_zone: None,
             unit_base: UnitBase::default(),
             log: Log { filter: String::new(), format: LogFormat::Text },
             public: Public {

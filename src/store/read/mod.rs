@@ -35,7 +35,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::tz::TimeZone;
 use rustix::process::setpriority_process;
 use serde::de::DeserializeOwned;
 use sqlx::{
@@ -50,6 +49,7 @@ use tokio::{
 use self::{sim_tail::CardTail, usage_tail::UsageTail};
 use super::{
     KeyedPermits, StoreError,
+    days::StoreDays,
     error::{of_acquire, of_read},
 };
 
@@ -78,19 +78,20 @@ pub struct Store {
     /// One heavy read a key: who asks a hundred at once takes no other's place.
     heavy_of_key: Arc<KeyedPermits>,
     epoch: u64,
-    zone: TimeZone,
+    /// The days of the sums of each SIM.
+    days: StoreDays,
     /// Shared by all clones, so that each question leaves the next one less to read.
     card_tail: Arc<Mutex<Arc<CardTail>>>,
     usage_tail: Arc<Mutex<Arc<UsageTail>>>,
 }
 
 impl Store {
-    pub(super) fn new(readers: SqlitePool, database: &Path, epoch: u64, zone: TimeZone) -> Self {
+    pub(super) fn new(readers: SqlitePool, database: &Path, epoch: u64, days: StoreDays) -> Self {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
         let heavy_of_key = Arc::new(KeyedPermits::new(1));
         let (card_tail, usage_tail) = Default::default();
         let database = database.into();
-        Self { readers, database, heavy, heavy_of_key, epoch, zone, card_tail, usage_tail }
+        Self { readers, database, heavy, heavy_of_key, epoch, days, card_tail, usage_tail }
     }
 
     /// Tells this store from every other, and from itself before a restore.

@@ -52,7 +52,7 @@ struct Row {
 impl Store {
     /// The zone of the store's own days and months.
     pub fn zone(&self) -> &TimeZone {
-        &self.zone
+        self.days.zone()
     }
 
     /// One SIM; none that has neither a record nor a name or a router.
@@ -121,7 +121,7 @@ impl Store {
         let rows = rows(moment, tail, card_ids).await?;
         let mut sums = [HashMap::new(), HashMap::new()];
         for (sums, unit) in sums.iter_mut().zip([Unit::Day, Unit::Month]) {
-            if let Some(span) = Span::of(unit, as_of.now, &as_of.zone, &self.zone) {
+            if let Some(span) = Span::of(unit, as_of.now, &as_of.zone, &self.days) {
                 *sums = span.sums(moment, tail, card_ids).await?;
             }
         }

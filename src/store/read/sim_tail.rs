@@ -73,7 +73,7 @@ impl CardTail {
         new.sort_unstable();
         new.dedup();
         let kept = kept_states(moment, &new).await?;
-        self.sums.add(&news.usage, &news.sms, &store.zone);
+        self.sums.add(&news.usage, &news.sms, &store.days);
         for (card_id, state) in kept {
             self.sums.seen.entry(card_id).and_modify(|seen| *seen = seen.and(state));
         }

@@ -10,7 +10,8 @@ use crate::{
     domain,
     store::{
         StoreError,
-        card::{day_number, month_number},
+        card::{date_of, day_number, month_number},
+        days::StoreDays,
         rollup::{DAY_MS, Sum},
     },
 };
@@ -63,6 +64,21 @@ impl Civil {
         };
         Ok(Self { first, next, from_ms: start_ms(first)?, to_ms: start_ms(next)? })
     }
+
+    /// The same by the days of a store.
+    fn of_store(at_ms: i64, days: &StoreDays, unit: Unit) -> Option<Self> {
+        if days.is_of_one_zone() {
+            return Self::around(at_ms, days.zone(), unit).ok();
+        }
+        let date = date_of(days.number_of(days.span_of(at_ms)));
+        let (first, last) = match unit {
+            Unit::Day => (date, date),
+            Unit::Month => (date.first_of_month(), date.last_of_month()),
+        };
+        let next = last.tomorrow().ok()?;
+        let [from_ms, to_ms] = [first, next].map(|date| days.start_of(day_number(date)));
+        Some(Self { first, next, from_ms, to_ms })
+    }
 }
 
 impl Span {
@@ -72,11 +88,11 @@ impl Span {
         unit: Unit,
         now: domain::Timestamp,
         zone: &TimeZone,
-        stores: &TimeZone,
+        stores: &StoreDays,
     ) -> Option<Self> {
         let asked = Civil::around(now.unix_ms(), zone, unit).ok()?;
         let middle_ms = asked.from_ms.midpoint(asked.to_ms);
-        let kept = Civil::around(middle_ms, stores, unit).ok()?;
+        let kept = Civil::of_store(middle_ms, stores, unit)?;
         let number = match unit {
             Unit::Day => day_number(kept.first),
             Unit::Month => month_number(kept.first),

@@ -104,8 +104,8 @@ impl Writer {
                 data_usage = data_usage + excluded.data_usage, records = records + excluded.records;",
         ];
         let (usage, sms) = self.tail.for_sims();
-        let days = SimSums::of(usage, &self.zone).days();
-        let cards = CardSums::of(usage, sms, &self.zone);
+        let days = SimSums::of(usage, &self.days).days();
+        let cards = CardSums::of(usage, sms, &self.days);
         self.upsert(DAYS, &days).await?;
         self.write_cards(&cards).await
     }
@@ -141,7 +141,7 @@ impl Writer {
     }
 
     /// Upserts sorted rows of numbers; the statement is what stands before and behind its values.
-    async fn upsert<N, const COLUMNS: usize>(
+    pub(super) async fn upsert<N, const COLUMNS: usize>(
         &mut self,
         [before, behind]: [&str; 2],
         rows: &[[N; COLUMNS]],

@@ -15,6 +15,7 @@ mod intern;
 mod label;
 mod mark;
 mod prune;
+mod rebuild;
 mod removal;
 mod rings;
 mod round;
@@ -24,7 +25,6 @@ mod usage;
 
 use std::{error::Error, path::PathBuf};
 
-use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
 pub use self::erase::{Erased, Erasing};
@@ -38,7 +38,7 @@ use self::{
     round::Round,
     tail::Tail,
 };
-use super::{StoreError, read::KindTally};
+use super::{StoreError, days::StoreDays, read::KindTally};
 use crate::domain::{HeldReason, NewHeld, NewRecord, Ring, Timestamp};
 
 /// What the writer may keep.
@@ -123,7 +123,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Writer {
     pub(super) connection: SqliteConnection,
-    zone: TimeZone,
+    days: StoreDays,
     limits: Limits,
     interned: Interned,
     tail: Tail,
@@ -143,12 +143,12 @@ pub struct Writer {
 impl Writer {
     pub(super) async fn new(
         connection: SqliteConnection,
-        zone: TimeZone,
+        days: StoreDays,
         limits: Limits,
     ) -> Result<Self, StoreError> {
         let mut writer = Self {
             connection,
-            zone,
+            days,
             limits,
             interned: Interned::default(),
             tail: Tail::default(),

@@ -297,7 +297,7 @@ async fn run(case: &Case) -> Result<(), TestCaseError> {
     let first_ms = first.timestamp().as_millisecond();
     let options = OpenOptions {
         database: folder.path().join("simdeck.db"),
-        time_zone: TimeZone::get(store_zone.0).unwrap(),
+        time_zone: Some(TimeZone::get(store_zone.0).unwrap()),
         limits: Limits {
             tail_records_max: case.tails[0],
             sums_tail_records_max: case.tails[1],

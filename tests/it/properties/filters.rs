@@ -83,7 +83,7 @@ fn is_meant(filter: &Filter, row: &Stored<UsageRecord>) -> bool {
 fn options(folder: &TempDir) -> OpenOptions {
     OpenOptions {
         database: folder.path().join("simdeck.db"),
-        time_zone: jiff::tz::TimeZone::UTC,
+        time_zone: None,
         limits: Limits { tail_records_max: TAIL_RECORDS_MAX, ..Limits::of_quarantine(1 << 20) },
     }
 }

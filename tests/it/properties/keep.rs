@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use simdeck::{
     domain::{
-        AggregateQuestion, Caller, Filter, Giccid, GroupBy, Interval, NewRecord, PageSize, Place,
-        Record, Scope, ShortText, Timestamp, UsageRecord, Walk,
+        AggregateQuestion, Calendar, Caller, Filter, Giccid, Group, GroupBy, Interval, NewRecord,
+        PageSize, Place, Record, Scope, ShortText, Timestamp, UsageRecord, Walk,
     },
     store::{self, Limits, OpenOptions, Opened, Pruning, Retention, StoreError, Submission},
 };
@@ -27,7 +27,12 @@ enum Step {
     Prune(i64),
     Erase(u8),
     Reopen,
+    /// With the days of another zone.
+    Zone(usize),
 }
+
+/// Zones whose days are a day and more apart, and one whose days begin between hours.
+const ZONES: [&str; 4] = ["UTC", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Niue"];
 
 /// A record: SIM, series, own time, volume; and whether it is kept.
 #[derive(Clone, Debug)]
@@ -53,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..HOURS).prop_map(Step::Prune),
         1 => (0..5_u8).prop_map(Step::Erase),
         1 => Just(Step::Reopen),
+        2 => (0..ZONES.len()).prop_map(Step::Zone),
     ]
 }
 
@@ -62,11 +68,11 @@ proptest! {
     #[test]
     fn sums_stay_when_records_go_and_lose_what_was_kept_of_an_erased_sim(
         tail_records_max in 1..40_usize,
-        zone in prop_oneof![Just("UTC"), Just("Asia/Kathmandu")],
+        zone in 0..ZONES.len(),
         steps in vec(step(), 1..16),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(tail_records_max, TimeZone::get(zone).unwrap(), steps))?;
+        runtime.block_on(run(tail_records_max, TimeZone::get(ZONES[zone]).unwrap(), steps))?;
     }
 }
 
@@ -81,8 +87,11 @@ async fn run(
         sums_tail_records_max: tail_records_max.div_ceil(2),
         ..Limits::of_quarantine(0)
     };
-    let options =
-        OpenOptions { database: folder.path().join("simdeck.db"), time_zone: zone.clone(), limits };
+    let mut options = OpenOptions {
+        database: folder.path().join("simdeck.db"),
+        time_zone: Some(zone.clone()),
+        limits,
+    };
     let mut opened = store::open(&options).await.unwrap();
     let mut model = Model::default();
     for step in steps {
@@ -90,12 +99,16 @@ async fn run(
             Step::Push(records) => push(&mut opened, &mut model, records).await?,
             Step::Prune(hour) => prune(&mut opened, &mut model, FIRST_MS + hour * HOUR_MS).await,
             Step::Erase(sim) => erase(&mut opened, &mut model, sim).await,
-            Step::Reopen => {
+            Step::Reopen | Step::Zone(_) => {
+                if let Step::Zone(zone) = step {
+                    options.time_zone = Some(TimeZone::get(ZONES[zone]).unwrap());
+                }
                 opened.store.close().await;
                 opened.writer.close().await.unwrap();
                 opened = store::open(&options).await.unwrap();
             }
         }
+        days_agree(&opened, &model).await?;
         agrees(&opened, &model, &zone).await?;
     }
     Ok(())
@@ -206,6 +219,40 @@ async fn agrees(opened: &Opened, model: &Model, zone: &TimeZone) -> Result<(), T
         Err(other) => return Err(TestCaseError::fail(other.to_string())),
     }
     lists_agree(opened, model).await
+}
+
+/// By SIM and day in each zone: the whole of what was kept, and whatever the days are cut by, the
+/// whole of what ever came.
+async fn days_agree(opened: &Opened, model: &Model) -> Result<(), TestCaseError> {
+    let known: Vec<&Known> =
+        model.records.iter().filter(|it| !model.erased.contains(&it.sim)).collect();
+    let from_ms = model.kept_from_ms;
+    for zone in ZONES.map(|zone| TimeZone::get(zone).unwrap()) {
+        let days = Calendar::new(zone.clone(), Interval::Day);
+        let mut wanted: BTreeMap<(i64, String), i64> = BTreeMap::new();
+        for record in known.iter().filter(|it| from_ms.is_none_or(|ms| it.start_ms >= ms)) {
+            let day = days.span_of(record.start_ms).start_ms;
+            *wanted.entry((day, giccid(record.sim).to_string())).or_default() += record.volume;
+        }
+        let question = |from_ms, interval| AggregateQuestion {
+            filter: Filter { from_ms, ..Filter::default() },
+            interval,
+            zone: zone.clone(),
+            group_by: vec![GroupBy::Giccid],
+            top: None,
+        };
+        let rows = opened.store.usage_aggregate(&question(from_ms, Interval::Day)).await.unwrap();
+        let mut told: BTreeMap<(i64, String), i64> = BTreeMap::new();
+        for row in rows {
+            let Group::One(values) = row.group else { panic!("nothing was left out") };
+            *told.entry((row.span.start_ms, values[0].clone())).or_default() += row.data_usage;
+        }
+        prop_assert_eq!(told, wanted);
+        let whole = opened.store.usage_aggregate(&question(None, Interval::Whole)).await.unwrap();
+        let told: i64 = whole.iter().map(|row| row.data_usage).sum();
+        prop_assert_eq!(told, known.iter().map(|it| it.volume).sum::<i64>());
+    }
+    Ok(())
 }
 
 async fn lists_agree(opened: &Opened, model: &Model) -> Result<(), TestCaseError> {

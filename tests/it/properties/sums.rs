@@ -204,7 +204,8 @@ async fn open(path: &Path, zone: &TimeZone) -> Opened {
         sums_tail_records_max: TAIL_RECORDS_MAX,
         ..Limits::of_quarantine(0)
     };
-    let options = OpenOptions { database: PathBuf::from(path), time_zone: zone.clone(), limits };
+    let options =
+        OpenOptions { database: PathBuf::from(path), time_zone: Some(zone.clone()), limits };
     store::open(&options).await.unwrap()
 }
 

@@ -4,7 +4,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
 use simdeck::{
     domain::{
         Clock, Device, DeviceEvent, DeviceFilter, Freshness, HistoryFilter, PageSize, Place,
@@ -106,7 +105,7 @@ impl Polled {
         rcms.edit(|world| world.now_ms = Box::new(move || clock.now().unix_ms()));
         let options = OpenOptions {
             database: folder.path().join("simdeck.db"),
-            time_zone: TimeZone::UTC,
+            time_zone: None,
             limits: Limits::of_quarantine(1 << 20),
         };
         let opened = store::open(&options).await.unwrap();

@@ -8,6 +8,7 @@ mod keep;
 mod records;
 mod sims;
 mod sums;
+mod zones;
 
 use std::path::PathBuf;
 
@@ -42,16 +43,13 @@ impl Place {
     }
 
     async fn open(&self) -> Opened {
-        self.try_open("UTC").await.unwrap()
+        self.try_open(None).await.unwrap()
     }
 
-    async fn try_open(&self, zone: &str) -> Result<Opened, OpenError> {
-        let options = OpenOptions {
-            database: self.database(),
-            time_zone: TimeZone::get(zone).unwrap(),
-            limits: self.limits,
-        };
-        store::open(&options).await
+    async fn try_open(&self, zone: Option<&str>) -> Result<Opened, OpenError> {
+        let time_zone = zone.map(|zone| TimeZone::get(zone).unwrap());
+        let limits = self.limits;
+        store::open(&OpenOptions { database: self.database(), time_zone, limits }).await
     }
 
     fn database(&self) -> PathBuf {

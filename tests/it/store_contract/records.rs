@@ -1,6 +1,6 @@
 use simdeck::{
     domain::{Filter, PageSize, Place as At, Walk},
-    store::{OpenError, Opened, StoreError},
+    store::{Opened, StoreError},
 };
 
 use super::{Place, commit, giccid, notification, push, repeated, sms, stored, usage};
@@ -160,16 +160,11 @@ async fn a_count_equals_the_rows_that_a_walk_gives() {
 }
 
 #[tokio::test]
-async fn a_store_keeps_its_epoch_and_its_time_zone() {
+async fn a_store_keeps_its_epoch() {
     let place = Place::new();
     let epoch = place.open().await.store.epoch();
     assert_eq!(place.open().await.store.epoch(), epoch);
     assert_ne!(Place::new().open().await.store.epoch(), epoch);
-
-    let refused = place.try_open("Asia/Kathmandu").await.unwrap_err();
-    let OpenError::TimeZone { kept, asked } = &refused else { panic!("{refused}") };
-    assert_eq!([kept, asked], ["UTC", "Asia/Kathmandu"]);
-    place.open().await;
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ fn place(tail_records_max: usize) -> Place {
 async fn today_and_this_month_are_those_of_the_asked_zone_whatever_the_stores() {
     for (stores, tail) in [("UTC", 1), ("UTC", 1_000), ("Asia/Tokyo", 7), ("Pacific/Apia", 3)] {
         let place = place(tail);
-        let mut opened = place.try_open(stores).await.unwrap();
+        let mut opened = place.try_open(Some(stores)).await.unwrap();
         let mut records: Vec<(usize, i64, i64)> = Vec::new();
         // Every hour of five days around the end of a month, each with a volume of its own.
         for (nth, hour) in (-60..60).enumerate() {

@@ -21,10 +21,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "time_zone",
-        default: Some("UTC"),
+        sample: "\"Asia/Shanghai\"",
         hint: "ZONE",
-        doc: "The time zone in which a SIM's days begin and end, such as Asia/Shanghai.",
-        set: |s, given| given.one(time_zone).map(|v| s.time_zone = v),
+        doc: "The time zone of the sums by day; where not set it stays what it is, UTC at first, and another one rebuilds them at the next start.",
+        set: |s, given| given.one(time_zone).map(|v| s.time_zone = Some(v)),
         ..PLAIN
     },
     Setting {

@@ -26,9 +26,10 @@ use self::{
 };
 use super::{READ_TIME_MAX, Store, filter::is_of_sims, kept::need_from, packed};
 use crate::{
-    domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Interval, Span},
+    domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Span},
     store::{
         StoreError,
+        days::StoreDays,
         error::of_read,
         rollup::{DAY_MS, QUARTER_HOUR_MS, Sum},
     },
@@ -44,7 +45,7 @@ const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
 impl Store {
     /// The zone in which a SIM's days break.
     pub fn time_zone(&self) -> &TimeZone {
-        &self.zone
+        self.days.zone()
     }
 
     /// Sums of usage records, in order of time and group, that of others last.
@@ -104,10 +105,10 @@ impl Store {
         let question = cells.question;
         let tail = self.usage_tail(moment).await?;
         let marks = tail.marks;
-        let days = Calendar::new(self.zone.clone(), Interval::Day);
-        let range = asked(question).and(extent(&days, moment).await?);
+        let days = &self.days;
+        let range = asked(question).and(extent(days, moment).await?);
         let kept = Kept::of(question);
-        let plan = Plan::new(kept, edges, calendar, range, &days);
+        let plan = Plan::new(kept, edges, calendar, range, days);
         need_from(plan.first_record_ms(), "data-usage", moment).await?;
         let kept = if plan.is_of_records() { Kept::Nothing } else { kept };
         let mut statements = Vec::new();
@@ -184,7 +185,7 @@ fn network(
 }
 
 /// From the first to the last moment that a summary knows of, in whole days.
-async fn extent(days: &Calendar, moment: &mut SqliteConnection) -> Result<Span, StoreError> {
+async fn extent(days: &StoreDays, moment: &mut SqliteConnection) -> Result<Span, StoreError> {
     const ENDS: &str = "
         select (select min(day) from usage_key), (select max(day) from usage_key),
             (select min(start_ms) from usage_quarter_hour),
@@ -196,8 +197,9 @@ async fn extent(days: &Calendar, moment: &mut SqliteConnection) -> Result<Span, 
     let known: [(Ends, i64, i64); 3] = [
         ([a, b], DAY_MS, 0),
         ([c, d], 1, QUARTER_HOUR_MS),
-        // A zone is never more than a day from UTC.
-        ([e, f], DAY_MS, DAY_MS),
+        // A zone is never more than a day from UTC, and the day before a change of zones may go on for
+        // another.
+        ([e, f], DAY_MS, 2 * DAY_MS),
     ];
     let spans = known.into_iter().filter_map(|([first, last], unit_ms, more_ms)| {
         Some((first? * unit_ms - more_ms, last? * unit_ms + unit_ms + more_ms))

@@ -4,6 +4,7 @@ use serde::Serialize;
 use crate::{
     domain::{AggregateQuestion, Calendar, GroupBy, Run, Span},
     store::{
+        days::StoreDays,
         read::rollup::Dimension,
         rollup::{DAY_MS, HOUR_MS, QUARTER_HOUR_MS},
     },
@@ -110,7 +111,7 @@ impl Plan {
         edges: Edges,
         asked: &Calendar,
         range: Span,
-        days: &Calendar,
+        days: &StoreDays,
     ) -> Self {
         let mut plan = Self::default();
         for run in asked.runs(range) {
@@ -153,7 +154,7 @@ impl Plan {
         push(&mut self.hours, run, hours);
     }
 
-    fn add_days(&mut self, run: Run, edges: Edges, days: &Calendar) {
+    fn add_days(&mut self, run: Run, edges: Edges, days: &StoreDays) {
         if !is_one_interval(run) {
             self.records.push(Piece::of(run, run.span));
             return;
@@ -167,7 +168,7 @@ impl Plan {
                 Edges::Nearest => rest_ms < asked.end_ms - asked.start_ms,
             };
             if is_nearest {
-                self.days.push([days.day_of(day), run.span.start_ms]);
+                self.days.push([days.number_of(day), run.span.start_ms]);
                 push_around(&mut self.too_much, run, day, asked);
             } else {
                 push(&mut self.records, run, asked);

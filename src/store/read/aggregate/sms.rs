@@ -9,7 +9,7 @@ use super::{
     plan::{Edges, Kept, Piece, Plan},
 };
 use crate::{
-    domain::{AggregateQuestion, AggregateRow, Calendar, Filter, GroupBy, Interval, Span},
+    domain::{AggregateQuestion, AggregateRow, Calendar, Filter, GroupBy, Span},
     store::{
         StoreError,
         error::of_read,
@@ -50,8 +50,7 @@ impl Store {
         let calendar = Calendar::new(question.zone.clone(), question.interval);
         let range = asked(question).and(extent(&mut moment).await?);
         let kept = if is_of_groups(question) { Kept::Network(None) } else { Kept::Nothing };
-        let days = Calendar::new(self.zone.clone(), Interval::Day);
-        let plan = Plan::new(kept, Edges::Added, &calendar, range, &days);
+        let plan = Plan::new(kept, Edges::Added, &calendar, range, &self.days);
         need_from(plan.first_record_ms(), "mo-sms", &mut moment).await?;
         let mut fold = Fold::new(&calendar, question.group_by.len());
         if !plan.quarters.is_empty() {

@@ -29,7 +29,7 @@ impl Store {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<SimAboveUsual>, StoreError> {
-        let Some(today) = Span::of(Unit::Day, now, &self.zone, &self.zone) else {
+        let Some(today) = Span::of(Unit::Day, now, self.zone(), &self.days) else {
             return Ok(Vec::new());
         };
         let mut reader = self.reader(READ_TIME_MAX).await?;

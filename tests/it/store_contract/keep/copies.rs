@@ -1,7 +1,6 @@
 //! What copies of the database have, and bring back.
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use jiff::tz::TimeZone;
 use simdeck::{
     domain::{Filter, HeldClass, NewHeld, Scope, Timestamp},
     store::{self, BackupError, OpenOptions},
@@ -18,7 +17,7 @@ async fn back_up(place: &Place, keep: usize, now: Timestamp) -> Result<store::Ba
 }
 
 fn options(place: &Place) -> OpenOptions {
-    OpenOptions { database: place.database(), time_zone: TimeZone::UTC, limits: place.limits }
+    OpenOptions { database: place.database(), time_zone: None, limits: place.limits }
 }
 
 #[tokio::test]
