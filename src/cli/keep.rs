@@ -1,8 +1,7 @@
-//! `backup`, `prune` and `erase`: done by the running server, or under the instance lock.
+//! `backup` and `prune`: done by the running server, or under the instance lock.
 use std::process::ExitCode;
 
-use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Failure,
@@ -10,14 +9,6 @@ use super::{
     output::{Output, cell},
     settings::Settings,
 };
-
-/// Which SIM.
-#[derive(Args, Debug)]
-pub(super) struct Erase {
-    /// The number of the SIM
-    #[arg(long, value_name = "GICCID")]
-    giccid: String,
-}
 
 /// Makes a backup.
 pub(super) async fn back_up(settings: &Settings, output: Output) -> Result<ExitCode, Failure> {
@@ -48,29 +39,4 @@ pub(super) async fn prune(settings: &Settings, output: Output) -> Result<ExitCod
     );
     output.text(&people, &pruned)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Takes a SIM out of everything. What its number is still found in has not been erased.
-pub(super) async fn erase(
-    erase: &Erase,
-    settings: &Settings,
-    output: Output,
-) -> Result<ExitCode, Failure> {
-    let api = ApiClient::connect(settings).await?;
-    let done: Value = api.long("/v1/erase", Some(&json!({"giccid": erase.giccid}))).await?;
-    let is_gone = done["is_in_no_file"] == true;
-    let mut people = format!(
-        "Erased {} usage records, {} messages, {} notifications and {} held pushes. What still \
-         comes of this SIM is not kept.",
-        cell(&done["data_usage"]),
-        cell(&done["mo_sms"]),
-        cell(&done["notifications"]),
-        cell(&done["held"])
-    );
-    people += match is_gone {
-        true => "\nBackups made before still hold it: a restore takes it out.",
-        false => "\nThe number is still found in a file of the database: erase it again.",
-    };
-    output.text(&people, &done)?;
-    Ok(if is_gone { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

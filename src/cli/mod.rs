@@ -6,6 +6,7 @@ mod config;
 mod counted;
 mod demo;
 mod doctor;
+mod erase;
 mod export;
 mod failure;
 mod healthcheck;
@@ -168,8 +169,10 @@ enum Command {
     #[command(after_help = "Example:\n  simdeck prune")]
     Prune,
     /// Take one SIM out of everything, for good
-    #[command(after_help = "Example:\n  simdeck erase --giccid 8944501503181377993")]
-    Erase(keep::Erase),
+    #[command(after_help = "Examples:\n  simdeck erase --giccid 8986001234567890123\n  \
+                            simdeck erase list\n  \
+                            simdeck erase lift --giccid 8986001234567890123")]
+    Erase(erase::Erase),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -257,7 +260,7 @@ fn run(
         Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
         Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
         Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
-        Command::Erase(erase) => runtime()?.block_on(keep::erase(erase, &settings()?, output)),
+        Command::Erase(erase) => runtime()?.block_on(erase::run(erase, &settings()?, output)),
         Command::Rebuild => runtime()?.block_on(rebuild::run(&settings()?, output)),
         Command::Restore(command) => {
             runtime()?.block_on(restore::run(command, &settings()?, output))

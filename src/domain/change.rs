@@ -27,6 +27,8 @@ pub struct ErasedSim {
     pub id: i64,
     /// SHA-256 of the digits of its giccid, in hex.
     pub giccid_sha256: String,
+    /// HMAC-SHA-256 of them with a secret of the store, in hex; none if only the hash is known.
+    pub giccid_hmac: Option<String>,
 }
 
 /// What is kept of a record that one of our own tests brought: that it arrived.

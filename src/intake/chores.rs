@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Caller, Giccid, Timestamp},
-    store::{Erased, Erasing, Pruned, Pruning, StoreError},
+    store::{Erased, Erasing, Lift, Pruned, Pruning, StoreError},
 };
 
 /// For so many times as long as a step took, the disk is the pushes' alone.
@@ -28,6 +28,12 @@ pub(super) enum Upkeep {
         giccid: Giccid,
         caller: Caller,
         reply: Reply<Erased>,
+    },
+    /// Keeps again what comes of an erased SIM.
+    Lift {
+        giccid: Giccid,
+        caller: Caller,
+        reply: Reply<Lift>,
     },
     /// Writes the whole database anew.
     Rewrite {
@@ -127,6 +133,9 @@ impl WriterTask {
             Upkeep::Erase { giccid, caller, reply } => {
                 let begun = self.writer.begin_erasure(&giccid, &caller, now).await;
                 self.begin(begun, reply, Chore::Erase)
+            }
+            Upkeep::Lift { giccid, caller, reply } => {
+                answer(reply, self.writer.lift_erasure(&giccid, &caller, now).await)
             }
             Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
             Upkeep::Checkpoint { reply } => {

@@ -9,10 +9,10 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{Caller, Giccid, Timestamp},
+    domain::{Caller, Timestamp},
     store::{
-        Backup, BackupError, Erased, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
-        is_in_files, newest_backup, tables_that_mention,
+        Backup, BackupError, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
+        newest_backup,
     },
 };
 
@@ -54,15 +54,6 @@ impl KeepOptions {
     }
 }
 
-/// What became of an erasure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Erasure {
-    /// What was taken away.
-    pub erased: Erased,
-    /// Whether the files of the database were searched for the number, and do not hold it.
-    pub is_in_no_file: bool,
-}
-
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
@@ -87,33 +78,6 @@ impl Intake {
             tracing::info!(usage, sms, notifications, quarantined, refused, "Pruned");
         }
         Ok(pruned)
-    }
-
-    /// Takes a SIM out of everything, for good.
-    pub async fn erase(&self, giccid: &Giccid, caller: &Caller) -> Result<Erasure, AdminError> {
-        let (number, caller) = (giccid.clone(), caller.clone());
-        let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
-        self.shared.store.forget_tails().await;
-        let database = &self.shared.options.keep.database;
-        // Even one that was made this second.
-        self.forget_copies(Duration::ZERO);
-        let is_there = || is_in_files(database, giccid.as_str());
-        if !is_there().await? {
-            return Ok(Erasure { erased, is_in_no_file: true });
-        }
-        // Where a page was cut in two, the database may have left a part of it in place.
-        tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
-        self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
-        self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
-        if !is_there().await? {
-            return Ok(Erasure { erased, is_in_no_file: true });
-        }
-        // The files now hold rows and nothing else: perhaps another SIM's number holds this one.
-        let tables = tables_that_mention(database, giccid.as_str()).await?;
-        if !tables.is_empty() {
-            tracing::warn!(?tables, "An erased SIM is still mentioned");
-        }
-        Ok(Erasure { erased, is_in_no_file: tables.is_empty() })
     }
 
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the
@@ -195,7 +159,7 @@ impl Intake {
     }
 
     /// Takes away copies beside the database that are older than this.
-    fn forget_copies(&self, older_than: Duration) {
+    pub(super) fn forget_copies(&self, older_than: Duration) {
         let second = Duration::from_secs(1);
         let before = self.now().plus(second).minus(older_than);
         if let Err(error) = forget_copies(&self.shared.options.keep.database, before) {
@@ -204,7 +168,10 @@ impl Intake {
         }
     }
 
-    async fn keep_up<T>(&self, upkeep: impl FnOnce(Reply<T>) -> Upkeep) -> Result<T, AdminError> {
+    pub(super) async fn keep_up<T>(
+        &self,
+        upkeep: impl FnOnce(Reply<T>) -> Upkeep,
+    ) -> Result<T, AdminError> {
         self.ask(|reply| Command::KeepUp(upkeep(reply))).await
     }
 }

@@ -108,8 +108,8 @@ pub async fn back_up(
     };
     // The list goes with the copies: where all else is lost, a restore still knows it.
     let list = erasures::list_of(database);
-    for (hash, at) in erasures::read(&list).map_err(unwritten)? {
-        erasures::add(&erasures::list_in(folder), &hash, at).map_err(unwritten)?;
+    for listed in erasures::read(&list).map_err(unwritten)? {
+        erasures::add(&erasures::list_in(folder), &listed).map_err(unwritten)?;
     }
     put_in_place(&partial, &path)?;
     let mut copies = files(folder, LAST).map_err(unwritten)?;

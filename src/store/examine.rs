@@ -61,6 +61,29 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     })
 }
 
+/// How many notifications and held bodies there are of a SIM, or mention it.
+pub async fn count_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), StoreError> {
+    const NOTIFICATIONS: &str = "
+        select giccid = $1, cast(payload as blob) from notification
+        where giccid = $1 or instr(payload, $1) > 0 or instr(payload, '\\') > 0";
+    const HELD: &str = "
+        select 0, body from held
+        where instr(body, cast($1 as blob)) > 0 or instr(body, cast('\\' as blob)) > 0";
+    let mut connection = patient_reader(database).await?;
+    let mut counts = [0, 0];
+    for (statement, count) in [NOTIFICATIONS, HELD].into_iter().zip(&mut counts) {
+        let mut rows = sqlx::query_as::<_, (Option<bool>, Vec<u8>)>(statement)
+            .bind(giccid)
+            .fetch(&mut connection);
+        while let Some((is_own, text)) = rows.try_next().await.map_err(of_read)? {
+            let is_one = is_own == Some(true) || mentions(&text, |number| number == giccid);
+            *count += u64::from(is_one);
+        }
+    }
+    connection.close().await?;
+    Ok((counts[0], counts[1]))
+}
+
 /// The tables in which a row mentions a SIM. Unlike a look at the bytes of the files it can tell the
 /// number from a longer one that holds it.
 pub async fn tables_that_mention(

@@ -37,16 +37,16 @@ mod writer;
 pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies, newest_backup};
 pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
-pub use examine::{Examination, examine, tables_that_mention};
+pub use examine::{Examination, count_mentions, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{
-    Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment, SimQuestion, Store,
-    Tallies,
+    ErasedEntry, Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment,
+    SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use writer::{
-    Erased, Erasing, Limits, Outcome, Pruned, Pruning, Retention, Submission, Verdict, Writer,
+    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Retention, Submission, Verdict, Writer,
 };

@@ -286,6 +286,7 @@ async fn founding_facts(
     for (name, value) in [
         ("epoch", format!("{:016x}", rand::random::<u64>())),
         ("time_zone", name_of(options.time_zone.as_ref().unwrap_or(&TimeZone::UTC))),
+        (erasures::SECRET, erasures::new_secret()),
     ] {
         sqlx::query("insert into meta (name, value) values ($1, $2) on conflict do nothing")
             .bind(name)

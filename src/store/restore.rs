@@ -120,8 +120,8 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
 
 fn merge_lists(from: &Path, to: &Path) -> Result<(), BackupError> {
     let unwritten = |source| BackupError::File { path: to.to_owned(), source };
-    for (hash, at) in erasures::read(from).map_err(unwritten)? {
-        erasures::add(to, &hash, at).map_err(unwritten)?;
+    for listed in erasures::read(from).map_err(unwritten)? {
+        erasures::add(to, &listed).map_err(unwritten)?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What goes by age or because somebody asked for it, as the internal listener tells of it.
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simdeck::http::ApiSettings;
 
@@ -97,7 +97,13 @@ async fn an_erased_sim_leaves_a_tombstone_and_stays_away() {
     api.add_usage(2).await;
 
     let rows = api.rows("/v1/changes").await;
-    let tombstone = json!({"kind": "erased", "id": erased["id"], "giccid_sha256": HASH});
+    let keyed = rows[1]["giccid_hmac"].as_str().unwrap();
+    let tombstone = json!({
+        "kind": "erased", "id": erased["id"], "giccid_sha256": HASH, "giccid_hmac": keyed,
+    });
+    assert!(keyed.len() == 64 && keyed != HASH);
+    let known: Value = api.get(&format!("/v1/erasures/{GICCID}")).await.json().await.unwrap();
+    assert_eq!(known["giccid_hmac"], keyed);
     assert_eq!(&rows[1..], std::slice::from_ref(&tombstone));
     assert_eq!(api.rows("/v1/changes?kind=erased").await, [tombstone]);
     assert_eq!(api.rows("/v1/changes?kind=data-usage").await.len(), 1);
@@ -112,8 +118,8 @@ async fn an_erased_sim_leaves_a_tombstone_and_stays_away() {
         let row = audit.iter().find(|(_, action, _)| action == what);
         row.map(|(_, _, target)| target.clone())
     };
-    assert_eq!(about("erase").as_deref(), Some(HASH));
-    assert_eq!(about("sim.label").as_deref(), Some(HASH));
+    assert_eq!(about("erase").as_deref(), Some(keyed));
+    assert_eq!(about("sim.label").as_deref(), Some(keyed));
     let again = api.put(&format!("/v1/sims/{GICCID}"), ADMIN_KEY, r#"{"name":"Roof"}"#).await;
     assert_eq!(problem_of(again).await.0, 404);
 }
@@ -125,8 +131,64 @@ async fn what_is_no_number_of_a_sim_is_not_erased() {
         let response = api.post("/v1/erase", ADMIN_KEY, body).await;
         assert_eq!(problem_of(response).await.0, 422, "{body}");
     }
+    let unknown = json!({"giccid": GICCID}).to_string();
+    assert_eq!(problem_of(api.post("/v1/erase", ADMIN_KEY, &unknown).await).await.0, 404);
     assert_eq!(api.post("/v1/erase", ADMIN_KEY, "[]").await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(api.rows("/v1/changes").await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_sim_is_shown_before_it_is_erased_and_a_lift_is_audited() {
+    let api = api().await;
+    api.add_usage(3).await;
+    api.put(&format!("/v1/sims/{GICCID}"), ADMIN_KEY, r#"{"name":"Roof"}"#).await;
+    let path = format!("/v1/erasures/{GICCID}");
+    let there: Value = api.get(&path).await.json().await.unwrap();
+    assert_eq!((&there["data_usage"], &there["name"]), (&3.into(), &"Roof".into()));
+    assert_eq!(there["is_known"], true);
+    assert!(there["first_record_at"].as_str() <= there["last_record_at"].as_str());
+    let of_other: Value = api.get("/v1/erasures/89860012345678901235").await.json().await.unwrap();
+    assert_eq!(of_other["is_known"], false);
+
+    done(&api, "/v1/erase", &json!({"giccid": GICCID}).to_string()).await;
+    assert_eq!(api.rows("/v1/erasures").await[0]["giccid_sha256"], HASH);
+    let lift = async || api.send(Method::DELETE, &path, Some(ADMIN_KEY)).await;
+    assert_eq!(lift().await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(problem_of(lift().await).await.0, 404);
+    let audit = api.audit().await;
+    let lift = audit.iter().find(|(_, action, _)| action == "erase.lift");
+    assert_eq!(
+        lift.map(|(_, _, target)| Value::from(&**target)),
+        Some(there["giccid_hmac"].clone())
+    );
+    api.add_usage(2).await;
+    assert_eq!(api.rows("/v1/data-usage").await.len(), 2);
+    let status: Value = api.get("/v1/status").await.json().await.unwrap();
+    assert_eq!(status["erased"], json!({"sims": 0, "came_again": 0}));
+}
+
+#[tokio::test]
+async fn notifications_that_name_only_its_imsi_go_with_a_sim_unless_another_has_it_too() {
+    let api = api().await;
+    let usage = |giccid: &str, imsi: &str| {
+        format!(r#""giccid":"{giccid}","imsi":"{imsi}","data_usage":1,"start_time":1725499848000"#)
+    };
+    let other = "89860012345678901235";
+    for (giccid, imsi) in
+        [(GICCID, "460001234567891"), (GICCID, "460001234567892"), (other, "460001234567892")]
+    {
+        api.push("data-usage", &usage(giccid, imsi)).await;
+    }
+    for (nth, imsi) in ["460001234567891", "460001234567892", "460001234567893"].iter().enumerate()
+    {
+        api.push("sim-status", &format!(r#""imsi":"{imsi}","status":"ACTIVE","nth":{nth}"#)).await;
+    }
+    let both = format!(r#""imsi":"460001234567891","iccid":"{other}","status":"ACTIVE""#);
+    api.push("sim-status", &both).await;
+    let erased = done(&api, "/v1/erase", &json!({"giccid": GICCID}).to_string()).await;
+    assert_eq!(erased["notifications"], 1);
+    assert!(!erased["not_looked_for"].as_array().unwrap().is_empty());
+    assert_eq!(api.rows("/v1/notifications").await.len(), 3);
 }
 
 #[tokio::test]

@@ -98,8 +98,8 @@ async fn no_maintenance_drops_the_locks_and_nothing_acknowledged_is_lost_to_anot
         &["doctor", "--thorough"],
         &["held", "list"],
         &["export", "data-usage", "--format", "csv"],
-        &["erase", "--giccid", ERASED],
-        &["erase", "--giccid", within],
+        &["erase", "--giccid", ERASED, "--yes"],
+        &["erase", "--giccid", within, "--yes"],
         &["backup"],
     ] {
         let done = simdeck.run(args);

@@ -141,6 +141,17 @@ impl Simdeck {
         run(self.folder.path(), &self.public, &self.internal, args)
     }
 
+    /// The same, and what it reads comes from this file.
+    pub(crate) fn run_typing(&self, args: &[&str], typed: std::fs::File) -> Output {
+        program(&[], self.folder.path())
+            .args(args)
+            .env("SIMDECK_PUBLIC_LISTEN", &self.public)
+            .env("SIMDECK_INTERNAL_LISTEN", &self.internal)
+            .stdin(typed)
+            .output()
+            .unwrap()
+    }
+
     /// Posts a body as it is.
     pub(crate) async fn post(&self, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.post_with(kind, body, &[]).await

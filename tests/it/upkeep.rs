@@ -60,14 +60,14 @@ async fn an_erasure_by_command_holds_with_and_without_a_server_and_after_a_resta
     let simdeck = Simdeck::start(&[]);
     simdeck.push("data-usage", signed(&usage(GICCID))).await;
     simdeck.push("data-usage", signed(&usage("89860012345678901235"))).await;
-    let erased = told(&simdeck.run(&["erase", "--giccid", GICCID, "--output", "json"]));
+    let erased = told(&simdeck.run(&["erase", "--giccid", GICCID, "--yes", "--output", "json"]));
     assert_eq!((&erased["data_usage"], &erased["is_in_no_file"]), (&1.into(), &true.into()));
     let simdeck = simdeck.restart(&[]);
     assert_eq!(simdeck.push("data-usage", signed(&usage(GICCID))).await, (0, 0, 0));
     assert_eq!(count(&simdeck).await, 1);
     let folder = simdeck.folder();
     simdeck.end();
-    let args = ["erase", "--giccid", "89860012345678901235", "--output", "json"];
+    let args = ["erase", "--giccid", "89860012345678901235", "--yes", "--output", "json"];
     let erased = told(&crate::server::run(folder.path(), "127.0.0.1:1", "127.0.0.1:2", &args));
     assert_eq!(erased["data_usage"], 1);
     let args = ["erase", "--giccid", "1"];
@@ -75,6 +75,87 @@ async fn an_erasure_by_command_holds_with_and_without_a_server_and_after_a_resta
     assert!(said.contains("18 to 22 letters or digits"), "{said}");
     let simdeck = Simdeck::start_in(folder, &[]);
     assert_eq!(count(&simdeck).await, 0);
+    simdeck.end();
+}
+
+/// Runs `erase` and types this when it asks for the number again.
+fn erase_typing(simdeck: &Simdeck, args: &[&str], typed: &str) -> Output {
+    let input = simdeck.folder().path().join("typed");
+    fs::write(&input, typed).unwrap();
+    let args = [&["erase"], args].concat();
+    simdeck.run_typing(&args, fs::File::open(&input).unwrap())
+}
+
+#[tokio::test]
+async fn an_erasure_shows_what_goes_and_asks_for_the_number_again() {
+    let simdeck = Simdeck::start(&[]);
+    simdeck.push("data-usage", signed(&usage(GICCID))).await;
+    let name = r#"{"name":"Roof 7"}"#;
+    simdeck.send_json(Method::PUT, &format!("/v1/sims/{GICCID}"), name).await;
+    let args = ["--giccid", GICCID, "--output", "json"];
+    for typed in ["", "yes\n", "89860012345678901235\n"] {
+        let said = refused(&erase_typing(&simdeck, &args, typed));
+        for part in ["Roof 7", "1 usage records", "2024-04-23T", "nothing was erased", "--yes"] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+    }
+    assert_eq!(count(&simdeck).await, 1);
+    let erased = told(&erase_typing(&simdeck, &args, &format!("{GICCID}\n")));
+    assert_eq!(erased["data_usage"], 1);
+    assert_eq!(count(&simdeck).await, 0);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_number_of_which_nothing_is_known_is_erased_only_by_force() {
+    let simdeck = Simdeck::start(&[]);
+    let other = "89860012345678901235";
+    for args in [&["--giccid", other][..], &["--giccid", other, "--yes"]] {
+        let said = refused(&erase_typing(&simdeck, args, &format!("{other}\n")));
+        assert!(said.contains("--force") || said.contains("none of that number"), "{said}");
+    }
+    assert_eq!(simdeck.push("data-usage", signed(&usage(other))).await, (1, 0, 0));
+    let args = ["erase", "--giccid", GICCID, "--yes", "--force", "--output", "json"];
+    assert_eq!(told(&simdeck.run(&args))["data_usage"], 0);
+    assert_eq!(simdeck.push("data-usage", signed(&usage(GICCID))).await, (0, 0, 0));
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn what_comes_of_an_erased_sim_is_kept_again_once_that_is_lifted() {
+    let simdeck = Simdeck::start(&[]);
+    simdeck.push("data-usage", signed(&usage(GICCID))).await;
+    let backup = told(&simdeck.run(&["backup", "--output", "json"]));
+    told(&simdeck.run(&["erase", "--giccid", GICCID, "--yes", "--output", "json"]));
+    assert_eq!(simdeck.push("data-usage", signed(&usage(GICCID))).await, (0, 0, 0));
+    let newest = simdeck.rows("/v1/pushes").await.pop().unwrap();
+    assert_eq!((&newest["outcome"], &newest["records"]["stored"]), (&"erased".into(), &0.into()));
+    assert!(newest["body"].as_str().is_none_or(str::is_empty), "{newest}");
+    let listed = told(&simdeck.run(&["erase", "list", "--output", "json"]));
+    assert_eq!((&listed[0]["came_again"], &listed[0]["lifted_at"]), (&1.into(), &Value::Null));
+
+    let lift = ["erase", "lift", "--giccid", GICCID, "--output", "json"];
+    told(&simdeck.run(&lift));
+    assert!(refused(&simdeck.run(&lift)).contains("none of that number"));
+    let simdeck = simdeck.restart(&[]);
+    let later = usage(GICCID).replace("1302", "7");
+    assert_eq!(simdeck.push("data-usage", signed(&later)).await, (1, 0, 0));
+    let listed = told(&simdeck.run(&["erase", "list", "--output", "json"]));
+    assert!(listed[0]["lifted_at"].is_string(), "{listed}");
+
+    // What was erased stays so, and what comes is kept, also where a backup knows of neither.
+    let folder = simdeck.folder();
+    let file = folder.path().join(backup["path"].as_str().unwrap());
+    simdeck.end();
+    let args = ["restore", "--output", "json", file.to_str().unwrap()];
+    told(&crate::server::run(folder.path(), "127.0.0.1:1", "127.0.0.1:2", &args));
+    let simdeck = Simdeck::start_in(folder, &[]);
+    assert_eq!(count(&simdeck).await, 0);
+    assert_eq!(simdeck.push("data-usage", signed(&later)).await, (1, 0, 0));
+    // Erased once more, it stays away.
+    told(&simdeck.run(&["erase", "--giccid", GICCID, "--yes", "--output", "json"]));
+    let simdeck = simdeck.restart(&[]);
+    assert_eq!(simdeck.push("data-usage", signed(&later)).await, (0, 0, 0));
     simdeck.end();
 }
 
@@ -116,7 +197,7 @@ async fn with_less_room_than_the_reserve_pushes_wait_while_what_is_old_goes() {
     assert_eq!(status["ready"], false);
     assert_eq!(status["disk"]["reserve_bytes"], 1_u64 << 50);
     assert_eq!(told(&simdeck.run(&["prune", "--output", "json"]))["data_usage"], 0);
-    let erased = told(&simdeck.run(&["erase", "--giccid", GICCID, "--output", "json"]));
+    let erased = told(&simdeck.run(&["erase", "--giccid", GICCID, "--yes", "--output", "json"]));
     assert_eq!(erased["data_usage"], 1);
     simdeck.end();
 }

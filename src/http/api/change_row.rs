@@ -86,8 +86,12 @@ pub(super) struct TestOut<'a> {
 pub(super) struct ErasedOut<'a> {
     kind: &'static str,
     id: i64,
-    /// SHA-256 of the digits of its giccid, in hex.
+    /// SHA-256 of its giccid, in hex. Whoever knows most of the giccid can guess the rest from it:
+    /// pass on `giccid_hmac` in its place.
     giccid_sha256: &'a str,
+    /// HMAC-SHA-256 of its giccid with a secret of the store, in hex: `/v1/erasures/{giccid}` tells
+    /// it of a giccid. Null if only the hash is known.
+    giccid_hmac: Option<&'a str>,
 }
 
 const USAGE: &str = "data-usage";
@@ -118,6 +122,7 @@ pub(super) fn out<'a>(change: &'a Change, view: &'a View) -> Result<ChangeOut<'a
             kind: Change::ERASED,
             id: sim.id,
             giccid_sha256: &sim.giccid_sha256,
+            giccid_hmac: sim.giccid_hmac.as_deref(),
         }),
     })
 }

@@ -48,6 +48,9 @@ pub(in crate::http) enum ApiError {
     /// There is no SIM with this giccid.
     #[error("there is no SIM with this giccid")]
     NoSuchSim,
+    /// Nothing is known of the SIM that is to be erased.
+    #[error("nothing is known of the SIM that is to be erased")]
+    NothingToErase,
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -209,6 +212,7 @@ impl ApiError {
             Self::NoSuchRow(resource) => not_found(resource, "id"),
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
+            Self::NothingToErase => not_found("erase", "giccid"),
             Self::MethodNotAllowed => {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             }

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 29] = [
+const ENDPOINTS: [(&str, &str); 30] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -25,6 +25,7 @@ const ENDPOINTS: [(&str, &str); 29] = [
     ("sign_in_links_url", "/v1/sign-in-links"),
     ("prune_url", "/v1/prune"),
     ("erase_url", "/v1/erase"),
+    ("erasures_url", "/v1/erasures"),
     ("backup_url", "/v1/backup"),
     ("changes_url", "/v1/changes"),
     ("stream_url", "/v1/stream"),

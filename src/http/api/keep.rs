@@ -1,4 +1,4 @@
-//! What keeps the store fit for years: `/v1/prune`, `/v1/erase`, `/v1/backup`.
+//! What keeps the store fit for years: `/v1/prune`, `/v1/backup`.
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -6,9 +6,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{InternalState, body::Members, error::ApiError, params};
+use super::{error::ApiError, params};
 use crate::{
-    domain::Giccid,
     http::auth::Admin,
     intake::{Intake, KeepError},
     store::BackupError,
@@ -27,36 +26,6 @@ pub(super) struct PrunedOut {
     quarantined: u64,
     /// Refused pushes.
     refused: u64,
-}
-
-/// Which SIM is to be erased.
-#[derive(ToSchema)]
-#[schema(examples(json!({"giccid": "8944501503181377993"})))]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
-pub(super) struct EraseIn {
-    /// Its number.
-    #[schema(pattern = "^[0-9A-Za-z]{18,22}$")]
-    giccid: String,
-}
-
-/// What an erasure took away.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!({
-    "id": 1714, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
-    "is_in_no_file": true,
-})))]
-pub(super) struct ErasedOut {
-    /// Of the row in `/v1/changes` that tells of it.
-    id: i64,
-    data_usage: u64,
-    mo_sms: u64,
-    notifications: u64,
-    /// Pushes that lay aside, or parts of them.
-    held: u64,
-    /// The files of the database were searched for the number, and do not hold it. Backups are not
-    /// searched: a restore takes the SIM out of them.
-    is_in_no_file: bool,
 }
 
 /// A copy of the database.
@@ -88,30 +57,6 @@ pub(super) async fn prune(
         notifications: pruned.notifications,
         quarantined: pruned.quarantined,
         refused: pruned.refused,
-    }))
-}
-
-/// `POST /v1/erase`
-pub(super) async fn erase(
-    State(state): State<InternalState>,
-    Admin(caller): Admin,
-    RawQuery(query): RawQuery,
-    mut members: Members,
-) -> Result<Json<ErasedOut>, ApiError> {
-    params::read_none("erase", query.as_deref())?;
-    let giccid: Giccid =
-        members.take("erase", "giccid", Giccid::EXPECTED, |value| value.as_str()?.parse().ok())?;
-    members.end("erase")?;
-    state.live.pushes.forget_bodies_with(giccid.as_str());
-    let done = state.intake.erase(&giccid, &caller).await?;
-    state.live.pushes.forget_bodies_with(giccid.as_str());
-    Ok(Json(ErasedOut {
-        id: done.erased.id,
-        data_usage: done.erased.usage,
-        mo_sms: done.erased.sms,
-        notifications: done.erased.notifications,
-        held: done.erased.held,
-        is_in_no_file: done.is_in_no_file,
     }))
 }
 

@@ -30,6 +30,7 @@ mod device_group;
 mod device_history;
 mod devices;
 mod doc;
+mod erasures;
 mod error;
 mod export;
 mod fleet;

@@ -135,7 +135,8 @@ impl Store {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sql = QueryBuilder::new("select id, giccid_sha256 from erased where id in ");
+        let mut sql =
+            QueryBuilder::new("select id, giccid_sha256, giccid_hmac from erased where id in ");
         page::push_ids(&mut sql, ids);
         self.rows::<ErasedRow, _>(sql).await
     }
@@ -144,8 +145,9 @@ impl Store {
 impl TryFrom<ErasedRow> for ErasedSim {
     type Error = StoreError;
 
-    fn try_from(ErasedRow { id, giccid_sha256 }: ErasedRow) -> Result<Self, StoreError> {
-        Ok(Self { id, giccid_sha256 })
+    fn try_from(row: ErasedRow) -> Result<Self, StoreError> {
+        let ErasedRow { id, giccid_sha256, giccid_hmac } = row;
+        Ok(Self { id, giccid_sha256, giccid_hmac })
     }
 }
 
@@ -283,6 +285,7 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
 struct ErasedRow {
     id: i64,
     giccid_sha256: String,
+    giccid_hmac: Option<String>,
 }
 
 #[derive(FromRow)]

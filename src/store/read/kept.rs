@@ -2,7 +2,10 @@
 use sqlx::SqliteConnection;
 
 use super::{READ_TIME_MAX, Store};
-use crate::store::{StoreError, error::of_read};
+use crate::{
+    domain::{Giccid, Timestamp},
+    store::{StoreError, erasures, error::of_read},
+};
 
 /// Records that were gone before a reader came to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +14,23 @@ pub struct Missed {
     pub through: i64,
     /// How often stored records had gone by then.
     pub generation: i64,
+}
+
+/// A SIM that was erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasedEntry {
+    /// The number of its row among the changes.
+    pub id: i64,
+    /// When it was erased.
+    pub at: Timestamp,
+    /// SHA-256 of its number, in hex.
+    pub giccid_sha256: String,
+    /// See [`crate::domain::ErasedSim::giccid_hmac`].
+    pub giccid_hmac: Option<String>,
+    /// What came of it since, and was not kept.
+    pub came_again: i64,
+    /// From when on what comes of it is kept again.
+    pub lifted_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -34,9 +54,40 @@ impl Store {
 
     /// SIMs that were erased, and what has come of them since.
     pub async fn erasures(&self) -> Result<(i64, i64), StoreError> {
-        const ERASED: &str = "select count(*), coalesce(sum(came_again), 0) from erased";
+        const ERASED: &str = "
+            select count(*), coalesce(sum(came_again), 0) from erased where lifted_ms is null";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         sqlx::query_as(ERASED).fetch_one(&mut *reader).await.map_err(of_read)
+    }
+
+    /// Every SIM that was erased, the last one first.
+    pub async fn erased_list(&self) -> Result<Vec<ErasedEntry>, StoreError> {
+        const LIST: &str = "
+            select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms from erased
+            order by id desc";
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let rows: Vec<(i64, i64, String, Option<String>, i64, Option<i64>)> =
+            sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
+        let entry = |(id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms)| ErasedEntry {
+            id,
+            at: Timestamp::from_unix_ms(at_ms),
+            giccid_sha256,
+            giccid_hmac,
+            came_again,
+            lifted_at: Option::map(lifted_ms, Timestamp::from_unix_ms),
+        };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// What may be shown of a number once it is erased.
+    pub async fn keyed_giccid(&self, giccid: &Giccid) -> Result<Option<String>, StoreError> {
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let secret: Option<String> = sqlx::query_scalar("select value from meta where name = $1")
+            .bind(erasures::SECRET)
+            .fetch_optional(&mut *reader)
+            .await
+            .map_err(of_read)?;
+        Ok(secret.and_then(|secret| erasures::keyed(&secret, giccid.as_str())))
     }
 
     /// Whether records after this id, which were there at this generation, are gone.

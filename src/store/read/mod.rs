@@ -53,7 +53,7 @@ use super::{
     error::{of_acquire, of_read},
 };
 
-pub use kept::Missed;
+pub use kept::{ErasedEntry, Missed};
 pub use room::Room;
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;

@@ -1,10 +1,6 @@
 //! Takes one SIM out of everything, a few rows at a time. From the first step on nothing of it comes
 //! in again; at every commit sums equal records.
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Writer,
@@ -14,12 +10,12 @@ use super::{
     tail::Summary,
 };
 use crate::{
-    domain::{Caller, Giccid, Timestamp, mention::mentions},
+    domain::{Caller, Giccid, Timestamp},
     store::{
         StoreError,
         admin::audit,
         card::reversed,
-        erasures::{self, hashed},
+        erasures::hashed,
         rollup::{DAY_MS, HOUR_MS, QUARTER_HOUR_MS, Sum},
     },
 };
@@ -50,6 +46,8 @@ pub struct Erasing {
     pub(super) giccid: String,
     stage: Stage,
     pub(super) sims: Vec<i64>,
+    /// Its IMSIs that no other SIM has.
+    pub(super) imsis: Vec<String>,
     pub(super) at_id: i64,
     pub(super) erased: Erased,
 }
@@ -105,25 +103,24 @@ impl Writer {
     ) -> Result<Erasing, StoreError> {
         self.refresh().await?;
         // First, so that no backup can bring it back whatever happens next.
-        let (list, hash) = (self.erasures.clone(), hashed(giccid.as_str()));
-        let written = tokio::task::spawn_blocking(move || erasures::add(&list, &hash, now)).await;
-        written.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::from)?;
-        let done = self.try_begin_erasure(giccid.as_str(), Some(caller), now).await;
+        let at = self.list_erased(hashed(giccid.as_str()), now).await?;
+        let done = self.try_begin_erasure(giccid.as_str(), Some(caller), at).await;
         self.undo_unless(done).await
     }
 
-    async fn try_begin_erasure(
+    pub(super) async fn try_begin_erasure(
         &mut self,
         giccid: &str,
         caller: Option<&Caller>,
         now: Timestamp,
     ) -> Result<Erasing, StoreError> {
         const NOTE: &str = "
-            insert into erased (id, at_ms, giccid_sha256, came_again, pending)
-            values ($1, $2, $3, 0, $4)
-            on conflict (giccid_sha256) do update set pending = excluded.pending
+            insert into erased (id, at_ms, giccid_sha256, came_again, pending, giccid_hmac)
+            values ($1, $2, $3, 0, $4, $5)
+            on conflict (giccid_sha256) do update set id = excluded.id, at_ms = excluded.at_ms,
+                pending = excluded.pending, giccid_hmac = excluded.giccid_hmac, lifted_ms = null
             returning id";
-        let hash = hashed(giccid);
+        let (hash, keyed) = (hashed(giccid), self.keyed(giccid).await?);
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
@@ -132,119 +129,15 @@ impl Writer {
             .bind(now.unix_ms())
             .bind(&hash)
             .bind(giccid)
+            .bind(&keyed)
             .fetch_one(&mut self.connection)
             .await?;
         if let Some(caller) = caller {
-            audit(&mut self.connection, caller, "erase", &hash, now).await?;
+            audit(&mut self.connection, caller, "erase", &keyed, now).await?;
         }
         run(&mut self.connection, "commit").await?;
         self.erased_sims.add(hash);
         Ok(erasing(id, giccid.to_owned()))
-    }
-
-    /// Takes out what the list beside the database names and the database still has, as a backup
-    /// brings it back, and what an erasure that was cut short has left. Gives the numbers.
-    pub(in crate::store) async fn finish_erasures(
-        &mut self,
-        list: &Path,
-    ) -> Result<Vec<String>, StoreError> {
-        const LEFT: &str = "select id, pending from erased where pending is not null";
-        self.erasures = PathBuf::from(list);
-        let named = erasures::read(list).map_err(sqlx::Error::from)?;
-        self.tell_list(&named).await?;
-        let unknown: Vec<(String, Timestamp)> =
-            named.into_iter().filter(|(hash, _)| !self.erased_sims.has_hash(hash)).collect();
-        if !unknown.is_empty() {
-            let numbers = self.numbers_of(&unknown).await?;
-            for (hash, at) in &unknown {
-                match numbers.get(hash) {
-                    Some(giccid) => {
-                        self.try_begin_erasure(giccid, None, *at).await?;
-                    }
-                    None => self.note_erased(hash, *at).await?,
-                }
-            }
-        }
-        let left: Vec<(i64, String)> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
-        for (id, giccid) in &left {
-            let mut erasing = erasing(*id, giccid.clone());
-            while !erasing.is_done() {
-                self.erase_some(&mut erasing).await?;
-            }
-        }
-        Ok(left.into_iter().map(|(_, giccid)| giccid).collect())
-    }
-
-    /// Writes into the list what only the database knows: a copy has brought it from elsewhere.
-    async fn tell_list(&mut self, named: &[(String, Timestamp)]) -> Result<(), StoreError> {
-        let known: Vec<(String, i64)> = sqlx::query_as("select giccid_sha256, at_ms from erased")
-            .fetch_all(&mut self.connection)
-            .await?;
-        for (hash, at_ms) in known {
-            if !named.iter().any(|(named, _)| *named == hash) {
-                let at = Timestamp::from_unix_ms(at_ms);
-                erasures::add(&self.erasures, &hash, at).map_err(sqlx::Error::from)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn note_erased(&mut self, hash: &str, now: Timestamp) -> Result<(), StoreError> {
-        const NOTE: &str = "
-            insert into erased (id, at_ms, giccid_sha256, came_again) values ($1, $2, $3, 0)";
-        run(&mut self.connection, "begin immediate").await?;
-        run(&mut self.connection, "update seq set last = last + 1").await?;
-        self.tail.last_id += 1;
-        sqlx::query(NOTE)
-            .bind(self.tail.last_id)
-            .bind(now.unix_ms())
-            .bind(hash)
-            .execute(&mut self.connection)
-            .await?;
-        run(&mut self.connection, "commit").await?;
-        self.erased_sims.add(hash.to_owned());
-        Ok(())
-    }
-
-    /// The numbers behind these hashes, of those that the database knows.
-    async fn numbers_of(
-        &mut self,
-        hashes: &[(String, Timestamp)],
-    ) -> Result<BTreeMap<String, String>, StoreError> {
-        const NUMBERS: &str = "
-            select giccid from card union select giccid from sim_label
-            union select giccid from notification where giccid is not null
-            union select giccid from test_record where giccid is not null";
-        const TEXTS: [&str; 2] = [
-            "select id, cast(payload as blob) from notification where id > $1 order by id limit 256",
-            "select id, body from held where id > $1 order by id limit 16",
-        ];
-        let mut found = BTreeMap::new();
-        let mut look = |number: &str| {
-            let hash = hashed(number);
-            if hashes.iter().any(|(asked, _)| *asked == hash) {
-                found.insert(hash, number.to_owned());
-            }
-            false
-        };
-        let numbers: Vec<String> =
-            sqlx::query_scalar(NUMBERS).fetch_all(&mut self.connection).await?;
-        for number in &numbers {
-            look(number);
-        }
-        for texts in TEXTS {
-            let mut at_id = 0;
-            loop {
-                let rows: Vec<(i64, Vec<u8>)> =
-                    sqlx::query_as(texts).bind(at_id).fetch_all(&mut self.connection).await?;
-                let Some((last_id, _)) = rows.last() else { break };
-                at_id = *last_id;
-                for (_, text) in &rows {
-                    mentions(text, &mut look);
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Takes a few rows of a SIM away, in one short transaction.
@@ -268,6 +161,7 @@ impl Writer {
                     return Ok(false);
                 }
                 erasing.sims = self.sims_of(&erasing.giccid).await?;
+                erasing.imsis = self.own_imsis(&erasing.giccid).await?;
                 Ok(true)
             }
             Stage::Usage => self.erase_usage(erasing).await,
@@ -294,6 +188,16 @@ impl Writer {
             where card.giccid_reversed = $1";
         let backwards = reversed(giccid, usize::MAX);
         Ok(sqlx::query_scalar(SIMS).bind(backwards).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn own_imsis(&mut self, giccid: &str) -> Result<Vec<String>, StoreError> {
+        const IMSIS: &str = "
+            select sim.imsi from card join sim on sim.card_id = card.id
+            where card.giccid_reversed = $1 and sim.imsi <> '' and not exists (
+                select 1 from sim as other
+                where other.imsi_reversed = sim.imsi_reversed and other.card_id <> sim.card_id)";
+        let backwards = reversed(giccid, usize::MAX);
+        Ok(sqlx::query_scalar(IMSIS).bind(backwards).fetch_all(&mut self.connection).await?)
     }
 
     async fn erase_usage(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
@@ -386,7 +290,7 @@ impl Writer {
     }
 }
 
-fn erasing(id: i64, giccid: String) -> Erasing {
+pub(super) fn erasing(id: i64, giccid: String) -> Erasing {
     let erased = Erased { id, ..Erased::default() };
-    Erasing { giccid, stage: Stage::Settle, sims: Vec::new(), at_id: 0, erased }
+    Erasing { giccid, stage: Stage::Settle, sims: Vec::new(), imsis: Vec::new(), at_id: 0, erased }
 }

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::{Writer, erase::Erasing, removal::note_gone, run};
-use crate::store::{StoreError, backup::folder_of, card::reversed, erasures::hashed};
+use crate::store::{StoreError, backup::folder_of, card::reversed};
 
 /// Rows of one step.
 const STEP_ROWS: i64 = 256;
@@ -87,9 +87,10 @@ impl Writer {
         for statement in BY_NUMBER {
             sqlx::query(statement).bind(&erasing.giccid).execute(&mut self.connection).await?;
         }
+        let keyed = self.keyed(&erasing.giccid).await?;
         sqlx::query("update audit set target = $2 where target = $1")
             .bind(&erasing.giccid)
-            .bind(hashed(&erasing.giccid))
+            .bind(&keyed)
             .execute(&mut self.connection)
             .await?;
         Ok(())

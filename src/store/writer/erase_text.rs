@@ -60,7 +60,8 @@ struct HeldRow {
 }
 
 impl Writer {
-    /// Notifications that are of the SIM, and those that mention it and no other.
+    /// Notifications that are of the SIM, those that mention it and no other, and those that name no
+    /// SIM but an IMSI that only this one has.
     pub(super) async fn erase_notifications(
         &mut self,
         erasing: &mut Erasing,
@@ -68,23 +69,27 @@ impl Writer {
         const REACH: &str = "
             select max(id) from (select id from notification where id > $1 order by id limit $2)";
         const OF_SIM: &str = "
-            select id, kind, giccid, payload from notification
+            select id, kind, giccid, imsi, payload from notification
             where id > $1 and id <= $2
-                and (giccid = $3 or instr(payload, $3) > 0 or instr(payload, '\') > 0)";
+                and (giccid = $3 or instr(payload, $3) > 0 or instr(payload, '\') > 0
+                    or (giccid is null and imsi in (select value from json_each($4))))";
         const CUT: &str = "update notification set payload = $2 where id = $1";
         let Some(reach) = self.reach(REACH, erasing.at_id, LOOK_ROWS).await? else {
             return Ok(true);
         };
-        let rows: Vec<(i64, String, Option<String>, String)> = sqlx::query_as(OF_SIM)
+        let rows: Vec<(i64, String, Option<String>, String, String)> = sqlx::query_as(OF_SIM)
             .bind(erasing.at_id)
             .bind(reach)
             .bind(&erasing.giccid)
+            .bind(serde_json::to_string(&erasing.imsis)?)
             .fetch_all(&mut self.connection)
             .await?;
         let is_gone = |number: &str| number == erasing.giccid;
         let (mut gone, mut cut) = (Vec::new(), Vec::new());
-        for (id, kind, giccid, payload) in rows {
-            if giccid.as_deref().is_some_and(is_gone) {
+        for (id, kind, giccid, imsi, payload) in rows {
+            let has_number = mention::mentions(payload.as_bytes(), |_| true);
+            let is_by_imsi = giccid.is_none() && !has_number && erasing.imsis.contains(&imsi);
+            if is_by_imsi || giccid.as_deref().is_some_and(is_gone) {
                 gone.push((id, kind));
             } else if mention::mentions(payload.as_bytes(), is_gone) {
                 match cut_payload(&payload, giccid.is_some(), is_gone) {

@@ -33,8 +33,8 @@ pub(super) struct Left<'s> {
 
 impl ErasedSims {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let hashes: Vec<String> =
-            sqlx::query_scalar("select giccid_sha256 from erased").fetch_all(connection).await?;
+        const LIVE: &str = "select giccid_sha256 from erased where lifted_ms is null";
+        let hashes: Vec<String> = sqlx::query_scalar(LIVE).fetch_all(connection).await?;
         Ok(Self { hashes: hashes.into_iter().collect(), came_again: BTreeMap::new() })
     }
 
@@ -42,12 +42,12 @@ impl ErasedSims {
         self.hashes.is_empty()
     }
 
-    pub(super) fn has_hash(&self, hash: &str) -> bool {
-        self.hashes.contains(hash)
-    }
-
     pub(super) fn add(&mut self, hash: String) {
         self.hashes.insert(hash);
+    }
+
+    pub(super) fn remove(&mut self, hash: &str) {
+        self.hashes.remove(hash);
     }
 
     /// Whether a SIM was erased. Most often none was, and then nothing is hashed.

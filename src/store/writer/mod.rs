@@ -6,6 +6,7 @@
 mod device;
 mod device_status;
 mod erase;
+mod erase_list;
 mod erase_rest;
 mod erase_text;
 mod erased_sims;
@@ -28,6 +29,7 @@ use std::{error::Error, path::PathBuf};
 use sqlx::SqliteConnection;
 
 pub use self::erase::{Erased, Erasing};
+pub use self::erase_list::Lift;
 pub use self::prune::{Pruned, Pruning, Retention};
 use self::{
     erased_sims::{ErasedSims, Left},

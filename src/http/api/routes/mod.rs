@@ -3,7 +3,7 @@
 use super::{
     attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
-    fleet, health, held, index, keep, keys, list, metrics, params,
+    erasures, fleet, health, held, index, keep, keys, list, metrics, params,
     rcms::OFF,
     sign_in_links, status, summary, test_nonces,
 };
@@ -172,15 +172,41 @@ fn upkeep(routes: Routes) -> Routes {
         .at(
             "/v1/erase",
             Documented::post(
-                keep::erase,
+                erasures::erase,
                 doc("Take a SIM out of everything")
                     .about(
                         "For good: what still comes of it is acknowledged and not kept, and no \
                          backup brings it back. Its kept records are taken out of all sums; what \
-                         pruned records have added to sums that name no SIM stays.",
+                         pruned records have added to sums that name no SIM stays. A number of \
+                         which nothing is known is 404 unless `force` is true.",
                     )
-                    .takes::<keep::EraseIn>()
-                    .gives::<keep::ErasedOut>(200, "How much was taken away."),
+                    .takes::<erasures::EraseIn>()
+                    .gives::<erasures::ErasedOut>(200, "How much was taken away.")
+                    .problem(404, "Nothing is known of this SIM."),
+            ),
+        )
+        .at(
+            "/v1/erasures",
+            Documented::get(
+                erasures::list,
+                doc("List erased SIMs")
+                    .gives_all::<erasures::ErasureOut>("All there ever were, the last one first."),
+            ),
+        )
+        .at(
+            "/v1/erasures/{giccid}",
+            Documented::get(
+                erasures::show,
+                doc("See what an erasure would take away")
+                    .about("Nothing is changed.")
+                    .gives::<erasures::TracesOut>(200, "What there is of the SIM."),
+            )
+            .and_delete(
+                erasures::lift,
+                doc("Keep again what comes of an erased SIM")
+                    .about("From now on. What was erased stays so, also after a restore.")
+                    .gives_nothing(204, "What comes of it from now on is kept.")
+                    .problem(409, "It is still being erased."),
             ),
         )
         .at(

@@ -1,0 +1,208 @@
+//! SIMs that are to go, and SIMs that went: `/v1/erase`, `/v1/erasures`.
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::StatusCode,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{InternalState, body::Members, error::ApiError, params, sims::NamedSim};
+use crate::{
+    domain::Giccid,
+    http::auth::Admin,
+    intake::Intake,
+    store::{ErasedEntry, Lift, Store},
+};
+
+const RESOURCE: &str = "erasures";
+
+/// What an erasure does not look for.
+const NOT_LOOKED_FOR: [&str; 4] = [
+    "backups: a restore takes the SIM out of them",
+    "held pushes that name only its IMSI",
+    "what comes later and names only its IMSI",
+    "numbers that are written with blanks or dashes in them",
+];
+
+/// Which SIM is to be erased.
+#[derive(ToSchema)]
+#[schema(examples(json!({"giccid": "8944501503181377993"})))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read member by member, so that a refusal names one")]
+pub(super) struct EraseIn {
+    /// Its number.
+    #[schema(pattern = "^[0-9A-Za-z]{18,22}$")]
+    giccid: String,
+    /// Erase it even if nothing is known of it, so that nothing of it is ever kept.
+    #[schema(required = false)]
+    force: bool,
+}
+
+/// What an erasure took away.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1714, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
+    "is_in_no_file": true, "not_looked_for": ["held pushes that name only its IMSI"],
+})))]
+pub(super) struct ErasedOut {
+    /// Of the row in `/v1/changes` that tells of it.
+    id: i64,
+    data_usage: u64,
+    mo_sms: u64,
+    /// Those that are of it, and those that name no SIM but an IMSI that only it has.
+    notifications: u64,
+    /// Held pushes, or parts of them.
+    held: u64,
+    /// The files of the database were searched for the number, and do not hold it but within longer
+    /// numbers of other SIMs.
+    is_in_no_file: bool,
+    /// What was not looked for.
+    not_looked_for: Vec<&'static str>,
+}
+
+/// What there is of a SIM.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "giccid": "8944501503181377993", "name": "Roof 7", "first_record_at": "2024-04-23T16:14:02.473Z",
+    "last_record_at": "2024-09-05T01:30:48.000Z", "data_usage": 502, "mo_sms": 3,
+    "notifications": 1, "held": 0, "is_known": true,
+    "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
+})))]
+pub(super) struct TracesOut {
+    giccid: String,
+    name: Option<String>,
+    /// Own time of its first usage record or message.
+    first_record_at: Option<String>,
+    /// Own time of its last one.
+    last_record_at: Option<String>,
+    data_usage: u64,
+    mo_sms: u64,
+    /// Those that are of it, or mention it.
+    notifications: u64,
+    /// Held pushes that mention it.
+    held: u64,
+    /// Whether there is anything of it.
+    is_known: bool,
+    /// What the row in `/v1/changes` says in place of its number, once it is erased.
+    giccid_hmac: Option<String>,
+}
+
+/// A SIM that was erased.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1714, "erased_at": "2024-09-05T01:30:48.000Z", "came_again": 12, "lifted_at": null,
+    "giccid_sha256": "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7",
+    "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
+})))]
+pub(super) struct ErasureOut {
+    /// Of the row in `/v1/changes` that tells of it.
+    id: i64,
+    erased_at: String,
+    /// SHA-256 of its number, in hex. Whoever knows most of the number can guess the rest.
+    giccid_sha256: String,
+    /// HMAC-SHA-256 of its number with a secret of the store, in hex. Null if only the hash is known.
+    giccid_hmac: Option<String>,
+    /// Records and held pushes that came since, and were not kept.
+    came_again: i64,
+    /// From when on what comes of it is kept again.
+    lifted_at: Option<String>,
+}
+
+/// `POST /v1/erase`
+pub(super) async fn erase(
+    State(state): State<InternalState>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+    mut members: Members,
+) -> Result<Json<ErasedOut>, ApiError> {
+    params::read_none("erase", query.as_deref())?;
+    let giccid: Giccid =
+        members.take("erase", "giccid", Giccid::EXPECTED, |value| value.as_str()?.parse().ok())?;
+    let is_forced = members
+        .take_if_there("erase", "force", "true or false", |value| value.as_bool())?
+        .unwrap_or_default();
+    members.end("erase")?;
+    // A mistyped number would be that of a SIM whose records are dropped for ever.
+    if !is_forced && state.intake.traces(&giccid).await?.are_none() {
+        return Err(ApiError::NothingToErase);
+    }
+    state.live.pushes.forget_bodies_with(giccid.as_str());
+    let done = state.intake.erase(&giccid, &caller).await?;
+    state.live.pushes.forget_bodies_with(giccid.as_str());
+    Ok(Json(ErasedOut {
+        id: done.erased.id,
+        data_usage: done.erased.usage,
+        mo_sms: done.erased.sms,
+        notifications: done.erased.notifications,
+        held: done.erased.held,
+        is_in_no_file: done.is_in_no_file,
+        not_looked_for: NOT_LOOKED_FOR.to_vec(),
+    }))
+}
+
+/// `GET /v1/erasures`: all there ever were, the last one first.
+pub(super) async fn list(
+    State(store): State<Store>,
+    _: Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<ErasureOut>>, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let erasures = store.erased_list().await?;
+    Ok(Json(erasures.into_iter().map(ErasureOut::from).collect()))
+}
+
+/// `GET /v1/erasures/{giccid}`: what there is of a SIM that may be erased.
+pub(super) async fn show(
+    State(intake): State<Intake>,
+    State(store): State<Store>,
+    _: Admin,
+    NamedSim(giccid): NamedSim,
+    RawQuery(query): RawQuery,
+) -> Result<Json<TracesOut>, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    let traces = intake.traces(&giccid).await?;
+    Ok(Json(TracesOut {
+        is_known: !traces.are_none(),
+        giccid: giccid.to_string(),
+        name: Some(traces.name.to_string()).filter(|name| !name.is_empty()),
+        first_record_at: traces.first_at.map(|at| at.to_string()),
+        last_record_at: traces.last_at.map(|at| at.to_string()),
+        data_usage: traces.usage,
+        mo_sms: traces.sms,
+        notifications: traces.notifications,
+        held: traces.held,
+        giccid_hmac: store.keyed_giccid(&giccid).await?,
+    }))
+}
+
+/// `DELETE /v1/erasures/{giccid}`: what comes of the SIM from now on is kept again.
+pub(super) async fn lift(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    NamedSim(giccid): NamedSim,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    params::read_none(RESOURCE, query.as_deref())?;
+    match intake.lift_erasure(&giccid, &caller).await? {
+        Lift::Done => Ok(StatusCode::NO_CONTENT),
+        Lift::NotErased => Err(ApiError::NoSuchRow(RESOURCE)),
+        Lift::Pending => {
+            let detail = "The SIM is still being erased: ask again when that has ended.";
+            Err(ApiError::Conflict(detail.to_owned(), None))
+        }
+    }
+}
+
+impl From<ErasedEntry> for ErasureOut {
+    fn from(entry: ErasedEntry) -> Self {
+        Self {
+            id: entry.id,
+            erased_at: entry.at.to_string(),
+            giccid_sha256: entry.giccid_sha256,
+            giccid_hmac: entry.giccid_hmac,
+            came_again: entry.came_again,
+            lifted_at: entry.lifted_at.map(|at| at.to_string()),
+        }
+    }
+}

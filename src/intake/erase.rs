@@ -1,0 +1,107 @@
+//! Erasures of SIMs: what there is of one, that it goes, and that what comes of it is kept again.
+use std::time::Duration;
+
+use super::{AdminError, Intake, chores::Upkeep};
+use crate::{
+    domain::{Caller, Filter, Giccid, ShortText, Timestamp},
+    store::{Erased, Lift, SimMoment, count_mentions, is_in_files, tables_that_mention},
+};
+
+/// What became of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// What was taken away.
+    pub erased: Erased,
+    /// Whether the files of the database were searched for the number, and do not hold it.
+    pub is_in_no_file: bool,
+}
+
+/// What there is of a SIM, as far as an erasure would take it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// How people call it.
+    pub name: ShortText,
+    /// The own time of its first record.
+    pub first_at: Option<Timestamp>,
+    /// The own time of its last record.
+    pub last_at: Option<Timestamp>,
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications that are of it, or mention it.
+    pub notifications: u64,
+    /// Held pushes that mention it.
+    pub held: u64,
+    /// Whether it has a name or a router.
+    pub has_label: bool,
+}
+
+impl Traces {
+    /// Whether there is nothing at all: perhaps the number was mistyped.
+    pub fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Intake {
+    /// What there is of a SIM.
+    pub async fn traces(&self, giccid: &Giccid) -> Result<Traces, AdminError> {
+        let store = &self.shared.store;
+        let filter = Filter { giccid: vec![giccid.to_string()], ..Filter::default() };
+        let top = store.top().await?;
+        let as_of = SimMoment { now: self.now(), zone: store.zone().clone() };
+        let sim = store.sim(giccid, &as_of).await?;
+        let database = &self.shared.options.keep.database;
+        let (notifications, held) = count_mentions(database, giccid.as_str()).await?;
+        let seen = sim.as_ref().and_then(|sim| sim.seen.as_ref());
+        let label = sim.as_ref().map(|sim| &sim.label);
+        Ok(Traces {
+            name: label.map(|label| label.name.clone()).unwrap_or_default(),
+            first_at: seen.map(|seen| seen.first),
+            last_at: seen.map(|seen| seen.last),
+            usage: store.usage_count(&filter, top).await?,
+            sms: store.sms_count(&filter, top).await?,
+            notifications,
+            held,
+            has_label: sim.is_some(),
+        })
+    }
+
+    /// Keeps again what comes of an erased SIM from now on.
+    pub async fn lift_erasure(&self, giccid: &Giccid, caller: &Caller) -> Result<Lift, AdminError> {
+        let (giccid, caller) = (giccid.clone(), caller.clone());
+        let lifted = self.keep_up(|reply| Upkeep::Lift { giccid, caller, reply }).await?;
+        if lifted == Lift::Done {
+            tracing::info!("What comes of an erased SIM is kept again");
+        }
+        Ok(lifted)
+    }
+
+    /// Takes a SIM out of everything, for good.
+    pub async fn erase(&self, giccid: &Giccid, caller: &Caller) -> Result<Erasure, AdminError> {
+        let (number, caller) = (giccid.clone(), caller.clone());
+        let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
+        self.shared.store.forget_tails().await;
+        let database = &self.shared.options.keep.database;
+        // Even one that was made this second.
+        self.forget_copies(Duration::ZERO);
+        let is_there = || is_in_files(database, giccid.as_str());
+        if !is_there().await? {
+            return Ok(Erasure { erased, is_in_no_file: true });
+        }
+        // Where a page was cut in two, the database may have left a part of it in place.
+        tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
+        self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
+        self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
+        if !is_there().await? {
+            return Ok(Erasure { erased, is_in_no_file: true });
+        }
+        // The files now hold rows and nothing else: perhaps another SIM's number holds this one.
+        let tables = tables_that_mention(database, giccid.as_str()).await?;
+        if !tables.is_empty() {
+            tracing::warn!(?tables, "An erased SIM is still mentioned");
+        }
+        Ok(Erasure { erased, is_in_no_file: tables.is_empty() })
+    }
+}
