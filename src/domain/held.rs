@@ -7,17 +7,22 @@ use super::{Kind, Timestamp};
 pub enum HeldClass {
     /// It did not prove to be from SmartHub. Kept in a ring.
     Refused,
-    /// It did, but we could not read it. Kept until a person decides.
+    /// It did, but we could not read it. Kept until a person decides, unless it is
+    /// [stale](Ring::Stale).
     Quarantined,
 }
 
-/// Which of the two rings a refused push goes to, so that noise cannot push out what may be real.
+/// Which ring a push goes to that may be dropped, so that noise cannot push out what may be real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ring {
     /// Well-formed fields and a plausible time: perhaps only our key or clock is wrong.
     Plausible,
-    /// The rest.
+    /// The rest of those refused.
     Noise,
+    /// Authentic, but too old to be fresh: late, or sent again by somebody who captured it. Anybody
+    /// with one captured signature can send any number of these for ever, so they have no place
+    /// where nothing may be dropped.
+    Stale,
 }
 
 /// The exact reason.
@@ -58,8 +63,8 @@ pub enum HeldReason {
 pub struct NewHeld {
     /// Why it lies aside.
     pub class: HeldClass,
-    /// Which ring, for a refused one.
-    pub ring: Ring,
+    /// The ring that may drop it; none where it is kept until a person decides.
+    pub ring: Option<Ring>,
     /// The exact reason.
     pub reason: HeldReason,
     /// The field that could not be read.
@@ -107,6 +112,20 @@ pub struct HeldBody {
     pub body: Vec<u8>,
     /// See [`NewHeld::signatures`].
     pub signatures: Option<Vec<u8>>,
+}
+
+impl Ring {
+    /// Every ring.
+    pub const ALL: [Self; 3] = [Self::Plausible, Self::Noise, Self::Stale];
+
+    /// The word in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plausible => "plausible",
+            Self::Noise => "noise",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 impl HeldClass {

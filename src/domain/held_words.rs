@@ -10,7 +10,9 @@ impl HeldReason {
             Self::DateMissing => "a missing `datePush`",
             Self::DateUnreadable => "a `datePush` that cannot be read",
             Self::NotJson => "a body that is not JSON of the right shape",
-            Self::DateOld => "a `datePush` that is too old",
+            Self::DateOld => {
+                "a `datePush` that is too old: late, or sent again by somebody who captured it"
+            }
             Self::DateAhead => "a `datePush` that is ahead of this server's clock",
             Self::FieldMissing => "a required field that is missing",
             Self::FieldInvalid => "a field that cannot be read",

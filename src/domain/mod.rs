@@ -53,8 +53,8 @@ pub use pass::{Pass, PassDigest, PassKind};
 pub use poll::{PollCall, PollFailure, PollFailureKind, PollReport};
 pub use question::{Filter, PageSize, Place, Walk};
 pub use record::{
-    NO_DATE_PUSH_S, NewRecord, Notification, Record, SmsRecord, Stored, TIME_MS_MIN, TimelineEntry,
-    UsageRecord, VOLUME_MAX,
+    NO_DATE_PUSH_S, NewRecord, Notification, PushOrigin, Record, SmsRecord, Stored, TIME_MS_MIN,
+    TimelineEntry, UsageRecord, VOLUME_MAX,
 };
 pub use search::{Hit, HitOf, Matched};
 pub use secret::{Invisible, Secret, invisible_in, without_mark};

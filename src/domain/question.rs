@@ -25,6 +25,10 @@ pub struct Filter {
     pub kind: Vec<String>,
     /// Words that the unknown fields of a message hold.
     pub q: Vec<String>,
+    /// The pushes that records came with, see [`PushOrigin::id`](super::PushOrigin::id).
+    pub push_id: Vec<i64>,
+    /// `datePush`, whole seconds since 1970.
+    pub date_push_s: Vec<i64>,
     /// The record's own time, from this millisecond on.
     pub from_ms: Option<i64>,
     /// The record's own time, before this millisecond.

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::{Giccid, Kind, ShortText, Timestamp};
 
 /// The largest volume or duration that a record may carry: one field cannot overflow a sum.
@@ -95,6 +97,16 @@ pub struct NewRecord {
     pub date_push_s: i64,
 }
 
+/// The push that a record came with. Neighbouring records of one commit that have source and
+/// `datePush` in common share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushOrigin {
+    /// The id of the first record that came with it.
+    pub id: i64,
+    /// Who sent it; none where it came from a file, or before sources were stored.
+    pub source: Option<IpAddr>,
+}
+
 /// A record as it lies in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored<T> {
@@ -106,6 +118,8 @@ pub struct Stored<T> {
     pub identity: i64,
     /// See [`NewRecord::date_push_s`].
     pub date_push_s: i64,
+    /// The push it came with; none where `date_push_s` is [`NO_DATE_PUSH_S`].
+    pub push: Option<PushOrigin>,
     /// What it says.
     pub record: T,
 }

@@ -85,7 +85,7 @@ impl Refused {
         };
         NewHeld {
             class: HeldClass::Refused,
-            ring,
+            ring: Some(ring),
             reason,
             field: None,
             kind: push.kind,
@@ -135,6 +135,7 @@ impl Intake {
         let submission = Submission {
             records: reading.records,
             quarantine,
+            source: Some(push.source),
             releases: None,
             is_test,
             is_history: false,
@@ -264,7 +265,7 @@ pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Ve
         .into_iter()
         .map(|Unread { reason, field, body }| NewHeld {
             class: HeldClass::Quarantined,
-            ring: Ring::Plausible,
+            ring: (reason == HeldReason::DateOld).then_some(Ring::Stale),
             reason,
             field: field.map(Into::into),
             kind: kind.clone(),

@@ -145,10 +145,15 @@ impl Intake {
         let outcome = if still_unread && held.held.class == HeldClass::Quarantined {
             Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() }
         } else {
-            let source = held.held.source.parse().unwrap_or([0, 0, 0, 0].into());
+            let source = held.held.source.parse().ok();
             let submission = Submission {
                 records: reading.records,
-                quarantine: quarantine(reading.unread, &kind, source),
+                quarantine: quarantine(
+                    reading.unread,
+                    &kind,
+                    source.unwrap_or([0, 0, 0, 0].into()),
+                ),
+                source,
                 releases: Some(id),
                 is_test: false,
                 is_history: false,

@@ -93,7 +93,7 @@ impl State {
     fn add(&mut self, held: NewHeld) {
         let bytes = held.body.len();
         if !self.has_room(held.source, bytes) {
-            self.drop_one(held.ring, held.reason);
+            self.drop_one(held.ring.unwrap_or(Ring::Noise), held.reason);
             return;
         }
         let of_source = self.by_source.entry(held.source.into()).or_default();
@@ -194,7 +194,7 @@ mod tests {
     fn held(ring: Ring, host: u8, bytes: usize) -> NewHeld {
         NewHeld {
             class: HeldClass::Refused,
-            ring,
+            ring: Some(ring),
             reason: HeldReason::NotJson,
             field: None,
             kind: Kind::other(),

@@ -16,7 +16,7 @@ use super::{
     refused::{Dropped, RefusedQueue},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
+    domain::{HeldClass, HeldReason, NewHeld, Timestamp},
     smarthub::Body,
     store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
@@ -218,8 +218,9 @@ impl WriterTask {
         let mut all = Outcome::default();
         let mut culprits = 0;
         for record in mem::take(&mut submission.records) {
-            let is_test = submission.is_test;
-            let single = Submission { records: vec![record], is_test, ..Submission::default() };
+            let Submission { source, is_test, .. } = submission;
+            let single =
+                Submission { records: vec![record], source, is_test, ..Submission::default() };
             match self.writer.commit(&[single], now).await {
                 Ok(verdicts) => {
                     for verdict in verdicts {
@@ -357,7 +358,7 @@ fn store_refused(push: &Push) -> NewHeld {
     };
     NewHeld {
         class: HeldClass::Quarantined,
-        ring: Ring::Plausible,
+        ring: None,
         reason: HeldReason::StoreRefused,
         field: None,
         kind: push.kind.clone(),

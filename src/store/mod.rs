@@ -29,6 +29,7 @@ mod folder;
 mod open;
 mod passes;
 mod permits;
+mod push;
 mod read;
 mod restore;
 mod rollup;

@@ -45,6 +45,8 @@ async fn a_row_has_the_vendors_names_and_types_and_ours_behind_them() {
         "sim_group": null,
         "received_at": "2024-09-05T01:30:49.000Z",
         "datePush": "2024-09-05T01:30:48.000Z",
+        "push_id": 1,
+        "source": "192.0.2.1",
         "url": format!("{}/v1/data-usage/1", api.base),
     });
     let text = api.get("/v1/data-usage").await.text().await.unwrap();
@@ -84,6 +86,8 @@ async fn messages_and_notifications_are_listed_with_all_that_was_sent() {
             "text": "hi \"you\"",
             "received_at": "2024-09-05T01:30:49.000Z",
             "datePush": "2024-09-05T01:30:48.000Z",
+            "push_id": 1,
+            "source": "192.0.2.1",
             "extra": {"content": "hi \"you\""},
             "url": format!("{}/v1/mo-sms/1", api.base),
         })]
@@ -101,6 +105,8 @@ async fn messages_and_notifications_are_listed_with_all_that_was_sent() {
             "event_time": null,
             "received_at": "2024-09-05T01:30:49.000Z",
             "datePush": "2024-09-05T01:30:48.000Z",
+            "push_id": 2,
+            "source": "192.0.2.1",
             "payload": {"giccid": "89860012345678901234", "state": "ACTIVE", "n": 1.0},
             "url": format!("{}/v1/notifications/2", api.base),
         })]
@@ -197,7 +203,7 @@ async fn a_table_is_safe_to_open_and_whole() {
     assert_eq!(lines.len(), 1_002);
     assert_eq!(
         lines[0],
-        "id,giccid,data_usage,start_time,duration,mcc,mnc,country_code,apn,imsi,sim_group,received_at,identity,datePush,extra"
+        "id,giccid,data_usage,start_time,duration,mcc,mnc,country_code,apn,imsi,sim_group,received_at,identity,datePush,push_id,source,extra"
     );
     let first =
         "1001,89860012345678901234,1000,1725499848000,,460,,,,,'=cmd,2024-09-05T01:30:49.000Z,";

@@ -107,8 +107,8 @@ async fn an_export_says_at_its_end_how_many_rows_it_had() {
     let api = api_with(2_500).await;
     for (query, last) in [
         ("format=ndjson&count=true", "{\"rows\":2500}\n"),
-        ("format=csv&count=true", "rows,2500,,,,,,,,,,,,,\r\n"),
-        ("format=csv&count=true&size=7", "rows,7,,,,,,,,,,,,,\r\n"),
+        ("format=csv&count=true", "rows,2500,,,,,,,,,,,,,,,\r\n"),
+        ("format=csv&count=true&size=7", "rows,7,,,,,,,,,,,,,,,\r\n"),
         ("format=ndjson&count=true&apn=nowhere", "{\"rows\":0}\n"),
     ] {
         let text = api.get(&format!("/v1/data-usage?{query}")).await.text().await.unwrap();

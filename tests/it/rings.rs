@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use simdeck::{
     domain::{Held, HeldClass, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk},
-    store::{self, Limits, OpenOptions, Store, Writer},
+    store::{self, Limits, OpenOptions, Store, Submission, Writer},
 };
 use tempfile::TempDir;
 
@@ -47,7 +47,7 @@ impl Ground {
             body[..4].copy_from_slice(&self.sent.to_le_bytes());
             refused.push(NewHeld {
                 class: HeldClass::Refused,
-                ring,
+                ring: Some(ring),
                 reason: HeldReason::SignatureWrong,
                 field: None,
                 kind: "data-usage".parse().unwrap(),
@@ -95,6 +95,32 @@ async fn noise_and_plausible_pushes_do_not_push_each_other_out() {
     }
     assert_eq!(ground.of("noise").await, (10_000, 2_500));
     assert_eq!(ground.of("plausible").await, (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_authentic_but_stale_has_a_ring_of_its_own_beside_quarantine() {
+    let mut ground = Ground::new().await;
+    let held = |source: [u8; 4], nth: u32, ring, reason| NewHeld {
+        class: HeldClass::Quarantined,
+        ring,
+        reason,
+        field: None,
+        kind: "data-usage".parse().unwrap(),
+        source: source.into(),
+        body: nth.to_le_bytes().into(),
+        signatures: None,
+    };
+    let stale = |source, nth| held(source, nth, Some(Ring::Stale), HeldReason::DateOld);
+    let unread = held([203, 0, 113, 1], 0, None, HeldReason::FieldMissing);
+    let flood = (0..2_600).map(|nth| stale([198, 51, 100, 1], 10 + nth));
+    let quarantine = [unread, stale([203, 0, 113, 1], 1)].into_iter().chain(flood).collect();
+    let batch = [Submission { quarantine, ..Submission::default() }];
+    ground.writer.commit(&batch, NOW).await.unwrap();
+    let tallies = ground.store.tallies().await.unwrap();
+    assert_eq!((tallies.stale.pushes, tallies.stale.dropped), (1 + 2_500, 100));
+    assert_eq!(tallies.stale.bytes, 4 * 2_501);
+    assert_eq!((tallies.quarantine.pushes, tallies.quarantine.bytes), (1, 4));
+    assert_eq!(ground.oldest().await.reason, HeldReason::FieldMissing);
 }
 
 #[tokio::test]

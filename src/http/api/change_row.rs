@@ -24,6 +24,7 @@ use crate::domain::{
     "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
     "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
     "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-04-23T16:14:03.000Z",
+    "push_id": 1713, "source": "192.0.2.1",
     "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
 })))]
 #[serde(untagged)]

@@ -24,6 +24,7 @@ pub(super) struct Notifications;
     "id": 1715, "kind": "sim-status", "giccid": "8944501503181377993", "imsi": null,
     "event_time": null, "received_at": "2024-04-23T16:14:03.001Z",
     "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-04-23T16:14:03.000Z",
+    "push_id": 1715, "source": "192.0.2.1",
     "payload": {"giccid": "8944501503181377993", "status": "ACTIVE"},
     "url": "http://127.0.0.1:8081/v1/notifications/1715",
 })))]
@@ -44,6 +45,10 @@ pub(super) struct NotificationOut<'a> {
     #[serde(rename = "datePush")]
     #[schema(format = DateTime)]
     date_push: Option<String>,
+    /// Records that came in one commit from one source under one `datePush` share it.
+    push_id: Option<i64>,
+    /// Who sent it.
+    source: Option<String>,
     #[schema(value_type = Object)]
     payload: &'a RawValue,
     url: String,
@@ -89,6 +94,8 @@ impl List for Notifications {
             received_at: row.received_at.to_string(),
             identity: respond::identity(row),
             date_push: respond::date_push(row),
+            push_id: respond::push_id(row),
+            source: respond::source(row),
             payload: respond::raw::<Self>(row, &record.payload)?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -105,6 +112,8 @@ impl List for Notifications {
             "received_at",
             "identity",
             "datePush",
+            "push_id",
+            "source",
             "payload",
         ]
     }

@@ -166,10 +166,22 @@ pub(super) fn date_push<T>(row: &Stored<T>) -> Option<String> {
     is_known.then(|| Timestamp::from_unix_ms(row.date_push_s * 1000).to_string())
 }
 
-/// Both as cells.
+/// The push it came with.
+pub(super) fn push_id<T>(row: &Stored<T>) -> Option<i64> {
+    row.push.map(|push| push.id)
+}
+
+/// Who sent that, where it was pushed.
+pub(super) fn source<T>(row: &Stored<T>) -> Option<String> {
+    row.push.and_then(|push| push.source).map(|source| source.to_string())
+}
+
+/// All of them as cells.
 pub(super) fn origin_cells<T>(row: &Stored<T>, cells: &mut Cells) {
     cells.text(&identity(row));
     cells.text(&date_push(row).unwrap_or_default());
+    cells.integer_or_empty(push_id(row));
+    cells.text(&source(row).unwrap_or_default());
 }
 
 /// A row that cannot be shown because of what it holds.

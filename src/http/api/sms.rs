@@ -28,7 +28,8 @@ pub(super) struct Sms;
     "id": 1714, "giccid": "8944500310194312699", "event_time": 1_711_889_742_473_i64,
     "from_msisdn": "882360010341361", "to_msisdn": "449086237252", "imsi": "460001234567890",
     "sim_group": "groupA", "received_at": "2024-03-31T12:55:43.001Z",
-    "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-03-31T12:55:43.000Z", "extra": {},
+    "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-03-31T12:55:43.000Z",
+    "push_id": 1714, "source": "192.0.2.1", "extra": {},
     "url": "http://127.0.0.1:8081/v1/mo-sms/1714",
 })))]
 pub(super) struct SmsOut<'a> {
@@ -49,6 +50,10 @@ pub(super) struct SmsOut<'a> {
     #[serde(rename = "datePush")]
     #[schema(format = DateTime)]
     date_push: Option<String>,
+    /// Records that came in one commit from one source under one `datePush` share it.
+    push_id: Option<i64>,
+    /// Who sent it.
+    source: Option<String>,
     #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
@@ -96,6 +101,8 @@ impl List for Sms {
             received_at: row.received_at.to_string(),
             identity: respond::identity(row),
             date_push: respond::date_push(row),
+            push_id: respond::push_id(row),
+            source: respond::source(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -105,7 +112,7 @@ impl List for Sms {
         let mut names =
             vec!["id", "giccid", "event_time", "from_msisdn", "to_msisdn", "imsi", "sim_group"];
         names.extend(view.sms_text_field.as_ref().map(|_| "text"));
-        names.extend(["received_at", "identity", "datePush", "extra"]);
+        names.extend(["received_at", "identity", "datePush", "push_id", "source", "extra"]);
         names
     }
 

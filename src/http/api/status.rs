@@ -34,6 +34,7 @@ use crate::{
     }},
     "held": {
         "quarantined": {"pushes": 0, "bytes": 0},
+        "stale": {"pushes": 0, "bytes": 0, "dropped": 0},
         "refused": {
             "noise": {"pushes": 0, "bytes": 0, "dropped": 0},
             "plausible": {"pushes": 3, "bytes": 945, "dropped": 0},
@@ -107,6 +108,9 @@ struct KindOut {
 #[schema(as = HeldTallyOut)]
 struct HeldOut {
     quarantined: QuarantineOut,
+    /// Authentic pushes whose `datePush` is too old: late, or sent again by somebody who captured
+    /// a signature. The oldest go when there are too many.
+    stale: RingOut,
     refused: BTreeMap<String, RingOut>,
 }
 
@@ -219,6 +223,7 @@ fn held_out(tallies: &Tallies) -> HeldOut {
     let quarantine = tallies.quarantine;
     HeldOut {
         quarantined: QuarantineOut { pushes: quarantine.pushes, bytes: quarantine.bytes },
+        stale: ring_out(&tallies.stale),
         refused: tallies.rings.iter().map(|ring| (ring.ring.clone(), ring_out(ring))).collect(),
     }
 }

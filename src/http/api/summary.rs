@@ -167,7 +167,7 @@ pub(super) async fn show(
             figure: usage.figure(|row| row.records).and(sms.figure(|row| row.records)),
             repeats: tallies.kinds.iter().map(|(_, tally, _)| tally.repeats).sum(),
             refused: tallies.rings.iter().map(|ring| ring.pushes + ring.dropped).sum(),
-            quarantined: tallies.quarantine.pushes,
+            quarantined: tallies.quarantine.pushes + tallies.stale.pushes,
         },
     }))
 }

@@ -28,6 +28,7 @@ pub(super) struct Usage;
     "start_time": 1_713_888_842_473_i64, "duration": 0, "mcc": "460", "mnc": "10", "country_code": "CN", "apn": "apn1",
     "imsi": "460001234567890", "sim_group": "groupA", "received_at": "2024-04-23T16:14:03.001Z",
     "identity": "5f0c3a9e1b77d2c4", "datePush": "2024-04-23T16:14:03.000Z",
+    "push_id": 1713, "source": "192.0.2.1",
     "extra": {}, "url": "http://127.0.0.1:8081/v1/data-usage/1713",
 })))]
 pub(super) struct UsageOut<'a> {
@@ -48,6 +49,10 @@ pub(super) struct UsageOut<'a> {
     #[serde(rename = "datePush")]
     #[schema(format = DateTime)]
     date_push: Option<String>,
+    /// Records that came in one commit from one source under one `datePush` share it.
+    push_id: Option<i64>,
+    /// Who sent it.
+    source: Option<String>,
     #[schema(value_type = Object)]
     extra: &'a RawValue,
     url: String,
@@ -98,6 +103,8 @@ impl List for Usage {
             received_at: row.received_at.to_string(),
             identity: respond::identity(row),
             date_push: respond::date_push(row),
+            push_id: respond::push_id(row),
+            source: respond::source(row),
             extra: respond::raw::<Self>(row, record.extra.as_deref().unwrap_or(NOTHING))?,
             url: view.base.row(Self::ROUTE.resource, row.id),
         })
@@ -119,6 +126,8 @@ impl List for Usage {
             "received_at",
             "identity",
             "datePush",
+            "push_id",
+            "source",
             "extra",
         ]
     }

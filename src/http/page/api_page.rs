@@ -108,6 +108,7 @@ struct DiskIn {
 #[derive(Deserialize)]
 struct HeldIn {
     quarantined: TallyIn,
+    stale: TallyIn,
     refused: BTreeMap<String, TallyIn>,
 }
 
@@ -221,7 +222,10 @@ async fn server(visitor: &Visitor) -> Result<Server, Refused> {
         free: disk.free_bytes.map_or(format.words.common.unknown.to_owned(), bytes),
         reserve: (words.reserve)(&bytes(disk.reserve_bytes)),
         full_at: disk.full_at.map(|at| (words.full_at)(&moment(&at, &format))),
-        held: (words.held_count)(&count(refused), &count(held.quarantined.pushes)),
+        held: (words.held_count)(
+            &count(refused),
+            &count(held.quarantined.pushes + held.stale.pushes),
+        ),
         conditions: conditions.into_iter().map(|it| Condition::of(it, &format)).collect(),
         source: visitor.source(&call),
     })

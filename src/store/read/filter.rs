@@ -7,6 +7,8 @@ use crate::{
 
 /// The columns of a table by which records are filtered.
 pub(super) struct Columns {
+    /// The table.
+    pub(super) table: &'static str,
     /// The record's own time.
     pub(super) own_ms: &'static str,
     /// When we received it.
@@ -23,6 +25,7 @@ pub(super) type Field = (&'static str, fn(&Filter) -> &Vec<String>);
 /// Adds ` and …` for every part of the filter that is set.
 pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, columns: &Columns, filter: &Filter) {
     narrow_fields(sql, columns.fields, filter);
+    narrow_pushes(sql, columns.table, filter);
     let times = [
         (columns.own_ms, ">=", filter.from_ms),
         (columns.own_ms, "<", filter.to_ms),
@@ -43,6 +46,35 @@ pub(super) fn narrow(sql: &mut QueryBuilder<Sqlite>, columns: &Columns, filter: 
             separator = " or ";
         }
         sql.push(")");
+    }
+}
+
+/// Adds ` and …` for the pushes that a filter names: their records are found by ranges of ids.
+fn narrow_pushes(sql: &mut QueryBuilder<Sqlite>, table: &'static str, filter: &Filter) {
+    let records = format_args!(
+        "cross join {table} as pushed on pushed.id between push.id and push.id + push.ids - 1
+            and pushed.date_push_s = push.date_push_s"
+    )
+    .to_string();
+    if !filter.date_push_s.is_empty() {
+        sql.push(format_args!(" and {table}.id in (select pushed.id from push {records}"))
+            .push(" where push.date_push_s in ");
+        push_numbers(sql, &filter.date_push_s);
+        sql.push(")");
+    }
+    if !filter.push_id.is_empty() {
+        // The key begins with the date, which the first record left of a push tells.
+        sql.push(format_args!(
+            " and {table}.id in (
+                select pushed.id from {table} as first
+                cross join push on push.date_push_s = first.date_push_s {records}
+                where (push.id, first.id) in (
+                    select asked.value,
+                        (select min(id) from {table} where id >= asked.value)
+                    from json_each("
+        ))
+        .push_bind(serde_json::json!(filter.push_id).to_string())
+        .push(") as asked))");
     }
 }
 
@@ -81,6 +113,15 @@ pub(super) fn push_sims(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 
 fn all_reversed(texts: &[String], most: usize) -> Vec<String> {
     texts.iter().map(|text| reversed(text, most)).collect()
+}
+
+/// `($1, $2, …)`
+fn push_numbers(sql: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
+    let mut list = sql.push("(").separated(", ");
+    for number in numbers {
+        list.push_bind(*number);
+    }
+    sql.push(")");
 }
 
 /// `($1, $2, …)`

@@ -7,14 +7,19 @@ use super::{
 };
 use crate::{
     domain::{Filter, Giccid, Kind, Notification, ShortText, Stored, Timestamp, Walk},
-    store::StoreError,
+    store::{
+        StoreError,
+        push::{origin, push_column},
+    },
 };
 
-const SELECT: &str = "
-    select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload, h,
-        date_push_s";
+const SELECT: &str = concat!(
+    "select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload, h, date_push_s, ",
+    push_column!("notification")
+);
 
 const COLUMNS: Columns = Columns {
+    table: "notification",
     // One without a time of its own is placed by when it was pushed.
     own_ms: "key_ms",
     received_ms: "received_ms",
@@ -38,6 +43,7 @@ struct Row {
     payload: String,
     h: i64,
     date_push_s: i64,
+    push: Option<String>,
 }
 
 impl Store {
@@ -109,6 +115,7 @@ impl TryFrom<Row> for Stored<Notification> {
             received_at: Timestamp::from_unix_ms(row.received_ms),
             identity: row.h,
             date_push_s: row.date_push_s,
+            push: origin(row.push.as_deref()),
             record: Notification {
                 kind,
                 pushed_as,

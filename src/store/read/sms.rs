@@ -7,15 +7,21 @@ use super::{
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, SmsRecord, Stored, Timestamp, Walk},
-    store::StoreError,
+    store::{
+        StoreError,
+        push::{origin, push_column},
+    },
 };
 
-const SELECT: &str = "
-    select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra, h,
-        date_push_s";
+const SELECT: &str = concat!(
+    "select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra, h,
+        date_push_s, ",
+    push_column!("sms")
+);
 const FROM: &str = " from sms join sim on sim.id = sms.sim_id where true";
 
 const COLUMNS: Columns = Columns {
+    table: "sms",
     own_ms: "sms.event_ms",
     received_ms: "sms.received_ms",
     fields: &[
@@ -39,6 +45,7 @@ struct Row {
     extra: Option<String>,
     h: i64,
     date_push_s: i64,
+    push: Option<String>,
 }
 
 impl Store {
@@ -105,6 +112,7 @@ impl TryFrom<Row> for Stored<SmsRecord> {
             received_at: Timestamp::from_unix_ms(row.received_ms),
             identity: row.h,
             date_push_s: row.date_push_s,
+            push: origin(row.push.as_deref()),
             record: SmsRecord {
                 giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
                 imsi: text(&row.imsi)?,

@@ -19,10 +19,10 @@ pub struct KindTally {
     pub repeats_redated: i64,
 }
 
-/// What a ring of refused pushes holds.
+/// What a ring holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RingTally {
-    /// `plausible` or `noise`.
+    /// `plausible`, `noise` or `stale`.
     pub ring: String,
     /// Pushes in it, each as often as it came.
     pub pushes: i64,
@@ -32,7 +32,7 @@ pub struct RingTally {
     pub dropped: i64,
 }
 
-/// What quarantine holds.
+/// What quarantine holds, where nothing is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuarantineTally {
     /// Parts of pushes in it.
@@ -49,6 +49,8 @@ pub struct Tallies {
     pub kinds: Vec<(Kind, KindTally, Option<Timestamp>)>,
     /// The two rings of refused pushes.
     pub rings: Vec<RingTally>,
+    /// The ring of authentic pushes that are too old to be fresh.
+    pub stale: RingTally,
     /// Quarantine.
     pub quarantine: QuarantineTally,
     /// Our own test records, which are in no total.
@@ -75,9 +77,10 @@ impl Store {
             select ring.value, (select coalesce(sum(count), 0) from held where ring = ring.value),
                 (select coalesce(sum(bytes), 0) from held where ring = ring.value),
                 coalesce((select pushes from ring_dropped where ring = ring.value), 0)
-            from json_each('[\"plausible\",\"noise\"]') as ring";
+            from json_each('[\"plausible\",\"noise\",\"stale\"]') as ring";
         const QUARANTINE: &str = "
-            select count(*), coalesce(sum(bytes), 0) from held where class = 'quarantined'";
+            select count(*), coalesce(sum(bytes), 0) from held
+            where class = 'quarantined' and ring = ''";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let kinds: Vec<KindRow> =
@@ -90,12 +93,15 @@ impl Store {
             .fetch_one(&mut *moment)
             .await
             .map_err(of_read)?;
+        let mut rings: Vec<RingTally> = rings
+            .into_iter()
+            .map(|(ring, pushes, bytes, dropped)| RingTally { ring, pushes, bytes, dropped })
+            .collect();
+        let stale = rings.pop().unwrap_or_default();
         Ok(Tallies {
             kinds: kinds.into_iter().map(KindRow::tally).collect::<Result<_, _>>()?,
-            rings: rings
-                .into_iter()
-                .map(|(ring, pushes, bytes, dropped)| RingTally { ring, pushes, bytes, dropped })
-                .collect(),
+            rings,
+            stale,
             quarantine: QuarantineTally { pushes, bytes },
             tests,
         })

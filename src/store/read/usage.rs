@@ -11,17 +11,25 @@ use super::{
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, Stored, Timestamp, UsageRecord, Walk},
-    store::{StoreError, error::of_read, rollup::DAY_MS},
+    store::{
+        StoreError,
+        error::of_read,
+        push::{origin, push_column},
+        rollup::DAY_MS,
+    },
 };
 
-const SELECT: &str = "
-    select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
-        data_usage, duration, extra, h, date_push_s";
-const COLUMNS_SELECTED: usize = 15;
+const SELECT: &str = concat!(
+    "select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
+        data_usage, duration, extra, h, date_push_s, ",
+    push_column!("usage")
+);
+const COLUMNS_SELECTED: usize = 16;
 const FROM: &str = "
     from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
 
 const COLUMNS: Columns = Columns {
+    table: "usage",
     own_ms: "usage.start_ms",
     received_ms: "usage.received_ms",
     fields: &[
@@ -52,6 +60,7 @@ struct Row {
     extra: Option<String>,
     h: i64,
     date_push_s: i64,
+    push: Option<String>,
 }
 
 impl Store {
@@ -212,6 +221,7 @@ impl TryFrom<Row> for Stored<UsageRecord> {
             received_at: Timestamp::from_unix_ms(row.received_ms),
             identity: row.h,
             date_push_s: row.date_push_s,
+            push: origin(row.push.as_deref()),
             record: UsageRecord {
                 giccid: row.giccid.parse::<Giccid>().map_err(|_| corrupt())?,
                 imsi: text(&row.imsi)?,

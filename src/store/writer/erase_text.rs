@@ -11,10 +11,7 @@ use super::{
     held::digest_of,
     run,
 };
-use crate::{
-    domain::{HeldClass, mention},
-    store::StoreError,
-};
+use crate::{domain::mention, store::StoreError};
 
 /// Rows that are looked through in one step.
 const LOOK_ROWS: i64 = 2_048;
@@ -177,13 +174,7 @@ impl Writer {
             .execute(&mut self.connection)
             .await?;
         let before = row.bytes.unsigned_abs();
-        if row.class == HeldClass::Quarantined.as_str() {
-            self.quarantine_bytes = self.quarantine_bytes.saturating_sub(before) + left;
-        } else {
-            let ring = self.ring_named(&row.ring);
-            ring.remove(&row.source_block, before);
-            ring.add(&row.source_block, left);
-        }
+        self.note_cut(&row.ring, &row.source_block, before, left);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::{
     run,
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, Ring, SourceBlock, Timestamp},
+    domain::{HeldReason, NewHeld, Ring, SourceBlock, Timestamp},
     store::StoreError,
 };
 
@@ -24,12 +24,13 @@ impl Writer {
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
         for held in refused {
+            let ring = held.ring.unwrap_or(Ring::Noise);
             let Some(left) = self.erased_sims.held(held) else {
-                self.rings.count_dropped(held.ring, held.reason, 1, now);
+                self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
             if !self.came_again(&left).await? {
-                self.keep_in_ring(&left, now).await?;
+                self.keep_in_ring(&left, ring, now).await?;
             }
         }
         self.write_dropped(now).await?;
@@ -48,12 +49,11 @@ impl Writer {
         quarantine: &[NewHeld],
         released: Option<i64>,
     ) -> Result<bool, StoreError> {
-        const FREED: &str =
-            "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
+        const FREED: &str = "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined' and ring = ''";
         const THERE: &str =
             "select exists (select 1 from held where class = 'quarantined' and digest = $1)";
         let mut added = 0;
-        for held in quarantine {
+        for held in quarantine.iter().filter(|held| held.ring.is_none()) {
             let is_there: bool = sqlx::query_scalar(THERE)
                 .bind(&digest(held)[..])
                 .fetch_one(&mut self.connection)
@@ -76,27 +76,43 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for held in quarantine {
-            if !self.came_again(held).await? {
-                self.insert_held(held, "", now).await?;
-                self.quarantine_bytes += held.body.len() as u64;
+            if self.came_again(held).await? {
+                continue;
             }
+            if let Some(ring) = held.ring {
+                self.keep_in_ring(held, ring, now).await?;
+                continue;
+            }
+            self.insert_held(held, "", now).await?;
+            self.quarantine_bytes += held.body.len() as u64;
         }
         Ok(())
     }
 
     /// Deletes a held push; false if it is not there.
     pub(in crate::store) async fn delete_held(&mut self, id: i64) -> Result<bool, StoreError> {
-        const DELETE: &str =
-            "delete from held where id = $1 returning class, ring, source_block, bytes";
-        let gone: Option<(String, String, String, i64)> =
+        const DELETE: &str = "delete from held where id = $1 returning ring, source_block, bytes";
+        let gone: Option<(String, String, i64)> =
             sqlx::query_as(DELETE).bind(id).fetch_optional(&mut self.connection).await?;
-        let Some((class, ring, block, bytes)) = gone else { return Ok(false) };
-        if class == HeldClass::Quarantined.as_str() {
-            self.quarantine_bytes = self.quarantine_bytes.saturating_sub(bytes.unsigned_abs());
-        } else {
-            self.ring_named(&ring).remove(&block, bytes.unsigned_abs());
+        let Some((ring, block, bytes)) = gone else { return Ok(false) };
+        match rings::named(&ring) {
+            Some(ring) => self.rings.of(ring).remove(&block, bytes.unsigned_abs()),
+            None => {
+                self.quarantine_bytes = self.quarantine_bytes.saturating_sub(bytes.unsigned_abs());
+            }
         }
         Ok(true)
+    }
+
+    /// Notes that a body of so many bytes was cut to so many.
+    pub(super) fn note_cut(&mut self, ring: &str, block: &str, before: u64, left: u64) {
+        match rings::named(ring) {
+            Some(ring) => {
+                self.rings.of(ring).remove(block, before);
+                self.rings.of(ring).add(block, left);
+            }
+            None => self.quarantine_bytes = self.quarantine_bytes.saturating_sub(before) + left,
+        }
     }
 
     /// Raises the count of the very same push if it is held already.
@@ -110,21 +126,26 @@ impl Writer {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn keep_in_ring(&mut self, held: &NewHeld, now: Timestamp) -> Result<(), StoreError> {
+    async fn keep_in_ring(
+        &mut self,
+        held: &NewHeld,
+        ring: Ring,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (block, bytes) = (block(held), held.body.len() as u64);
         if bytes > SHARE.bytes {
-            self.rings.count_dropped(held.ring, held.reason, 1, now);
+            self.rings.count_dropped(ring, held.reason, 1, now);
             return Ok(());
         }
-        while self.rings.of(held.ring).used_by(&block).exceeds(SHARE, bytes) {
-            self.drop_oldest(held.ring, &block, now).await?;
+        while self.rings.of(ring).used_by(&block).exceeds(SHARE, bytes) {
+            self.drop_oldest(ring, &block, now).await?;
         }
-        while self.rings.of(held.ring).all.exceeds(FULL, bytes) {
-            let Some(largest) = self.rings.of(held.ring).largest() else { break };
-            self.drop_oldest(held.ring, &largest, now).await?;
+        while self.rings.of(ring).all.exceeds(FULL, bytes) {
+            let Some(largest) = self.rings.of(ring).largest() else { break };
+            self.drop_oldest(ring, &largest, now).await?;
         }
-        self.insert_held(held, rings::name(held.ring), now).await?;
-        self.rings.of(held.ring).add(&block, bytes);
+        self.insert_held(held, ring.as_str(), now).await?;
+        self.rings.of(ring).add(&block, bytes);
         Ok(())
     }
 
@@ -139,7 +160,7 @@ impl Writer {
                 select min(id) from held where ring = $1 and source_block = $2)
             returning bytes, count, reason";
         let oldest: Option<(i64, i64, String)> = sqlx::query_as(OLDEST)
-            .bind(rings::name(ring))
+            .bind(ring.as_str())
             .bind(block)
             .fetch_optional(&mut self.connection)
             .await?;
@@ -179,7 +200,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn write_dropped(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn write_dropped(&mut self, now: Timestamp) -> Result<(), StoreError> {
         const COUNT: &str = "
             insert into ring_dropped (ring, pushes) values ($1, $2)
             on conflict (ring) do update set pushes = pushes + excluded.pushes";
@@ -189,7 +210,7 @@ impl Writer {
         const FORGET: &str = "delete from dropped_push where hour_ms < $1";
         let dropped: Vec<_> = self.rings.dropped().collect();
         for (DroppedAs { hour_ms, ring, reason }, pushes) in dropped {
-            let (ring, pushes) = (rings::name(ring), i64::try_from(pushes).unwrap_or(i64::MAX));
+            let (ring, pushes) = (ring.as_str(), i64::try_from(pushes).unwrap_or(i64::MAX));
             sqlx::query(COUNT).bind(ring).bind(pushes).execute(&mut self.connection).await?;
             sqlx::query(COUNT_OF_HOUR)
                 .bind(hour_ms)
@@ -204,11 +225,6 @@ impl Writer {
                 .await?;
         }
         Ok(())
-    }
-
-    pub(super) fn ring_named(&mut self, ring: &str) -> &mut rings::OneRing {
-        let plausible = ring == rings::name(Ring::Plausible);
-        self.rings.of(if plausible { Ring::Plausible } else { Ring::Noise })
     }
 }
 

@@ -1,9 +1,10 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Serialize;
 
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
+    push::Runs,
     round::Round,
     sims::{SimIds, SimKey},
 };
@@ -25,6 +26,7 @@ pub(super) struct Batch<'a> {
 
 pub(super) struct Row<'a, T> {
     pub(super) submission: usize,
+    pub(super) source: Option<IpAddr>,
     pub(super) new: &'a NewRecord,
     pub(super) record: &'a T,
 }
@@ -35,18 +37,31 @@ type Tallies = BTreeMap<Box<str>, TallyChange>;
 impl<'a> Batch<'a> {
     pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
         self.has_push |= !submission.is_history;
+        let source = submission.source;
         for new in &submission.records {
             match &new.record {
                 record if submission.is_test => {
-                    self.tests.push(Row { submission: nth, new, record })
+                    self.tests.push(Row { submission: nth, source, new, record })
                 }
-                Record::Usage(record) => self.usage.push(Row { submission: nth, new, record }),
-                Record::Sms(record) => self.sms.push(Row { submission: nth, new, record }),
+                Record::Usage(record) => {
+                    self.usage.push(Row { submission: nth, source, new, record });
+                }
+                Record::Sms(record) => {
+                    self.sms.push(Row { submission: nth, source, new, record });
+                }
                 Record::Notification(record) => {
-                    self.notifications.push(Row { submission: nth, new, record });
+                    self.notifications.push(Row { submission: nth, source, new, record });
                 }
             }
         }
+    }
+
+    /// Puts what came from one source side by side, in the order in which it came: then few rows
+    /// tell the source of all.
+    pub(super) fn sort(&mut self) {
+        self.usage.sort_by_key(|row| row.source);
+        self.sms.sort_by_key(|row| row.source);
+        self.notifications.sort_by_key(|row| row.source);
     }
 
     fn is_usage_only(&self) -> bool {
@@ -90,8 +105,15 @@ impl Writer {
             round.run(&mut self.connection).await?;
         }
         self.insert_sms(&batch.sms, &mut ids, verdicts, &mut tallies, round, now).await?;
-        self.insert_notifications(&batch.notifications, &mut ids, verdicts, &mut tallies, now)
-            .await?;
+        self.insert_notifications(
+            &batch.notifications,
+            &mut ids,
+            verdicts,
+            &mut tallies,
+            round,
+            now,
+        )
+        .await?;
         self.insert_tests(&batch.tests, &mut ids, verdicts, now).await?;
         let added = tallies.values().try_fold(0_i64, |sum, kind| sum.checked_add(kind.data_usage));
         let volume = added
@@ -149,13 +171,15 @@ impl Writer {
             .collect();
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         let tally = tally(tallies, "mo-sms");
+        let mut runs = Runs::default();
         for ((row, insert), SimIds { sim_id, card_id }) in rows.iter().zip(&inserts).zip(&sims) {
             if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
                 let (sim_id, card_id) = (*sim_id, *card_id);
                 self.tail.add_sms(TailSms { sim_id, card_id, event_ms: insert.1 });
+                runs.add(insert.0, row.source, row.new.date_push_s);
             }
         }
-        Ok(())
+        runs.write(round)
     }
 
     async fn insert_notifications(
@@ -164,6 +188,7 @@ impl Writer {
         ids: &mut impl Iterator<Item = i64>,
         verdicts: &mut [Verdict],
         tallies: &mut Tallies,
+        round: &mut Round,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const INSERT: &str = "
@@ -205,11 +230,14 @@ impl Writer {
             return Err(StoreError::TooOld);
         }
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
+        let mut runs = Runs::default();
         for (row, insert) in rows.iter().zip(&inserts) {
             let tally = tally(tallies, row.record.kind.as_str());
-            settle(verdicts, row.submission, tally, row.new, there.get(&insert.0));
+            if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
+                runs.add(insert.0, row.source, row.new.date_push_s);
+            }
         }
-        Ok(())
+        runs.write(round)
     }
 
     /// Our own tests: enough of them to show that they arrived, apart from all records.

@@ -16,6 +16,7 @@ mod intern;
 mod label;
 mod mark;
 mod prune;
+mod push;
 mod rebuild;
 mod removal;
 mod rings;
@@ -24,7 +25,7 @@ mod sims;
 mod tail;
 mod usage;
 
-use std::{error::Error, path::PathBuf};
+use std::{error::Error, net::IpAddr, path::PathBuf};
 
 use sqlx::SqliteConnection;
 
@@ -84,6 +85,8 @@ pub struct Submission {
     pub records: Vec<NewRecord>,
     /// What goes to quarantine.
     pub quarantine: Vec<NewHeld>,
+    /// Who sent it, if it was pushed.
+    pub source: Option<IpAddr>,
     /// The held push that this one takes out, if it is a retry.
     pub releases: Option<i64>,
     /// Whether it is one of our own tests: kept apart and in no total.
@@ -218,7 +221,8 @@ impl Writer {
     ) -> Result<Vec<Verdict>, StoreError> {
         let mut round = Round::default();
         round.add("begin immediate;");
-        if batch.iter().any(Submission::concerns_held) {
+        let concerns_held = batch.iter().any(Submission::concerns_held);
+        if concerns_held {
             round.run(&mut self.connection).await?;
         }
         let mut verdicts: Vec<_> =
@@ -240,6 +244,11 @@ impl Writer {
             });
             rows.add(nth, submission);
         }
+        rows.sort();
+        let has_dropped = concerns_held && self.rings.has_dropped();
+        if has_dropped {
+            self.write_dropped(now).await?;
+        }
         let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
         self.count_erased(&mut round)?;
         let due = self.tail.due(&self.limits);
@@ -249,6 +258,9 @@ impl Writer {
         }
         round.add("commit").run(&mut self.connection).await?;
         self.volume = volume;
+        if has_dropped {
+            self.rings.dropped_is_counted();
+        }
         if let Some(summary) = due {
             self.tail.moved(summary);
         }
@@ -304,7 +316,7 @@ impl Writer {
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&mut self.rings);
         let quarantined: i64 = sqlx::query_scalar(
-            "select coalesce(sum(bytes), 0) from held where class = 'quarantined'",
+            "select coalesce(sum(bytes), 0) from held where class = 'quarantined' and ring = ''",
         )
         .fetch_one(&mut self.connection)
         .await?;

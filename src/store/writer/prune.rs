@@ -56,6 +56,8 @@ pub struct Pruning {
     settled: usize,
     /// How far the usage table has been looked through.
     at_id: i64,
+    /// How far the pushes have been, by `datePush` and id.
+    pub(super) at_push: (i64, i64),
     step_rows: usize,
     pruned: Pruned,
 }
@@ -66,6 +68,7 @@ enum Stage {
     Usage,
     Sms,
     Notifications,
+    Pushes,
     Quarantined,
     Refused,
     Done,
@@ -111,6 +114,7 @@ impl Pruning {
             stage: Stage::Settle,
             settled: 0,
             at_id: 0,
+            at_push: (i64::MIN, 0),
             step_rows: 256,
             pruned: Pruned::default(),
         }
@@ -126,7 +130,13 @@ impl Pruning {
         self.stage == Stage::Done
     }
 
-    fn limit(&self) -> i64 {
+    /// Pushes of this second or later have lost nothing yet. A record is hardly ever younger than its
+    /// push; one that is keeps it.
+    pub(super) fn pushes_before_s(&self) -> i64 {
+        self.records_before_ms.max(self.messages_before_ms).div_euclid(1000)
+    }
+
+    pub(super) fn limit(&self) -> i64 {
         i64::try_from(self.step_rows).unwrap_or(i64::MAX)
     }
 
@@ -144,7 +154,8 @@ impl Pruning {
             Stage::Settle => Stage::Usage,
             Stage::Usage => Stage::Sms,
             Stage::Sms => Stage::Notifications,
-            Stage::Notifications => Stage::Quarantined,
+            Stage::Notifications => Stage::Pushes,
+            Stage::Pushes => Stage::Quarantined,
             Stage::Quarantined => Stage::Refused,
             Stage::Refused | Stage::Done => Stage::Done,
         };
@@ -181,6 +192,7 @@ impl Writer {
             Stage::Usage => self.prune_usage(pruning).await,
             Stage::Sms => self.prune_sms(pruning).await,
             Stage::Notifications => self.prune_notifications(pruning).await,
+            Stage::Pushes => self.prune_pushes(pruning).await,
             Stage::Quarantined => {
                 let gone =
                     self.prune_held("quarantined", pruning.records_before_ms, pruning).await?;

@@ -39,11 +39,10 @@ impl Use {
     }
 }
 
-/// What the two rings hold, by source.
+/// What the rings hold, by source, in the order of [`Ring::ALL`].
 #[derive(Debug, Default)]
 pub(super) struct Rings {
-    plausible: OneRing,
-    noise: OneRing,
+    rings: [OneRing; Ring::ALL.len()],
     /// Pushes that could not be kept and are not yet counted in the database.
     dropped: HashMap<DroppedAs, u64>,
 }
@@ -66,15 +65,15 @@ pub(super) struct OneRing {
 impl Rings {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         const SUMS: &str = "
-            select ring, source_block, count(*), sum(bytes) from held where class = 'refused'
+            select ring, source_block, count(*), sum(bytes) from held where ring <> ''
             group by ring, source_block";
         let mut rings = Self::default();
         let rows: Vec<(String, String, i64, i64)> =
             sqlx::query_as(SUMS).fetch_all(connection).await?;
         for (ring, source, rows, bytes) in rows {
+            let Some(ring) = named(&ring) else { continue };
             let used = Use { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs() };
-            let ring =
-                if ring == name(Ring::Plausible) { &mut rings.plausible } else { &mut rings.noise };
+            let ring = rings.of(ring);
             ring.all.rows += used.rows;
             ring.all.bytes += used.bytes;
             ring.by_source.insert(source, used);
@@ -89,10 +88,7 @@ impl Rings {
     }
 
     pub(super) fn of(&mut self, ring: Ring) -> &mut OneRing {
-        match ring {
-            Ring::Plausible => &mut self.plausible,
-            Ring::Noise => &mut self.noise,
-        }
+        &mut self.rings[ring as usize]
     }
 
     pub(super) fn count_dropped(
@@ -124,6 +120,11 @@ impl Rings {
     pub(super) fn dropped_is_counted(&mut self) {
         self.dropped.clear();
     }
+
+    /// Whether something was dropped that is not yet counted in the database.
+    pub(super) fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
 }
 
 impl OneRing {
@@ -152,12 +153,9 @@ impl OneRing {
     }
 }
 
-/// The word in the database.
-pub(super) fn name(ring: Ring) -> &'static str {
-    match ring {
-        Ring::Plausible => "plausible",
-        Ring::Noise => "noise",
-    }
+/// The ring of this name; none where nothing may be dropped.
+pub(super) fn named(ring: &str) -> Option<Ring> {
+    Ring::ALL.into_iter().find(|known| known.as_str() == ring)
 }
 
 #[cfg(test)]

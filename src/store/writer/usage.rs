@@ -1,9 +1,10 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     TallyChange, Verdict, Writer, count,
     insert::{Row, is_redated, repeat},
     intern::SeriesKey,
+    push::Runs,
     round::{ROWS_MAX, Round, values},
     sims::{SimIds, SimKey},
     tail::UsageKey,
@@ -20,6 +21,7 @@ use crate::{
 struct Candidate<'a> {
     id: i64,
     submission: usize,
+    source: Option<IpAddr>,
     date_push_s: i64,
     h: i64,
     record: &'a UsageRecord,
@@ -68,10 +70,11 @@ impl Writer {
                 continue;
             }
             let folded = TailUsage { sim_id, card_id, series_id, start_ms, data_usage };
-            let (submission, record) = (row.submission, row.record);
-            candidates.push(Candidate { id, submission, date_push_s, h, record, folded });
+            let Row { submission, source, record, .. } = *row;
+            candidates.push(Candidate { id, submission, source, date_push_s, h, record, folded });
         }
         let there = self.append(&candidates, round, now).await?;
+        let mut runs = Runs::default();
         for candidate in candidates {
             if let Some(first) = there.get(&candidate.id) {
                 self.tail.came_first_under(candidate.key(), *first);
@@ -82,6 +85,7 @@ impl Writer {
             tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
             tally.records += 1;
             self.tail.add_usage(candidate.folded, now);
+            runs.add(candidate.id, candidate.source, candidate.date_push_s);
             count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
         }
         // Only now is it known of all of them under which datePush they came first.
@@ -90,7 +94,7 @@ impl Writer {
             let redated = first_s.is_none_or(|first_s| is_redated(first_s, date_push_s));
             repeat(verdicts, submission, tally, redated);
         }
-        Ok(())
+        runs.write(round)
     }
 
     /// Appends what the key tree does not have; gives the ids of what it has, with the `datePush`

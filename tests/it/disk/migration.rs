@@ -159,11 +159,12 @@ async fn schema(database: &Path) -> Schema {
 }
 
 async fn rows(database: &Path) -> Rows {
-    // But when it was migrated.
+    // But when it was migrated, and who sent what the older version kept, which did not note that.
     const TABLES: &str = "
         select m.name, group_concat('quote(\"' || c.name || '\")', ' || '','' || ')
         from sqlite_schema m join pragma_table_info(m.name) c
-        where m.type = 'table' and m.name <> '_sqlx_migrations' group by 1";
+        where m.type = 'table' and m.name <> '_sqlx_migrations'
+            and (m.name, c.name) <> ('push', 'source') group by 1";
     let mut connection = read(database).await;
     let tables: Vec<(String, String)> =
         sqlx::query_as(TABLES).fetch_all(&mut connection).await.unwrap();

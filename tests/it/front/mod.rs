@@ -10,6 +10,7 @@ mod life;
 mod limits;
 mod names;
 mod nothing_lost;
+mod origin;
 mod proof;
 mod quarantine;
 mod records;

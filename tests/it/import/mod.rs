@@ -33,13 +33,16 @@ pub(crate) async fn substance(api: &Api, list: &str) -> Vec<String> {
     lines
 }
 
-/// A line without `id`, `received_at` and `url`.
+/// A line without `id`, `received_at`, `push_id`, `source` and `url`.
 fn substance_of(line: &str) -> String {
     let (_, rest) = line.split_once(',').unwrap();
     let (fields, rest) = rest.split_once(r#","received_at":""#).unwrap();
     let (_, rest) = rest.split_once(r#"","identity""#).unwrap();
     let (rest, _) = rest.rsplit_once(r#","url":""#).unwrap();
-    format!("{fields} {rest}")
+    let (identity, rest) = rest.split_once(r#","push_id":"#).unwrap();
+    let (_, rest) = rest.split_once(r#","source":"#).unwrap();
+    let (_, rest) = rest.split_once(',').unwrap();
+    format!("{fields} {identity},{rest}")
 }
 
 pub(crate) async fn export(api: &Api, list: &str, query: &str) -> String {

@@ -77,6 +77,8 @@ fn unknown() -> impl Strategy<Value = String> {
         "text",
         "test",
         "_push",
+        "push_id",
+        "source",
         "é",
         "\\u00fc",
         "",

@@ -18,7 +18,7 @@ fn overflowing() -> Submission {
 fn held(class: HeldClass, body: Vec<u8>) -> NewHeld {
     NewHeld {
         class,
-        ring: Ring::Plausible,
+        ring: (class == HeldClass::Refused).then_some(Ring::Plausible),
         reason: HeldReason::FieldMissing,
         field: None,
         kind: "data-usage".parse().unwrap(),

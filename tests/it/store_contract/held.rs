@@ -23,7 +23,7 @@ fn quarantined(nth: u8, bytes: usize) -> NewHeld {
 fn held(class: HeldClass, reason: HeldReason, ring: Ring, source: u8, body: Vec<u8>) -> NewHeld {
     NewHeld {
         class,
-        ring,
+        ring: (class == HeldClass::Refused).then_some(ring),
         reason,
         field: None,
         kind: "data-usage".parse().unwrap(),

@@ -117,6 +117,8 @@ impl<'a> Members<'a> {
         for (name, value) in self.0 {
             let place = match &*name {
                 "id" | "received_at" | "url" => continue,
+                // Of the store that the row comes from.
+                "push_id" | "source" if is_whole => continue,
                 // Shown once more, out of `extra`.
                 "text" if is_whole => continue,
                 "test" if value.get() == "true" => return Err(Refused::row("test_record")),

@@ -78,19 +78,19 @@ impl StateFigures {
         page.each("simdeck_push_age_seconds", help, MetricType::Gauge, ages)?;
         let count = |count: i64| count.max(0).unsigned_abs();
         let quarantine = tallies.quarantine;
-        let rings = || tallies.rings.iter();
+        let rings = || tallies.rings.iter().chain([&tallies.stale]);
         let held = |of_quarantine: i64, of_ring: fn(&crate::store::RingTally) -> i64| {
             let rings = rings().map(move |it| ([("held", it.ring.as_str())], count(of_ring(it))));
             [([("held", "quarantined")], count(of_quarantine))].into_iter().chain(rings)
         };
-        let help = "Pushes that lie aside: in quarantine, or in a ring of refused ones.";
+        let help = "Pushes that lie aside: in quarantine, or in a ring that may drop them.";
         let pushes = held(quarantine.pushes, |ring| ring.pushes);
         page.each("simdeck_held_pushes", help, MetricType::Gauge, pushes)?;
         let help = "Bytes of the bodies that lie aside.";
         let bytes = held(quarantine.bytes, |ring| ring.bytes);
         page.each("simdeck_held_bytes", help, MetricType::Gauge, bytes)?;
         let dropped = rings().map(|it| ([("held", it.ring.as_str())], count(it.dropped)));
-        let help = "Refused pushes that a ring could not hold.";
+        let help = "Pushes that a ring could not hold.";
         page.each("simdeck_held_dropped_total", help, MetricType::Counter, dropped)
     }
 }

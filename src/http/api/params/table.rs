@@ -4,7 +4,7 @@ use super::{
     Format, Param, Put, Route, Shape, Takes,
     sims::{SIM_FILTER, ZONE},
     sums::{SMS_GROUPS, SUMS, USAGE_GROUPS},
-    values::{PAGE_MAX, flag, format, giccid, kind, number, short, time_ms, words},
+    values::{PAGE_MAX, date_push_s, flag, format, giccid, kind, number, short, time_ms, words},
 };
 use crate::domain::{DeviceEventWord, DeviceState, HeldClass, HeldReason, PageSize};
 
@@ -125,6 +125,19 @@ const RECORD: &[Param] = &[
     ),
     when("received_to", Shape::Time, "Received by simdeck before this time.", |ask, text| {
         time_ms(text).map(|it| ask.filter.received_to_ms = Some(it))
+    }),
+];
+
+/// What tells a record that was attached to somebody else's signature.
+const PUSH: &[Param] = &[
+    any_of(
+        "datePush",
+        Shape::Time,
+        "Pushed under these seconds, as `datePush` says; up to eleven digits are seconds.",
+        |ask, text| date_push_s(text).map(|it| ask.filter.date_push_s.push(it)),
+    ),
+    any_of("push_id", Shape::RowOrNone, "Came with these pushes.", |ask, text| {
+        number(text, 0..=i64::MAX).map(|it| ask.filter.push_id.push(it))
     }),
 ];
 
@@ -295,10 +308,10 @@ const SINCE: &[Param] = &[when(
 pub(in crate::http::api) const SUMMARY: Route = Route { resource: "summary", params: &[SINCE] };
 /// `GET /v1/data-usage`
 pub(in crate::http::api) const USAGE: Route =
-    Route { resource: "data-usage", params: &[RECORD, GROUP, NETWORK, SHOWN] };
+    Route { resource: "data-usage", params: &[RECORD, PUSH, GROUP, NETWORK, SHOWN] };
 /// `GET /v1/mo-sms`
 pub(in crate::http::api) const SMS: Route =
-    Route { resource: "mo-sms", params: &[RECORD, GROUP, MESSAGE, SHOWN] };
+    Route { resource: "mo-sms", params: &[RECORD, PUSH, GROUP, MESSAGE, SHOWN] };
 /// `GET /v1/data-usage/aggregate`
 pub(in crate::http::api) const USAGE_SUMS: Route = Route {
     resource: "data-usage-aggregate",
@@ -309,7 +322,7 @@ pub(in crate::http::api) const SMS_SUMS: Route =
     Route { resource: "mo-sms-aggregate", params: &[RECORD, GROUP, MESSAGE, SMS_GROUPS, SUMS] };
 /// `GET /v1/notifications`
 pub(in crate::http::api) const NOTIFICATIONS: Route =
-    Route { resource: "notifications", params: &[RECORD, KIND, SHOWN] };
+    Route { resource: "notifications", params: &[RECORD, PUSH, KIND, SHOWN] };
 /// `GET /v1/held`
 pub(in crate::http::api) const HELD_PUSHES: Route =
     Route { resource: "held", params: &[HELD, SHOWN] };

@@ -26,6 +26,7 @@ const RECORDS_PORTION_MS: i64 = 32 * 24 * HOUR_MS;
 
 const GROUP: &[Field] = &[("sms.sim_group", |filter| &filter.sim_group)];
 const REST: Columns = Columns {
+    table: "sms",
     own_ms: "sms.event_ms",
     received_ms: "sms.received_ms",
     fields: &[

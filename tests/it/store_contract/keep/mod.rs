@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use simdeck::{
     domain::{
         AggregateQuestion, Caller, Change, ChangeFilter, Filter, GroupBy, HeldClass, HeldReason,
-        Interval, LabelChange, NewHeld, PageSize, Place as At, Ring, Scope, ShortText, Walk,
+        Interval, LabelChange, NewHeld, PageSize, Place as At, Scope, ShortText, Walk,
     },
     store::{Erased, Opened, StoreError, Submission},
 };
@@ -70,7 +70,7 @@ async fn volume(opened: &Opened, question: &AggregateQuestion) -> Result<i64, St
 fn quarantined(body: String) -> NewHeld {
     NewHeld {
         class: HeldClass::Quarantined,
-        ring: Ring::Plausible,
+        ring: None,
         reason: HeldReason::FieldMissing,
         field: None,
         kind: "data-usage".parse().unwrap(),
