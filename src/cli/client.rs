@@ -161,8 +161,18 @@ impl ApiClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Failure> {
+        self.long_with(path, &[], body).await
+    }
+
+    /// The same with parameters.
+    pub(super) async fn long_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
         let http = self.patient_client()?;
-        let mut request = http.post(self.url(path, &[])?).header("X-API-Key", self.key.expose());
+        let mut request = http.post(self.url(path, query)?).header("X-API-Key", self.key.expose());
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     client::ApiClient,
+    confirm::confirmed,
     output::{Output, cell},
     settings::Settings,
 };
@@ -28,31 +29,66 @@ pub(super) enum Command {
     },
     /// Take one in again, after a key was corrected or simdeck was upgraded
     #[command(after_help = "Examples:\n  simdeck held retry 17\n  \
-                            simdeck held retry 17 --as data-usage")]
+                            simdeck held retry 17 --as data-usage\n  \
+                            simdeck held retry --reason signature_wrong --dry-run")]
     Retry {
-        /// The number in `held list`
-        id: i64,
+        #[command(flatten)]
+        which: Which,
         /// Read it as a push of this kind
         #[arg(long = "as", value_name = "KIND")]
         as_kind: Option<String>,
     },
     /// Throw one away for good
-    #[command(after_help = "Example:\n  simdeck held discard 17")]
+    #[command(after_help = "Examples:\n  simdeck held discard 17\n  \
+                            simdeck held discard --reason date_old --source 192.0.2.1 --dry-run")]
     Discard {
-        /// The number in `held list`
-        id: i64,
+        #[command(flatten)]
+        which: Which,
     },
 }
 
-/// Which ones to show.
+/// One by its number, or all that a filter names.
 #[derive(Args, Debug)]
-pub(super) struct Filter {
-    /// refused (not proved to be from SmartHub) or quarantined (proved, but not readable)
+#[group(skip)]
+pub(super) struct Which {
+    /// The number in `held list`
+    id: Option<i64>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Only count what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Which ones are meant.
+#[derive(Args, Debug)]
+#[group(skip)]
+pub(super) struct Narrow {
+    /// refused (not proved to be from SmartHub) or quarantined (proved, but not readable or too old)
     #[arg(long)]
     class: Option<String>,
     /// Why they lie aside, such as signature_wrong or field_missing
     #[arg(long)]
     reason: Option<String>,
+    /// The address that sent them
+    #[arg(long)]
+    source: Option<String>,
+    /// First received at this time or later
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// First received before this time
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+}
+
+/// Which ones to show.
+#[derive(Args, Debug)]
+pub(super) struct Filter {
+    #[command(flatten)]
+    narrow: Narrow,
     /// How many at most
     #[arg(long, default_value_t = 100, value_name = "ROWS")]
     limit: usize,
@@ -68,24 +104,121 @@ pub(super) async fn run(
     match command {
         Command::List(filter) => list(&api, filter, output).await?,
         Command::Show { id } => show(&api, *id, output).await?,
-        Command::Retry { id, as_kind } => {
-            return retry(&api, *id, as_kind.as_deref(), output).await;
-        }
-        Command::Discard { id } => {
-            api.send(Method::DELETE, &format!("/v1/held/{id}"), &[], None).await?;
-            let people = format!("Held push {id} is discarded.");
-            output.text(&people, &json!({"id": id, "discarded": true}))?;
-        }
+        Command::Retry { which, as_kind } => match which.one()? {
+            Some(id) => return retry(&api, id, as_kind.as_deref(), output).await,
+            None => return retry_many(&api, which, as_kind.as_deref(), output).await,
+        },
+        Command::Discard { which } => match which.one()? {
+            Some(id) => {
+                api.send(Method::DELETE, &format!("/v1/held/{id}"), &[], None).await?;
+                let people = format!("Held push {id} is discarded.");
+                output.text(&people, &json!({"id": id, "discarded": true}))?;
+            }
+            None => return discard_many(&api, which, output).await,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(api: &ApiClient, filter: &Filter, output: Output) -> Result<(), Failure> {
-    let wanted = [("class", &filter.class), ("reason", &filter.reason)];
-    let query: Vec<(&str, &str)> =
-        wanted.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-    let rows = api.list("/v1/held", &query, filter.limit).await?;
+    let rows = api.list("/v1/held", &filter.narrow.query(), filter.limit).await?;
     output.records(&COLUMNS, &rows)
+}
+
+impl Narrow {
+    fn query(&self) -> Vec<(&str, &str)> {
+        [
+            ("class", &self.class),
+            ("reason", &self.reason),
+            ("source", &self.source),
+            ("received_from", &self.from),
+            ("received_to", &self.to),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect()
+    }
+}
+
+impl Which {
+    /// The number of the one that is meant; none where a filter says which.
+    fn one(&self) -> Result<Option<i64>, Failure> {
+        match (self.id, self.narrow.query().is_empty()) {
+            (Some(id), true) if !self.dry_run => Ok(Some(id)),
+            (None, false) => Ok(None),
+            (Some(_), _) => Err(Failure::new("name one by its number, or many by a filter")),
+            (None, true) => Err(Failure::new(
+                "name one by its number, or many by --class, --reason, --source, --from or --to",
+            )),
+        }
+    }
+
+    /// Has the server count first, and asks whether it shall be done. None where it shall not.
+    async fn counted<'w>(
+        &'w self,
+        api: &ApiClient,
+        path: &str,
+        query: &[(&'w str, &'w str)],
+        verb: &str,
+    ) -> Result<Counted, Failure> {
+        let counting = [query, &[("dry_run", "true")]].concat();
+        let counts: Value = api.json(Method::POST, path, &counting, None).await?;
+        let question = format!("{verb} {} of the held pushes?", cell(&counts["matched"]));
+        let goes = !self.dry_run && confirmed(&question, self.yes)?;
+        Ok(Counted { counts, goes })
+    }
+}
+
+/// What would be done, and whether it shall be.
+struct Counted {
+    counts: Value,
+    goes: bool,
+}
+
+async fn discard_many(api: &ApiClient, which: &Which, output: Output) -> Result<ExitCode, Failure> {
+    let (path, query) = ("/v1/held/discard", which.narrow.query());
+    let Counted { mut counts, goes } = which.counted(api, path, &query, "Discard").await?;
+    if goes {
+        counts = api.long_with(path, &query, None).await?;
+    }
+    let people = match goes {
+        true => format!("{} held pushes are discarded.", cell(&counts["discarded"])),
+        false => format!("{} held pushes match; nothing is changed.", cell(&counts["matched"])),
+    };
+    output.text(&people, &counts)?;
+    Ok(if goes || which.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A retry after which some lie aside still has not done what was asked.
+async fn retry_many(
+    api: &ApiClient,
+    which: &Which,
+    as_kind: Option<&str>,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let path = "/v1/held/retry";
+    let mut query = which.narrow.query();
+    query.extend(as_kind.map(|kind| ("as", kind)));
+    let Counted { mut counts, goes } = which.counted(api, path, &query, "Retry").await?;
+    if goes {
+        counts = api.long_with(path, &query, None).await?;
+    }
+    let people = match goes {
+        true => format!(
+            "Of {} held pushes: {} records stored, {} duplicates, {} quarantined again, {} pushes \
+             still refused.",
+            cell(&counts["matched"]),
+            cell(&counts["stored"]),
+            cell(&counts["duplicates"]),
+            cell(&counts["quarantined"]),
+            cell(&counts["still_refused"])
+        ),
+        false => format!("{} held pushes match; nothing is changed.", cell(&counts["matched"])),
+    };
+    output.text(&people, &counts)?;
+    let left = counts["quarantined"] != 0 || counts["still_refused"] != 0;
+    let is_done = which.dry_run || (goes && !left);
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show(api: &ApiClient, id: i64, output: Output) -> Result<(), Failure> {

@@ -3,6 +3,7 @@ mod alert;
 mod client;
 mod completions;
 mod config;
+mod confirm;
 mod counted;
 mod demo;
 mod doctor;

@@ -103,6 +103,21 @@ pub struct Held {
     pub count: i64,
 }
 
+/// Which held pushes are meant: every list that is not empty narrows, the values in one widen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldFilter {
+    /// Classes.
+    pub class: Vec<HeldClass>,
+    /// Reasons.
+    pub reason: Vec<HeldReason>,
+    /// Addresses that sent them.
+    pub source: Vec<String>,
+    /// First received at this millisecond or later.
+    pub received_from_ms: Option<i64>,
+    /// First received before this millisecond.
+    pub received_to_ms: Option<i64>,
+}
+
 /// A held push with what a retry needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBody {
@@ -112,6 +127,23 @@ pub struct HeldBody {
     pub body: Vec<u8>,
     /// See [`NewHeld::signatures`].
     pub signatures: Option<Vec<u8>>,
+}
+
+impl fmt::Display for HeldFilter {
+    /// As the query string of `/v1/held` has it, for the audit.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes = self.class.iter().map(|class| format!("class={}", class.as_str()));
+        let reasons = self.reason.iter().map(|reason| format!("reason={reason}"));
+        let sources = self.source.iter().map(|source| format!("source={source}"));
+        let time =
+            |name, ms: Option<i64>| ms.map(|ms| format!("{name}={}", Timestamp::from_unix_ms(ms)));
+        let times = [
+            time("received_from", self.received_from_ms),
+            time("received_to", self.received_to_ms),
+        ];
+        let parts = classes.chain(reasons).chain(sources).chain(times.into_iter().flatten());
+        f.write_str(&parts.collect::<Vec<_>>().join("&"))
+    }
 }
 
 impl Ring {

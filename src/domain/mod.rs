@@ -45,7 +45,7 @@ pub use device::{
 };
 pub use edits::edits;
 pub use giccid::{Giccid, GiccidError};
-pub use held::{Held, HeldBody, HeldClass, HeldReason, NewHeld, Ring};
+pub use held::{Held, HeldBody, HeldClass, HeldFilter, HeldReason, NewHeld, Ring};
 pub use histogram::{Histogram, HistogramReading};
 pub use key::{ApiKey, Caller, KeyDigest, Scope};
 pub use kind::{Kind, KindError};

@@ -26,6 +26,12 @@ pub(super) enum Command {
         caller: Caller,
         reply: Reply<bool>,
     },
+    DiscardAll {
+        ids: Vec<i64>,
+        noted: Option<String>,
+        caller: Caller,
+        reply: Reply<u64>,
+    },
     AuditRetry {
         id: i64,
         caller: Caller,

@@ -265,6 +265,9 @@ impl WriterTask {
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
             }
+            Command::DiscardAll { ids, noted, caller, reply } => {
+                answer(reply, self.writer.discard_all(&ids, noted.as_deref(), &caller, now).await)
+            }
             Command::AuditRetry { id, caller, reply } => {
                 answer(reply, self.writer.audit_retry(id, &caller, now).await)
             }

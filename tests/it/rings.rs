@@ -2,7 +2,9 @@
 use std::net::IpAddr;
 
 use simdeck::{
-    domain::{Held, HeldClass, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk},
+    domain::{
+        Held, HeldClass, HeldFilter, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk,
+    },
     store::{self, Limits, OpenOptions, Store, Submission, Writer},
 };
 use tempfile::TempDir;
@@ -68,7 +70,7 @@ impl Ground {
 
     async fn oldest(&self) -> Held {
         let walk = Walk { top: i64::MAX, place: Place::Oldest, size: PageSize::ONE };
-        self.store.held(&[], &[], &walk).await.unwrap().remove(0)
+        self.store.held(&HeldFilter::default(), &walk).await.unwrap().remove(0)
     }
 }
 

@@ -94,11 +94,11 @@ impl List for HeldPushes {
         ask: &Question,
         walk: &Walk,
     ) -> Result<Vec<Held>, StoreError> {
-        store.held(&ask.class, &ask.reason, walk).await
+        store.held(&ask.held, walk).await
     }
 
     async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {
-        store.held_count(&ask.class, &ask.reason, top).await
+        store.held_count(&ask.held, top).await
     }
 
     fn id(row: &Held) -> i64 {

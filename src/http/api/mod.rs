@@ -36,6 +36,7 @@ mod export;
 mod fleet;
 mod health;
 mod held;
+mod held_many;
 mod import;
 mod index;
 mod keep;

@@ -1,9 +1,10 @@
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{READ_TIME_MAX, Store, page};
+use super::{READ_TIME_MAX, Store, filter::push_list, page};
 use crate::{
     domain::{
-        ApiKey, Held, HeldBody, HeldClass, HeldReason, KeyDigest, Kind, Scope, Timestamp, Walk,
+        ApiKey, Held, HeldBody, HeldClass, HeldFilter, HeldReason, KeyDigest, Kind, Scope,
+        Timestamp, Walk,
     },
     store::{StoreError, error::of_read},
 };
@@ -44,34 +45,39 @@ impl Store {
             .map_err(of_read)
     }
 
-    /// One page of held pushes, the newest first. An empty list of classes or reasons means all.
-    pub async fn held(
-        &self,
-        classes: &[HeldClass],
-        reasons: &[HeldReason],
-        walk: &Walk,
-    ) -> Result<Vec<Held>, StoreError> {
-        let mut sql = question(SELECT, classes, reasons);
+    /// One page of held pushes, the newest first.
+    pub async fn held(&self, filter: &HeldFilter, walk: &Walk) -> Result<Vec<Held>, StoreError> {
+        let mut sql = question(SELECT, filter);
         page::narrow(&mut sql, "id", walk);
         Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
     }
 
     /// How many held pushes there are up to a number.
-    pub async fn held_count(
-        &self,
-        classes: &[HeldClass],
-        reasons: &[HeldReason],
-        top: i64,
-    ) -> Result<u64, StoreError> {
-        let mut sql = question("select count(*)", classes, reasons);
+    pub async fn held_count(&self, filter: &HeldFilter, top: i64) -> Result<u64, StoreError> {
+        let mut sql = question("select count(*)", filter);
         sql.push(" and id <= ").push_bind(top);
         self.count(sql).await
+    }
+
+    /// The numbers of held pushes, the oldest first: at most so many of those after one number and up
+    /// to another.
+    pub async fn held_ids(
+        &self,
+        filter: &HeldFilter,
+        (after, through): (i64, i64),
+        rows_max: u32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut sql = question("select id", filter);
+        sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
+        sql.push(" order by id limit ").push_bind(rows_max);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        sql.build_query_scalar().fetch_all(&mut *reader).await.map_err(of_read)
     }
 
     /// One held push with its body.
     pub async fn held_body(&self, id: i64) -> Result<Option<HeldBody>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let mut sql = question(SELECT, &[], &[]);
+        let mut sql = question(SELECT, &HeldFilter::default());
         sql.push(" and id = ").push_bind(id);
         let row: Option<Row> =
             sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
@@ -97,20 +103,20 @@ impl Store {
     }
 }
 
-fn question(select: &str, classes: &[HeldClass], reasons: &[HeldReason]) -> QueryBuilder<Sqlite> {
+fn question(select: &str, filter: &HeldFilter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
     sql.push(" from held where true");
-    let classes = classes.iter().map(|class| class.as_str());
-    let reasons = reasons.iter().map(|reason| reason.as_str());
-    for (column, words) in
-        [("class", classes.collect::<Vec<_>>()), ("reason", reasons.collect::<Vec<_>>())]
-    {
-        if !words.is_empty() {
-            let mut list = sql.push(format_args!(" and {column} in (")).separated(", ");
-            for word in words {
-                list.push_bind(word);
-            }
-            sql.push(")");
+    let classes = filter.class.iter().map(|class| class.as_str().to_owned()).collect();
+    let reasons = filter.reason.iter().map(|reason| reason.as_str().to_owned()).collect();
+    let fields: [(&str, Vec<String>); 3] =
+        [("class", classes), ("reason", reasons), ("source", filter.source.clone())];
+    for (column, values) in fields.iter().filter(|(_, values)| !values.is_empty()) {
+        sql.push(format_args!(" and {column} in "));
+        push_list(&mut sql, values);
+    }
+    for (comparison, ms) in [(">=", filter.received_from_ms), ("<", filter.received_to_ms)] {
+        if let Some(ms) = ms {
+            sql.push(format_args!(" and received_ms {comparison} ")).push_bind(ms);
         }
     }
     sql

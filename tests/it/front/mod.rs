@@ -5,6 +5,7 @@ mod chunks;
 mod doors;
 mod giccids;
 mod held;
+mod held_many;
 mod identity;
 mod life;
 mod limits;

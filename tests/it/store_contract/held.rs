@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use simdeck::{
-    domain::{HeldClass, HeldReason, NewHeld, PageSize, Place as At, Ring, Walk},
+    domain::{HeldClass, HeldFilter, HeldReason, NewHeld, PageSize, Place as At, Ring, Walk},
     store::{Opened, Outcome, RingTally, Submission, Verdict},
 };
 
@@ -40,7 +40,11 @@ async fn rings(opened: &Opened) -> [RingTally; 2] {
 async fn bodies(opened: &Opened, class: HeldClass) -> Vec<(i64, i64, String)> {
     let top = opened.store.held_top().await.unwrap();
     let walk = Walk { top, place: At::Oldest, size: PageSize::LARGEST };
-    let rows = opened.store.held(&[class], &[], &walk).await.unwrap();
+    let rows = opened
+        .store
+        .held(&HeldFilter { class: vec![class], ..HeldFilter::default() }, &walk)
+        .await
+        .unwrap();
     let mut told = Vec::new();
     for row in rows.into_iter().rev() {
         let body = opened.store.held_body(row.id).await.unwrap().unwrap().body;
@@ -95,7 +99,11 @@ async fn a_full_ring_makes_room_at_the_cost_of_who_has_most_in_it() {
     assert_eq!((plausible.pushes, plausible.dropped), (0, 0));
     let top = opened.store.held_top().await.unwrap();
     let walk = Walk { top, place: At::Newest, size: PageSize::LARGEST };
-    let newest = opened.store.held(&[HeldClass::Refused], &[], &walk).await.unwrap();
+    let newest = opened
+        .store
+        .held(&HeldFilter { class: vec![HeldClass::Refused], ..HeldFilter::default() }, &walk)
+        .await
+        .unwrap();
     assert!((0..7).all(|nth| newest[nth].source == format!("192.0.2.{}", 206 - nth)));
 
     // It is as full in the next life.

@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use simdeck::{
     domain::{
-        Caller, DevicePoll, DeviceStatus, FixedClock, Freshness, HeldClass, HeldReason, PageSize,
-        Place as At, Scope, Secret, SerialNumber, Walk,
+        Caller, DevicePoll, DeviceStatus, FixedClock, Freshness, HeldClass, HeldFilter, HeldReason,
+        PageSize, Place as At, Scope, Secret, SerialNumber, Walk,
     },
     intake::{Acknowledge, AdminError, Health, Intake, IntakeOptions, KeepOptions, Push},
     smarthub::{
@@ -86,7 +86,10 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
     let store = intake.store();
     let top = store.held_top().await.unwrap();
     let walk = Walk { top, place: At::Oldest, size: PageSize::LARGEST };
-    let held = store.held(&[HeldClass::Quarantined], &[], &walk).await.unwrap();
+    let held = store
+        .held(&HeldFilter { class: vec![HeldClass::Quarantined], ..HeldFilter::default() }, &walk)
+        .await
+        .unwrap();
     assert!(held.iter().all(|held| held.reason == HeldReason::StoreRefused));
     let [last, first] = &held[..] else { panic!("{held:?}") };
     let body = store.held_body(first.id).await.unwrap().unwrap().body;
@@ -99,13 +102,13 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
     // Still refused, both stay; once they are taken, what was stored is a repeat.
     let caller = Caller { label: "a test".into(), scope: Scope::Admin };
     intake.retry(last.id, None, &caller).await.unwrap();
-    assert_eq!(store.held_count(&[], &[], top).await.unwrap(), 2);
+    assert_eq!(store.held_count(&HeldFilter::default(), top).await.unwrap(), 2);
     place.sql("drop trigger refuse").await;
     let outcome = intake.retry(first.id, None, &caller).await.unwrap();
     assert_eq!(outcome, Outcome { stored: 1, duplicates: 2, ..Outcome::default() });
     let outcome = intake.retry(last.id, None, &caller).await.unwrap();
     assert_eq!(outcome, Outcome { duplicates: 1, ..Outcome::default() });
-    assert_eq!(store.held_count(&[], &[], top).await.unwrap(), 0);
+    assert_eq!(store.held_count(&HeldFilter::default(), top).await.unwrap(), 0);
     assert_eq!(store.tallies().await.unwrap().kinds[0].1.records, 7);
 }
 

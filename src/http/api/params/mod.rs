@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Invalid};
 use crate::{
     domain::{
-        DeviceFilter, Filter, GroupBy, HeldClass, HeldReason, HistoryFilter, Interval, Kind,
-        SimFilter, SimSort,
+        DeviceFilter, Filter, GroupBy, HeldFilter, HistoryFilter, Interval, Kind, SimFilter,
+        SimSort,
     },
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
@@ -22,8 +22,9 @@ mod values;
 pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
-    DEVICE_HISTORY, DEVICES, HELD_PUSHES, HELD_RETRY, IMPORT, NOTIFICATIONS, SEARCH, SIM,
-    SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE, USAGE_SUMS,
+    DEVICE_HISTORY, DEVICES, HELD_DISCARD_MANY, HELD_PUSHES, HELD_RETRY, HELD_RETRY_MANY, IMPORT,
+    NOTIFICATIONS, SEARCH, SIM, SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE,
+    USAGE_SUMS,
 };
 
 /// The most values that one list may have.
@@ -46,10 +47,10 @@ pub(super) struct Question {
     pub(super) tz: Option<String>,
     /// What is looked for.
     pub(super) search: Option<String>,
-    /// Which held pushes, by class.
-    pub(super) class: Vec<HeldClass>,
-    /// Which held pushes, by reason.
-    pub(super) reason: Vec<HeldReason>,
+    /// Which held pushes.
+    pub(super) held: HeldFilter,
+    /// Whether it is only told what would be done.
+    pub(super) dry_run: bool,
     /// Into which sums.
     pub(super) sums: Sums,
     /// The number of the page.

@@ -187,7 +187,7 @@ const HELD: &[Param] = &[
         "Refused, or authentic and quarantined.",
         |ask, text| {
             let class = text.parse().map_err(|_| "one of refused, quarantined")?;
-            ask.class.push(class);
+            ask.held.class.push(class);
             Ok(())
         },
     ),
@@ -201,11 +201,25 @@ const HELD: &[Param] = &[
              date_unreadable, not_json, date_old, date_ahead, field_missing, field_invalid, \
              repeated_key, unreadable, store_refused"
             })?;
-            ask.reason.push(reason);
+            ask.held.reason.push(reason);
             Ok(())
         },
     ),
+    any_of("source", Shape::Words("192.0.2.1"), "Addresses that sent them.", |ask, text| {
+        words(text).map(|it| ask.held.source.push(it))
+    }),
+    when("received_from", Shape::Time, "First received at this time or later.", |ask, text| {
+        time_ms(text).map(|it| ask.held.received_from_ms = Some(it))
+    }),
+    when("received_to", Shape::Time, "First received before this time.", |ask, text| {
+        time_ms(text).map(|it| ask.held.received_to_ms = Some(it))
+    }),
 ];
+
+const DRY_RUN: &[Param] =
+    &[one("dry_run", Shape::Flag, "Only counts what would be done.", |ask, text| {
+        flag(text).map(|it| ask.dry_run = it)
+    })];
 
 const DEVICE: &[Param] = &[
     any_of(
@@ -328,6 +342,12 @@ pub(in crate::http::api) const HELD_PUSHES: Route =
     Route { resource: "held", params: &[HELD, SHOWN] };
 /// `POST /v1/held/{id}/retry`
 pub(in crate::http::api) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
+/// `POST /v1/held/retry`
+pub(in crate::http::api) const HELD_RETRY_MANY: Route =
+    Route { resource: "held", params: &[HELD, AS, DRY_RUN] };
+/// `POST /v1/held/discard`
+pub(in crate::http::api) const HELD_DISCARD_MANY: Route =
+    Route { resource: "held", params: &[HELD, DRY_RUN] };
 /// `POST /v1/import`
 pub(in crate::http::api) const IMPORT: Route = Route { resource: "import", params: &[FILE] };
 /// `GET /v1/devices`

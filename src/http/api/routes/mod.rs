@@ -3,7 +3,7 @@
 use super::{
     attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
-    erasures, fleet, health, held, index, keep, keys, list, metrics, params,
+    erasures, fleet, health, held, held_many, index, keep, keys, list, metrics, params,
     rcms::OFF,
     sign_in_links, status, summary, test_nonces,
 };
@@ -106,6 +106,28 @@ fn held(routes: Routes) -> Routes {
                     .query(&params::HELD_RETRY)
                     .gives::<held::RetriedOut>(200, "What became of it.")
                     .problem(409, "It is still refused: its key is not known, or it is no push."),
+            ),
+        )
+        .at(
+            "/v1/held/discard",
+            Documented::post(
+                held_many::discard,
+                doc("Discard all held pushes that a filter names")
+                    .about("At least one filter is needed.")
+                    .needs(Scope::Admin)
+                    .query(&params::HELD_DISCARD_MANY)
+                    .gives::<held_many::DiscardedManyOut>(200, "How many."),
+            ),
+        )
+        .at(
+            "/v1/held/retry",
+            Documented::post(
+                held_many::retry,
+                doc("Read all held pushes again that a filter names")
+                    .about("At least one filter is needed. Each as if it were retried by itself.")
+                    .needs(Scope::Admin)
+                    .query(&params::HELD_RETRY_MANY)
+                    .gives::<held_many::RetriedManyOut>(200, "What became of them."),
             ),
         )
 }

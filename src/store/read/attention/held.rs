@@ -16,7 +16,7 @@ impl Store {
                 from held where class = 'quarantined' or received_ms >= $1
                 union all
                 select 'refused', reason, max(hour_ms, $1), pushes
-                from dropped_push where hour_ms > $1 - 3600000)
+                from dropped_push where ring <> 'stale' and hour_ms > $1 - 3600000)
             group by class, reason order by sum(pushes) desc, reason";
         self.held_tallies(BY_REASON, refused_since.unix_ms()).await
     }

@@ -1,0 +1,86 @@
+//! `/v1/held/discard` and `/v1/held/retry`: all held pushes that a filter names.
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::{ApiError, Invalid},
+    params::{self, Question},
+};
+use crate::{http::auth::Admin, intake::Intake};
+
+/// What was discarded, or would be.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"matched": 12, "discarded": 12, "dry_run": false})))]
+pub(super) struct DiscardedManyOut {
+    matched: u64,
+    discarded: u64,
+    dry_run: bool,
+}
+
+/// What became of those that were read again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "matched": 12, "stored": 11, "duplicates": 0, "quarantined": 0, "still_refused": 1,
+    "dry_run": false,
+})))]
+pub(super) struct RetriedManyOut {
+    matched: u64,
+    stored: u64,
+    duplicates: u64,
+    quarantined: u64,
+    still_refused: u64,
+    dry_run: bool,
+}
+
+/// `POST /v1/held/discard`
+pub(super) async fn discard(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DiscardedManyOut>, ApiError> {
+    let ask = params::HELD_DISCARD_MANY.read(query.as_deref())?;
+    must_narrow(&ask)?;
+    let dry_run = ask.dry_run;
+    let (matched, _) = intake.count_held(&ask.held).await?;
+    let discarded = if dry_run { 0 } else { intake.discard_held(&ask.held, &caller).await? };
+    Ok(Json(DiscardedManyOut { matched: matched.max(discarded), discarded, dry_run }))
+}
+
+/// `POST /v1/held/retry`
+pub(super) async fn retry(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RetriedManyOut>, ApiError> {
+    let ask = params::HELD_RETRY_MANY.read(query.as_deref())?;
+    must_narrow(&ask)?;
+    let dry_run = ask.dry_run;
+    let mut done = crate::intake::RetriedMany::default();
+    if dry_run {
+        done.matched = intake.count_held(&ask.held).await?.0;
+    } else {
+        done = intake.retry_held(&ask.held, ask.as_kind.as_ref(), &caller).await?;
+    }
+    Ok(Json(RetriedManyOut {
+        matched: done.matched,
+        stored: done.outcome.stored,
+        duplicates: done.outcome.duplicates,
+        quarantined: done.outcome.quarantined,
+        still_refused: done.still_refused,
+        dry_run,
+    }))
+}
+
+/// A request that forgot its filter must not mean everything.
+fn must_narrow(ask: &Question) -> Result<(), Invalid> {
+    if ask.is_narrowed() {
+        return Ok(());
+    }
+    let detail =
+        "Name which ones, by `class`, `reason`, `source`, `received_from` or `received_to`.";
+    Err(Invalid::field("held", "reason", detail.to_owned()))
+}
