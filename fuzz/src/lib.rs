@@ -120,6 +120,7 @@ fn read(authentic: &simdeck::smarthub::Authentic<'_>) {
                 max_age: Duration::from_secs(604_800),
                 max_ahead: Duration::from_secs(300),
             }),
+            retracted: None,
             date_shift_s: 0,
             now: Timestamp::from_unix_ms(NOW_S * 1_000),
         });

@@ -28,6 +28,7 @@ mod rcms;
 mod rebuild;
 mod reload;
 mod restore;
+mod retract;
 mod serve;
 pub mod settings;
 mod sign;
@@ -174,6 +175,11 @@ enum Command {
                             simdeck erase list\n  \
                             simdeck erase lift --giccid 8986001234567890123")]
     Erase(erase::Erase),
+    /// Take out what was pushed under one datePush, by somebody who captured its signature
+    #[command(
+        after_help = "Example:\n  simdeck retract --date-push 2024-09-05T01:30:48Z --dry-run"
+    )]
+    Retract(retract::Retract),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -261,6 +267,9 @@ fn run(
         Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
         Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
         Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
+        Command::Retract(retract) => {
+            runtime()?.block_on(retract::run(retract, &settings()?, output))
+        }
         Command::Erase(erase) => runtime()?.block_on(erase::run(erase, &settings()?, output)),
         Command::Rebuild => runtime()?.block_on(rebuild::run(&settings()?, output)),
         Command::Restore(command) => {

@@ -1,6 +1,6 @@
 use super::{
-    DeviceEvent, Giccid, Kind, Notification, SerialNumber, SmsRecord, Stored, Timestamp,
-    UsageRecord,
+    DeviceEvent, Giccid, Kind, Notification, RetractQuestion, SerialNumber, SmsRecord, Stored,
+    Timestamp, UsageRecord,
 };
 
 /// One row of all that is stored, whatever its kind.
@@ -18,6 +18,8 @@ pub enum Change {
     Test(TestRecord),
     /// That a SIM was erased.
     Erased(ErasedSim),
+    /// That records were retracted.
+    Retracted(RetractedPushes),
 }
 
 /// What is left of a SIM that was erased.
@@ -29,6 +31,15 @@ pub struct ErasedSim {
     pub giccid_sha256: String,
     /// HMAC-SHA-256 of them with a secret of the store, in hex; none if only the hash is known.
     pub giccid_hmac: Option<String>,
+}
+
+/// That the records that came under one `datePush` were taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetractedPushes {
+    /// Its place in the one sequence over all kinds of record.
+    pub id: i64,
+    /// Which ones.
+    pub of: RetractQuestion,
 }
 
 /// What is kept of a record that one of our own tests brought: that it arrived.
@@ -73,6 +84,8 @@ impl Change {
     pub const DEVICE: &'static str = "device";
     /// What the rows of erased SIMs are called.
     pub const ERASED: &'static str = "erased";
+    /// What the rows of retractions are called.
+    pub const RETRACTED: &'static str = "retracted";
 
     /// Its place in the one sequence, which is the order of commit.
     pub fn id(&self) -> i64 {
@@ -83,6 +96,7 @@ impl Change {
             Self::Device(_, event) => event.id,
             Self::Test(test) => test.id,
             Self::Erased(sim) => sim.id,
+            Self::Retracted(pushes) => pushes.id,
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum HeldReason {
     NotJson,
     /// `datePush` is older than the setting allows.
     DateOld,
+    /// What came under this `datePush` was retracted.
+    DateRetracted,
     /// `datePush` is further ahead of our clock than the setting allows.
     DateAhead,
     /// A required field is not there.
@@ -175,7 +177,7 @@ impl HeldClass {
 
 impl HeldReason {
     /// Every reason, in the order in which they are found.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SignatureMissing,
         Self::SignatureUnreadable,
         Self::SignatureWrong,
@@ -183,6 +185,7 @@ impl HeldReason {
         Self::DateUnreadable,
         Self::NotJson,
         Self::DateOld,
+        Self::DateRetracted,
         Self::DateAhead,
         Self::FieldMissing,
         Self::FieldInvalid,
@@ -220,6 +223,7 @@ impl HeldReason {
             Self::DateUnreadable => "date_unreadable",
             Self::NotJson => "not_json",
             Self::DateOld => "date_old",
+            Self::DateRetracted => "date_retracted",
             Self::DateAhead => "date_ahead",
             Self::FieldMissing => "field_missing",
             Self::FieldInvalid => "field_invalid",

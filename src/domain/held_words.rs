@@ -13,6 +13,7 @@ impl HeldReason {
             Self::DateOld => {
                 "a `datePush` that is too old: late, or sent again by somebody who captured it"
             }
+            Self::DateRetracted => "a `datePush` that was retracted",
             Self::DateAhead => "a `datePush` that is ahead of this server's clock",
             Self::FieldMissing => "a required field that is missing",
             Self::FieldInvalid => "a field that cannot be read",

@@ -21,6 +21,7 @@ mod pass;
 mod poll;
 mod question;
 mod record;
+mod retraction;
 mod search;
 mod secret;
 mod silence;
@@ -35,7 +36,7 @@ pub use attention::{
     HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
-pub use change::{Change, ChangeFilter, Changes, ErasedSim, TestRecord};
+pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
@@ -56,6 +57,7 @@ pub use record::{
     NO_DATE_PUSH_S, NewRecord, Notification, PushOrigin, Record, SmsRecord, Stored, TIME_MS_MIN,
     TimelineEntry, UsageRecord, VOLUME_MAX,
 };
+pub use retraction::{RetractCount, RetractQuestion, Retracted};
 pub use search::{Hit, HitOf, Matched};
 pub use secret::{Invisible, Secret, invisible_in, without_mark};
 pub use silence::{Silence, SilentGroup, SilentSim, is_too_silent};

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
@@ -9,7 +9,7 @@ use super::{
     queue::{Job, Ticket},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, Kind, NewHeld, Ring},
+    domain::{HeldClass, HeldReason, Kind, NewHeld, Retracted, Ring},
     smarthub::{AgePolicy, Authentic, Body, NotJson, ReadRules, Reading, Unproved, Unread},
     store::{Outcome, Submission},
 };
@@ -215,7 +215,9 @@ impl Intake {
         let authentic =
             body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
         let authentic = authentic.map_err(|unproved| self.refused_as(unproved))?;
-        Ok(self.read_authentic(&authentic, &push.kind, Some(self.shared.options.age)))
+        let retracted = self.shared.retracted.read().unwrap_or_else(PoisonError::into_inner);
+        let age = Some(self.shared.options.age);
+        Ok(self.read_authentic(&authentic, &push.kind, age, Some((&retracted, push.source))))
     }
 
     /// Why a push is refused, and which ring it goes to.
@@ -234,12 +236,14 @@ impl Intake {
         authentic: &Authentic<'_>,
         kind: &Kind,
         age: Option<AgePolicy>,
+        retracted: Option<(&Retracted, IpAddr)>,
     ) -> Reading {
         authentic.read(&ReadRules {
             kind,
             kept_as: self.shared.kinds.kept_as(kind),
             identity: self.shared.options.identity,
             age,
+            retracted,
             date_shift_s: self.verifier().date_shift_s(),
             now: self.now(),
         })
@@ -265,7 +269,8 @@ pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Ve
         .into_iter()
         .map(|Unread { reason, field, body }| NewHeld {
             class: HeldClass::Quarantined,
-            ring: (reason == HeldReason::DateOld).then_some(Ring::Stale),
+            ring: matches!(reason, HeldReason::DateOld | HeldReason::DateRetracted)
+                .then_some(Ring::Stale),
             reason,
             field: field.map(Into::into),
             kind: kind.clone(),

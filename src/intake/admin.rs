@@ -146,7 +146,7 @@ impl Intake {
             }
         }
         .map_err(|Refusal { reason, .. }| RetryError::StillRefused(reason))?;
-        let reading = self.read_authentic(&authentic, &kind, None);
+        let reading = self.read_authentic(&authentic, &kind, None, None);
         let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
         let outcome = if still_unread && held.held.class == HeldClass::Quarantined {
             Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() }

@@ -8,8 +8,8 @@ use super::{
     task::{IntakeError, WriterTask, answer},
 };
 use crate::{
-    domain::{Caller, Giccid, Timestamp},
-    store::{Erased, Erasing, Lift, Pruned, Pruning, StoreError},
+    domain::{Caller, Giccid, RetractQuestion, Timestamp},
+    store::{Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, StoreError},
 };
 
 /// For so many times as long as a step took, the disk is the pushes' alone.
@@ -35,6 +35,11 @@ pub(super) enum Upkeep {
         caller: Caller,
         reply: Reply<Lift>,
     },
+    Retract {
+        question: RetractQuestion,
+        caller: Caller,
+        reply: Reply<RetractedCounts>,
+    },
     /// Writes the whole database anew.
     Rewrite {
         reply: Reply<()>,
@@ -57,6 +62,7 @@ pub(super) enum Upkeep {
 enum Chore {
     Prune(Pruning, Reply<Pruned>),
     Erase(Erasing, Reply<Erased>),
+    Retract(Retracting, Reply<RetractedCounts>),
 }
 
 /// What is left of the long work.
@@ -111,6 +117,14 @@ impl WriterTask {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Chore::Retract(mut work, reply) => match self.writer.retract_some(&mut work).await {
+                Ok(()) if work.is_done() => answer(reply, Ok(work.counts())),
+                Ok(()) => {
+                    self.chores.waiting.push_back(Chore::Retract(work, reply));
+                    Ok(())
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
         };
         self.chores.rest(Instant::now(), began.elapsed());
         ended
@@ -136,6 +150,10 @@ impl WriterTask {
             }
             Upkeep::Lift { giccid, caller, reply } => {
                 answer(reply, self.writer.lift_erasure(&giccid, &caller, now).await)
+            }
+            Upkeep::Retract { question, caller, reply } => {
+                let begun = self.writer.begin_retraction(question, &caller, now).await;
+                self.begin(begun, reply, Chore::Retract)
             }
             Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
             Upkeep::Checkpoint { reply } => {

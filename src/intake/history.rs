@@ -32,6 +32,7 @@ impl Intake {
             kept_as: self.shared.kinds.kept_as(kind),
             identity: self.shared.options.identity,
             age: None,
+            retracted: None,
             date_shift_s: 0,
             now: self.now(),
         })

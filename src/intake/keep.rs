@@ -1,5 +1,5 @@
 //! What keeps the store fit for years: retention, erasures, copies.
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::PoisonError, time::Duration};
 
 use tokio::time::Instant;
 
@@ -9,10 +9,10 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{Caller, Timestamp},
+    domain::{Caller, RetractQuestion, Timestamp},
     store::{
-        Backup, BackupError, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
-        newest_backup,
+        Backup, BackupError, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
+        forget_copies, newest_backup,
     },
 };
 
@@ -78,6 +78,21 @@ impl Intake {
             tracing::info!(usage, sms, notifications, quarantined, refused, "Pruned");
         }
         Ok(pruned)
+    }
+
+    /// Takes out what was pushed under one `datePush`. From now on what comes under it is set aside.
+    pub async fn retract(
+        &self,
+        question: RetractQuestion,
+        caller: &Caller,
+    ) -> Result<RetractedCounts, AdminError> {
+        self.shared.retracted.write().unwrap_or_else(PoisonError::into_inner).add(question);
+        let caller = caller.clone();
+        let counts = self.keep_up(|reply| Upkeep::Retract { question, caller, reply }).await?;
+        self.shared.store.forget_tails().await;
+        let RetractedCounts { id, usage, sms, notifications } = counts;
+        tracing::info!(id, usage, sms, notifications, "Retracted");
+        Ok(counts)
     }
 
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the

@@ -48,7 +48,7 @@ use self::{
     nonces::Nonces, queue::Queue, refused::Waiting, sent_away::SentAway,
 };
 use crate::{
-    domain::{ApiKey, Caller, Clock, KeyDigest, Timestamp},
+    domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
     smarthub::{
         AgePolicy, IdentityRule,
         explain::{Finding, explain},
@@ -111,6 +111,8 @@ struct Shared {
     /// Held by who makes a copy.
     backing_up: Mutex<()>,
     keys: RwLock<Vec<ApiKey>>,
+    /// What still comes under these is set aside.
+    retracted: RwLock<Retracted>,
     /// The newest id on disk.
     newest: watch::Sender<i64>,
     /// Why nothing can be stored now; empty while all is well.
@@ -177,6 +179,7 @@ impl Intake {
         let (commands, asked) = mpsc::channel(64);
         let tallies = store.tallies().await?;
         let keys = store.api_keys().await?;
+        let retracted = store.retracted().await?;
         let verifier = RwLock::new(Arc::new(options.verifier.clone()));
         let shared = Arc::new(Shared {
             options,
@@ -193,6 +196,7 @@ impl Intake {
             disk_notes: DiskNotes::default(),
             backing_up: Mutex::default(),
             keys: RwLock::new(keys),
+            retracted: RwLock::new(retracted),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),
         });

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     Authentic,
@@ -8,7 +8,7 @@ use super::{
     kind::{DATA_USAGE, MO_SMS},
     record::{notification, sms, usage},
 };
-use crate::domain::{HeldReason, Kind, NO_DATE_PUSH_S, NewRecord, Record, Timestamp};
+use crate::domain::{HeldReason, Kind, NO_DATE_PUSH_S, NewRecord, Record, Retracted, Timestamp};
 
 /// How old and how far ahead of our clock `datePush` may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct ReadRules<'a> {
     pub identity: IdentityRule,
     /// None where a person has decided to take the push whatever its age.
     pub age: Option<AgePolicy>,
+    /// What was retracted, and who sent this; none where a person has decided to take the push.
+    pub retracted: Option<(&'a Retracted, IpAddr)>,
     /// Seconds between `datePush` and the second that it stands for, as for the signature.
     pub date_shift_s: i64,
     /// The current moment.
@@ -123,6 +125,9 @@ impl<'a> Push<'a> {
     }
 
     fn check_age(&self) -> Result<(), Fault> {
+        if self.rules.retracted.is_some_and(|(all, source)| all.has(self.date_push_s, source)) {
+            return Err(HeldReason::DateRetracted.into());
+        }
         let Some(age) = self.rules.age else { return Ok(()) };
         let pushed_s = self.date_push_s + self.rules.date_shift_s;
         let pushed = Timestamp::from_unix_ms(pushed_s * 1000);

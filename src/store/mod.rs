@@ -49,5 +49,6 @@ pub use read::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use writer::{
-    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Retention, Submission, Verdict, Writer,
+    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Retention, RetractedCounts,
+    Retracting, Submission, Verdict, Writer,
 };

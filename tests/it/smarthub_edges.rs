@@ -17,7 +17,7 @@ const GICCID: &str = "8986001234567890001";
 fn rules(kind: &Kind) -> ReadRules<'_> {
     let now = Timestamp::from_unix_ms(SECOND * 1000);
     let identity = IdentityRule::Content;
-    ReadRules { kind, kept_as: None, identity, age: None, date_shift_s: 0, now }
+    ReadRules { kind, kept_as: None, identity, age: None, retracted: None, date_shift_s: 0, now }
 }
 
 /// What a push of a kind holds, whose signature nobody looks at.

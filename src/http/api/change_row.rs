@@ -14,7 +14,7 @@ use super::{
     usage::{Usage, UsageOut},
 };
 use crate::domain::{
-    Change, DeviceEvent, DeviceEventKind, DeviceEventWord, SerialNumber, TestRecord,
+    Change, DeviceEvent, DeviceEventKind, DeviceEventWord, SerialNumber, TestRecord, Timestamp,
 };
 
 /// A row of any kind.
@@ -49,6 +49,9 @@ pub(super) enum ChangeOut<'a> {
     Test(TestOut<'a>),
     /// That a SIM was erased: whoever has copied what was of it takes it away, too.
     Erased(ErasedOut<'a>),
+    /// That records were retracted: whoever has copied what came under this `datePush` (from this
+    /// source, where one is named) with a smaller id takes it away, too.
+    Retracted(RetractedOut),
 }
 
 /// A router's new state, or a whole sample.
@@ -95,6 +98,18 @@ pub(super) struct ErasedOut<'a> {
     giccid_hmac: Option<&'a str>,
 }
 
+/// What was retracted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RetractedChangeOut)]
+pub(super) struct RetractedOut {
+    kind: &'static str,
+    id: i64,
+    #[serde(rename = "datePush")]
+    #[schema(format = DateTime)]
+    date_push: String,
+    source: Option<String>,
+}
+
 const USAGE: &str = "data-usage";
 const SMS: &str = "mo-sms";
 const OTHER: &str = "other";
@@ -108,6 +123,7 @@ pub(super) fn kind_of(change: &Change) -> &str {
         Change::Device(..) => Change::DEVICE,
         Change::Test(test) => kind_of_test(test),
         Change::Erased(_) => Change::ERASED,
+        Change::Retracted(_) => Change::RETRACTED,
     }
 }
 
@@ -124,6 +140,12 @@ pub(super) fn out<'a>(change: &'a Change, view: &'a View) -> Result<ChangeOut<'a
             id: sim.id,
             giccid_sha256: &sim.giccid_sha256,
             giccid_hmac: sim.giccid_hmac.as_deref(),
+        }),
+        Change::Retracted(pushes) => ChangeOut::Retracted(RetractedOut {
+            kind: Change::RETRACTED,
+            id: pushes.id,
+            date_push: Timestamp::from_unix_ms(pushes.of.date_push_s * 1000).to_string(),
+            source: pushes.of.source.map(|source| source.to_string()),
         }),
     })
 }

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 32] = [
+const ENDPOINTS: [(&str, &str); 33] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -28,6 +28,7 @@ const ENDPOINTS: [(&str, &str); 32] = [
     ("prune_url", "/v1/prune"),
     ("erase_url", "/v1/erase"),
     ("erasures_url", "/v1/erasures"),
+    ("retract_url", "/v1/retract"),
     ("backup_url", "/v1/backup"),
     ("changes_url", "/v1/changes"),
     ("stream_url", "/v1/stream"),

@@ -50,6 +50,7 @@ mod params;
 mod pushes;
 mod rcms;
 mod respond;
+mod retract;
 mod routes;
 mod row_id;
 mod search;

@@ -24,6 +24,7 @@ enum Table {
     Device,
     Test,
     Erased,
+    Retracted,
 }
 
 /// One range read among those that are merged.
@@ -114,6 +115,8 @@ impl Store {
         let found = self.test_records_by_ids(&ids(Table::Test)).await?;
         rows.extend(found.into_iter().map(Change::Test));
         rows.extend(self.erased_by_ids(&ids(Table::Erased)).await?.into_iter().map(Change::Erased));
+        let found = self.retractions_by_ids(&ids(Table::Retracted)).await?;
+        rows.extend(found.into_iter().map(Change::Retracted));
         rows.sort_unstable_by_key(Change::id);
         Ok(rows)
     }
@@ -160,6 +163,7 @@ impl Table {
             Self::Device => 3,
             Self::Test => 4,
             Self::Erased => 5,
+            Self::Retracted => 6,
         }
     }
 }
@@ -184,7 +188,10 @@ fn parts(filter: &ChangeFilter) -> Vec<Part<'_>> {
             filter
                 .kind
                 .iter()
-                .filter(|kind| !["data-usage", "mo-sms", Change::ERASED].contains(&kind.as_str()))
+                .filter(|kind| {
+                    !["data-usage", "mo-sms", Change::ERASED, Change::RETRACTED]
+                        .contains(&kind.as_str())
+                })
                 .map(|kind| Part { table: Table::Notification, kind: Some(kind) }),
         );
     }
@@ -194,6 +201,10 @@ fn parts(filter: &ChangeFilter) -> Vec<Part<'_>> {
     // It is told whatever the group: which group a SIM was in is erased, too.
     if asked(Change::ERASED) {
         parts.push(whole(Table::Erased));
+    }
+    // It may be of any SIM.
+    if asked(Change::RETRACTED) {
+        parts.push(whole(Table::Retracted));
     }
     if filter.with_tests && filter.sim_group.is_empty() {
         parts.push(whole(Table::Test));
@@ -272,6 +283,9 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
             sql.push("erased where true");
             let hashes: Vec<String> = filter.giccid.iter().map(|it| hashed(it)).collect();
             any_of(sql, " and giccid_sha256 in ", &hashes, "");
+        }
+        Table::Retracted => {
+            sql.push("retracted where true");
         }
         Table::Test => {
             sql.push("test_record where true");

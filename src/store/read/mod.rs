@@ -11,6 +11,7 @@ mod kept;
 mod notification;
 mod page;
 mod pass;
+mod retraction;
 pub(super) mod rollup;
 mod room;
 mod search;

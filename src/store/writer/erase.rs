@@ -239,7 +239,10 @@ impl Writer {
     }
 
     /// Takes records out of the sums by time and network, inside the open transaction.
-    async fn take_out_of_sums(&mut self, going: &[GoingUsage]) -> Result<(), StoreError> {
+    pub(super) async fn take_out_of_sums(
+        &mut self,
+        going: &[GoingUsage],
+    ) -> Result<(), StoreError> {
         const QUARTERS: [&str; 2] = [
             "update usage_quarter_hour
             set data_usage = data_usage - (row.value ->> 2), records = records - (row.value ->> 3)

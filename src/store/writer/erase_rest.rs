@@ -11,16 +11,6 @@ impl Writer {
     pub(super) async fn erase_sms(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
         const NEXT: &str = "
             select id from sms where sim_id in (select value from json_each($1)) limit $2";
-        const COUNTS: [&str; 2] = [
-            "update sms_quarter_hour set records = sms_quarter_hour.records - gone.records from (
-                select event_ms - event_ms % 900000 as start_ms, sim_group, count(*) as records
-                from sms where id in (select value from json_each($1)) group by 1, 2) as gone
-            where sms_quarter_hour.start_ms = gone.start_ms
-                and sms_quarter_hour.sim_group = gone.sim_group",
-            "delete from sms_quarter_hour where records = 0 and (start_ms, sim_group) in (
-                select event_ms - event_ms % 900000, sim_group from sms
-                where id in (select value from json_each($1)))",
-        ];
         let ids: Vec<i64> = sqlx::query_scalar(NEXT)
             .bind(serde_json::to_string(&erasing.sims)?)
             .bind(STEP_ROWS)
@@ -29,17 +19,31 @@ impl Writer {
         if ids.is_empty() {
             return Ok(true);
         }
-        let rows = serde_json::to_string(&ids)?;
         run(&mut self.connection, "begin immediate").await?;
-        for statement in
-            [COUNTS[0], COUNTS[1], "delete from sms where id in (select value from json_each($1))"]
-        {
-            sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
-        }
-        note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
+        self.remove_sms_and_counts(&ids).await?;
         run(&mut self.connection, "commit").await?;
         erasing.erased.sms += ids.len() as u64;
         Ok(false)
+    }
+
+    /// Takes messages out, and out of their counts, inside the open transaction.
+    pub(super) async fn remove_sms_and_counts(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        const STATEMENTS: [&str; 3] = [
+            "update sms_quarter_hour set records = sms_quarter_hour.records - gone.records from (
+                select event_ms - event_ms % 900000 as start_ms, sim_group, count(*) as records
+                from sms where id in (select value from json_each($1)) group by 1, 2) as gone
+            where sms_quarter_hour.start_ms = gone.start_ms
+                and sms_quarter_hour.sim_group = gone.sim_group",
+            "delete from sms_quarter_hour where records = 0 and (start_ms, sim_group) in (
+                select event_ms - event_ms % 900000, sim_group from sms
+                where id in (select value from json_each($1)))",
+            "delete from sms where id in (select value from json_each($1))",
+        ];
+        let rows = serde_json::to_string(ids)?;
+        for statement in STATEMENTS {
+            sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
+        }
+        note_gone(&mut self.connection, "mo-sms", ids.len()).await
     }
 
     /// Everything by which the SIM could be found, and at last its number, inside the open

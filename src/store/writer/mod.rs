@@ -19,6 +19,7 @@ mod prune;
 mod push;
 mod rebuild;
 mod removal;
+mod retract;
 mod rings;
 mod round;
 mod sims;
@@ -32,6 +33,8 @@ use sqlx::SqliteConnection;
 pub use self::erase::{Erased, Erasing};
 pub use self::erase_list::Lift;
 pub use self::prune::{Pruned, Pruning, Retention};
+pub(super) use self::retract::push_pushes;
+pub use self::retract::{RetractedCounts, Retracting};
 use self::{
     erased_sims::{ErasedSims, Left},
     insert::Batch,

@@ -16,5 +16,6 @@ mod proof;
 mod quarantine;
 mod records;
 mod request_id;
+mod retract;
 mod room;
 mod sources;

@@ -144,6 +144,7 @@ fn identity(mut object: Map<String, Value>, how: Vec<u8>) -> i64 {
         kept_as: None,
         identity: IdentityRule::Content,
         age: None,
+        retracted: None,
         date_shift_s: 0,
         now: Timestamp::from_unix_ms(1_725_499_848_000),
     });

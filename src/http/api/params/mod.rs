@@ -26,6 +26,7 @@ pub(super) use table::{
     NOTIFICATIONS, SEARCH, SIM, SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE,
     USAGE_SUMS,
 };
+pub(super) use values::date_push_s;
 
 /// The most values that one list may have.
 const VALUES_MAX: usize = 100;

@@ -198,7 +198,7 @@ const HELD: &[Param] = &[
         |ask, text| {
             let reason = text.parse().map_err(|_| {
                 "one of signature_missing, signature_unreadable, signature_wrong, date_missing, \
-             date_unreadable, not_json, date_old, date_ahead, field_missing, field_invalid, \
+             date_unreadable, not_json, date_old, date_retracted, date_ahead, field_missing, field_invalid, \
              repeated_key, unreadable, store_refused"
             })?;
             ask.held.reason.push(reason);

@@ -141,7 +141,7 @@ pub(super) fn time_ms(text: &str) -> Result<i64, &'static str> {
 
 /// A second as `datePush` names one: as [`time_ms`], but what has too few digits to be in
 /// milliseconds is in seconds, as SmartHub counts them.
-pub(super) fn date_push_s(text: &str) -> Result<i64, &'static str> {
+pub(in crate::http::api) fn date_push_s(text: &str) -> Result<i64, &'static str> {
     const SECONDS_DIGITS_MAX: usize = 11;
     let ms = time_ms(text)?;
     let digits = text.strip_prefix('-').unwrap_or(text);

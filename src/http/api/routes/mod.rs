@@ -5,7 +5,7 @@ use super::{
     doc::{Doc, Documented, Routes, Tag, page},
     erasures, fleet, health, held, held_many, index, keep, keys, list, metrics, params,
     rcms::OFF,
-    sign_in_links, status, summary, test_nonces,
+    retract, sign_in_links, status, summary, test_nonces,
 };
 use crate::domain::Scope;
 
@@ -229,6 +229,21 @@ fn upkeep(routes: Routes) -> Routes {
                     .about("From now on. What was erased stays so, also after a restore.")
                     .gives_nothing(204, "What comes of it from now on is kept.")
                     .problem(409, "It is still being erased."),
+            ),
+        )
+        .at(
+            "/v1/retract",
+            Documented::post(
+                retract::retract,
+                doc("Take out what was pushed under one `datePush`")
+                    .about(
+                        "Records that somebody attached to a captured signature leave lists and \
+                         sums, and `/v1/changes` tells of it. What still comes under that second \
+                         (from that source, where one is named) is held as `date_retracted`; the \
+                         same record under another `datePush` is stored.",
+                    )
+                    .takes::<retract::RetractIn>()
+                    .gives::<retract::RetractionOut>(200, "How much was taken out."),
             ),
         )
         .at(

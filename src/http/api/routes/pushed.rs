@@ -188,7 +188,8 @@ fn live(routes: Routes) -> Routes {
                 doc("Follow what is stored")
                     .about(
                         "In order of commit. Who follows `Link`, rel `next`, has each row once. A \
-                         row of kind `erased` names a SIM of which nothing is kept any more.",
+                         row of kind `erased` names a SIM of which nothing is kept any more; one of kind \
+                         `retracted` a `datePush` whose rows before it were taken out.",
                     )
                     .query(&params::CHANGES)
                     .follows::<change_row::ChangeOut<'static>>("Rows, the oldest first.")

@@ -189,6 +189,7 @@ const OVERVIEW: Overview = Overview {
         "date_unreadable" => "datePush cannot be read",
         "not_json" => "the body is no JSON",
         "date_old" => "datePush is too old: late, or a replay",
+        "date_retracted" => "its datePush was retracted",
         "date_ahead" => "datePush is in the future",
         "field_missing" => "a field is missing",
         "field_invalid" => "a field cannot be read",

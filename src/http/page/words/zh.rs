@@ -173,6 +173,7 @@ const OVERVIEW: Overview = Overview {
         "date_unreadable" => "datePush 无法读取",
         "not_json" => "内容不是 JSON",
         "date_old" => "datePush 过旧:迟到,或被重放",
+        "date_retracted" => "其 datePush 已被撤回",
         "date_ahead" => "datePush 在未来",
         "field_missing" => "缺少字段",
         "field_invalid" => "字段无法读取",

@@ -1,0 +1,63 @@
+use std::{collections::HashSet, fmt, net::IpAddr};
+
+use super::Timestamp;
+
+/// Records that are to be taken out: all that came under one `datePush`, or what one source sent of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RetractQuestion {
+    /// `datePush`, whole seconds since 1970.
+    pub date_push_s: i64,
+    /// Who sent them; anybody where it is not said.
+    pub source: Option<IpAddr>,
+}
+
+/// How much would be taken out of what one source sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetractCount {
+    /// The source, where it is known.
+    pub source: Option<IpAddr>,
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications.
+    pub notifications: u64,
+}
+
+/// All that was retracted: what comes under it again is set aside, since whoever has captured its
+/// signature can send it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retracted(HashSet<RetractQuestion>);
+
+impl Retracted {
+    /// Adds what is retracted now.
+    pub fn add(&mut self, question: RetractQuestion) {
+        self.0.insert(question);
+    }
+
+    /// Whether a push of this second from this source is set aside.
+    pub fn has(&self, date_push_s: i64, source: IpAddr) -> bool {
+        !self.0.is_empty()
+            && [None, Some(source.to_canonical())]
+                .into_iter()
+                .any(|source| self.0.contains(&RetractQuestion { date_push_s, source }))
+    }
+}
+
+impl FromIterator<RetractQuestion> for Retracted {
+    fn from_iter<I: IntoIterator<Item = RetractQuestion>>(questions: I) -> Self {
+        Self(questions.into_iter().collect())
+    }
+}
+
+impl fmt::Display for RetractQuestion {
+    /// As the audit has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let second = Timestamp::from_unix_ms(self.date_push_s.saturating_mul(1000));
+        write!(f, "datePush={second}")?;
+        match self.source {
+            Some(source) => write!(f, "&source={source}"),
+            None => Ok(()),
+        }
+    }
+}
