@@ -204,6 +204,7 @@ impl HeldReason {
             | Self::DateUnreadable
             | Self::NotJson => HeldClass::Refused,
             Self::DateOld
+            | Self::DateRetracted
             | Self::DateAhead
             | Self::FieldMissing
             | Self::FieldInvalid

@@ -19,7 +19,7 @@ impl Kind {
     }
 
     /// Words by which we call rows and events of our own beside those that were pushed.
-    const RESERVED: [&str; 4] = ["device", "erased", "gap", "tick"];
+    const RESERVED: [&str; 5] = ["device", "erased", "gap", "retracted", "tick"];
 
     /// Whether a push of this name could be taken for a row or an event of our own; it is then kept
     /// as [`Kind::other`].

@@ -16,7 +16,7 @@ use super::{
     refused::{Dropped, RefusedQueue},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, Timestamp},
+    domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
     smarthub::Body,
     store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
@@ -313,7 +313,7 @@ impl WriterTask {
         }
         if let Err(error) = self.writer.keep_refused(refused, now).await {
             for held in refused {
-                self.writer.count_dropped(held.ring, held.reason, 1, now);
+                self.writer.count_dropped(held.ring.unwrap_or(Ring::Noise), held.reason, 1, now);
             }
             self.failed(error)?;
         }

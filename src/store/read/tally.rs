@@ -44,7 +44,7 @@ pub struct QuarantineTally {
 /// What the store has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// By push category: what came in, and when the last push was committed, a repeat too; none
+    /// By push category: what came in, and when the newest record that was new was committed; none
     /// where all came from files.
     pub kinds: Vec<(Kind, KindTally, Option<Timestamp>)>,
     /// The two rings of refused pushes.

@@ -302,7 +302,8 @@ impl Writer {
     }
 }
 
-/// `pushed_at` is when a push came in, if one did: history tells nothing of that.
+/// `pushed_at` is when a push came in, if one did: history tells nothing of that. Nor does a push that
+/// only repeats: a sender that is stuck, or replays, must not pass for one that is alive.
 fn move_tallies(
     tallies: &Tallies,
     round: &mut Round,
@@ -325,7 +326,7 @@ fn move_tallies(
             .bind(change.data_usage)?
             .bind(change.repeats)?
             .bind(change.repeats_redated)?
-            .bind(pushed_at.map_or(0, Timestamp::unix_ms))?;
+            .bind(pushed_at.filter(|_| change.records > 0).map_or(0, Timestamp::unix_ms))?;
     }
     Ok(())
 }

@@ -222,8 +222,8 @@ impl Writer {
             "delete from usage_card_month where records = 0 and (month, card_id) in (
                 select row.value ->> 0, row.value ->> 1 from json_each($1) as row)",
         ];
-        let days = serde_json::to_string(&SimSums::of(going, &self.zone).days())?;
-        let months = serde_json::to_string(&CardSums::of(going, &[], &self.zone).months())?;
+        let days = serde_json::to_string(&SimSums::of(going, &self.days).days())?;
+        let months = serde_json::to_string(&CardSums::of(going, &[], &self.days).months())?;
         for (statements, rows) in [(DAYS, &days), (MONTHS, &months)] {
             for statement in statements {
                 sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
@@ -308,7 +308,7 @@ impl Writer {
             sqlx::query_as(USAGE).bind(card_id).fetch_all(&mut self.connection).await?;
         let sms: Vec<TailSms> =
             sqlx::query_as(SMS).bind(card_id).fetch_all(&mut self.connection).await?;
-        let left = CardSums::of(&usage, &sms, &self.zone).seen.remove(&card_id);
+        let left = CardSums::of(&usage, &sms, &self.days).seen.remove(&card_id);
         let summed: (Option<i64>, Option<i64>) =
             sqlx::query_as(SUMMED).bind(card_id).fetch_one(&mut self.connection).await?;
         let Some((first_day, last_day)) = summed.0.zip(summed.1) else { return Ok(left) };

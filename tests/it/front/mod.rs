@@ -2,6 +2,7 @@
 mod addresses;
 mod busy;
 mod chunks;
+mod dead_feed;
 mod doors;
 mod giccids;
 mod held;

@@ -17,7 +17,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Store {
     /// The moment before which 95 % of the usage records of the last day had arrived, as the newest
-    /// 2,000 of them tell: an estimate. `None` if there was none.
+    /// 2,000 of them tell: an estimate. `None` if there was none. A repeat is no row, so while nothing
+    /// new comes this stands still, whatever the clock says.
     pub async fn usage_arrived_through(
         &self,
         now: Timestamp,
@@ -45,17 +46,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let mut sql = QueryBuilder::new(
-            "with delay(ms) as materialized (select max(received_ms - own_ms, 0) from (",
+            "with delay(ms, received_ms) as materialized (
+                select max(received_ms - own_ms, 0), received_ms from (",
         );
         sql.push(newest)
             .push(") where received_ms >= ")
             .push_bind(now.minus(DAY).unix_ms())
             .push(" and received_ms - date_push_s * 1000 <= ")
             .push_bind(PUSH_AGE_MS_MAX)
-            .push(") select ms from delay order by ms limit 1 offset max(((select count(*) from delay) * 95 + 99) / 100 - 1, 0)");
+            .push(") select ms, (select max(received_ms) from delay) from delay order by ms limit 1 offset max(((select count(*) from delay) * 95 + 99) / 100 - 1, 0)");
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let delay_ms: Option<i64> =
-            sql.build_query_scalar().fetch_optional(&mut *reader).await.map_err(of_read)?;
-        Ok(delay_ms.map(|ms| now.minus(Duration::from_millis(ms.unsigned_abs()))))
+        let found: Option<(i64, i64)> =
+            sql.build_query_as().fetch_optional(&mut *reader).await.map_err(of_read)?;
+        Ok(found.map(|(delay_ms, newest_ms)| {
+            let newest = Timestamp::from_unix_ms(newest_ms).min(now);
+            newest.minus(Duration::from_millis(delay_ms.unsigned_abs()))
+        }))
     }
 }
