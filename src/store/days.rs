@@ -172,6 +172,7 @@ pub(super) fn name_of(zone: &TimeZone) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
     use crate::store::rollup::{DAY_MS, HOUR_MS};

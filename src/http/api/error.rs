@@ -213,9 +213,7 @@ impl ApiError {
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
             Self::NothingToErase => not_found("erase", "giccid"),
-            Self::MethodNotAllowed => {
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-            }
+            Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
                 let error = FieldError { resource, field: field.clone(), code: *code };
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed")
@@ -269,6 +267,10 @@ impl ApiError {
             }
         }
     }
+}
+
+fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
 
 fn not_found(resource: &'static str, field: &str) -> Problem {

@@ -66,8 +66,8 @@ impl Store {
             select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms from erased
             order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<(i64, i64, String, Option<String>, i64, Option<i64>)> =
-            sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
+        type Row = (i64, i64, String, Option<String>, i64, Option<i64>);
+        let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
         let entry = |(id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms)| ErasedEntry {
             id,
             at: Timestamp::from_unix_ms(at_ms),
