@@ -219,18 +219,21 @@ impl Server {
             parts.internal.live.pushes.clone(),
         );
         let mut fronts = JoinSet::new();
+        let counts = parts.internal.live.connections.clone();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
         let credentials = reload.credentials.subscribe();
         let page = page_settings(&settings, credentials, demo.is_some());
         let internal = proving(internal_router(parts.internal, page), instance_secret);
         if let Some(listener) = listeners.public {
-            fronts.spawn(serve_with(listener, public, limits, tls.public, stop.clone()));
+            let counts = counts.public;
+            fronts.spawn(serve_with(listener, public, limits, tls.public, counts, stop.clone()));
         }
         if let Some(demo) = demo {
             fronts.spawn(demo.run(stop.clone()));
         }
-        let limits = ConnectionLimits::internal();
-        fronts.spawn(serve_with(listeners.internal, internal, limits, tls.internal, stop.clone()));
+        let (limits, counts) = (ConnectionLimits::internal(), counts.internal);
+        let listener = listeners.internal;
+        fronts.spawn(serve_with(listener, internal, limits, tls.internal, counts, stop.clone()));
         if let Some(poller) = poller {
             fronts.spawn(poller.run(stop.clone()));
         }
@@ -330,6 +333,7 @@ async fn parts(
             first_page: settings.api.first_page,
             internal_url: settings.internal.url.clone(),
             is_encrypted: settings.internal_is_encrypted(),
+            internal_names: settings.internal.names.clone(),
             sms_text_field: settings.sms.text_field.clone(),
             requests_per_hour: settings.api.requests_per_hour,
             cors_origins: settings.api.cors_origins.clone(),

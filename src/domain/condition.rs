@@ -29,6 +29,8 @@ pub enum ConditionKind {
     RcmsListShort,
     /// The disk has less room than is to be left free.
     DiskLow,
+    /// A listener has all the connections that it may have.
+    ConnectionsFull,
 }
 
 /// Something that is wrong, and what to do. Nothing in it is personal or secret.
@@ -59,7 +61,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -72,6 +74,7 @@ impl ConditionKind {
         Self::RcmsFailing,
         Self::RcmsListShort,
         Self::DiskLow,
+        Self::ConnectionsFull,
     ];
 
     /// The word in API, log, metric and alert.
@@ -89,6 +92,7 @@ impl ConditionKind {
             Self::RcmsFailing => "rcms_failing",
             Self::RcmsListShort => "rcms_list_short",
             Self::DiskLow => "disk_low",
+            Self::ConnectionsFull => "connections_full",
         }
     }
 
@@ -100,7 +104,8 @@ impl ConditionKind {
             | Self::Quarantining
             | Self::AddressUnknown
             | Self::RcmsFailing
-            | Self::DiskLow => true,
+            | Self::DiskLow
+            | Self::ConnectionsFull => true,
             Self::KindMisspelt
             | Self::NotAcknowledged
             | Self::SlowAcknowledgement

@@ -3,7 +3,7 @@
 //! A page of anybody's can have a browser inside our network ask whatever a name leads to, and whoever
 //! owns a name chooses where it leads. So a name that is not known as ours is answered nothing: an
 //! address cannot lead elsewhere, nor can a word without a dot, which only our own network knows.
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -14,15 +14,21 @@ use axum::{
 
 use super::problem::Problem;
 
-/// The name in the URL that people use, if one is set.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OwnName(Option<String>);
+/// What is answered to any name: it tells nothing personal, and probes and collectors go by names
+/// that nobody here knows.
+const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-impl OwnName {
-    /// Of the URL of the settings.
-    pub(super) fn of(internal_url: Option<&str>) -> Self {
-        let host = internal_url.and_then(|url| url.parse::<Uri>().ok());
-        Self(host.and_then(|url| url.host().map(str::to_ascii_lowercase)))
+/// The names that the settings tell: that in the URL that people use, and others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnNames(Arc<[String]>);
+
+impl OwnNames {
+    /// Of the settings.
+    pub(super) fn of(internal_url: Option<&str>, names: &[String]) -> Self {
+        let url = internal_url.and_then(|url| url.parse::<Uri>().ok());
+        let host = url.as_ref().and_then(Uri::host);
+        let names = host.into_iter().chain(names.iter().map(String::as_str));
+        Self(names.map(str::to_ascii_lowercase).collect())
     }
 
     fn is_known(&self, host: &str) -> bool {
@@ -31,12 +37,12 @@ impl OwnName {
         bare.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || host.ends_with(".localhost")
-            || self.0.as_ref() == Some(&host)
+            || self.0.contains(&host)
     }
 }
 
 /// Lets through what is asked of us by a name that we know.
-pub(super) async fn check(State(own): State<OwnName>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(own): State<OwnNames>, request: Request, next: Next) -> Response {
     let sent = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = match sent {
         Some(host) => host.parse::<Authority>().ok(),
@@ -48,11 +54,14 @@ pub(super) async fn check(State(own): State<OwnName>, request: Request, next: Ne
         (None, None) => true,
         (Some(_), None) => false,
     };
-    if is_known {
+    if is_known || OPEN_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
     }
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "Misdirected Request")
-        .detail("simdeck does not know itself by this name: set SIMDECK_INTERNAL_URL to the URL that people use.")
+        .detail(
+            "simdeck does not know itself by this name: set SIMDECK_INTERNAL_URL to the URL that \
+             people use, or add the name to SIMDECK_INTERNAL_NAMES.",
+        )
         .into_response()
 }
 
@@ -62,7 +71,8 @@ mod tests {
 
     #[test]
     fn names_that_others_may_lead_to_us_are_not_known() {
-        let own = OwnName::of(Some("https://Simdeck.example.com:8443/"));
+        let names = ["Sims.example.net".to_owned()];
+        let own = OwnNames::of(Some("https://Simdeck.example.com:8443/"), &names);
         for host in [
             "127.0.0.1",
             "[::1]",
@@ -72,12 +82,13 @@ mod tests {
             "a.localhost",
             "simdeck.example.com",
             "SIMDECK.EXAMPLE.COM",
+            "sims.example.net",
         ] {
             assert!(own.is_known(host), "{host}");
         }
         for host in ["evil.example", "simdeck.example.com.evil.example", "127.0.0.1.evil.example"] {
             assert!(!own.is_known(host), "{host}");
         }
-        assert!(!OwnName::of(None).is_known("simdeck.example.com"));
+        assert!(!OwnNames::of(None, &[]).is_known("simdeck.example.com"));
     }
 }

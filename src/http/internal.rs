@@ -16,9 +16,10 @@ use tower_http::{
 };
 
 use super::{
-    api::{self, InternalState},
+    api::{self, ApiSettings, InternalState},
     gzip,
-    hosts::{self, OwnName},
+    hosts::{self, OwnNames},
+    internal_body,
     page::{self, PageSettings},
     problem::log_causes,
     rate::{self, Limiter},
@@ -28,7 +29,8 @@ use super::{
 pub fn internal_router(state: InternalState, page: PageSettings) -> Router {
     let no_store = HeaderValue::from_static("no-store");
     let no_sniff = HeaderValue::from_static("nosniff");
-    let own_name = OwnName::of(state.settings.internal_url.as_deref());
+    let ApiSettings { internal_url, internal_names, .. } = &*state.settings;
+    let own_names = OwnNames::of(internal_url.as_deref(), internal_names);
     let api = api::router(state.clone());
     // The page asks without the limit of a key's requests: it is one person's look at many answers.
     let pages = page::router(state.clone(), api.clone(), page);
@@ -45,8 +47,9 @@ pub fn internal_router(state: InternalState, page: PageSettings) -> Router {
         .merge(asked.reset_fallback())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log_causes))
+        .layer(middleware::from_fn(internal_body::bound))
         .layer(gzip::layer())
-        .layer(middleware::from_fn_with_state(own_name, hosts::check))
+        .layer(middleware::from_fn_with_state(own_names, hosts::check))
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store))
         .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
         .layer(PropagateRequestIdLayer::x_request_id())

@@ -12,6 +12,7 @@ pub mod failures;
 mod gzip;
 mod hosts;
 mod internal;
+mod internal_body;
 mod key_failures;
 mod page;
 mod paging;
@@ -23,8 +24,8 @@ mod rate;
 pub mod server;
 
 pub use api::{
-    ApiSettings, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms, StreamLimits,
-    TestAnswer, TestPusher, openapi, read_as_every_list,
+    ApiSettings, Connections, DocumentSettings, InternalState, Live, Origin, OriginError, Rcms,
+    StreamLimits, TestAnswer, TestPusher, openapi, read_as_every_list,
 };
 pub use auth::{LiveAdminKey, digest_of};
 pub use internal::internal_router;

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-pub use rules::{Facts, LastPush};
+pub use rules::{Facts, LastPush, PlacesTaken};
 pub use signals::Signals;
 
 use self::table::Table;

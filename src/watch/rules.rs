@@ -33,6 +33,19 @@ pub struct Facts {
     pub rcms: Option<PollReport>,
     /// Why the disk is too full, in a sentence with what to do, if it is.
     pub disk: Option<String>,
+    /// Which listener ran out of places for connections lately, if one did.
+    pub places: Option<PlacesTaken>,
+}
+
+/// All connections that a listener may have, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacesTaken {
+    /// Which listener.
+    pub listener: &'static str,
+    /// How many it may have.
+    pub places: u64,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// When a kind of push last came.
@@ -90,6 +103,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         let says = "Pushes are answered 503: the disk is nearly full.".to_owned();
         of(ConditionKind::DiskLow, facts.now, says, todo.clone())
     }));
+    found.extend(facts.places.as_ref().map(connections_full));
     found
 }
 
@@ -238,6 +252,18 @@ fn no_room((last_source, run): (IpAddr, Run)) -> Condition {
     let todo = "Look at /v1/pushes?outcome=unavailable for who sends them. If it is nobody you know, \
                 block it in front of simdeck, or set SIMDECK_PUBLIC_ALLOW_SOURCES.";
     of(ConditionKind::NoRoom, run.since, says, todo)
+}
+
+fn connections_full(taken: &PlacesTaken) -> Condition {
+    let PlacesTaken { listener, places, since } = taken;
+    let says = format!(
+        "The {listener} listener has all the {places} connections that it may have: others wait, and \
+         those that have rested longest are closed."
+    );
+    let todo = "Look at simdeck_connections in /metrics and at who connects (`ss -tn`). If they are \
+                yours, raise the limit of open files (LimitNOFILE) or name your proxy in \
+                SIMDECK_PUBLIC_TRUSTED_PROXIES; else keep them out with a firewall.";
+    of(ConditionKind::ConnectionsFull, *since, says, todo)
 }
 
 /// That some routers cannot be asked about themselves is no failure of RCMS.

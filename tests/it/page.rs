@@ -214,19 +214,32 @@ async fn failed_attempts_are_limited() {
 async fn a_name_that_is_not_ours_is_answered_nothing() {
     let settings = ApiSettings {
         internal_url: Some("https://simdeck.example.com".to_owned()),
+        internal_names: vec!["sims.example.net".to_owned()],
         ..ApiSettings::default()
     };
     let api = Api::new(settings).await;
     let client = Client::new();
-    let ask = async |host: &str| {
-        let request = client.get(format!("{}/healthz", api.base)).header(header::HOST, host);
+    let ask = async |path: &str, host: &str| {
+        let request = client.get(format!("{}{path}", api.base)).header(header::HOST, host);
         request.send().await.unwrap().status().as_u16()
     };
     for host in ["evil.example", "127.0.0.1.evil.example"] {
-        assert_eq!(ask(host).await, 421, "{host}");
+        for path in ["/sign-in", "/v1", "/openapi.json", "/metrics/x"] {
+            assert_eq!(ask(path, host).await, 421, "{path} of {host}");
+        }
+        // Probes and collectors go by names of their own, and read nothing personal.
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(ask(path, host).await, 200, "{path} of {host}");
+        }
     }
-    for host in ["127.0.0.1:8081", "localhost", "simdeck:8081", "simdeck.example.com"] {
-        assert_eq!(ask(host).await, 200, "{host}");
+    for host in [
+        "127.0.0.1:8081",
+        "localhost",
+        "simdeck:8081",
+        "simdeck.example.com",
+        "Sims.example.net:8081",
+    ] {
+        assert_eq!(ask("/sign-in", host).await, 200, "{host}");
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Internal {
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key; never without the certificate.
     pub tls_key: Option<PathBuf>,
+    /// Other names under which it is called.
+    pub names: Vec<String>,
 }
 
 /// How pushes are verified and answered.
@@ -242,6 +244,7 @@ impl Settings {
     /// The state before the table has been read; every setting with a default overwrites its own.
     pub(super) fn blank() -> Self {
         let unset = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let names = Vec::new();
         Self {
             data_dir: PathBuf::new(),
             database: PathBuf::new(),
@@ -259,7 +262,7 @@ impl Settings {
                 allow_mode: AllowMode::Monitor,
                 max_body_bytes: 0,
             },
-            internal: Internal { listen: unset, url: None, tls_cert: None, tls_key: None },
+            internal: Internal { listen: unset, url: None, tls_cert: None, tls_key: None, names },
             push: Push {
                 keys: Vec::new(),
                 max_age: Duration::ZERO,

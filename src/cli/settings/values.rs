@@ -79,6 +79,15 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "networks such as 10.0.0.0/8, or IP addresses".to_owned())
 }
 
+/// The name of a host, without scheme and port.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_name = (1..=253).contains(&text.len()) && text.bytes().all(is_plain);
+    is_name
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "names such as simdeck.example.net, without scheme and port".to_owned())
+}
+
 /// An address without a slash at its end, so that a path can follow.
 pub(super) fn url(text: &str) -> Result<String, String> {
     let wanted = || "an http:// or https:// address without a query".to_owned();

@@ -6,11 +6,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{InternalState, doc::words};
+use super::{Connections, InternalState, doc::words};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
     store::{Store, StoreError},
-    watch::{Facts, LastPush, Look},
+    watch::{Facts, LastPush, Look, PlacesTaken},
 };
 
 /// How often it is looked at without anybody asking.
@@ -57,9 +57,20 @@ impl InternalState {
             quarantined: known(self.store.quarantine_by_reason(QUARANTINED_MAX).await),
             rcms: self.poll_report(),
             disk: self.intake.disk_trouble().map(told),
+            places: self.shortage_of_places(now),
         };
         look.end(&facts, |body| {
             self.intake.explain(body).into_iter().next().map(|finding| finding.says)
+        })
+    }
+
+    /// The listener that ran out of places for connections lately; of both the public one.
+    fn shortage_of_places(&self, now: Timestamp) -> Option<PlacesTaken> {
+        let Connections { public, internal } = &self.live.connections;
+        let listeners = [("public", public), ("internal", internal)];
+        listeners.into_iter().find_map(|(listener, counts)| {
+            let since = counts.shortage(now)?.since;
+            Some(PlacesTaken { listener, places: counts.figures().places, since })
         })
     }
 

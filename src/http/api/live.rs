@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::test_push::TestPusher;
 use crate::{
-    http::{key_failures::KeyFailures, push::PushLog},
+    http::{key_failures::KeyFailures, push::PushLog, server::ConnectionCounts},
     store::KeyedPermits,
     watch::Watch,
 };
@@ -24,6 +24,8 @@ pub struct Live {
     pub watch: Watch,
     /// API keys and sign-ins that were refused.
     pub(in crate::http) key_failures: Arc<KeyFailures>,
+    /// The connections of either listener.
+    pub connections: Connections,
     limits: Arc<StreamLimits>,
     slots: Arc<Semaphore>,
     slots_of_key: Arc<KeyedPermits>,
@@ -33,6 +35,15 @@ pub struct Live {
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are held, not looked at")]
 pub(super) struct Slot(OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// What is counted of the connections to each listener.
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    /// Of those that push.
+    pub public: Arc<ConnectionCounts>,
+    /// Of people and programs that ask.
+    pub internal: Arc<ConnectionCounts>,
+}
 
 /// What one stream, and all of them, may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +88,7 @@ impl Live {
             stop,
             pushes,
             watch,
+            connections: Connections::default(),
             key_failures,
             test_pusher: None,
             limits: Arc::new(limits),

@@ -73,7 +73,7 @@ pub(super) use error::ApiError;
 
 pub use cors::{Origin, OriginError};
 pub use doc::DocumentSettings;
-pub use live::{Live, StreamLimits};
+pub use live::{Connections, Live, StreamLimits};
 pub use params::read_as_every_list;
 pub use rcms::Rcms;
 pub use test_push::{TestAnswer, TestPusher};
@@ -106,6 +106,8 @@ pub struct ApiSettings {
     pub internal_url: Option<String>,
     /// Whether the internal listener itself speaks TLS.
     pub is_encrypted: bool,
+    /// Other names under which the internal listener is called.
+    pub internal_names: Vec<String>,
     /// The field among the unknown ones that holds a message's text.
     pub sms_text_field: Option<String>,
     /// How many requests a key has in an hour; no end without it.

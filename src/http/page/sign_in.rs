@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use askama::Template;
 use axum::{
     Form,
-    extract::{Query, Request, State},
+    extract::{FromRequestParts, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -49,6 +49,22 @@ pub(super) struct Asked {
     next: String,
 }
 
+/// That the form is ours, which is known before it is read; and who sends it.
+pub(super) struct FromOurPage(Option<IpAddr>);
+
+impl FromRequestParts<PageState> for FromOurPage {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Self, Response> {
+        if is_of_our_page(parts) {
+            return Ok(Self(parts.extensions.get::<Peer>().map(|peer| peer.0.ip())));
+        }
+        let look = Look::of(&parts.headers);
+        let elsewhere = Some(look.words.sign_in.elsewhere);
+        Err(shown(state, look, "", elsewhere, StatusCode::FORBIDDEN))
+    }
+}
+
 /// `GET /sign-in`
 pub(super) async fn form(
     State(state): State<PageState>,
@@ -62,13 +78,9 @@ pub(super) async fn form(
 pub(super) async fn enter(
     State(state): State<PageState>,
     look: Look,
-    parts: Parts,
+    FromOurPage(source): FromOurPage,
     Form(sent): Form<Sent>,
 ) -> Response {
-    if !is_of_our_page(&parts) {
-        return shown(&state, look, "", Some(look.words.sign_in.elsewhere), StatusCode::FORBIDDEN);
-    }
-    let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let key = match key_of(&state, &sent).await {
         Ok(Some(key)) => key,
         Ok(None) => {

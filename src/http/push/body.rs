@@ -2,7 +2,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::{
     body::HttpBody,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -45,7 +45,9 @@ pub(super) async fn read(
     bytes_max: usize,
 ) -> Result<WholeBody, BodyError> {
     let encodings = headers.get_all(header::CONTENT_ENCODING);
-    if encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let is_none =
+        |it: &HeaderValue| it.is_empty() || it.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !encodings.iter().all(is_none) {
         return Err(BodyError::Encoded);
     }
     let declared = match headers.get(header::CONTENT_LENGTH) {

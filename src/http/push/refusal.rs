@@ -160,8 +160,12 @@ impl IntoResponse for Refusal {
             Self::Encoded => problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
                 .detail("Send the body without Content-Encoding")
                 .into_response(),
-            Self::TooLarge => closing(problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")),
-            Self::TooSlow => closing(problem(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+            Self::TooLarge => {
+                problem(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large").into_response()
+            }
+            Self::TooSlow => {
+                problem(StatusCode::REQUEST_TIMEOUT, "Request Timeout").into_response()
+            }
             Self::Broken | Self::NotJson => problem(StatusCode::BAD_REQUEST, "Bad Request")
                 .detail("Body should be a JSON object")
                 .into_response(),
@@ -175,10 +179,9 @@ impl IntoResponse for Refusal {
             Self::UnknownNonce => problem(StatusCode::CONFLICT, "Unknown test nonce")
                 .detail("Ask the internal listener for a new one: POST /v1/test-nonces")
                 .into_response(),
-            Self::Failed => closing(
-                problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-                    .detail("The log says why, under this answer's X-Request-Id."),
-            ),
+            Self::Failed => problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                .detail("The log says why, under this answer's X-Request-Id.")
+                .into_response(),
             Self::Busy => ([(header::RETRY_AFTER, retry_after_s())], unavailable()).into_response(),
             Self::NoRoom => {
                 ([(header::RETRY_AFTER, retry_after_s())], closing(unavailable())).into_response()
@@ -197,7 +200,8 @@ fn retry_after_s() -> u64 {
     rand::rng().random_range(2..=9)
 }
 
-/// An answer given before the body was read: the connection cannot be used again.
+/// The connection is not used again: what follows may be what somebody smuggled in, or there is no room
+/// to take the rest of the body out of its way.
 fn closing(problem: Problem) -> Response {
     ([(header::CONNECTION, "close")], problem).into_response()
 }

@@ -14,8 +14,9 @@ use super::{
     App, ConnectionLimits, Tls,
     closing::{Closing, Order},
     phase::{Patience, Phase, Turn},
-    slots::Crowd,
-    watched::Watched,
+    slots::Slots,
+    unread::Unread,
+    watched::{Socket, Watched},
 };
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -28,13 +29,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
-
-use crate::http::client_ip::is_within;
 
 const HEADERS_MAX: usize = 64;
 
@@ -49,7 +47,7 @@ pub(super) struct Connection<A> {
     limits: Arc<ConnectionLimits>,
     http: http1::Builder,
     tls: Option<Tls>,
-    crowd: Crowd,
+    slots: Arc<Slots>,
     closing: Closing,
 }
 
@@ -58,15 +56,17 @@ impl<A: App> Connection<A> {
         app: A,
         limits: Arc<ConnectionLimits>,
         tls: Option<Tls>,
-        crowd: Crowd,
+        slots: Arc<Slots>,
     ) -> Self {
         let mut http = http1::Builder::new();
         // Answers are small: one buffer costs the kernel less than a list of two.
         http.writev(false)
+            // A client that sends no more still reads.
+            .half_close(true)
             .header_read_timeout(None)
             .max_headers(HEADERS_MAX)
             .max_buf_size(limits.header_bytes_max);
-        Self { app, limits, http, tls, crowd, closing: Closing::default() }
+        Self { app, limits, http, tls, slots, closing: Closing::default() }
     }
 
     /// Tells every connection to end: at once if it rests, else after the answer it is at.
@@ -114,26 +114,24 @@ impl<A: App> Connection<A> {
         None
     }
 
-    async fn talk<S>(&self, stream: S, peer: SocketAddr)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let phase = Phase::default();
+    async fn talk(&self, stream: impl Socket, peer: SocketAddr) {
+        let (phase, unread) = (Phase::default(), Unread::default());
         let mut farewell = Farewell::new(self.closing.order(), phase.clone());
-        let mut patience = {
-            let is_exempt = is_within(peer.ip(), &self.limits.exempt_sources);
-            let crowd = (!is_exempt).then(|| self.crowd.clone());
-            Patience::new(Arc::clone(&self.limits), phase.clone(), crowd)
-        };
+        let listed = self.slots.list(peer.ip());
+        let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone(), listed);
+        let client = phase.clone();
         let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));
         let app = self.app.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let turn = phase.answer();
             request.extensions_mut().insert(Peer(peer));
-            let asked = |body| Asked { body, ended: false, phase: phase.clone() };
-            let answer = app.clone().call(request.map(asked));
+            let unread = unread.clone();
+            let answer = app.clone().call(unread.watch(request));
             async move {
-                let response = answer.await?;
+                let mut response = answer.await?;
+                if !unread.settle(response.headers_mut()).await {
+                    turn.was_the_last();
+                }
                 Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
             }
         });
@@ -148,7 +146,7 @@ impl<A: App> Connection<A> {
             match outcome {
                 Poll::Ready(outcome) => Poll::Ready(outcome),
                 // Dropping the connection closes it without an answer.
-                Poll::Pending if patience.is_over(cx) => Poll::Ready(Ok(())),
+                Poll::Pending if client.is_gone() || patience.is_over(cx) => Poll::Ready(Ok(())),
                 Poll::Pending => Poll::Pending,
             }
         })
@@ -184,43 +182,6 @@ impl<'c> Farewell<'c> {
         self.has_begun =
             time.is_zero() || self.phase.is_answering() || over.as_mut().poll(cx).is_ready();
         self.has_begun
-    }
-}
-
-/// A request body that says when it has been given up before its end.
-pub struct Asked {
-    body: Incoming,
-    ended: bool,
-    phase: Phase,
-}
-
-impl HttpBody for Asked {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.ended = matches!(frame, Poll::Ready(None));
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if !self.ended && !self.body.is_end_stream() {
-            self.phase.left_unread();
-        }
     }
 }
 

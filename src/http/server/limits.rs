@@ -35,9 +35,12 @@ pub struct ConnectionLimits {
     pub header_bytes_max: usize,
     /// How long a connection may rest before its first request and between two.
     pub idle_time_max: Duration,
-    /// How long it may rest while every place is taken and somebody may be waiting for one; a proxy
-    /// is not hurried.
-    pub crowded_rest_max: Duration,
+    /// How long it may rest in any case. Beyond that it is closed when every place is taken, another
+    /// waits for one, and it has rested longest of all. A proxy's is not.
+    pub crowded_rest_min: Duration,
+    /// How long an answer may still take after the client has said that it will send no more. It
+    /// may have left for good, which looks the same.
+    pub half_closed_time_max: Duration,
     /// How long an answer may wait for a client that does not read.
     pub write_time_max: Duration,
     /// How long a connection at rest is kept for one last request once the server is told to stop:
@@ -59,20 +62,26 @@ impl ConnectionLimits {
             tls_time_max: Duration::from_secs(5),
             header_time_max: Duration::from_secs(5),
             header_bytes_max: PUBLIC_HEADER_BYTES_MAX,
-            idle_time_max: Duration::from_secs(120),
-            crowded_rest_max: Duration::from_secs(5),
+            // Proxies and load balancers keep theirs for up to ten minutes. Whoever closes first
+            // must be the one that sends, or a push may meet a connection that is being closed.
+            idle_time_max: Duration::from_secs(620),
+            crowded_rest_min: Duration::from_secs(1),
+            // Longer than a body and a commit may take.
+            half_closed_time_max: Duration::from_secs(30),
             write_time_max: Duration::from_secs(30),
             farewell_time: Duration::from_millis(100),
             drain_time_max: Duration::from_secs(10),
         }
     }
 
-    /// For the listener inside, where one address may stand for everybody: no cap by source.
+    /// For the listener inside, where one address may stand for many: a large share for each.
     pub fn internal() -> Self {
         let connections_max = INTERNAL_MAX.min(free_descriptors() / 4).max(CONNECTIONS_MIN);
         Self {
             connections_max,
-            connections_per_source_max: connections_max,
+            connections_per_source_max: connections_max / 2,
+            // A browser that has left should not keep its stream, nor a long answer its place.
+            half_closed_time_max: Duration::from_secs(2),
             header_bytes_max: INTERNAL_HEADER_BYTES_MAX,
             farewell_time: Duration::ZERO,
             ..Self::public(Arc::new([]))

@@ -1,20 +1,24 @@
 //! Connections, under both listeners: how many there may be, how long each may wait, how they end.
 //!
 //! - this file: bind, accept, and the ending;
-//! - `limits`: the numbers; `slots`: who may still come in;
+//! - `limits`: the numbers; `slots`: who may still come in; `resting`: who makes room; `counts`: figures;
 //! - `connection`: HTTP/1.1 on one connection; `closing`: how it hears that it should end;
 //! - `phase`: what a connection is at, and how long it may be;
+//! - `unread`: what a handler leaves of a request's body;
 //! - `tls`: the certificate;
-//! - `watched`: the socket: stalled writes, and the way it is closed.
+//! - `watched`: the socket: stalled writes, clients that left, and the way it is closed.
 //!
 //! `axum::serve` is not used because it has no such deadlines. Nor is hyper's own header timeout:
 //! it would also end kept-alive connections that rest, and a proxy's next POST on one would fail.
 mod closing;
 mod connection;
+mod counts;
 mod limits;
 mod phase;
+mod resting;
 mod slots;
 mod tls;
+mod unread;
 mod watched;
 
 use std::{
@@ -28,19 +32,20 @@ use std::{
 use axum::{http::Request, response::Response};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::OwnedSemaphorePermit,
     task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-pub use connection::{Asked, Peer};
+pub use connection::Peer;
+pub use counts::{ConnectionCounts, ConnectionFigures, Shortage};
 pub use limits::ConnectionLimits;
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use unread::Asked;
 
 use connection::Connection;
-use slots::{Slot, Slots};
+use slots::{Admitted, Slot, Slots};
 
 /// Connections that the kernel holds for us until we accept them.
 const BACKLOG: u32 = 1024;
@@ -108,22 +113,23 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: CancellationToken,
 ) {
-    serve_with(listener, app, limits, None, stop).await;
+    serve_with(listener, app, limits, None, Arc::default(), stop).await;
 }
 
-/// The same, encrypted where there is a certificate.
+/// The same, encrypted where there is a certificate, and counted.
 pub async fn serve_with(
     listener: TcpListener,
     app: impl App,
     limits: ConnectionLimits,
     tls: Option<Tls>,
+    counts: Arc<ConnectionCounts>,
     stop: CancellationToken,
 ) {
     let limits = Arc::new(limits);
-    let slots = Slots::new(&limits);
-    let connection = Arc::new(Connection::new(app, Arc::clone(&limits), tls, slots.crowd()));
+    let slots = Arc::new(Slots::new(&limits, counts));
+    let connection = Arc::new(Connection::new(app, Arc::clone(&limits), tls, Arc::clone(&slots)));
     let mut connections = JoinSet::new();
-    let mut door = Door { listener, slots, paused: false };
+    let mut door = Door { listener, slots, waiting: None, paused: false };
     loop {
         tokio::select! {
             biased;
@@ -168,20 +174,12 @@ fn see_off(ended: Result<(), JoinError>) {
     }
 }
 
-fn guest(
-    slots: &Slots,
-    stream: TcpStream,
-    peer: SocketAddr,
-    free: OwnedSemaphorePermit,
-) -> Option<Guest> {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    Some((stream, peer, slots.take(free, peer.ip())?))
-}
-
 /// The listener and who may come in by it.
 struct Door {
     listener: TcpListener,
-    slots: Slots,
+    slots: Arc<Slots>,
+    /// Who has been accepted and has no place yet.
+    waiting: Option<(TcpStream, SocketAddr, Admitted)>,
     /// Whether the last attempt to accept failed, so that a streak of failures is logged once.
     paused: bool,
 }
@@ -190,15 +188,17 @@ impl Door {
     /// The next connection that may stay. Can be dropped at any await without losing one.
     async fn next(&mut self) -> Guest {
         loop {
-            // At the cap nothing is accepted: the kernel's queue holds those who wait, and the
-            // one in front comes in as soon as any connection ends.
-            let free = self.slots.free().await;
+            if self.waiting.is_some() {
+                // Others wait in the kernel's queue meanwhile.
+                let free = self.slots.free().await;
+                if let Some((stream, peer, admitted)) = self.waiting.take() {
+                    return (stream, peer, self.slots.take(free, admitted));
+                }
+            }
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     self.paused = false;
-                    if let Some(guest) = guest(&self.slots, stream, peer, free) {
-                        return guest;
-                    }
+                    self.admit(stream, peer);
                 }
                 Err(err) if is_of_one_connection(&err) => {}
                 Err(err) => self.pause(&err).await,
@@ -206,20 +206,38 @@ impl Door {
         }
     }
 
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        self.waiting = self.slots.admit(peer.ip()).map(|admitted| (stream, peer, admitted));
+    }
+
     /// Lets in those who are connected already, as far as there are places, and nobody after them:
     /// the kernel resets a connection that nobody has accepted, and a push on it would be lost to
     /// a proxy that has sent it.
-    fn close(self, mut let_in: impl FnMut(Guest)) {
+    fn close(mut self, mut let_in: impl FnMut(Guest)) {
+        let mut let_in_waiting = |waiting: &mut Option<_>, slots: &Slots| {
+            if waiting.is_some()
+                && let Some(free) = slots.free_now()
+                && let Some((stream, peer, admitted)) = waiting.take()
+            {
+                let_in((stream, peer, slots.take(free, admitted)));
+            }
+            // Nobody else can come in while one waits.
+            waiting.is_none()
+        };
+        if !let_in_waiting(&mut self.waiting, &self.slots) {
+            return;
+        }
         // What tokio listened on does not block; nor does it hold back what is there.
         let Ok(listener) = self.listener.into_std() else { return };
         for _ in 0..BACKLOG {
-            let Some(free) = self.slots.free_now() else { return };
             let Ok((stream, peer)) = listener.accept() else { return };
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = stream
-                && let Some(guest) = guest(&self.slots, stream, peer, free)
-            {
-                let_in(guest);
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            let admitted = self.slots.admit(peer.ip());
+            let mut waiting = stream.ok().zip(admitted).map(|(stream, it)| (stream, peer, it));
+            if !let_in_waiting(&mut waiting, &self.slots) {
+                return;
             }
         }
     }

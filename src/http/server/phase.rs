@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ConnectionLimits, slots::Crowd};
+use super::{ConnectionLimits, resting::Listed};
 
 /// The connection waits for a request's first byte.
 const RESTING: u8 = 0;
@@ -29,16 +29,23 @@ pub(super) struct Phase(Arc<State>);
 #[derive(Default)]
 struct State {
     phase: AtomicU8,
-    /// Whether a handler gave up a body before its end.
-    left_unread: AtomicBool,
+    client: AtomicU8,
+    /// Whether a part of the last request was not read, so that the connection closes.
+    is_last: AtomicBool,
 }
+
+/// The client may send more.
+const SENDING: u8 = 0;
+/// It has said that it will send no more; it may still read.
+const SENT_ALL: u8 = 1;
+/// It has reset the connection.
+const GONE: u8 = 2;
 
 impl Phase {
     /// The socket gave bytes: a request's first, if the connection was at rest.
     ///
-    /// Right after an answer they begin nothing: they may be the end of a body that the handler
-    /// left unread, which hyper takes out of the way. If they are a request after all (a client
-    /// that pipelines), its header has the time of a rest, which a silent client has as well.
+    /// Right after an answer they begin nothing yet: hyper may have read them together with the
+    /// request before. The header of a request that was pipelined has the time of a rest.
     pub(super) fn bytes_came(&self) {
         if self.get() == RESTING {
             self.set(IN_HEADER);
@@ -51,9 +58,23 @@ impl Phase {
         Turn(self.clone())
     }
 
-    /// A handler gave up its request's body before the end.
-    pub(super) fn left_unread(&self) {
-        self.0.left_unread.store(true, Ordering::Relaxed);
+    /// The client will send no more.
+    pub(super) fn client_sent_all(&self) {
+        self.0.client.store(SENT_ALL, Ordering::Relaxed);
+    }
+
+    /// The client has reset the connection: nobody reads an answer.
+    pub(super) fn client_is_gone(&self) {
+        self.0.client.store(GONE, Ordering::Relaxed);
+    }
+
+    /// Whether there is nobody any more to answer.
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.client.load(Ordering::Relaxed) == GONE
+    }
+
+    fn has_client_sent_all(&self) -> bool {
+        self.0.client.load(Ordering::Relaxed) != SENDING
     }
 
     /// Whether everything that the client has sent has been read and answered.
@@ -78,6 +99,13 @@ impl Phase {
 /// A handler's turn; over when its answer has been handed to the connection.
 pub(super) struct Turn(Phase);
 
+impl Turn {
+    /// No request comes after this one.
+    pub(super) fn was_the_last(&self) {
+        self.0.0.is_last.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.set(ANSWERED);
@@ -91,16 +119,13 @@ pub(super) struct Patience {
     /// The phase that must be over by a certain time.
     timed: Option<(u8, Instant)>,
     alarm: Alarm,
-    /// For whom a rest is cut short; nobody, if the client is a proxy.
-    crowd: Option<Crowd>,
-    /// When a rest is long enough to look whether it must be.
-    look: Instant,
+    /// Its place among those that may be asked to make room; none for a proxy.
+    listed: Option<Listed>,
 }
 
 impl Patience {
-    pub(super) fn new(limits: Arc<ConnectionLimits>, phase: Phase, crowd: Option<Crowd>) -> Self {
-        let look = Instant::now();
-        Self { limits, phase, timed: None, alarm: Alarm(None), crowd, look }
+    pub(super) fn new(limits: Arc<ConnectionLimits>, phase: Phase, listed: Option<Listed>) -> Self {
+        Self { limits, phase, timed: None, alarm: Alarm(None), listed }
     }
 
     /// Whether the client has taken too long; if not, wakes the task when it will have.
@@ -110,9 +135,8 @@ impl Patience {
     pub(super) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let mut phase = self.phase.get();
         if phase == ANSWERED {
-            if self.phase.0.left_unread.swap(false, Ordering::Relaxed) {
-                // hyper takes the rest of a body out of the way at its next turn: let it have
-                // that turn now, so that what it reads is not taken for a request.
+            if self.phase.0.is_last.swap(false, Ordering::Relaxed) {
+                // hyper finds out that nobody reads the body at its next turn, and then closes.
                 cx.waker().wake_by_ref();
                 return false;
             }
@@ -121,33 +145,35 @@ impl Patience {
             self.timed = None;
         }
         let time_max = match phase {
-            ANSWERING => return false,
+            ANSWERING if !self.phase.has_client_sent_all() => {
+                self.stop_resting();
+                return false;
+            }
+            // It may have left for good: that looks the same.
+            ANSWERING => self.limits.half_closed_time_max,
             IN_HEADER => self.limits.header_time_max,
             _ => self.limits.idle_time_max,
         };
         let deadline = match self.timed {
             Some((timed, deadline)) if timed == phase => deadline,
             _ => {
-                self.look = Instant::now() + self.limits.crowded_rest_max;
-                Instant::now() + time_max
+                let now = Instant::now();
+                match &self.listed {
+                    Some(listed) if phase == RESTING => listed.begins(cx.waker(), now),
+                    _ => self.stop_resting(),
+                }
+                now + time_max
             }
         };
         self.timed = Some((phase, deadline));
-        match &self.crowd {
-            Some(crowd) if phase == RESTING => {
-                while self.look < deadline {
-                    if self.alarm.poll(cx, self.look).is_pending() {
-                        return false;
-                    }
-                    if crowd.is_full() {
-                        return true;
-                    }
-                    self.look += self.limits.crowded_rest_max;
-                }
-            }
-            _ => (),
+        let makes_room = phase == RESTING && self.listed.as_ref().is_some_and(Listed::is_over);
+        makes_room || self.alarm.poll(cx, deadline).is_ready()
+    }
+
+    fn stop_resting(&self) {
+        if let Some(listed) = &self.listed {
+            listed.ends();
         }
-        self.alarm.poll(cx, deadline).is_ready()
     }
 }
 

@@ -1,14 +1,22 @@
-//! Who may still come in: one count for all, one for each source.
+//! Who may still come in: one count for all, one for each source. Where there is no place, the
+//! connection that has rested longest makes room.
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use ipnet::IpNet;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-use super::ConnectionLimits;
+use super::{
+    ConnectionCounts, ConnectionLimits,
+    resting::{Listed, Resting},
+};
 use crate::http::client_ip::{SourceBlock, is_within};
 
 /// The places for connections.
@@ -17,46 +25,60 @@ pub(super) struct Slots {
     sources: Arc<Sources>,
     per_source_max: usize,
     exempt: Arc<[IpNet]>,
+    resting: Arc<Resting>,
+    rest_time_min: Duration,
+    counts: Arc<ConnectionCounts>,
 }
 
-/// Whether somebody may be waiting for a place.
-#[derive(Clone)]
-pub(super) struct Crowd(Arc<Semaphore>);
-
-impl Crowd {
-    pub(super) fn is_full(&self) -> bool {
-        self.0.available_permits() == 0
-    }
-}
+/// A connection that was told to end has so long before another is.
+const ENDING_TIME: Duration = Duration::from_millis(100);
 
 /// The place of one connection, free again when this is dropped: first for its source, so that
 /// whoever comes in for it finds the source's count already right.
 pub(super) struct Slot {
     _one_of_source: Option<OneOfSource>,
     _one_of_all: OwnedSemaphorePermit,
+    counts: Arc<ConnectionCounts>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.counts.closed();
+    }
 }
 
 impl Slots {
-    pub(super) fn new(limits: &ConnectionLimits) -> Self {
+    pub(super) fn new(limits: &ConnectionLimits, counts: Arc<ConnectionCounts>) -> Self {
+        let places = limits.connections_max.min(Semaphore::MAX_PERMITS);
+        counts.has_places(places);
         Self {
-            all: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
+            all: Arc::new(Semaphore::new(places)),
             sources: Arc::default(),
             per_source_max: limits.connections_per_source_max,
             exempt: Arc::clone(&limits.exempt_sources),
+            resting: Resting::new(),
+            rest_time_min: limits.crowded_rest_min,
+            counts,
         }
-    }
-
-    pub(super) fn crowd(&self) -> Crowd {
-        Crowd(Arc::clone(&self.all))
     }
 
     /// Waits until there is a place for one more.
     pub(super) async fn free(&self) -> OwnedSemaphorePermit {
+        if let Some(free) = self.free_now() {
+            return free;
+        }
+        self.counts.ran_out();
         loop {
-            match Arc::clone(&self.all).acquire_owned().await {
-                Ok(permit) => return permit,
-                // Only a closed semaphore says so, and nobody closes this one.
-                Err(_) => std::future::pending().await,
+            let time_max = match self.resting.end_longest(None, self.rest_time_min) {
+                Ok(()) => {
+                    self.counts.made_room();
+                    ENDING_TIME
+                }
+                Err(left) => left.map_or(self.rest_time_min, |left| left.min(self.rest_time_min)),
+            };
+            let time_max = time_max.max(Duration::from_millis(1));
+            if let Ok(Ok(free)) = timeout(time_max, Arc::clone(&self.all).acquire_owned()).await {
+                return free;
             }
         }
     }
@@ -66,16 +88,39 @@ impl Slots {
         Arc::clone(&self.all).try_acquire_owned().ok()
     }
 
-    /// Gives the free place to `source`, unless it has its share already.
-    pub(super) fn take(&self, free: OwnedSemaphorePermit, source: IpAddr) -> Option<Slot> {
-        let one_of_source = if is_within(source, &self.exempt) {
-            None
-        } else {
-            Some(OneOfSource::new(&self.sources, source.into(), self.per_source_max)?)
-        };
-        Some(Slot { _one_of_source: one_of_source, _one_of_all: free })
+    /// Whether `source` may have one more connection. If it has its share already, the one of its
+    /// own that has rested longest makes room, if there is one.
+    pub(super) fn admit(&self, source: IpAddr) -> Option<Admitted> {
+        if is_within(source, &self.exempt) {
+            return Some(Admitted(None));
+        }
+        let block = SourceBlock::from(source);
+        let one = OneOfSource::new(&self.sources, block, self.per_source_max).or_else(|| {
+            self.resting.end_longest(Some(block), self.rest_time_min).ok()?;
+            self.counts.made_room();
+            OneOfSource::new(&self.sources, block, usize::MAX)
+        });
+        if one.is_none() {
+            self.counts.was_over_share();
+            self.sources.tell(block);
+        }
+        one.map(|one| Admitted(Some(one)))
+    }
+
+    /// Gives the free place to somebody who was admitted.
+    pub(super) fn take(&self, free: OwnedSemaphorePermit, admitted: Admitted) -> Slot {
+        self.counts.opened();
+        Slot { _one_of_source: admitted.0, _one_of_all: free, counts: Arc::clone(&self.counts) }
+    }
+
+    /// Has a connection make room for others when it has rested longest; a proxy is not asked to.
+    pub(super) fn list(&self, source: IpAddr) -> Option<Listed> {
+        (!is_within(source, &self.exempt)).then(|| self.resting.list(source.into()))
     }
 }
+
+/// The share of a source in the connections, where it has one, until it is dropped.
+pub(super) struct Admitted(Option<OneOfSource>);
 
 /// The sources that have connections now.
 #[derive(Default)]
@@ -93,6 +138,19 @@ impl Sources {
     fn lock(&self) -> MutexGuard<'_, HashMap<SourceBlock, Share>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tells the log, once while it lasts, that a source has its share.
+    fn tell(&self, source: SourceBlock) {
+        let mut shares = self.lock();
+        let Some(share) = shares.get_mut(&source).filter(|share| !share.told) else { return };
+        share.told = true;
+        tracing::warn!(
+            %source,
+            connections = share.connections,
+            "Closed a connection: its source has as many as it may; \
+             if it is a proxy of yours, name it as trusted"
+        );
+    }
 }
 
 struct OneOfSource {
@@ -105,15 +163,6 @@ impl OneOfSource {
         let mut shares = sources.lock();
         let share = shares.entry(source).or_default();
         if share.connections >= max {
-            if !share.told {
-                share.told = true;
-                tracing::warn!(
-                    %source,
-                    connections = share.connections,
-                    "Closed a connection: its source has as many as it may; \
-                     if it is a proxy of yours, name it as trusted"
-                );
-            }
             return None;
         }
         share.connections += 1;

@@ -75,7 +75,7 @@ impl Tls {
             .map_err(|source| TlsError::Unusable { files: files.clone(), source })?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         Ok(Self { files: Arc::new(files), current, acceptor: Arc::new(config).into() })
     }
 

@@ -1,15 +1,19 @@
 //! A client's socket: what comes from it, how long a write may wait, how it is closed.
 use std::{
     io::{self, ErrorKind, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
     time::{Sleep, sleep},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::phase::Phase;
 
@@ -22,6 +26,24 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// On the stack: a crowd that lingers costs no memory.
 const LINGER_BUFFER_BYTES: usize = 4 * 1024;
+
+/// A client's connection.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// What its bytes come by.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 /// A client's socket, or what TLS makes of it. It tells the phase of bytes that come; a write that waits too long for a
 /// client that does not read fails, and so ends the connection.
@@ -57,14 +79,36 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: Socket> Watched<S> {
+    /// Whether the client has said that it will send no more, or is gone. While a handler has the
+    /// request nobody reads, since what comes then is the next one.
+    fn look_for_end(&self, cx: &mut Context<'_>) {
+        if !self.phase.is_answering() || self.stream.tcp().poll_read_ready(cx).is_pending() {
+            return;
+        }
+        let both = self.stream.tcp().ready(Interest::READABLE | Interest::WRITABLE);
+        match both.now_or_never() {
+            // Nor can anything be written: it was reset.
+            Some(Ok(ready)) if ready.is_write_closed() => self.phase.client_is_gone(),
+            Some(Ok(ready)) if ready.is_read_closed() => self.phase.client_sent_all(),
+            _ => (),
+        }
+    }
+}
+
+impl<S: Socket> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+            Ok(()) => (),
+            // TLS without its own word for the end: HTTP knows itself where a request ends.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => (),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
         if buf.filled().len() > before {
             self.phase.bytes_came();
         } else {
@@ -74,7 +118,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: Socket> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,6 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes whenever it has done what it can.
+        self.look_for_end(cx);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -129,9 +175,9 @@ impl Linger {
 
     /// Ready when the client has ended, or time or bytes are used up.
     fn poll<S: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<()> {
-        let mut scratch = [0; LINGER_BUFFER_BYTES];
+        let mut scratch = [MaybeUninit::uninit(); LINGER_BUFFER_BYTES];
         while self.over.as_mut().poll(cx).is_pending() {
-            let mut buf = ReadBuf::new(&mut scratch);
+            let mut buf = ReadBuf::uninit(&mut scratch);
             let outcome = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf));
             let taken = buf.filled().len();
             self.bytes_left = self.bytes_left.saturating_sub(taken);

@@ -38,6 +38,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_failing",
         "rcms_list_short",
         "disk_low",
+        "connections_full",
     ];
     assert_eq!(names, expected);
     assert!(expected.iter().all(|name| on(&status, name).is_empty()), "{status}");

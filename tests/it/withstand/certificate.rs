@@ -7,7 +7,7 @@ use simdeck::http::server::{Tls, TlsFiles};
 use tempfile::TempDir;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use super::line::{Line, NAME, connector};
+use super::line::{Line, NAME, connector, connector_for};
 use crate::server::{Simdeck, refused_start, signed, usage};
 
 const SIM: &str = "8944501503181377993";
@@ -98,6 +98,21 @@ async fn a_push_over_tls_is_stored_and_one_in_the_clear_is_not_answered() {
         .output()
         .unwrap();
     assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_only_http_1_0_is_let_in() {
+    let pair = Pair::new();
+    let files = Files::of(&pair);
+    let simdeck = files.start();
+    let trusted = std::slice::from_ref(&pair.der);
+    for (protocols, is_let_in) in
+        [(&["http/1.0"][..], true), (&["h2", "http/1.1"], true), (&[], true), (&["h2"], false)]
+    {
+        let line = Line::encrypted(simdeck.public(), &connector_for(trusted, protocols)).await;
+        assert_eq!(line.is_ok(), is_let_in, "{protocols:?}");
+    }
     simdeck.end();
 }
 

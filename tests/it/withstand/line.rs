@@ -35,6 +35,13 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
+impl Answer {
+    /// Whether nothing more may be sent on the connection.
+    pub(super) fn closes(&self) -> bool {
+        self.head.contains("\r\nconnection: close\r\n")
+    }
+}
+
 impl Line {
     pub(super) async fn to(address: &str) -> io::Result<Self> {
         Ok(Self::over(Box::new(TcpStream::connect(address).await?)))
@@ -46,9 +53,17 @@ impl Line {
     }
 
     pub(super) async fn encrypted(address: &str, by: &TlsConnector) -> io::Result<Self> {
+        Self::encrypted_to(NAME, address, by).await
+    }
+
+    /// To the server of this name.
+    pub(super) async fn encrypted_to(
+        name: &'static str,
+        address: &str,
+        by: &TlsConnector,
+    ) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
-        let name = NAME.try_into().unwrap();
-        Ok(Self::over(Box::new(by.connect(name, stream).await?)))
+        Ok(Self::over(Box::new(by.connect(name.try_into().unwrap(), stream).await?)))
     }
 
     fn over(stream: Box<dyn Io>) -> Self {
@@ -60,6 +75,11 @@ impl Line {
         self.0.get_mut().flush().await
     }
 
+    /// Says that nothing more will be sent; what comes can still be read.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        self.0.get_mut().shutdown().await
+    }
+
     /// One answer; one that is cut short is an error.
     pub(super) async fn answer(&mut self) -> io::Result<Answer> {
         timeout(GUARD, self.read_answer())
@@ -67,7 +87,22 @@ impl Line {
             .map_err(|_| io::Error::from(ErrorKind::TimedOut))?
     }
 
+    /// An answer that has no body, whatever length it tells.
+    pub(super) async fn head(&mut self) -> io::Result<Answer> {
+        timeout(GUARD, self.read_head()).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
+    }
+
     async fn read_answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.read_head().await?;
+        let length =
+            answer.head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.0.read_exact(&mut body).await?;
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(answer)
+    }
+
+    async fn read_head(&mut self) -> io::Result<Answer> {
         let broken = || io::Error::from(ErrorKind::UnexpectedEof);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -77,10 +112,7 @@ impl Line {
         }
         let head = head.to_ascii_lowercase();
         let status = head.get(9..12).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.0.read_exact(&mut body).await?;
-        Ok(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Answer { status, head, body: String::new() })
     }
 
     pub(super) async fn push(&mut self, path: &str, body: &str) -> io::Result<Answer> {
@@ -124,14 +156,23 @@ async fn connect(socket: TcpSocket, nth: u8, address: &str) -> io::Result<TcpStr
 
 /// Trusts these certificates and no others.
 pub(super) fn connector(trusted: &[CertificateDer<'static>]) -> TlsConnector {
+    connector_for(trusted, &[])
+}
+
+/// One that speaks these protocols, the best first.
+pub(super) fn connector_for(
+    trusted: &[CertificateDer<'static>],
+    protocols: &[&str],
+) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for certificate in trusted {
         roots.add(certificate.clone()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Arc::new(config).into()
 }

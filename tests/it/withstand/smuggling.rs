@@ -1,17 +1,13 @@
 //! Requests that two parsers may read as one or as two. Whoever smuggles one past the server in
 //! front of us, past its filters and under its name, must not find it answered as a push.
-use std::{fmt::Write, fs, path::Path, process::Command, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{line::Line, say};
-use crate::{
-    process::{Process, free_port},
-    server::{Simdeck, signed, usage},
-};
+use super::{fronts::Front, line::Line, say};
+use crate::server::{Simdeck, signed, usage};
 
 /// Only a smuggled request says that it is from here: a front overwrites what a client says.
 const FORGED: &str = "203.0.113.66";
@@ -223,15 +219,13 @@ async fn no_smuggled_request_is_answered_alone() {
 }
 
 /// Nothing that a front has not itself passed on as a request is taken for one.
-async fn nothing_is_smuggled_past(simdeck: Simdeck, front: Process, port: u16) {
-    let address = format!("127.0.0.1:{port}");
-    while Line::to(&address).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    let count = send_all(&address).await;
+async fn nothing_is_smuggled_past(simdeck: Simdeck, front: Front) {
+    front.listens().await;
+    let address = &front.address;
+    let count = send_all(address).await;
     let forged = |row: &Value| row["source"] == FORGED;
     assert_eq!(seen(&simdeck, forged).await, Vec::<Value>::new());
-    honest_pushes_are_answered(&address).await;
+    honest_pushes_are_answered(address).await;
     // The control: who comes past the front would be seen.
     assert!(send(simdeck.public(), &inner()).await.contains(" 200 "));
     assert_eq!(seen(&simdeck, forged).await.len(), 1);
@@ -243,49 +237,20 @@ async fn nothing_is_smuggled_past(simdeck: Simdeck, front: Process, port: u16) {
 #[tokio::test]
 async fn no_smuggled_request_is_answered_behind_nginx() {
     let simdeck = Simdeck::start(&[]);
-    let (folder, port) = (TempDir::new().unwrap(), free_port());
-    let at = folder.path().display();
-    let text = format!(
-        "daemon off; master_process off; pid {at}/pid; error_log stderr;\n\
-         events {{ worker_connections 512; }}\n\
-         http {{ access_log off; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;\n\
-           fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
-           upstream simdeck {{ server {}; keepalive 4; }}\n\
-           server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://simdeck;\n\
-             proxy_http_version 1.1; proxy_request_buffering off;\n\
-             proxy_set_header Connection \"\"; proxy_set_header Host $host;\n\
-             proxy_set_header X-Forwarded-For $remote_addr; }} }} }}\n",
-        simdeck.public()
-    );
-    let config = written(folder.path(), "nginx.conf", &text);
-    let mut command = Command::new("nginx");
-    command.args(["-p", folder.path().to_str().unwrap(), "-c", &config]);
-    let remedy = "install it with `apt-get install nginx-light`, or run tests/all";
-    let front = Process::start("nginx", &mut command, remedy);
-    nothing_is_smuggled_past(simdeck, front, port).await;
+    let front = Front::nginx(simdeck.public());
+    nothing_is_smuggled_past(simdeck, front).await;
 }
 
 #[tokio::test]
 async fn no_smuggled_request_is_answered_behind_haproxy() {
     let simdeck = Simdeck::start(&[]);
-    let (folder, port) = (TempDir::new().unwrap(), free_port());
-    let text = format!(
-        "defaults\n mode http\n timeout connect 2s\n timeout client 9s\n timeout server 9s\n \
-         http-reuse always\nfrontend f\n bind 127.0.0.1:{port}\n \
-         http-request set-header X-Forwarded-For %[src]\n default_backend b\n\
-         backend b\n server s {}\n",
-        simdeck.public()
-    );
-    let config = written(folder.path(), "haproxy.cfg", &text);
-    let mut command = Command::new("haproxy");
-    command.args(["-db", "-f", &config]);
-    let remedy = "install it with `apt-get install haproxy`, or run tests/all";
-    let front = Process::start("haproxy", &mut command, remedy);
-    nothing_is_smuggled_past(simdeck, front, port).await;
+    let front = Front::haproxy(simdeck.public());
+    nothing_is_smuggled_past(simdeck, front).await;
 }
 
-fn written(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+#[tokio::test]
+async fn no_smuggled_request_is_answered_behind_apache() {
+    let simdeck = Simdeck::start(&[]);
+    let front = Front::apache(simdeck.public());
+    nothing_is_smuggled_past(simdeck, front).await;
 }

@@ -1,6 +1,6 @@
 use super::{PLAIN, Setting, Shape};
 use crate::{
-    cli::settings::values::{address, file, network, size, token, url, word},
+    cli::settings::values::{address, file, host_name, network, size, token, url, word},
     domain::Secret,
 };
 
@@ -132,6 +132,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "FILE",
         doc: "The private key of the internal listener's certificate, PEM.",
         set: |s, given| given.one(file).map(|v| s.internal.tls_key = Some(v)),
+        ..PLAIN
+    },
+    Setting {
+        section: "internal",
+        key: "names",
+        shape: Shape::List,
+        sample: "[\"simdeck.example.net\", \"sims.lan\"]",
+        hint: "NAMES",
+        doc: "Further names under which people call the page, beside that of the URL.",
+        set: |s, given| given.all(host_name).map(|v| s.internal.names = v),
         ..PLAIN
     },
 ];

@@ -169,7 +169,7 @@ impl Doc {
     /// It takes a JSON body.
     pub(in crate::http::api) fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(content::<T>());
-        self.problems.extend([400, 413, 415].map(|status| (status, None)));
+        self.problems.extend([400, 408, 413, 415].map(|status| (status, None)));
         self.schema::<T>()
     }
 
@@ -186,7 +186,7 @@ impl Doc {
         };
         self.body = Some(Content { schema, ..text(media_type, Some(example.to_owned())) });
         self.needs_body = pattern.is_some();
-        self.problems.extend([413, 415].map(|status| (status, None)));
+        self.problems.extend([408, 413, 415].map(|status| (status, None)));
         self.problem(400, "The body broke off.")
     }
 

@@ -15,12 +15,13 @@ use crate::http::{
 /// A status, its title, the sentence of its example, and the headers it has.
 type Known = (u16, &'static str, &'static str, &'static [&'static str]);
 
-const KNOWN: [Known; 13] = [
+const KNOWN: [Known; 14] = [
     (400, "Bad Request", "Body should be a JSON object", &[]),
     (401, "Invalid api key", "", &["WWW-Authenticate"]),
     (403, "Access forbidden", "This needs an API key of scope admin.", &[]),
     (404, "Not Found", "", &[]),
     (405, "Method Not Allowed", "", &["Allow"]),
+    (408, "Request Timeout", "The body came too slowly. Send it again.", &[]),
     (409, "Conflict", "What is stored does not allow this.", &[]),
     (413, "Content Too Large", "", &[]),
     (415, "Unsupported Media Type", "Send the body as it is, or as `Content-Encoding: gzip`.", &[]),

@@ -2,6 +2,7 @@
 //!
 //! What is told is gathered anew for each scrape, so that no figure is kept in two places. A further
 //! part is a member of [`Figures`] and a block in its [`Collector`].
+mod connections;
 mod page;
 mod pushes;
 mod rcms;
@@ -22,7 +23,7 @@ use prometheus_client::{
 };
 
 use self::{page::Page, rcms::RcmsFigures, state::StateFigures};
-use super::{InternalState, error::ApiError};
+use super::{Connections, InternalState, error::ApiError};
 use crate::http::push::PushLog;
 
 /// The classic text format: every collector reads it, and so do people.
@@ -33,9 +34,13 @@ const CONTENT_TYPE: HeaderValue =
 pub(super) async fn show(State(state): State<InternalState>) -> Result<Response, ApiError> {
     let (of_rcms, of_state) =
         tokio::join!(RcmsFigures::gather(&state), StateFigures::gather(&state));
-    let key_failures = state.live.key_failures.all();
-    let pushes = state.live.pushes.clone();
-    let figures = Figures { pushes, key_failures, rcms: of_rcms, state: of_state };
+    let figures = Figures {
+        pushes: state.live.pushes.clone(),
+        connections: state.live.connections.clone(),
+        key_failures: state.live.key_failures.all(),
+        rcms: of_rcms,
+        state: of_state,
+    };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(figures));
     let mut text = String::new();
@@ -47,6 +52,7 @@ pub(super) async fn show(State(state): State<InternalState>) -> Result<Response,
 struct Figures {
     pushes: PushLog,
     key_failures: u64,
+    connections: Connections,
     state: StateFigures,
     rcms: Option<RcmsFigures>,
 }
@@ -66,6 +72,7 @@ impl Collector for Figures {
         pushes::encode(self.pushes.figures(), &mut page)?;
         let help = "API keys and sign-ins that were refused because they are not live.";
         page.counter("simdeck_api_key_failures_total", help, self.key_failures)?;
+        connections::encode(&self.connections, &mut page)?;
         self.state.encode(&mut page)?;
         self.rcms.as_ref().map_or(Ok(()), |rcms| rcms.encode(&mut page))
     }

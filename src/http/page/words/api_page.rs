@@ -90,6 +90,7 @@ pub(super) const EN: ApiPage = ApiPage {
         "rcms_failing" => "RCMS does not answer",
         "rcms_list_short" => "RCMS does not list all routers",
         "disk_low" => "The disk is nearly full",
+        "connections_full" => "All connections are taken",
         _ => "Something else",
     },
 };
@@ -143,6 +144,7 @@ pub(super) const ZH: ApiPage = ApiPage {
         "rcms_failing" => "RCMS 没有响应",
         "rcms_list_short" => "RCMS 未列出全部路由器",
         "disk_low" => "磁盘将满",
+        "connections_full" => "连接数已满",
         _ => "其他",
     },
 };
