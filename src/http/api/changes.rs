@@ -42,7 +42,7 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let question = params::CHANGES.read(query.as_deref())?;
     let follower = Follower::new(state, question).await?;
-    let (rows, generation) = follower.wait().await?;
+    let (rows, reach) = follower.wait().await?;
     // It may have waited; meanwhile the key may have ended.
     if !guest.has_live_key() {
         return Err(ApiError::NoKey);
@@ -58,7 +58,7 @@ pub(super) async fn show(
     body.push(b']');
     let content_type = HeaderValue::from_static("application/json");
     let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    add_link(&mut response, &follower.link(&rows, generation, &view.base));
+    add_link(&mut response, &follower.link(reach, &view.base));
     Ok(response)
 }
 
@@ -123,8 +123,10 @@ impl Follower {
         Ok(Self { state, question, binding, reach, size })
     }
 
-    /// The next rows, as soon as there are any, or none when the time is up.
-    async fn wait(&self) -> Result<(Vec<Change>, i64), ApiError> {
+    /// The next rows, as soon as there are any, or none when the time is up; and how far has been
+    /// looked. That may be behind the last row: what a filter leaves out was looked at, too, and
+    /// whoever has seen all that there is misses nothing when it is pruned.
+    async fn wait(&self) -> Result<(Vec<Change>, Reach), ApiError> {
         let wait = self.question.live.wait.as_ref().map_or(Duration::ZERO, |(wait, _)| *wait);
         let ends = Instant::now() + wait;
         let (filter, stop) = (filter_of(&self.question, false), &self.state.live.stop);
@@ -136,6 +138,7 @@ impl Follower {
             let Reach { after, generation } = self.reach;
             let now_generation = store.generation().await?;
             let changes = store.changes(&filter, after, self.size.rows()).await?;
+            let reach = Reach { after: changes.through, generation: now_generation };
             if store.has_missed(after, generation).await? {
                 return Err(missed());
             }
@@ -144,19 +147,18 @@ impl Follower {
                 newest.changed().await
             };
             if !changes.rows.is_empty() || wait.is_zero() {
-                return Ok((changes.rows, now_generation));
+                return Ok((changes.rows, reach));
             }
             tokio::select! {
                 Ok(()) = news => (),
-                () = sleep_until(ends) => return Ok((Vec::new(), now_generation)),
-                () = stop.cancelled() => return Ok((Vec::new(), now_generation)),
+                () = sleep_until(ends) => return Ok((Vec::new(), reach)),
+                () = stop.cancelled() => return Ok((Vec::new(), reach)),
             }
         }
     }
 
-    /// Where to go on: behind the last row, or where we are.
-    fn link(&self, rows: &[Change], generation: i64, base: &Base) -> String {
-        let after = rows.last().map_or(self.reach.after, Change::id);
+    /// Where to go on.
+    fn link(&self, reach: Reach, base: &Base) -> String {
         let mut same_rows = self.question.same_rows();
         if let Some((_, wait)) = &self.question.live.wait {
             append(&mut same_rows, "wait", wait);
@@ -164,7 +166,7 @@ impl Follower {
         let url = base.url("/v1/changes");
         let (binding, first_page) = (self.binding, self.state.settings.first_page);
         let links = Links { url: &url, same_rows: &same_rows, binding, first_page };
-        cursor_link(Reach { after, generation }, self.size, &links)
+        cursor_link(reach, self.size, &links)
     }
 }
 

@@ -10,7 +10,7 @@ use simdeck::{
 
 use crate::{
     api_devices::{listed, listing, status},
-    api_harness::{Api, ids, link, problem_of},
+    api_harness::{ADMIN_KEY, Api, ids, link, problem_of},
     server::{Simdeck, signed, usage},
 };
 
@@ -259,7 +259,25 @@ async fn what_a_reader_did_not_ask_for_does_not_end_its_wait() {
     };
     let ((rows, on), ()) = tokio::join!(api.page(&next), noise);
     assert!(began.elapsed() >= Duration::from_millis(400));
-    assert_eq!((rows, on), (Vec::new(), next));
+    assert_eq!(rows, [] as [Value; 0]);
+    assert_ne!(on, next, "what it did not ask for was looked at");
+}
+
+#[tokio::test]
+async fn a_follower_of_one_kind_that_is_up_to_date_misses_nothing_when_others_are_pruned() {
+    let api = Api::new(ApiSettings::default()).await;
+    api.push("sim-status", EVENT).await;
+    let (rows, next) = api.page("/v1/changes?kind=sim-status").await;
+    assert_eq!(rows.len(), 1);
+    api.add_usage(3).await;
+    let (rows, next) = api.page(&next).await;
+    assert_eq!(rows, [] as [Value; 0]);
+    api.advance(401 * 86_400);
+    api.push_now("sim-status", r#""n":1"#).await;
+    assert_eq!(api.post("/v1/prune", ADMIN_KEY, "").await.status(), StatusCode::OK);
+    assert_eq!(api.rows("/v1/data-usage").await, [] as [Value; 0]);
+    let (rows, _) = api.page(&next).await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
 }
 
 #[tokio::test]
