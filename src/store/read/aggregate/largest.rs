@@ -30,12 +30,17 @@ impl Store {
             .fetch_one(&mut *moment)
             .await
             .map_err(of_read)?;
-        let volumes = self.volumes(&question, Edges::Nearest, sims, moment).await?;
-        let largest = volumes.largest(top);
-        if largest.iter().all(|(volume, _)| *volume != 0) {
+        let by_nearest = match self.volumes(&question, Edges::Nearest, sims, moment).await {
+            Ok(volumes) => Some(volumes.largest(top)),
+            // What would have to be taken off may be gone where what is asked about is not.
+            Err(StoreError::Pruned { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        // A SIM whose records were all taken off again looks as one without volume.
+        let by_nearest = by_nearest.filter(|sims| sims.iter().all(|(volume, _)| *volume != 0));
+        if let Some(largest) = by_nearest {
             return named(largest, top, moment).await;
         }
-        // A SIM whose records were all taken off again looks as one without volume.
         let volumes = self.volumes(&question, Edges::Added, sims, moment).await?;
         named(volumes.largest(top), top, moment).await
     }
