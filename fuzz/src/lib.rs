@@ -9,7 +9,7 @@ use std::{
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use simdeck::{
-    domain::{Kind, Timestamp},
+    domain::{KeptFrom, Kind, Timestamp},
     http::{client_ip::client_ip, read_as_every_list},
     rcms,
     smarthub::{
@@ -123,6 +123,8 @@ fn read(authentic: &simdeck::smarthub::Authentic<'_>) {
             retracted: None,
             date_shift_s: 0,
             now: Timestamp::from_unix_ms(NOW_S * 1_000),
+            kept_from: KeptFrom::default(),
+            refused: None,
         });
         for unread in &reading.unread {
             assert!(Body::parse(&unread.body).is_ok(), "what is quarantined can be tried again");

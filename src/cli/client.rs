@@ -159,15 +159,6 @@ impl ApiClient {
     pub(super) async fn long<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: Option<&Value>,
-    ) -> Result<T, Failure> {
-        self.long_with(path, &[], body).await
-    }
-
-    /// The same with parameters.
-    pub(super) async fn long_with<T: DeserializeOwned>(
-        &self,
-        path: &str,
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<T, Failure> {

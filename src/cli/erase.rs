@@ -80,7 +80,7 @@ async fn erase_sim(
         confirm(api, giccid, erase.force).await?;
     }
     let body = json!({"giccid": giccid, "force": erase.force});
-    let done: Value = api.long("/v1/erase", Some(&body)).await?;
+    let done: Value = api.long("/v1/erase", &[], Some(&body)).await?;
     let is_gone = done["is_in_no_file"] == true;
     let mut people = format!(
         "Erased {} usage records, {} messages, {} notifications and {} held pushes. What still \

@@ -179,7 +179,7 @@ async fn discard_many(api: &ApiClient, which: &Which, output: Output) -> Result<
     let (path, query) = ("/v1/held/discard", which.narrow.query());
     let Counted { mut counts, goes } = which.counted(api, path, &query, "Discard").await?;
     if goes {
-        counts = api.long_with(path, &query, None).await?;
+        counts = api.long(path, &query, None).await?;
     }
     let people = match goes {
         true => format!("{} held pushes are discarded.", cell(&counts["discarded"])),
@@ -201,7 +201,7 @@ async fn retry_many(
     query.extend(as_kind.map(|kind| ("as", kind)));
     let Counted { mut counts, goes } = which.counted(api, path, &query, "Retry").await?;
     if goes {
-        counts = api.long_with(path, &query, None).await?;
+        counts = api.long(path, &query, None).await?;
     }
     let people = match goes {
         true => format!(

@@ -162,14 +162,14 @@ enum Command {
     Backup,
     /// Put a backup in the database's place; stop the server first
     #[command(after_help = "Example:\n  \
-        simdeck restore --verify data/backups/simdeck-20240905T013048000Z.db")]
+        simdeck restore --verify data/backups/simdeck-20240905T013048000Z-1.db")]
     Restore(restore::Restore),
     /// Make the sums by day anew, by the days of --time-zone; stop the server first
     #[command(after_help = "Example:\n  simdeck rebuild --time-zone Asia/Shanghai")]
     Rebuild,
     /// Take away now what is older than SIMDECK_RETENTION_… says
     #[command(after_help = "Example:\n  simdeck prune")]
-    Prune,
+    Prune(keep::Prune),
     /// Take one SIM out of everything, for good
     #[command(after_help = "Examples:\n  simdeck erase --giccid 8986001234567890123\n  \
                             simdeck erase list\n  \
@@ -266,7 +266,7 @@ fn run(
         Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
         Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
         Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
-        Command::Prune => runtime()?.block_on(keep::prune(&settings()?, output)),
+        Command::Prune(prune) => runtime()?.block_on(keep::prune(prune, &settings()?, output)),
         Command::Retract(retract) => {
             runtime()?.block_on(retract::run(retract, &settings()?, output))
         }

@@ -56,7 +56,7 @@ pub(super) async fn run(
         )?;
         return Ok(if retract.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let done: Value = api.long(PATH, Some(&body(false))).await?;
+    let done: Value = api.long(PATH, &[], Some(&body(false))).await?;
     let people = format!(
         "Taken out: {}. What still comes under this datePush is held as date_retracted.{}",
         records(&done),

@@ -31,6 +31,10 @@ pub enum ConditionKind {
     DiskLow,
     /// A listener has all the connections that it may have.
     ConnectionsFull,
+    /// The clock and authentic pushes differ by more than a day.
+    ClockWrong,
+    /// No backup can be made.
+    BackupFailing,
 }
 
 /// Something that is wrong, and what to do. Nothing in it is personal or secret.
@@ -61,7 +65,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -75,6 +79,8 @@ impl ConditionKind {
         Self::RcmsListShort,
         Self::DiskLow,
         Self::ConnectionsFull,
+        Self::ClockWrong,
+        Self::BackupFailing,
     ];
 
     /// The word in API, log, metric and alert.
@@ -93,6 +99,8 @@ impl ConditionKind {
             Self::RcmsListShort => "rcms_list_short",
             Self::DiskLow => "disk_low",
             Self::ConnectionsFull => "connections_full",
+            Self::ClockWrong => "clock_wrong",
+            Self::BackupFailing => "backup_failing",
         }
     }
 
@@ -105,7 +113,9 @@ impl ConditionKind {
             | Self::AddressUnknown
             | Self::RcmsFailing
             | Self::DiskLow
-            | Self::ConnectionsFull => true,
+            | Self::ConnectionsFull
+            | Self::ClockWrong
+            | Self::BackupFailing => true,
             Self::KindMisspelt
             | Self::NotAcknowledged
             | Self::SlowAcknowledgement

@@ -7,6 +7,7 @@ mod attention;
 mod calendar;
 mod change;
 mod clock;
+mod clock_evidence;
 mod condition;
 mod device;
 mod edits;
@@ -14,6 +15,7 @@ mod giccid;
 mod held;
 mod held_words;
 mod histogram;
+mod kept_from;
 mod key;
 mod kind;
 pub mod mention;
@@ -38,6 +40,7 @@ pub use attention::{
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use clock_evidence::{ClockEvidence, ClockFault};
 pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,
@@ -48,6 +51,7 @@ pub use edits::edits;
 pub use giccid::{Giccid, GiccidError};
 pub use held::{Held, HeldBody, HeldClass, HeldFilter, HeldReason, NewHeld, Ring};
 pub use histogram::{Histogram, HistogramReading};
+pub use kept_from::KeptFrom;
 pub use key::{ApiKey, Caller, KeyDigest, Scope};
 pub use kind::{Kind, KindError};
 pub use pass::{Pass, PassDigest, PassKind};

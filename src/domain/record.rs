@@ -97,6 +97,24 @@ pub struct NewRecord {
     pub date_push_s: i64,
 }
 
+impl NewRecord {
+    /// Its own time, by which it is kept, in milliseconds since 1970.
+    pub fn own_ms(&self) -> i64 {
+        match &self.record {
+            Record::Usage(usage) => usage.start_ms,
+            Record::Sms(sms) => sms.event_ms,
+            Record::Notification(notification) => {
+                notification.event_ms.unwrap_or(self.date_push_s * 1000)
+            }
+        }
+    }
+
+    /// Tells it from the other records of its push: identity and own time.
+    pub fn key(&self) -> (i64, i64) {
+        (self.identity, self.own_ms())
+    }
+}
+
 /// The push that a record came with. Neighbouring records of one commit that have source and
 /// `datePush` in common share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

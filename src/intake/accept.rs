@@ -6,11 +6,11 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
     large::SMALL_BYTES_MAX,
-    queue::{Job, Ticket},
+    queue::{Job, Origin, Ticket},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, Kind, NewHeld, Retracted, Ring},
-    smarthub::{AgePolicy, Authentic, Body, NotJson, ReadRules, Reading, Unproved, Unread},
+    domain::{HeldClass, HeldReason, KeptFrom, Kind, NewHeld, Retracted, Ring, Timestamp},
+    smarthub::{AgePolicy, Body, NotJson, ReadRules, Reading, Unproved, Unread},
     store::{Outcome, Submission},
 };
 
@@ -110,10 +110,11 @@ impl Intake {
 
     /// The same, and why something in it could not be read.
     pub async fn accept_told(&self, push: Push) -> Result<Accepted, AcceptError> {
+        let read_at = self.now();
         let read = if push.body.len() <= SMALL_BYTES_MAX {
-            self.read(&push)
+            self.read(&push, read_at)
         } else {
-            self.read_large(&push).await
+            self.read_large(&push, read_at).await
         };
         let reading = match read {
             Ok(reading) => reading,
@@ -139,9 +140,11 @@ impl Intake {
             releases: None,
             is_test,
             is_history: false,
+            pushed_at: reading.pushed_at.filter(|_| !is_test),
         };
-        let bytes = push.body.len();
-        let outcome = self.submit(submission, Some(push), bytes).await;
+        let age = Some(self.shared.options.age);
+        let origin = Origin { push, age, read_at, lies_in_quarantine: false };
+        let outcome = self.submit(submission, origin).await;
         outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
     }
 
@@ -169,8 +172,7 @@ impl Intake {
     pub(super) async fn submit(
         &self,
         submission: Submission,
-        push: Option<Push>,
-        bytes: usize,
+        origin: Origin,
     ) -> Result<Outcome, Busy> {
         if self.refuses_all() {
             return Err(Busy);
@@ -182,14 +184,14 @@ impl Intake {
             quarantined: submission.quarantine.len() as u64,
             erased: 0,
         };
-        let Some(room) = self.shared.queue.room(records, bytes) else {
+        let Some(room) = self.shared.queue.room(records, origin.push.body.len()) else {
             self.shared
                 .sent_away
                 .tell("the queue is full: pushes come faster than the disk takes them");
             return Err(Busy);
         };
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { push, reply, room };
+        let ticket = Ticket { origin, reply, room };
         self.shared.queue.send(Job { submission, ticket })?;
         if self.shared.options.acknowledge == Acknowledge::BeforeCommit {
             return Ok(unproved);
@@ -210,14 +212,14 @@ impl Intake {
     }
 
     /// Verifies a push and reads its records.
-    pub(super) fn read(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
+    pub(super) fn read(&self, push: &Push, now: Timestamp) -> Result<Reading, (HeldReason, Ring)> {
         let body = Body::parse(&push.body).map_err(Unproved::NotJson);
         let authentic =
             body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
         let authentic = authentic.map_err(|unproved| self.refused_as(unproved))?;
         let retracted = self.shared.retracted.read().unwrap_or_else(PoisonError::into_inner);
         let age = Some(self.shared.options.age);
-        Ok(self.read_authentic(&authentic, &push.kind, age, Some((&retracted, push.source))))
+        Ok(authentic.read(&self.rules(push, age, Some(&retracted), now)))
     }
 
     /// Why a push is refused, and which ring it goes to.
@@ -231,22 +233,29 @@ impl Intake {
         }
     }
 
-    pub(super) fn read_authentic(
+    /// The rules by which an authentic push is read.
+    pub(super) fn rules<'p>(
         &self,
-        authentic: &Authentic<'_>,
-        kind: &Kind,
+        push: &'p Push,
         age: Option<AgePolicy>,
-        retracted: Option<(&Retracted, IpAddr)>,
-    ) -> Reading {
-        authentic.read(&ReadRules {
-            kind,
-            kept_as: self.shared.kinds.kept_as(kind),
+        retracted: Option<&'p Retracted>,
+        now: Timestamp,
+    ) -> ReadRules<'p> {
+        ReadRules {
+            kind: &push.kind,
+            kept_as: self.shared.kinds.kept_as(&push.kind),
             identity: self.shared.options.identity,
             age,
-            retracted,
+            retracted: retracted.map(|all| (all, push.source)),
             date_shift_s: self.verifier().date_shift_s(),
-            now: self.now(),
-        })
+            now,
+            // A test is kept whatever its age: it is in no total.
+            kept_from: match push.test_nonce {
+                Some(_) => KeptFrom::default(),
+                None => self.shared.kept_from.read(),
+            },
+            refused: None,
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Intake, Trouble, accept::quarantine, chores::Upkeep, refused::Dropped};
+use super::{
+    Intake, Push, Trouble, accept::quarantine, chores::Upkeep, queue::Origin, refused::Dropped,
+};
 use crate::{
     domain::{
         ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
@@ -136,7 +138,14 @@ impl Intake {
         let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
         let held = held.ok_or(RetryError::Unknown)?;
         let kind = as_kind.unwrap_or_else(|| held.held.kind.clone());
-        let body = Body::parse(&held.body)
+        let source = held.held.source.parse().ok();
+        let push = Push {
+            kind,
+            body: held.body.into(),
+            source: source.unwrap_or([0, 0, 0, 0].into()),
+            test_nonce: None,
+        };
+        let body = Body::parse(&push.body)
             .map_err(|NotJson| RetryError::StillRefused(HeldReason::NotJson))?;
         let authentic = match held.held.class {
             HeldClass::Quarantined => body.trust(),
@@ -146,25 +155,22 @@ impl Intake {
             }
         }
         .map_err(|Refusal { reason, .. }| RetryError::StillRefused(reason))?;
-        let reading = self.read_authentic(&authentic, &kind, None, None);
+        let read_at = self.now();
+        let reading = authentic.read(&self.rules(&push, None, None, read_at));
         let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
-        let outcome = if still_unread && held.held.class == HeldClass::Quarantined {
+        let lies_in_quarantine = held.held.class == HeldClass::Quarantined;
+        let outcome = if still_unread && lies_in_quarantine {
             Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() }
         } else {
-            let source = held.held.source.parse().ok();
             let submission = Submission {
                 records: reading.records,
-                quarantine: quarantine(
-                    reading.unread,
-                    &kind,
-                    source.unwrap_or([0, 0, 0, 0].into()),
-                ),
+                quarantine: quarantine(reading.unread, &push.kind, push.source),
                 source,
                 releases: Some(id),
-                is_test: false,
-                is_history: false,
+                ..Submission::default()
             };
-            self.submit(submission, None, held.body.len()).await.map_err(|_| RetryError::Busy)?
+            let origin = Origin { push, age: None, read_at, lies_in_quarantine };
+            self.submit(submission, origin).await.map_err(|_| RetryError::Busy)?
         };
         let caller = caller.clone();
         self.ask(|reply| Command::AuditRetry { id, caller, reply }).await?;

@@ -8,7 +8,7 @@ use super::{
     task::{IntakeError, WriterTask, answer},
 };
 use crate::{
-    domain::{Caller, Giccid, RetractQuestion, Timestamp},
+    domain::{Caller, ClockEvidence, Giccid, RetractQuestion, Timestamp},
     store::{Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, StoreError},
 };
 
@@ -22,6 +22,8 @@ pub(super) enum Upkeep {
     /// By a person, or by us.
     Prune {
         caller: Option<Caller>,
+        /// A person vouches for our clock, whatever authentic pushes say.
+        by_clock: bool,
         reply: Reply<Pruned>,
     },
     Erase {
@@ -126,6 +128,7 @@ impl WriterTask {
                 Err(error) => answer(reply, Err(error)),
             },
         };
+        self.intake.shared.kept_from.set(self.writer.kept_from());
         self.chores.rest(Instant::now(), began.elapsed());
         ended
     }
@@ -136,13 +139,16 @@ impl WriterTask {
         now: Timestamp,
     ) -> Result<(), IntakeError> {
         match upkeep {
-            Upkeep::Prune { caller, reply } => {
+            Upkeep::Prune { caller, by_clock, reply } => {
                 let noted = match &caller {
                     Some(caller) => self.writer.audit_keep(caller, "prune", "records", now).await,
                     None => Ok(()),
                 };
-                let pruning = Pruning::new(&self.intake.shared.options.keep.retention, now);
-                self.begin(noted.map(|()| pruning), reply, Chore::Prune)
+                let begun = match noted {
+                    Ok(()) => self.begin_prune(now, by_clock).await,
+                    Err(error) => Err(error),
+                };
+                self.begin(begun, reply, Chore::Prune)
             }
             Upkeep::Erase { giccid, caller, reply } => {
                 let begun = self.writer.begin_erasure(&giccid, &caller, now).await;
@@ -166,6 +172,22 @@ impl WriterTask {
                 answer(reply, self.writer.audit_keep(&caller, "backup", "store", now).await)
             }
         }
+    }
+
+    async fn begin_prune(&mut self, now: Timestamp, by_clock: bool) -> Result<Pruning, StoreError> {
+        let retention = &self.intake.shared.options.keep.retention;
+        if by_clock {
+            return Ok(Pruning::new(retention, now));
+        }
+        let confirmed = self.writer.retention_now(now).await?;
+        if now.since(confirmed) > ClockEvidence::DIFFERENCE_MAX {
+            tracing::info!(
+                clock = %now,
+                retention.from = %confirmed,
+                "Retention counts from the newest authentic push, which is older than this clock"
+            );
+        }
+        Ok(Pruning::new(retention, confirmed))
     }
 
     /// Puts long work behind what waits already, or tells why it cannot begin.

@@ -1,6 +1,4 @@
 //! Erasures of SIMs: what there is of one, that it goes, and that what comes of it is kept again.
-use std::time::Duration;
-
 use super::{AdminError, Intake, chores::Upkeep};
 use crate::{
     domain::{Caller, Filter, Giccid, ShortText, Timestamp},
@@ -85,7 +83,7 @@ impl Intake {
         self.shared.store.forget_tails().await;
         let database = &self.shared.options.keep.database;
         // Even one that was made this second.
-        self.forget_copies(Duration::ZERO);
+        self.forget_copies(Timestamp::from_unix_ms(i64::MAX));
         let is_there = || is_in_files(database, giccid.as_str());
         if !is_there().await? {
             return Ok(Erasure { erased, is_in_no_file: true });

@@ -35,6 +35,8 @@ impl Intake {
             retracted: None,
             date_shift_s: 0,
             now: self.now(),
+            kept_from: self.shared.kept_from.read(),
+            refused: None,
         })
     }
 

@@ -1,5 +1,9 @@
 //! What keeps the store fit for years: retention, erasures, copies.
-use std::{path::PathBuf, sync::PoisonError, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -69,10 +73,16 @@ pub enum KeepError {
 }
 
 impl Intake {
-    /// Takes away what is older than it may be. Pushes go first, all the while.
-    pub async fn prune(&self, caller: Option<&Caller>) -> Result<Pruned, AdminError> {
+    /// Takes away what is older than it may be. Pushes go first, all the while. Age counts from the
+    /// newest time that our clock and an authentic push agree on, unless a person vouches for the
+    /// clock.
+    pub async fn prune(
+        &self,
+        caller: Option<&Caller>,
+        by_clock: bool,
+    ) -> Result<Pruned, AdminError> {
         let caller = caller.cloned();
-        let pruned = self.keep_up(|reply| Upkeep::Prune { caller, reply }).await?;
+        let pruned = self.keep_up(|reply| Upkeep::Prune { caller, by_clock, reply }).await?;
         if pruned != Pruned::default() {
             let Pruned { usage, sms, notifications, quarantined, refused } = pruned;
             tracing::info!(usage, sms, notifications, quarantined, refused, "Pruned");
@@ -100,8 +110,18 @@ impl Intake {
     pub async fn back_up(&self, caller: Option<&Caller>) -> Result<Backup, KeepError> {
         let caller = caller.cloned();
         let intake = self.clone();
-        let making = tokio::spawn(async move { intake.make_backup(caller).await });
+        let making = tokio::spawn(async move {
+            let made = intake.make_backup(caller).await;
+            intake.shared.backup_failure.note(&made, intake.now());
+            made
+        });
         making.await.unwrap_or(Err(KeepError::Admin(AdminError::Stopping)))
+    }
+
+    /// Since when backups fail that should be made by themselves, and why, if they do.
+    pub fn backup_failure(&self) -> Option<(Timestamp, String)> {
+        self.shared.options.keep.backup_every?;
+        self.shared.backup_failure.read()
     }
 
     async fn make_backup(&self, caller: Option<Caller>) -> Result<Backup, KeepError> {
@@ -145,38 +165,55 @@ impl Intake {
                 tell("The log of the database could not be emptied", done.map(drop));
             }
             if due.is_prune(now) {
-                let done = self.prune(None).await;
+                let done = self.prune(None, false).await;
                 tell("What is too old could not be taken away", done.map(drop));
-                self.forget_copies(COPIES_KEPT);
+                self.forget_old_copies().await;
             }
-            if let Some(at) = backup_at.filter(|at| *at <= self.now()) {
+            if backup_at.is_some_and(|at| at <= now) {
                 let every = self.shared.options.keep.backup_every.unwrap_or_default();
-                backup_at = match self.back_up(None).await {
-                    Ok(_) => Some(self.now().plus(every)),
+                let rest = match self.back_up(None).await {
+                    Ok(_) => every,
                     Err(error) => {
-                        tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            backup.due_at = %at,
-                            "No backup was made; will try again"
-                        );
-                        Some(self.now().plus(BACKUP_AGAIN_AFTER.min(every)))
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "No backup was made; will try again");
+                        BACKUP_AGAIN_AFTER.min(every)
                     }
                 };
+                // Not by the clock: it may be set while we wait.
+                backup_at = Some(Instant::now() + rest);
             }
         }
     }
 
-    /// When the next copy is due: counted from the newest that there is.
-    fn first_backup(&self) -> Option<Timestamp> {
+    /// When the next copy is due: counted from the one that was made last. One that seems to be made
+    /// later than now was made by a wrong clock, so that nobody knows its age.
+    fn first_backup(&self) -> Option<Instant> {
         let keep = &self.shared.options.keep;
         let every = keep.backup_every?;
-        Some(newest_backup(&keep.backup_dir).map_or_else(|| self.now(), |at| at.plus(every)))
+        let now = self.now();
+        let newest = newest_backup(&keep.backup_dir, now).filter(|at| *at <= now);
+        let age = newest.map_or(every, |at| now.since(at));
+        Some(Instant::now() + every.saturating_sub(age))
     }
 
-    /// Takes away copies beside the database that are older than this.
-    pub(super) fn forget_copies(&self, older_than: Duration) {
-        let second = Duration::from_secs(1);
-        let before = self.now().plus(second).minus(older_than);
+    /// Takes away copies beside the database that are older than they are kept, by the time from
+    /// which retention counts.
+    async fn forget_old_copies(&self) {
+        let now = self.now();
+        match self.shared.store.clock_evidence().await {
+            Ok(evidence) => {
+                let confirmed = evidence.map_or(now, |evidence| now.min(evidence.confirmed()));
+                self.forget_copies(confirmed.minus(COPIES_KEPT));
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "Old copies of the database stay: nobody can tell their age");
+            }
+        }
+    }
+
+    /// Takes away copies beside the database that were made before this.
+    pub(super) fn forget_copies(&self, before: Timestamp) {
         if let Err(error) = forget_copies(&self.shared.options.keep.database, before) {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "An old copy of the database stays");
@@ -189,6 +226,35 @@ impl Intake {
     ) -> Result<T, AdminError> {
         self.ask(|reply| Command::KeepUp(upkeep(reply))).await
     }
+}
+
+/// Since when no backup could be made, and why.
+#[derive(Debug, Default)]
+pub(super) struct BackupFailure(Mutex<Option<(Timestamp, String)>>);
+
+impl BackupFailure {
+    fn note(&self, made: &Result<Backup, KeepError>, now: Timestamp) {
+        let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(_) => *failure = None,
+            // Another one is being made, or we end: neither is a failure.
+            Err(KeepError::InTheMaking | KeepError::Admin(AdminError::Stopping)) => (),
+            Err(error) => {
+                let since = failure.as_ref().map_or(now, |(since, _)| *since);
+                *failure = Some((since, with_causes(error)));
+            }
+        }
+    }
+
+    fn read(&self) -> Option<(Timestamp, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn with_causes(error: &KeepError) -> String {
+    let first: &dyn std::error::Error = error;
+    let causes = std::iter::successors(Some(first), |it| it.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// When what is done again and again is due.

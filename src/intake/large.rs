@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{Intake, Push, Refused};
 use crate::{
-    domain::{HeldReason, Ring},
+    domain::{HeldReason, Ring, Timestamp},
     smarthub::{PART_BYTES, Reading, prove},
 };
 
@@ -67,7 +67,11 @@ impl Drop for Counted {
 
 impl Intake {
     /// Verifies a large push and reads its records.
-    pub(super) async fn read_large(&self, push: &Push) -> Result<Reading, (HeldReason, Ring)> {
+    pub(super) async fn read_large(
+        &self,
+        push: &Push,
+        read_at: Timestamp,
+    ) -> Result<Reading, (HeldReason, Ring)> {
         const BROKE: (HeldReason, Ring) = (HeldReason::NotJson, Ring::Noise);
         let turn = Arc::clone(&self.shared.large.proved).acquire_owned().await;
         let (body, verifier) = (push.body.clone(), self.verifier());
@@ -82,7 +86,7 @@ impl Intake {
         let room = self.shared.large.room_for_parts(proved.parts).await;
         let (intake, push) = (self.clone(), push.clone());
         let reading = task::spawn_blocking(move || {
-            let reading = intake.read(&push);
+            let reading = intake.read(&push, read_at);
             drop(room);
             reading
         });

@@ -8,12 +8,14 @@ mod accept;
 mod admin;
 mod answers;
 mod chores;
+mod culprits;
 mod disk;
 mod erase;
 mod figures;
 mod held_many;
 mod history;
 mod keep;
+mod kept_from;
 mod kinds;
 mod large;
 mod nonces;
@@ -44,8 +46,9 @@ pub use queue::QueueDepth;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, disk::DiskNotes, figures::Commits, kinds::Kinds, large::LargeBodies,
-    nonces::Nonces, queue::Queue, refused::Waiting, sent_away::SentAway,
+    admin::Command, disk::DiskNotes, figures::Commits, keep::BackupFailure, kept_from::KeptFromNow,
+    kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue, refused::Waiting,
+    sent_away::SentAway,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
@@ -107,9 +110,11 @@ struct Shared {
     nonces: Nonces,
     sent_away: SentAway,
     commits: Commits,
+    kept_from: KeptFromNow,
     disk_notes: DiskNotes,
     /// Held by who makes a copy.
     backing_up: Mutex<()>,
+    backup_failure: BackupFailure,
     keys: RwLock<Vec<ApiKey>>,
     /// What still comes under these is set aside.
     retracted: RwLock<Retracted>,
@@ -193,8 +198,10 @@ impl Intake {
             nonces: Nonces::default(),
             sent_away: SentAway::default(),
             commits: Commits::default(),
+            kept_from: KeptFromNow::new(writer.kept_from()),
             disk_notes: DiskNotes::default(),
             backing_up: Mutex::default(),
+            backup_failure: BackupFailure::default(),
             keys: RwLock::new(keys),
             retracted: RwLock::new(retracted),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),

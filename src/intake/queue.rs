@@ -6,7 +6,11 @@ use std::sync::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Push, accept::Busy};
-use crate::store::{Outcome, Submission};
+use crate::{
+    domain::Timestamp,
+    smarthub::AgePolicy,
+    store::{Outcome, Submission},
+};
 
 /// How many records may wait for the writer.
 const RECORDS_MAX: usize = 50_000;
@@ -21,10 +25,18 @@ pub(super) struct Job {
 
 /// Who waits for a push, and what is needed if the database refuses it.
 pub(super) struct Ticket {
-    /// The push itself; none for a retry, which still lies in the table of held pushes.
-    pub(super) push: Option<Push>,
+    pub(super) origin: Origin,
     pub(super) reply: oneshot::Sender<Result<Outcome, Busy>>,
     pub(super) room: Room,
+}
+
+/// What a submission was read from, and how, so that it can be read again.
+pub(super) struct Origin {
+    pub(super) push: Push,
+    pub(super) age: Option<AgePolicy>,
+    pub(super) read_at: Timestamp,
+    /// It is a retry of what lies in quarantine.
+    pub(super) lies_in_quarantine: bool,
 }
 
 impl Ticket {

@@ -1,4 +1,4 @@
-use std::{error::Error, io, mem, slice, thread, time::Instant};
+use std::{error::Error, io, slice, thread, time::Instant};
 
 use tokio::{
     runtime,
@@ -7,7 +7,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Intake, Push, Trouble,
+    Intake, Trouble,
     accept::Busy,
     admin::{Command, Reply},
     answers::{self, Answers},
@@ -16,8 +16,7 @@ use super::{
     refused::{Dropped, RefusedQueue},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, Ring, Timestamp},
-    smarthub::Body,
+    domain::{NewHeld, Ring, Timestamp},
     store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
 
@@ -97,7 +96,7 @@ pub(super) struct WriterTask {
     pub(super) chores: Chores,
     jobs: mpsc::UnboundedReceiver<Job>,
     asked: mpsc::Receiver<Command>,
-    answers: Answers,
+    pub(super) answers: Answers,
 }
 
 /// A batch on its way: what is stored, and who waits for it.
@@ -176,74 +175,13 @@ impl WriterTask {
             }
             Err(error) if error.is_of_data() => {
                 tracing::debug!(error = &error as &dyn Error, "A batch failed for its data");
-                self.commit_one_by_one(batch).await
+                self.commit_in_parts(batch).await
             }
             Err(error) => {
-                for ticket in batch.tickets {
-                    ticket.answer(Err(Busy));
-                }
+                batch.send_away();
                 self.failed(error)
             }
         }
-    }
-
-    /// Stores the pushes of a batch that failed for its data, each for itself.
-    async fn commit_one_by_one(&mut self, batch: Batch) -> Result<(), IntakeError> {
-        for (submission, ticket) in batch.submissions.into_iter().zip(batch.tickets) {
-            match self.commit_with_culprits(submission, &ticket).await {
-                Ok(outcome) => ticket.answer(outcome),
-                Err(error) => {
-                    ticket.answer(Err(Busy));
-                    self.failed(error)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores a push, its records one by one if they fail together. If the database takes some of
-    /// them and not others, the whole push goes to quarantine beside what was stored: tried again,
-    /// its stored records are repeats.
-    async fn commit_with_culprits(
-        &mut self,
-        mut submission: Submission,
-        ticket: &Ticket,
-    ) -> Result<Result<Outcome, Busy>, StoreError> {
-        let now = self.intake.now();
-        match self.writer.commit(slice::from_ref(&submission), now).await {
-            Ok(verdicts) => return Ok(verdicts.into_iter().next().map_or(Err(Busy), verdict_of)),
-            Err(error) if !error.is_of_data() => return Err(error),
-            Err(_) => (),
-        }
-        let mut all = Outcome::default();
-        let mut culprits = 0;
-        for record in mem::take(&mut submission.records) {
-            let Submission { source, is_test, .. } = submission;
-            let single =
-                Submission { records: vec![record], source, is_test, ..Submission::default() };
-            match self.writer.commit(&[single], now).await {
-                Ok(verdicts) => {
-                    for verdict in verdicts {
-                        all = sum(all, verdict_of(verdict).unwrap_or_default());
-                    }
-                }
-                Err(error) if error.is_of_data() => {
-                    tracing::error!(error = &error as &dyn Error, "The database refused a record");
-                    culprits += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match &ticket.push {
-            Some(push) if culprits > 0 => submission.quarantine.push(store_refused(push)),
-            Some(_) => (),
-            // A retry whose records are still refused stays among the held pushes.
-            None if culprits > 0 => submission.releases = None,
-            None => (),
-        }
-        let verdicts = self.writer.commit(slice::from_ref(&submission), now).await?;
-        let rest = verdicts.into_iter().next().map_or(Err(Busy), verdict_of);
-        Ok(rest.map(|rest| sum(all, rest)))
     }
 
     /// Wakes those who wait for something new, if there is.
@@ -332,7 +270,7 @@ impl WriterTask {
     }
 
     /// Notes a failure; one that cannot heal ends the task.
-    fn failed(&self, error: StoreError) -> Result<(), IntakeError> {
+    pub(super) fn failed(&self, error: StoreError) -> Result<(), IntakeError> {
         if error.is_fatal() {
             return Err(IntakeError::Fatal(error));
         }
@@ -351,24 +289,6 @@ pub(super) fn answer<T>(reply: Reply<T>, done: Result<T, StoreError>) -> Result<
     // Nobody waits any more: the change is made all the same.
     drop(reply.send(answer));
     end
-}
-
-/// The whole push, for quarantine.
-fn store_refused(push: &Push) -> NewHeld {
-    let body = match Body::parse(&push.body) {
-        Ok(body) => body.without_signature().0,
-        Err(_) => push.body.to_vec(),
-    };
-    NewHeld {
-        class: HeldClass::Quarantined,
-        ring: None,
-        reason: HeldReason::StoreRefused,
-        field: None,
-        kind: push.kind.clone(),
-        source: push.source,
-        body: body.into(),
-        signatures: None,
-    }
 }
 
 pub(super) fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {

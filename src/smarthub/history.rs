@@ -81,7 +81,7 @@ impl HistoryRow<'_> {
                     None => return Err(Fault::missing("datePush").into()),
                     Some(date_push_s) => date_push_s,
                 };
-                Ok(vec![NewRecord { record, identity, date_push_s }])
+                Ok(vec![push(None).storable(NewRecord { record, identity, date_push_s })?])
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use super::{
     Authentic,
@@ -8,7 +8,9 @@ use super::{
     kind::{DATA_USAGE, MO_SMS},
     record::{notification, sms, usage},
 };
-use crate::domain::{HeldReason, Kind, NO_DATE_PUSH_S, NewRecord, Record, Retracted, Timestamp};
+use crate::domain::{
+    HeldReason, KeptFrom, Kind, NO_DATE_PUSH_S, NewRecord, Record, Retracted, Timestamp,
+};
 
 /// How old and how far ahead of our clock `datePush` may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub struct ReadRules<'a> {
     pub date_shift_s: i64,
     /// The current moment.
     pub now: Timestamp,
+    /// Older records cannot be stored.
+    pub kept_from: KeptFrom,
+    /// The keys of records that the database is known to refuse.
+    pub refused: Option<&'a BTreeSet<(i64, i64)>>,
 }
 
 /// What a body holds.
@@ -55,6 +61,8 @@ pub struct Reading {
     pub records: Vec<NewRecord>,
     /// What could not, and goes to quarantine.
     pub unread: Vec<Unread>,
+    /// When the body was pushed, by the latest `datePush` in it.
+    pub pushed_at: Option<Timestamp>,
 }
 
 /// A part of an authentic body that could not be read, made into a body of its own that can be
@@ -80,6 +88,8 @@ impl Authentic<'_> {
     pub fn read(&self, rules: &ReadRules<'_>) -> Reading {
         let (mut reading, mut copies) = (Reading::default(), Copies::default());
         for (element, date_push_s) in self.elements() {
+            let pushed_at = stands_for(date_push_s, rules);
+            reading.pushed_at = reading.pushed_at.max(Some(pushed_at));
             let push = Push { element, date_push_s, rules };
             if let Err(fault) = push.read(&mut reading, &mut copies) {
                 reading.unread.push(fault.of(push.kept_whole()));
@@ -129,8 +139,7 @@ impl<'a> Push<'a> {
             return Err(HeldReason::DateRetracted.into());
         }
         let Some(age) = self.rules.age else { return Ok(()) };
-        let pushed_s = self.date_push_s + self.rules.date_shift_s;
-        let pushed = Timestamp::from_unix_ms(pushed_s * 1000);
+        let pushed = stands_for(self.date_push_s, self.rules);
         if pushed < self.rules.now.minus(age.max_age) {
             Err(HeldReason::DateOld.into())
         } else if pushed > self.rules.now.plus(age.max_ahead) {
@@ -234,7 +243,17 @@ impl<'a> Push<'a> {
         }
         let kind = self.rules.kind.as_str();
         let identity = identity(kind, record, date_counts.then_some(date_push_s))?;
-        Ok(NewRecord { record: read, identity, date_push_s })
+        self.storable(NewRecord { record: read, identity, date_push_s })
+    }
+
+    /// The record, unless the store would refuse it. It is told here, before anything is written,
+    /// so that it lies aside alone and fails nobody's commit.
+    pub(super) fn storable(&self, new: NewRecord) -> Result<NewRecord, Fault> {
+        let is_refused = self.rules.refused.is_some_and(|refused| refused.contains(&new.key()));
+        if is_refused || self.rules.kept_from.refuses(&new) {
+            return Err(HeldReason::StoreRefused.into());
+        }
+        Ok(new)
     }
 
     /// What a record says, whatever makes it this record.
@@ -271,6 +290,11 @@ impl<'a> Push<'a> {
         kept.extend(parts.concat());
         kept
     }
+}
+
+/// The moment that a `datePush` stands for.
+fn stands_for(date_push_s: i64, rules: &ReadRules<'_>) -> Timestamp {
+    Timestamp::from_unix_ms((date_push_s + rules.date_shift_s) * 1000)
 }
 
 fn holds_records(value: Value<'_>) -> bool {

@@ -1,6 +1,5 @@
 //! Copies of the database: taken while it is written, checked, and whole or not there.
 use std::{
-    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -17,16 +16,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     StoreError,
+    copies::{self, PARTIAL},
     database_file::{beside, database_bytes},
     erasures,
     folder::free_bytes,
     read::give_way,
 };
 use crate::domain::Timestamp;
-
-const FIRST: &str = "simdeck-";
-const LAST: &str = ".db";
-const PARTIAL: &str = ".partial";
 
 /// A copy that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +75,8 @@ impl From<sqlx::Error> for BackupError {
     }
 }
 
-/// Copies a database into a folder while others write it, and keeps the newest copies there. Rings,
-/// signatures, API keys, links and sessions are left out.
+/// Copies a database into a folder while others write it, and keeps the copies there that were made
+/// last, so many. Rings, signatures, API keys, links and sessions are left out.
 pub async fn back_up(
     database: &Path,
     folder: &Path,
@@ -89,13 +85,8 @@ pub async fn back_up(
 ) -> Result<Backup, BackupError> {
     let unwritten = |source| BackupError::File { path: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritten)?;
-    for stale in files(folder, PARTIAL).map_err(unwritten)? {
-        fs::remove_file(&stale).map_err(unwritten)?;
-    }
-    let stamp: String =
-        now.to_string().chars().filter(|it| it.is_ascii_digit() || "TZ".contains(*it)).collect();
-    let path = folder.join(format!("{FIRST}{stamp}{LAST}"));
-    let partial = folder.join(format!("{FIRST}{stamp}{PARTIAL}"));
+    copies::remove_partial(folder).map_err(unwritten)?;
+    let (path, partial) = copies::next(folder, now).map_err(unwritten)?;
     let done = copied(database, folder, &partial, now).await;
     let (last_id, records) = match done {
         Ok(told) => told,
@@ -112,10 +103,8 @@ pub async fn back_up(
         erasures::add(&erasures::list_in(folder), &listed).map_err(unwritten)?;
     }
     put_in_place(&partial, &path)?;
-    let mut copies = files(folder, LAST).map_err(unwritten)?;
-    copies.sort();
-    for old in copies.iter().rev().skip(keep.max(1)) {
-        fs::remove_file(old).map_err(unwritten)?;
+    if let Err(error) = copies::rotate(folder, keep, now) {
+        tracing::warn!(%error, "An old backup could not be removed");
     }
     let bytes = fs::metadata(&path).map_err(unwritten)?.len();
     Ok(Backup { path, bytes, last_id, records })
@@ -364,27 +353,4 @@ fn alone(path: &Path) -> SqliteConnectOptions {
         .pragma("secure_delete", "on")
         .pragma("temp_store", "memory")
         .disable_statement_logging()
-}
-
-/// Our copies in a folder, or parts of such.
-fn files(folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        if name.starts_with(FIRST) && name.ends_with(ending) {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-/// When the newest copy in a folder was made, as its name tells.
-pub fn newest_backup(folder: &Path) -> Option<Timestamp> {
-    let newest = files(folder, LAST).ok()?.into_iter().max()?;
-    let stamp = newest.file_name()?.to_str()?.strip_prefix(FIRST)?.strip_suffix(LAST)?;
-    let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
-    let (seconds, ms) = time.split_at_checked(6)?;
-    let moment: jiff::Timestamp = format!("{day}T{seconds}.{ms}Z").parse().ok()?;
-    Some(Timestamp::from_unix_ms(moment.as_millisecond()))
 }

@@ -12,8 +12,9 @@ use super::{
     card::reversed,
     error::of_read,
     open::{MIGRATIONS, for_reading},
+    writer::written_evidence,
 };
-use crate::domain::{Timestamp, mention::mentions};
+use crate::domain::{ClockEvidence, Timestamp, mention::mentions};
 
 /// How long a look at a whole database may take. Until it ends, its log cannot be brought back into
 /// it.
@@ -33,6 +34,8 @@ pub struct Examination {
     pub faults: Vec<String>,
     /// When the newest push came.
     pub newest_push: Option<Timestamp>,
+    /// What the newest authentic push says of the time.
+    pub clock_evidence: Option<ClockEvidence>,
 }
 
 /// Looks at a database without changing it, also while a server works on it. A thorough look also
@@ -51,6 +54,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     let newest_ms: Option<i64> = sqlx::query_scalar("select max(last_received_ms) from tally")
         .fetch_one(&mut connection)
         .await?;
+    let clock_evidence = written_evidence(&mut connection).await?;
     connection.close().await?;
     Ok(Examination {
         sqlite_version,
@@ -58,6 +62,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         schema_known: MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0),
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
+        clock_evidence,
     })
 }
 

@@ -20,6 +20,7 @@
 mod admin;
 mod backup;
 mod card;
+mod copies;
 mod database_file;
 mod days;
 mod erasures;
@@ -35,7 +36,8 @@ mod restore;
 mod rollup;
 mod writer;
 
-pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies, newest_backup};
+pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies};
+pub use copies::newest_backup;
 pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
 pub use examine::{Examination, count_mentions, examine, tables_that_mention};

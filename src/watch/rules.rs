@@ -3,8 +3,8 @@ use std::{net::IpAddr, time::Duration};
 use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
 use crate::{
     domain::{
-        Condition, ConditionKind, HeldClass, HeldTally, Kind, PollCall, PollReport, PushPause,
-        Timestamp, edits, span,
+        ClockEvidence, ClockFault, Condition, ConditionKind, HeldClass, HeldReason, HeldTally,
+        Kind, PollCall, PollReport, PushPause, Timestamp, edits, span,
     },
     smarthub::kind,
 };
@@ -33,6 +33,10 @@ pub struct Facts {
     pub rcms: Option<PollReport>,
     /// Why the disk is too full, in a sentence with what to do, if it is.
     pub disk: Option<String>,
+    /// What the newest authentic push says of the time, if there was one.
+    pub clock: Option<Option<ClockEvidence>>,
+    /// Since when no backup can be made, and why, if none can.
+    pub backup: Option<(Timestamp, String)>,
     /// Which listener ran out of places for connections lately, if one did.
     pub places: Option<PlacesTaken>,
 }
@@ -69,6 +73,9 @@ impl Facts {
         if self.quarantined.is_none() {
             unknown.push(ConditionKind::Quarantining);
         }
+        if self.clock.is_none() {
+            unknown.push(ConditionKind::ClockWrong);
+        }
         unknown
     }
 }
@@ -104,6 +111,8 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         of(ConditionKind::DiskLow, facts.now, says, todo.clone())
     }));
     found.extend(facts.places.as_ref().map(connections_full));
+    found.extend(facts.clock.flatten().and_then(|evidence| clock_wrong(evidence, facts.now)));
+    found.extend(facts.backup.as_ref().map(backup_failing));
     found
 }
 
@@ -264,6 +273,31 @@ fn connections_full(taken: &PlacesTaken) -> Condition {
                 yours, raise the limit of open files (LimitNOFILE) or name your proxy in \
                 SIMDECK_PUBLIC_TRUSTED_PROXIES; else keep them out with a firewall.";
     of(ConditionKind::ConnectionsFull, *since, says, todo)
+}
+
+fn clock_wrong(evidence: ClockEvidence, now: Timestamp) -> Option<Condition> {
+    let ClockEvidence { pushed, received } = evidence;
+    let (side, reason) = match evidence.fault(now)? {
+        ClockFault::Ahead => ("ahead of", HeldReason::DateOld),
+        ClockFault::Behind => ("behind", HeldReason::DateAhead),
+    };
+    let says = format!(
+        "This server's clock is more than a day {side} SmartHub's: the newest authentic push is of \
+         {pushed} and came at {received} by this clock."
+    );
+    let todo = format!(
+        "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`); then retry what is \
+         quarantined (`simdeck held list --reason {reason}`). Until then nothing is pruned by this \
+         clock. If it is right, old pushes are being sent again: this ends with the first new one."
+    );
+    Some(of(ConditionKind::ClockWrong, received, says, todo))
+}
+
+fn backup_failing((since, why): &(Timestamp, String)) -> Condition {
+    let says = format!("No backup can be made: {why}.");
+    let todo = "Free some room or mend the folder that SIMDECK_BACKUP_DIR names, then make one with \
+                `simdeck backup`. It is tried again by itself.";
+    of(ConditionKind::BackupFailing, *since, says, todo)
 }
 
 /// That some routers cannot be asked about themselves is no failure of RCMS.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use simdeck::{
-    domain::{HeldReason, Kind, NO_DATE_PUSH_S, Record, Secret, Timestamp},
+    domain::{HeldReason, KeptFrom, Kind, NO_DATE_PUSH_S, Record, Secret, Timestamp},
     smarthub::{
         AgePolicy, Body, HistoryRow, IdentityRule, ReadRules, Reading, RowFault, date_push,
         explain::{explain, name_of},
@@ -17,7 +17,17 @@ const GICCID: &str = "8986001234567890001";
 fn rules(kind: &Kind) -> ReadRules<'_> {
     let now = Timestamp::from_unix_ms(SECOND * 1000);
     let identity = IdentityRule::Content;
-    ReadRules { kind, kept_as: None, identity, age: None, retracted: None, date_shift_s: 0, now }
+    ReadRules {
+        kind,
+        kept_as: None,
+        identity,
+        age: None,
+        retracted: None,
+        date_shift_s: 0,
+        now,
+        kept_from: KeptFrom::default(),
+        refused: None,
+    }
 }
 
 /// What a push of a kind holds, whose signature nobody looks at.

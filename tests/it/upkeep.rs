@@ -171,9 +171,14 @@ async fn a_prune_by_command_goes_by_the_settings() {
     assert_eq!(pruned["data_usage"], 1);
     assert_eq!(count(&simdeck).await, 1);
     // What was pruned cannot be told from what is new: it lies aside, and is not lost.
-    let record = format!(r#""giccid":"{GICCID}","data_usage":1,"start_time":{}"#, at(3));
+    let record = format!(r#""giccid":"{GICCID}","data_usage":1,"start_time":{}"#, at(4));
     assert_eq!(simdeck.push("data-usage", signed(&record)).await, (0, 0, 1));
-    assert_eq!(simdeck.rows("/v1/held").await[0]["reason"], "store_refused");
+    let held = simdeck.rows("/v1/held").await.remove(0);
+    assert_eq!(held["reason"], "store_refused");
+    let retry = simdeck.run(&["held", "retry", &held["id"].to_string(), "--output", "json"]);
+    assert_eq!(retry.status.code(), Some(1), "it did not do what was asked");
+    let retried: Value = serde_json::from_slice(&retry.stdout).unwrap();
+    assert_eq!((&retried["stored"], &retried["quarantined"]), (&0.into(), &1.into()));
     simdeck.end();
 }
 

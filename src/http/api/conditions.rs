@@ -58,6 +58,8 @@ impl InternalState {
             rcms: self.poll_report(),
             disk: self.intake.disk_trouble().map(told),
             places: self.shortage_of_places(now),
+            clock: known(self.store.clock_evidence().await),
+            backup: self.intake.backup_failure(),
         };
         look.end(&facts, |body| {
             self.intake.explain(body).into_iter().next().map(|finding| finding.says)

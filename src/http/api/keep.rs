@@ -31,7 +31,7 @@ pub(super) struct PrunedOut {
 /// A copy of the database.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "path": "data/backups/simdeck-20240905T013048000Z.db", "bytes": 4_194_304,
+    "path": "data/backups/simdeck-20240905T013048000Z-1.db", "bytes": 4_194_304,
     "last_id": 1713, "records": 1650,
 })))]
 pub(super) struct BackupOut {
@@ -49,8 +49,8 @@ pub(super) async fn prune(
     Admin(caller): Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<PrunedOut>, ApiError> {
-    params::read_none("prune", query.as_deref())?;
-    let pruned = intake.prune(Some(&caller)).await?;
+    let by_clock = params::PRUNE.read(query.as_deref())?.by_clock;
+    let pruned = intake.prune(Some(&caller), by_clock).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,
         mo_sms: pruned.sms,

@@ -67,6 +67,7 @@ impl Resting {
         &self,
         source: Option<SourceBlock>,
         time_min: Duration,
+        now: Instant,
     ) -> Result<(), Option<Duration>> {
         let longest = {
             let connections = self.locked();
@@ -81,7 +82,7 @@ impl Resting {
                 .map(|(since_us, rest)| (since_us, Arc::clone(rest)))
         };
         let (since_us, rest) = longest.ok_or(None)?;
-        let now_us = self.since_began_us(Instant::now());
+        let now_us = self.since_began_us(now);
         let lasted = Duration::from_micros(now_us.saturating_sub(since_us));
         match time_min.checked_sub(lasted) {
             Some(left) if !left.is_zero() => Err(Some(left)),
@@ -144,24 +145,24 @@ mod tests {
         IpAddr::from([192, 0, 2, last]).into()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_longest_rest_ends_first_and_none_that_is_short_or_over() {
+    #[test]
+    fn the_longest_rest_ends_first_and_none_that_is_short_or_over() {
         let resting = Resting::new();
-        let time_min = Duration::from_secs(10);
+        let at = |seconds| resting.began + Duration::from_secs(seconds);
+        let end =
+            |source, seconds| resting.end_longest(source, Duration::from_secs(10), at(seconds));
         let connections: Vec<Listed> = (0..3).map(|nth| resting.list(source(nth))).collect();
-        assert_eq!(resting.end_longest(None, time_min), Err(None), "nobody rests");
-        for connection in connections.iter().rev() {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            connection.begins(Waker::noop(), Instant::now());
+        assert_eq!(end(None, 0), Err(None), "nobody rests");
+        for (connection, second) in connections.iter().rev().zip(1..) {
+            connection.begins(Waker::noop(), at(second));
         }
-        assert_eq!(resting.end_longest(None, time_min), Err(Some(Duration::from_secs(8))));
-        tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!(resting.end_longest(Some(source(1)), time_min), Ok(()));
+        assert_eq!(end(None, 3), Err(Some(Duration::from_secs(8))));
+        assert_eq!(end(Some(source(1)), 23), Ok(()));
         assert!(connections[1].is_over());
         connections[2].ends();
-        assert_eq!(resting.end_longest(None, time_min), Ok(()));
+        assert_eq!(end(None, 23), Ok(()));
         assert!(connections[0].is_over() && !connections[2].is_over());
-        assert_eq!(resting.end_longest(None, time_min), Err(None));
+        assert_eq!(end(None, 23), Err(None));
         connections[1].ends();
         assert!(!connections[1].is_over(), "a request came first");
     }

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -69,7 +69,8 @@ impl Slots {
         }
         self.counts.ran_out();
         loop {
-            let time_max = match self.resting.end_longest(None, self.rest_time_min) {
+            let time_max = match self.resting.end_longest(None, self.rest_time_min, Instant::now())
+            {
                 Ok(()) => {
                     self.counts.made_room();
                     ENDING_TIME
@@ -96,7 +97,7 @@ impl Slots {
         }
         let block = SourceBlock::from(source);
         let one = OneOfSource::new(&self.sources, block, self.per_source_max).or_else(|| {
-            self.resting.end_longest(Some(block), self.rest_time_min).ok()?;
+            self.resting.end_longest(Some(block), self.rest_time_min, Instant::now()).ok()?;
             self.counts.made_room();
             OneOfSource::new(&self.sources, block, usize::MAX)
         });

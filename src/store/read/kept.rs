@@ -3,8 +3,8 @@ use sqlx::SqliteConnection;
 
 use super::{READ_TIME_MAX, Store};
 use crate::{
-    domain::{Giccid, Timestamp},
-    store::{StoreError, erasures, error::of_read},
+    domain::{ClockEvidence, Giccid, Timestamp},
+    store::{StoreError, erasures, error::of_read, writer::written_evidence},
 };
 
 /// Records that were gone before a reader came to them.
@@ -41,6 +41,12 @@ impl Store {
             .fetch_one(&mut *reader)
             .await
             .map_err(of_read)
+    }
+
+    /// What the newest authentic push says of the time, if there ever was one.
+    pub async fn clock_evidence(&self) -> Result<Option<ClockEvidence>, StoreError> {
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        written_evidence(&mut reader).await
     }
 
     /// Bytes within the database that hold nothing.

@@ -115,6 +115,16 @@ impl ErasedSims {
         Some(Cow::Owned(NewRecord { record, ..*new }))
     }
 
+    /// What was not asked for yet.
+    pub(super) fn not_yet_counted(&self) -> &BTreeMap<String, i64> {
+        &self.came_again
+    }
+
+    /// Takes back what was asked for and could not be written.
+    pub(super) fn count_again(&mut self, came_again: BTreeMap<String, i64>) {
+        self.came_again = came_again;
+    }
+
     fn count(&mut self, giccid: &str) {
         *self.came_again.entry(hashed(giccid)).or_default() += 1;
     }

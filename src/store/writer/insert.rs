@@ -153,9 +153,6 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
-        if rows.iter().any(|row| row.record.event_ms < self.kept_from.sms_ms) {
-            return Err(StoreError::TooOld);
-        }
         let sims: Vec<_> =
             rows.iter().map(|row| SimKey::new(&row.record.giccid, &row.record.imsi)).collect();
         let sims = self.interned.sims(&mut self.connection, round, &sims).await?;
@@ -211,10 +208,9 @@ impl Writer {
             .iter()
             .zip(ids)
             .map(|(Row { new, record, .. }, id)| {
-                let key_ms = record.event_ms.unwrap_or(new.date_push_s * 1000);
                 (
                     id,
-                    key_ms,
+                    new.own_ms(),
                     new.identity,
                     new.date_push_s,
                     record.kind.as_str(),
@@ -226,9 +222,6 @@ impl Writer {
                 )
             })
             .collect();
-        if inserts.iter().any(|(_, key_ms, ..)| *key_ms < self.kept_from.notification_ms) {
-            return Err(StoreError::TooOld);
-        }
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         let mut runs = Runs::default();
         for (row, insert) in rows.iter().zip(&inserts) {
@@ -334,16 +327,14 @@ fn move_tallies(
 type TestRow<'a> = (i64, i64, i64, &'a str, Option<&'a str>);
 
 fn test_row<'a>((row, id): (&Row<'a, Record>, i64)) -> TestRow<'a> {
-    let (kind, own_ms, giccid) = match row.record {
-        Record::Usage(usage) => ("data-usage", usage.start_ms, Some(usage.giccid.as_str())),
-        Record::Sms(sms) => ("mo-sms", sms.event_ms, Some(sms.giccid.as_str())),
-        Record::Notification(notification) => (
-            notification.kind.as_str(),
-            notification.event_ms.unwrap_or(row.new.date_push_s * 1000),
-            notification.giccid.as_ref().map(|giccid| giccid.as_str()),
-        ),
+    let (kind, giccid) = match row.record {
+        Record::Usage(usage) => ("data-usage", Some(usage.giccid.as_str())),
+        Record::Sms(sms) => ("mo-sms", Some(sms.giccid.as_str())),
+        Record::Notification(notification) => {
+            (notification.kind.as_str(), notification.giccid.as_ref().map(|giccid| giccid.as_str()))
+        }
     };
-    (id, own_ms, row.new.identity, kind, giccid)
+    (id, row.new.own_ms(), row.new.identity, kind, giccid)
 }
 
 fn tally<'t>(tallies: &'t mut Tallies, kind: &str) -> &'t mut TallyChange {

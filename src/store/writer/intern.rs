@@ -23,11 +23,19 @@ pub(super) struct SeriesKey(Box<str>);
 pub(super) struct Interned {
     pub(super) sims: LruCache<SimKey, SimIds>,
     series: LruCache<SeriesKey, i64>,
+    /// Those that were looked up in the database since the last commit, which may have made them.
+    pub(super) new_sims: Vec<SimKey>,
+    new_series: Vec<SeriesKey>,
 }
 
 impl Default for Interned {
     fn default() -> Self {
-        Self { sims: LruCache::new(SIMS_MAX), series: LruCache::new(SERIES_MAX) }
+        Self {
+            sims: LruCache::new(SIMS_MAX),
+            series: LruCache::new(SERIES_MAX),
+            new_sims: Vec::new(),
+            new_series: Vec::new(),
+        }
     }
 }
 
@@ -47,6 +55,22 @@ impl SeriesKey {
 }
 
 impl Interned {
+    /// A transaction begins: what is known now is in the database.
+    pub(super) fn begin(&mut self) {
+        self.new_sims.clear();
+        self.new_series.clear();
+    }
+
+    /// It was undone: what came since may have no number any more.
+    pub(super) fn undo(&mut self) {
+        for key in self.new_sims.drain(..) {
+            self.sims.remove(&key);
+        }
+        for key in self.new_series.drain(..) {
+            self.series.remove(&key);
+        }
+    }
+
     /// The number of each network context, in the same order; new ones are inserted.
     pub(super) async fn series(
         &mut self,
@@ -83,6 +107,7 @@ impl Interned {
                     continue;
                 };
                 self.series.insert((*key).clone(), id);
+                self.new_series.push((*key).clone());
                 found.insert(*key, id);
             }
         }

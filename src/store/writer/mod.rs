@@ -19,11 +19,13 @@ mod prune;
 mod push;
 mod rebuild;
 mod removal;
+mod retention;
 mod retract;
 mod rings;
 mod round;
 mod sims;
 mod tail;
+mod undo;
 mod usage;
 
 use std::{error::Error, net::IpAddr, path::PathBuf};
@@ -33,19 +35,20 @@ use sqlx::SqliteConnection;
 pub use self::erase::{Erased, Erasing};
 pub use self::erase_list::Lift;
 pub use self::prune::{Pruned, Pruning, Retention};
+pub(super) use self::retention::written as written_evidence;
 pub(super) use self::retract::push_pushes;
 pub use self::retract::{RetractedCounts, Retracting};
 use self::{
     erased_sims::{ErasedSims, Left},
     insert::Batch,
     intern::Interned,
-    prune::KeptFrom,
+    retention::{SignedClock, load_kept_from},
     rings::Rings,
     round::Round,
     tail::Tail,
 };
 use super::{StoreError, days::StoreDays, read::KindTally};
-use crate::domain::{HeldReason, NewHeld, NewRecord, Ring, Timestamp};
+use crate::domain::{ClockEvidence, HeldReason, KeptFrom, NewHeld, NewRecord, Ring, Timestamp};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -97,11 +100,19 @@ pub struct Submission {
     /// Whether it was not pushed but comes from a file: no sign that SmartHub still pushes, and what
     /// it repeats is no news. It is committed by itself, without pushes.
     pub is_history: bool,
+    /// When it was pushed, by its `datePush`, which is signed. None where that says nothing of the
+    /// present time: of a test, a file or a retry.
+    pub pushed_at: Option<Timestamp>,
 }
 
 impl Submission {
     fn concerns_held(&self) -> bool {
         self.releases.is_some() || !self.quarantine.is_empty()
+    }
+
+    /// Whether a record in it is older than what is kept. Tests are kept by number, not by age.
+    fn is_too_old(&self, kept_from: &KeptFrom) -> bool {
+        !self.is_test && self.records.iter().any(|new| kept_from.refuses(new))
     }
 }
 
@@ -137,6 +148,7 @@ pub struct Writer {
     tail: Tail,
     rings: Rings,
     kept_from: KeptFrom,
+    signed_clock: SignedClock,
     erased_sims: ErasedSims,
     /// The list of erased SIMs beside the database.
     erasures: PathBuf,
@@ -162,6 +174,7 @@ impl Writer {
             tail: Tail::default(),
             rings: Rings::default(),
             kept_from: KeptFrom::default(),
+            signed_clock: SignedClock::default(),
             erased_sims: ErasedSims::default(),
             erasures: PathBuf::new(),
             quarantine_bytes: 0,
@@ -169,6 +182,7 @@ impl Writer {
             is_stale: true,
         };
         writer.refresh().await?;
+        writer.limit_kept_from().await?;
         Ok(writer)
     }
 
@@ -180,8 +194,21 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
         self.refresh().await?;
+        for pushed in batch.iter().filter_map(|submission| submission.pushed_at) {
+            self.signed_clock.take(ClockEvidence { pushed, received: now });
+        }
+        if batch.iter().any(|submission| submission.is_too_old(&self.kept_from)) {
+            return Err(StoreError::TooOld);
+        }
+        let before = self.before(batch);
         let done = self.try_commit(batch, now).await;
-        self.undo_unless(done).await
+        match done {
+            Err(error) if error.is_of_data() => {
+                self.undo(before).await;
+                Err(error)
+            }
+            done => self.undo_unless(done).await,
+        }
     }
 
     /// Puts refused pushes into their rings, in a transaction of their own. After an error none of
@@ -254,6 +281,7 @@ impl Writer {
         }
         let volume = self.insert(&rows, &mut verdicts, &mut round, now).await?;
         self.count_erased(&mut round)?;
+        let evidence = self.write_signed_clock(&mut round)?;
         let due = self.tail.due(&self.limits);
         if let Some(summary) = due {
             round.run(&mut self.connection).await?;
@@ -264,6 +292,7 @@ impl Writer {
         if has_dropped {
             self.rings.dropped_is_counted();
         }
+        self.signed_clock_written(evidence);
         if let Some(summary) = due {
             self.tail.moved(summary);
         }
@@ -314,7 +343,9 @@ impl Writer {
     async fn reload(&mut self) -> Result<(), StoreError> {
         self.interned = Interned::default();
         self.tail = Tail::load(&mut self.connection).await?;
-        self.kept_from = KeptFrom::load(&mut self.connection).await?;
+        self.kept_from = load_kept_from(&mut self.connection).await?;
+        let signed_clock = SignedClock::load(&mut self.connection).await?;
+        self.signed_clock = signed_clock.with_newest_of(&self.signed_clock);
         self.erased_sims = ErasedSims::load(&mut self.connection).await?;
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&mut self.rings);

@@ -2,8 +2,6 @@
 //! waits long. The sums of what goes stay.
 use std::time::{Duration, Instant};
 
-use sqlx::SqliteConnection;
-
 use super::{
     Writer,
     removal::{GoingUsage, note_gone, note_kept_from, note_removed},
@@ -74,38 +72,9 @@ enum Stage {
     Done,
 }
 
-/// From which own times on records are kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KeptFrom {
-    pub(super) usage_ms: i64,
-    pub(super) sms_ms: i64,
-    pub(super) notification_ms: i64,
-}
-
-impl Default for KeptFrom {
-    fn default() -> Self {
-        Self { usage_ms: i64::MIN, sms_ms: i64::MIN, notification_ms: i64::MIN }
-    }
-}
-
-impl KeptFrom {
-    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("select what, from_ms from kept").fetch_all(connection).await?;
-        let mut kept = Self::default();
-        for (what, from_ms) in rows {
-            match what.as_str() {
-                "data-usage" => kept.usage_ms = from_ms,
-                "mo-sms" => kept.sms_ms = from_ms,
-                _ => kept.notification_ms = from_ms,
-            }
-        }
-        Ok(kept)
-    }
-}
-
 impl Pruning {
-    /// Of all that is older at this moment than it may be.
+    /// Of all that is older at this moment than it may be. The moment is that of
+    /// [`Writer::retention_now`], unless a person vouches for another.
     pub fn new(retention: &Retention, now: Timestamp) -> Self {
         Self {
             records_before_ms: now.minus(retention.records).unix_ms(),
@@ -246,9 +215,11 @@ impl Writer {
             .fetch_all(&mut self.connection)
             .await?;
         run(&mut self.connection, "begin immediate").await?;
+        // No further than what goes: a record that is newer was never there, and may still come.
+        let kept_from_ms = after_newest(going.iter().map(|record| record.start_ms));
         if let Some(last) = going.last() {
             self.remove_usage(&going).await?;
-            note_kept_from(&mut self.connection, "data-usage", before_ms).await?;
+            note_kept_from(&mut self.connection, "data-usage", kept_from_ms).await?;
             note_removed(&mut self.connection, last.id).await?;
         }
         let is_through = going.len() < pruning.step_rows;
@@ -261,7 +232,7 @@ impl Writer {
         }
         run(&mut self.connection, "commit").await?;
         if let Some(last) = going.last() {
-            self.kept_from.usage_ms = self.kept_from.usage_ms.max(before_ms);
+            self.kept_from.usage_ms = self.kept_from.usage_ms.max(kept_from_ms);
             pruning.pruned.usage += going.len() as u64;
             pruning.at_id = last.id;
         }
@@ -273,49 +244,53 @@ impl Writer {
 
     async fn prune_sms(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
         const OLD: &str = "
-            select id from sms where event_ms < $1
+            select id, event_ms from sms where event_ms < $1
                 and id <= (select complete_to from mark where summary = 'sims')
             order by event_ms limit $2";
         let before_ms = pruning.messages_before_ms;
-        let ids: Vec<i64> = sqlx::query_scalar(OLD)
+        let rows: Vec<(i64, i64)> = sqlx::query_as(OLD)
             .bind(before_ms)
             .bind(pruning.limit())
             .fetch_all(&mut self.connection)
             .await?;
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
         let Some(last_id) = ids.iter().max() else { return Ok(true) };
+        let kept_from_ms = after_newest(rows.iter().map(|(_, event_ms)| *event_ms));
         run(&mut self.connection, "begin immediate").await?;
         sqlx::query("delete from sms where id in (select value from json_each($1))")
             .bind(serde_json::to_string(&ids)?)
             .execute(&mut self.connection)
             .await?;
         note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
-        note_kept_from(&mut self.connection, "mo-sms", before_ms).await?;
+        note_kept_from(&mut self.connection, "mo-sms", kept_from_ms).await?;
         note_removed(&mut self.connection, *last_id).await?;
         run(&mut self.connection, "commit").await?;
-        self.kept_from.sms_ms = self.kept_from.sms_ms.max(before_ms);
+        self.kept_from.sms_ms = self.kept_from.sms_ms.max(kept_from_ms);
         pruning.pruned.sms += ids.len() as u64;
         Ok(false)
     }
 
     async fn prune_notifications(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
         const OLD: &str = "
-            select id, kind from notification where key_ms < $1 order by key_ms limit $2";
+            select id, kind, key_ms from notification where key_ms < $1 order by key_ms limit $2";
         let before_ms = pruning.messages_before_ms;
-        let rows: Vec<(i64, String)> = sqlx::query_as(OLD)
+        let found: Vec<(i64, String, i64)> = sqlx::query_as(OLD)
             .bind(before_ms)
             .bind(pruning.limit())
             .fetch_all(&mut self.connection)
             .await?;
-        if rows.is_empty() {
+        if found.is_empty() {
             return Ok(true);
         }
+        let kept_from_ms = after_newest(found.iter().map(|(.., key_ms)| *key_ms));
+        let rows: Vec<(i64, String)> = found.into_iter().map(|(id, kind, _)| (id, kind)).collect();
         run(&mut self.connection, "begin immediate").await?;
         self.remove_notifications(&rows).await?;
-        note_kept_from(&mut self.connection, "notification", before_ms).await?;
+        note_kept_from(&mut self.connection, "notification", kept_from_ms).await?;
         let last_id = rows.iter().map(|(id, _)| *id).max().unwrap_or_default();
         note_removed(&mut self.connection, last_id).await?;
         run(&mut self.connection, "commit").await?;
-        self.kept_from.notification_ms = self.kept_from.notification_ms.max(before_ms);
+        self.kept_from.notification_ms = self.kept_from.notification_ms.max(kept_from_ms);
         pruning.pruned.notifications += rows.len() as u64;
         Ok(false)
     }
@@ -345,6 +320,11 @@ impl Writer {
         run(&mut self.connection, "commit").await?;
         Ok(ids.len() as u64)
     }
+}
+
+/// The first moment after all of these.
+fn after_newest(own_times_ms: impl Iterator<Item = i64>) -> i64 {
+    own_times_ms.max().map_or(i64::MIN, |newest_ms| newest_ms + 1)
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ impl Interned {
             round.run(connection).await?;
             for (key, ids) in missing.iter().zip(find_or_make(connection, &missing).await?) {
                 self.sims.insert((*key).clone(), ids);
+                self.new_sims.push((*key).clone());
                 found.insert(*key, ids);
             }
         }

@@ -58,10 +58,21 @@ pub(super) struct Tail {
     /// When the oldest and the newest of the usage records after the mark of the sums were received,
     /// in milliseconds.
     received_ms: Option<(i64, i64)>,
+    /// The keys that were taken in since the last commit.
+    taken: Vec<UsageKey>,
     /// When each mark was last moved, in the order of [`Summary::ALL`].
     moved_at: [Option<Instant>; 3],
     /// The newest id.
     pub(super) last_id: i64,
+}
+
+/// How long the lists of a tail were before a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BeforeTail {
+    usage: usize,
+    sms: usize,
+    received_ms: Option<(i64, i64)>,
+    last_id: i64,
 }
 
 /// A tail of some length is not left alone for longer than this. At a fifth of what a machine can take,
@@ -131,9 +142,27 @@ impl Tail {
             Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
                 free.insert(date_push_s);
+                self.taken.push(key);
                 true
             }
         }
+    }
+
+    /// What a transaction that begins now would have to be undone to.
+    pub(super) fn before(&mut self) -> BeforeTail {
+        self.taken.clear();
+        let (usage, sms) = (self.usage.len(), self.sms.len());
+        BeforeTail { usage, sms, received_ms: self.received_ms, last_id: self.last_id }
+    }
+
+    /// Forgets what came since.
+    pub(super) fn undo(&mut self, before: &BeforeTail) {
+        for key in self.taken.drain(..) {
+            self.keys.remove(&key);
+        }
+        self.usage.truncate(before.usage);
+        self.sms.truncate(before.sms);
+        (self.received_ms, self.last_id) = (before.received_ms, before.last_id);
     }
 
     /// Notes that the key tree has a key that was taken in, under this `datePush`.

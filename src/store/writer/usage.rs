@@ -60,9 +60,6 @@ impl Writer {
             rows.iter().zip(ids).zip(sims.into_iter().zip(series))
         {
             let UsageRecord { start_ms, data_usage, .. } = *row.record;
-            if start_ms < self.kept_from.usage_ms {
-                return Err(StoreError::TooOld);
-            }
             let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
             let key = UsageKey { sim_id, start_ms, h };
             if !self.tail.take(key, date_push_s) {

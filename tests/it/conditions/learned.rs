@@ -39,6 +39,8 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_list_short",
         "disk_low",
         "connections_full",
+        "clock_wrong",
+        "backup_failing",
     ];
     assert_eq!(names, expected);
     assert!(expected.iter().all(|name| on(&status, name).is_empty()), "{status}");

@@ -6,7 +6,7 @@ mod noticed;
 use serde_json::Value;
 
 /// The states of this name that are on, out of what `/v1/status` says.
-fn on(status: &Value, name: &str) -> Vec<Value> {
+pub(crate) fn on(status: &Value, name: &str) -> Vec<Value> {
     let all = status["conditions"].as_array().unwrap().iter();
     let named: Vec<&Value> = all.filter(|condition| condition["name"] == name).collect();
     assert!(!named.is_empty(), "{name} is in the table whether it is on or not");

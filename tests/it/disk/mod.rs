@@ -8,6 +8,7 @@ mod journal;
 mod lost_writes;
 mod migration;
 mod mounted;
+mod retention_clock;
 mod sender;
 
 use std::{

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value};
 use simdeck::{
-    domain::Timestamp,
+    domain::{KeptFrom, Timestamp},
     smarthub::{Body, IdentityRule, ReadRules},
 };
 
@@ -147,6 +147,8 @@ fn identity(mut object: Map<String, Value>, how: Vec<u8>) -> i64 {
         retracted: None,
         date_shift_s: 0,
         now: Timestamp::from_unix_ms(1_725_499_848_000),
+        kept_from: KeptFrom::default(),
+        refused: None,
     });
     assert_eq!(reading.unread, [], "{text}");
     reading.records[0].identity

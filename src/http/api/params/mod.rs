@@ -23,8 +23,8 @@ pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
     DEVICE_HISTORY, DEVICES, HELD_DISCARD_MANY, HELD_PUSHES, HELD_RETRY, HELD_RETRY_MANY, IMPORT,
-    NOTIFICATIONS, SEARCH, SIM, SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY, USAGE,
-    USAGE_SUMS,
+    NOTIFICATIONS, PRUNE, SEARCH, SIM, SIM_IMPORT, SIM_TIMELINE, SIMS, SMS, SMS_SUMS, SUMMARY,
+    USAGE, USAGE_SUMS,
 };
 pub(super) use values::date_push_s;
 
@@ -72,6 +72,8 @@ pub(super) struct Question {
     pub(super) count: bool,
     /// As which kind a held push, or a file, is to be read.
     pub(super) as_kind: Option<Kind>,
+    /// Whether a person vouches for the server's clock.
+    pub(super) by_clock: bool,
     /// What only the live routes ask.
     pub(super) live: LiveQuestion,
     /// The narrowing parameters as given, one entry a value.

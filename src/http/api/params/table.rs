@@ -281,6 +281,14 @@ const AS: &[Param] = &[one(
     |ask, text| kind(text).map(|it| ask.as_kind = Some(it)),
 )];
 
+const CLOCK: &[Param] = &[one(
+    "by_clock",
+    Shape::Flag,
+    "Counts age from the server's clock, whatever authentic pushes say: for a store that nothing is \
+     pushed to any more. Look at the clock first.",
+    |ask, text| flag(text).map(|it| ask.by_clock = it),
+)];
+
 const FILE: &[Param] = &[
     one("kind", Shape::Kind, "The kind of rows that do not say theirs.", |ask, text| {
         kind(text).map(|it| ask.as_kind = Some(it))
@@ -348,6 +356,8 @@ pub(in crate::http::api) const HELD_RETRY_MANY: Route =
 /// `POST /v1/held/discard`
 pub(in crate::http::api) const HELD_DISCARD_MANY: Route =
     Route { resource: "held", params: &[HELD, DRY_RUN] };
+/// `POST /v1/prune`
+pub(in crate::http::api) const PRUNE: Route = Route { resource: "prune", params: &[CLOCK] };
 /// `POST /v1/import`
 pub(in crate::http::api) const IMPORT: Route = Route { resource: "import", params: &[FILE] };
 /// `GET /v1/devices`

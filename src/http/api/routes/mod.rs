@@ -13,7 +13,9 @@ mod pushed;
 
 /// All of them.
 pub(super) fn routes() -> Routes {
-    open(server(upkeep(sign_in_links(keys(held(devices(pushed::routes(Routes::default()))))))))
+    let records = pushed::routes(Routes::default());
+    let people = sign_in_links(keys(held(devices(records))));
+    open(server(erasures(upkeep(people))))
 }
 
 fn devices(routes: Routes) -> Routes {
@@ -185,12 +187,45 @@ fn upkeep(routes: Routes) -> Routes {
                 doc("Take away what is too old")
                     .about(
                         "By own time, as `SIMDECK_RETENTION_…` says; it is also done every hour. \
-                         Sums of what goes stay. A question that only the records could answer is \
-                         then refused with the date from which on it can be answered.",
+                         Age counts from the newest time that the server's clock and an authentic \
+                         push agree on, so that a wrong clock deletes nothing. Sums of what goes \
+                         stay. A question that only the records could answer is then refused with \
+                         the date from which on it can be answered.",
                     )
+                    .query(&params::PRUNE)
                     .gives::<keep::PrunedOut>(200, "How much was taken away."),
             ),
         )
+        .at(
+            "/v1/retract",
+            Documented::post(
+                retract::retract,
+                doc("Take out what was pushed under one `datePush`")
+                    .about(
+                        "Records that somebody attached to a captured signature leave lists and \
+                         sums, and `/v1/changes` tells of it. What still comes under that second \
+                         (from that source, where one is named) is held as `date_retracted`; the \
+                         same record under another `datePush` is stored.",
+                    )
+                    .takes::<retract::RetractIn>()
+                    .gives::<retract::RetractionOut>(200, "How much was taken out."),
+            ),
+        )
+        .at(
+            "/v1/backup",
+            Documented::post(
+                keep::back_up,
+                doc("Copy the database")
+                    .about("Without refused pushes, signatures and keys, checked, and whole.")
+                    .gives::<keep::BackupOut>(200, "Where it is.")
+                    .problem(409, "One is being made already, or the disk has no room for it."),
+            ),
+        )
+}
+
+fn erasures(routes: Routes) -> Routes {
+    let doc = |summary| Doc::new(Tag::Server, summary).needs(Scope::Admin);
+    routes
         .at(
             "/v1/erase",
             Documented::post(
@@ -229,31 +264,6 @@ fn upkeep(routes: Routes) -> Routes {
                     .about("From now on. What was erased stays so, also after a restore.")
                     .gives_nothing(204, "What comes of it from now on is kept.")
                     .problem(409, "It is still being erased."),
-            ),
-        )
-        .at(
-            "/v1/retract",
-            Documented::post(
-                retract::retract,
-                doc("Take out what was pushed under one `datePush`")
-                    .about(
-                        "Records that somebody attached to a captured signature leave lists and \
-                         sums, and `/v1/changes` tells of it. What still comes under that second \
-                         (from that source, where one is named) is held as `date_retracted`; the \
-                         same record under another `datePush` is stored.",
-                    )
-                    .takes::<retract::RetractIn>()
-                    .gives::<retract::RetractionOut>(200, "How much was taken out."),
-            ),
-        )
-        .at(
-            "/v1/backup",
-            Documented::post(
-                keep::back_up,
-                doc("Copy the database")
-                    .about("Without refused pushes, signatures and keys, checked, and whole.")
-                    .gives::<keep::BackupOut>(200, "Where it is.")
-                    .problem(409, "One is being made already, or the disk has no room for it."),
             ),
         )
 }

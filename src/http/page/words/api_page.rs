@@ -91,6 +91,8 @@ pub(super) const EN: ApiPage = ApiPage {
         "rcms_list_short" => "RCMS does not list all routers",
         "disk_low" => "The disk is nearly full",
         "connections_full" => "All connections are taken",
+        "clock_wrong" => "The clock is wrong",
+        "backup_failing" => "No backup can be made",
         _ => "Something else",
     },
 };
@@ -145,6 +147,8 @@ pub(super) const ZH: ApiPage = ApiPage {
         "rcms_list_short" => "RCMS 未列出全部路由器",
         "disk_low" => "磁盘将满",
         "connections_full" => "连接数已满",
+        "clock_wrong" => "服务器时钟有误",
+        "backup_failing" => "无法备份",
         _ => "其他",
     },
 };

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use simdeck::{
     domain::{
-        Change, ChangeFilter, Filter, GroupBy, HeldClass, HeldReason, NewHeld, NewRecord, Record,
-        Timestamp,
+        Change, ChangeFilter, Filter, GroupBy, HeldClass, HeldReason, Interval, NO_DATE_PUSH_S,
+        NewHeld, NewRecord, Record, Timestamp,
     },
     store::{Opened, Pruned, Pruning, Retention, StoreError, Submission},
 };
@@ -102,7 +102,8 @@ async fn a_sum_that_would_need_pruned_records_is_refused_with_the_date_from_whic
     assert_eq!(volume(&opened, &question(None, true)).await.unwrap(), 3);
     prune(&mut opened).await;
 
-    let kept_from = NOW_MS - 10 * DAY_MS;
+    // Not from the cut of the prune on: nothing is gone that is newer than what it removed.
+    let kept_from = old + 1;
     let refused = |from_ms| {
         let opened = &opened;
         async move {
@@ -124,6 +125,85 @@ async fn a_sum_that_would_need_pruned_records_is_refused_with_the_date_from_whic
         opened.store.sms_aggregate(&by_sim).await,
         Err(StoreError::Pruned { what: "mo-sms", from_ms }) if from_ms == kept_from
     ));
+}
+
+#[tokio::test]
+async fn the_largest_sims_since_a_time_that_is_kept_are_told_though_their_day_is_not_all_kept() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let cut = NOW_MS - 10 * DAY_MS;
+    let day = cut.div_euclid(DAY_MS) * DAY_MS;
+    let mut records = vec![usage(9, day, 1_000), usage(9, cut - 1, 1_000)];
+    records.extend((1..=5).map(|sim| usage(sim, cut + 5_000, i64::try_from(sim).unwrap())));
+    commit(&mut opened, &[push(records)]).await;
+    let largest = AggregateQuestion {
+        group_by: vec![GroupBy::Giccid],
+        interval: Interval::Whole,
+        top: Some(3),
+        ..question(Some(cut + 5_000), true)
+    };
+    let expected = opened.store.usage_aggregate(&largest).await.unwrap();
+    // In order of their numbers, and the rest.
+    assert_eq!(expected.iter().map(|row| row.data_usage).collect::<Vec<_>>(), [3, 4, 5, 3]);
+    prune(&mut opened).await;
+    assert_eq!(opened.store.usage_aggregate(&largest).await.unwrap(), expected);
+    let before = AggregateQuestion {
+        filter: Filter { from_ms: Some(cut - 1), ..Filter::default() },
+        ..largest
+    };
+    assert!(matches!(
+        opened.store.usage_aggregate(&before).await,
+        Err(StoreError::Pruned { from_ms, .. }) if from_ms == cut
+    ));
+}
+
+#[tokio::test]
+async fn a_store_of_which_a_prune_by_a_wrong_clock_said_too_much_takes_new_records_again() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let records = |at| vec![usage(1, at, 1), sms(1, at), notification(1, at)];
+    let pushed = |at| Submission { pushed_at: Some(NOW), ..push(records(at)) };
+    commit(&mut opened, &[pushed(NOW_MS - DAY_MS)]).await;
+    prune_at(&mut opened, NOW.plus(500 * DAY)).await;
+    close(opened).await;
+    // As versions before this one did.
+    place.sql("update kept set from_ms = from_ms + 490 * 86400000").await;
+    let mut opened = place.open().await;
+    assert_eq!(commit(&mut opened, &[pushed(NOW_MS)]).await, [stored(3)]);
+    let gone = opened.writer.commit(&[pushed(NOW_MS - DAY_MS)], NOW).await.unwrap_err();
+    assert!(matches!(gone, StoreError::TooOld), "{gone}");
+}
+
+#[tokio::test]
+async fn retention_counts_from_what_is_pushed_and_where_nothing_ever_was_from_the_newest_record() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let ahead = NOW.plus(500 * DAY);
+    assert_eq!(
+        opened.writer.retention_now(ahead).await.unwrap(),
+        ahead,
+        "there is nothing to lose"
+    );
+    let mut old = notification(1, NOW_MS - 3 * DAY_MS);
+    old.date_push_s = NO_DATE_PUSH_S;
+    let history = Submission { is_history: true, ..push(vec![old]) };
+    opened.writer.commit(&[history], ahead).await.unwrap();
+    assert_eq!(opened.writer.retention_now(ahead).await.unwrap(), NOW.minus(3 * DAY));
+    for (days, now) in [(2, ahead), (1, ahead), (2, NOW)] {
+        let pushed_at = Some(NOW.minus(days * DAY));
+        let new = notification(7, NOW_MS - i64::from(days));
+        let submission = Submission { pushed_at, ..push(vec![new]) };
+        opened.writer.commit(&[submission], now).await.unwrap();
+    }
+    close(opened).await;
+    // It is remembered, an older one says nothing, and neither does one ahead of our clock.
+    let mut opened = place.open().await;
+    assert_eq!(opened.writer.retention_now(ahead).await.unwrap(), NOW.minus(DAY));
+    let late = Submission { pushed_at: Some(ahead), ..push(vec![notification(8, NOW_MS)]) };
+    opened.writer.commit(&[late], NOW).await.unwrap();
+    assert_eq!(opened.writer.retention_now(ahead).await.unwrap(), NOW);
+    let before = NOW.minus(40 * DAY);
+    assert_eq!(opened.writer.retention_now(before).await.unwrap(), before);
 }
 
 #[tokio::test]

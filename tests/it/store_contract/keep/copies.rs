@@ -37,7 +37,7 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
     for minute in 0..3 {
         let now = NOW.plus(Duration::from_secs(60 * minute));
         made.push(back_up(&place, 2, now).await.unwrap());
-        assert_eq!(store::newest_backup(&place.folder.path().join("backups")), Some(now));
+        assert_eq!(store::newest_backup(&place.folder.path().join("backups"), now), Some(now));
     }
     let there = made.iter().map(|backup| backup.path.exists()).collect::<Vec<_>>();
     assert_eq!(there, [false, true, true]);

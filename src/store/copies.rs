@@ -1,0 +1,127 @@
+//! The backups in a folder, in the order in which they were made.
+//!
+//! A name tells the time by the clock of that moment, which may have been wrong, and ends with the
+//! number of the copy: `simdeck-20240905T013048000Z-12.db`. The number is what counts. Copies of
+//! earlier versions have none and are older than all that have; one of these from the future counts
+//! as made now.
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::domain::Timestamp;
+
+const FIRST: &str = "simdeck-";
+const LAST: &str = ".db";
+/// How a copy ends that is not whole yet.
+pub(super) const PARTIAL: &str = ".partial";
+
+/// A copy, as its name tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    number: u64,
+    at: Timestamp,
+    path: PathBuf,
+}
+
+/// Where the next copy goes, and where it is written before it is whole.
+pub(super) fn next(folder: &Path, now: Timestamp) -> io::Result<(PathBuf, PathBuf)> {
+    let number = in_order(folder, now)?.last().map_or(0, |last| last.number) + 1;
+    let stamp: String =
+        now.to_string().chars().filter(|it| it.is_ascii_digit() || "TZ".contains(*it)).collect();
+    let named = |ending| folder.join(format!("{FIRST}{stamp}-{number}{ending}"));
+    Ok((named(LAST), named(PARTIAL)))
+}
+
+/// Removes what is left of copies that were not finished.
+pub(super) fn remove_partial(folder: &Path) -> io::Result<()> {
+    files(folder, PARTIAL)?.iter().try_for_each(fs::remove_file)
+}
+
+/// Removes all but the copies that were made last.
+pub(super) fn rotate(folder: &Path, keep: usize, now: Timestamp) -> io::Result<()> {
+    let copies = in_order(folder, now)?;
+    copies.iter().rev().skip(keep.max(1)).try_for_each(|old| fs::remove_file(&old.path))
+}
+
+/// When the copy in a folder was made that was made last, by the clock of that moment.
+pub fn newest_backup(folder: &Path, now: Timestamp) -> Option<Timestamp> {
+    Some(in_order(folder, now).ok()?.pop()?.at)
+}
+
+/// The copies, the one that was made last at the end.
+fn in_order(folder: &Path, now: Timestamp) -> io::Result<Vec<Named>> {
+    let mut copies: Vec<Named> = files(folder, LAST)?.into_iter().map(named).collect();
+    copies.sort_by(|a, b| {
+        let place = |copy: &Named| (copy.number, copy.at.min(now));
+        place(a).cmp(&place(b)).then_with(|| a.path.cmp(&b.path))
+    });
+    Ok(copies)
+}
+
+/// What a name tells. One that tells nothing is of the oldest copy.
+fn named(path: PathBuf) -> Named {
+    let told = || {
+        let name = path.file_name()?.to_str()?.strip_prefix(FIRST)?.strip_suffix(LAST)?;
+        let (stamp, number) = name.split_once('-').unwrap_or((name, "0"));
+        let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
+        let (seconds, ms) = time.split_at_checked(6)?;
+        let moment: jiff::Timestamp = format!("{day}T{seconds}.{ms}Z").parse().ok()?;
+        Some((number.parse().ok()?, Timestamp::from_unix_ms(moment.as_millisecond())))
+    };
+    let (number, at) = told().unwrap_or((0, Timestamp::from_unix_ms(i64::MIN)));
+    Named { number, at, path }
+}
+
+/// Our copies in a folder, or parts of such.
+fn files(folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if name.starts_with(FIRST) && name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_725_499_848_000);
+
+    fn there(folder: &Path) -> Vec<String> {
+        let copies = in_order(folder, NOW).expect("a folder");
+        let name = |copy: &Named| copy.path.file_name().map(|name| name.to_string_lossy().into());
+        copies.iter().filter_map(name).collect()
+    }
+
+    #[test]
+    fn copies_are_in_the_order_in_which_they_were_made_whatever_their_names_say() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let ordered = [
+            "simdeck-of-somebody.db",
+            "simdeck-20240801T000000000Z.db",
+            // By a clock that was a year ahead, of a version that gave no numbers.
+            "simdeck-20250905T013048000Z.db",
+            "simdeck-20240904T000000000Z-1.db",
+            "simdeck-20250905T013048000Z-2.db",
+            "simdeck-20240905T013048000Z-10.db",
+        ];
+        for name in ordered.iter().rev() {
+            fs::write(folder.path().join(name), "").expect("a file");
+        }
+        assert_eq!(there(folder.path()), ordered);
+        assert_eq!(newest_backup(folder.path(), NOW), Some(NOW));
+        let (path, partial) = next(folder.path(), NOW).expect("a name");
+        assert!(path.ends_with("simdeck-20240905T013048000Z-11.db"), "{path:?}");
+        assert!(partial.ends_with("simdeck-20240905T013048000Z-11.partial"), "{partial:?}");
+        rotate(folder.path(), 2, NOW).expect("removed");
+        assert_eq!(there(folder.path()), ordered[4..]);
+        rotate(folder.path(), 0, NOW).expect("removed");
+        assert_eq!(there(folder.path()), ordered[5..], "never the last");
+    }
+}

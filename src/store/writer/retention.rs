@@ -1,0 +1,190 @@
+//! What limits a prune: how far records have been pruned, and how far time has come by two clocks.
+//!
+//! A prune never goes by our clock alone. One that is a year ahead for an hour would delete all
+//! records; `datePush` is signed, so that it is a second clock, which has to agree. What was pruned
+//! is noted no further than it was, so that a wrong cut cannot refuse what is new.
+use sqlx::SqliteConnection;
+
+use super::{Writer, round::Round};
+use crate::{
+    domain::{ClockEvidence, KeptFrom, Timestamp},
+    store::StoreError,
+};
+
+/// The names in `meta` of the newest push's two times.
+const PUSHED: &str = "clock_pushed_ms";
+const RECEIVED: &str = "clock_received_ms";
+
+/// The evidence is written when it is newer by so much: a prune goes by days.
+const WRITTEN_EVERY_MS: i64 = 60_000;
+
+/// What authentic pushes say of the time, in memory and in the database.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SignedClock {
+    newest: Option<ClockEvidence>,
+    written: Option<ClockEvidence>,
+}
+
+impl SignedClock {
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let written = written(&mut *connection).await?;
+        let newest = match written {
+            Some(written) => Some(written),
+            None => by_records(connection).await?,
+        };
+        Ok(Self { newest, written })
+    }
+
+    /// Keeps what is newer in memory: a push was authentic whatever became of its commit.
+    pub(super) fn with_newest_of(mut self, before: &Self) -> Self {
+        if let Some(evidence) = before.newest {
+            self.take(evidence);
+        }
+        self
+    }
+
+    /// An authentic push came. One that is sent again says nothing new.
+    pub(super) fn take(&mut self, evidence: ClockEvidence) {
+        if self.newest.is_none_or(|newest| evidence.confirmed() > newest.confirmed()) {
+            self.newest = Some(evidence);
+        }
+    }
+
+    /// What is worth being written, if anything is.
+    fn due(&self) -> Option<ClockEvidence> {
+        let newest = self.newest?;
+        let is_due = self.written.is_none_or(|written| {
+            let newer_ms = newest.confirmed().unix_ms() - written.confirmed().unix_ms();
+            newer_ms >= WRITTEN_EVERY_MS
+                || (newer_ms > 0 && newest.was_wrong() != written.was_wrong())
+        });
+        is_due.then_some(newest)
+    }
+}
+
+impl Writer {
+    /// From which own times on records are kept.
+    pub fn kept_from(&self) -> KeptFrom {
+        self.kept_from
+    }
+
+    /// The time from which retention counts: the newest that our clock and an authentic push agree
+    /// on. A store that was only ever imported has no signed clock; then it is the newest time that
+    /// its records tell, and only where there is none either, our clock's.
+    pub async fn retention_now(&mut self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        const NEWEST: &str = "
+            select max(ms) from (
+                select max(start_ms) + 900000 as ms from usage_quarter_hour
+                union all select max(start_ms) from usage
+                    where id > (select complete_to from mark where summary = 'sums')
+                union all select max(event_ms) from sms
+                union all select max(key_ms) from notification)";
+        self.refresh().await?;
+        if let Some(newest) = self.signed_clock.newest {
+            return Ok(now.min(newest.confirmed()));
+        }
+        let newest_ms: Option<i64> =
+            sqlx::query_scalar(NEWEST).fetch_one(&mut self.connection).await?;
+        Ok(newest_ms.map_or(now, |ms| now.min(Timestamp::from_unix_ms(ms))))
+    }
+
+    /// Adds the statement that writes the newest evidence, where that is due; gives what it writes.
+    pub(super) fn write_signed_clock(
+        &self,
+        round: &mut Round,
+    ) -> Result<Option<ClockEvidence>, StoreError> {
+        const WRITE: &str = "
+            insert into meta (name, value) values (?, ?), (?, ?)
+            on conflict (name) do update set value = excluded.value;";
+        let Some(evidence) = self.signed_clock.due() else { return Ok(None) };
+        round
+            .add(WRITE)
+            .bind(PUSHED)?
+            .bind(evidence.pushed.unix_ms().to_string())?
+            .bind(RECEIVED)?
+            .bind(evidence.received.unix_ms().to_string())?;
+        Ok(Some(evidence))
+    }
+
+    /// The evidence is in the database.
+    pub(super) fn signed_clock_written(&mut self, evidence: Option<ClockEvidence>) {
+        if evidence.is_some() {
+            self.signed_clock.written = evidence;
+        }
+    }
+
+    /// Takes back what an earlier version noted of a prune by a wrong clock: that records of the
+    /// future were pruned. No record was ever newer than the sums, which outlive records, nor a
+    /// notification much newer than the last push.
+    pub(super) async fn limit_kept_from(&mut self) -> Result<(), StoreError> {
+        const LIMIT: &str = "
+            update kept set from_ms = newest.ms from (
+                select 'data-usage' as what, max(start_ms) + 900000 as ms from usage_quarter_hour
+                union all select 'mo-sms', max(start_ms) + 900000 from sms_quarter_hour
+                union all select 'notification', min(
+                    nullif(max(last_received_ms), 0), coalesce($1, 9223372036854775807))
+                from tally where kind not in ('data-usage', 'mo-sms')) as newest
+            where newest.what = kept.what and newest.ms < kept.from_ms";
+        let confirmed_ms = self.signed_clock.newest.map(|newest| newest.confirmed().unix_ms());
+        let limited = sqlx::query(LIMIT).bind(confirmed_ms).execute(&mut self.connection).await?;
+        if limited.rows_affected() > 0 {
+            tracing::info!(
+                "New records were refused as too old: a prune had gone by a wrong clock"
+            );
+            self.kept_from = load_kept_from(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What an earlier commit wrote.
+pub(in crate::store) async fn written(
+    connection: &mut SqliteConnection,
+) -> Result<Option<ClockEvidence>, StoreError> {
+    const WRITTEN: &str = "
+        select cast(pushed.value as integer), cast(received.value as integer)
+        from meta as pushed join meta as received
+        where pushed.name = $1 and received.name = $2";
+    let written: Option<(i64, i64)> =
+        sqlx::query_as(WRITTEN).bind(PUSHED).bind(RECEIVED).fetch_optional(connection).await?;
+    Ok(written.map(evidence))
+}
+
+/// What the newest records say, for a store that an earlier version has written.
+async fn by_records(
+    connection: &mut SqliteConnection,
+) -> Result<Option<ClockEvidence>, StoreError> {
+    const NEWEST: &str = "
+        select date_push_s * 1000, received_ms from (
+            select * from (
+                select date_push_s, received_ms from usage order by id desc limit 1000)
+            union all select * from (
+                select date_push_s, received_ms from sms order by id desc limit 1000)
+            union all select * from (
+                select date_push_s, received_ms from notification order by id desc limit 1000))
+        where date_push_s > 0
+        order by min(date_push_s * 1000, received_ms) desc limit 1";
+    let newest: Option<(i64, i64)> = sqlx::query_as(NEWEST).fetch_optional(connection).await?;
+    Ok(newest.map(evidence))
+}
+
+fn evidence((pushed_ms, received_ms): (i64, i64)) -> ClockEvidence {
+    let [pushed, received] = [pushed_ms, received_ms].map(Timestamp::from_unix_ms);
+    ClockEvidence { pushed, received }
+}
+
+pub(super) async fn load_kept_from(
+    connection: &mut SqliteConnection,
+) -> Result<KeptFrom, StoreError> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("select what, from_ms from kept").fetch_all(connection).await?;
+    let mut kept = KeptFrom::default();
+    for (what, from_ms) in rows {
+        match what.as_str() {
+            "data-usage" => kept.usage_ms = from_ms,
+            "mo-sms" => kept.sms_ms = from_ms,
+            _ => kept.notification_ms = from_ms,
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,157 @@
+//! Retention and backups under a clock that is wrong for a while.
+use std::{fs, sync::Arc};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Disk, Number};
+use crate::{
+    conditions::on,
+    server::{Simdeck, now_s, signed},
+};
+
+const AHEAD_S: i64 = 500 * 86_400;
+const SIM: &str = "8944501503181377993";
+
+fn usage(nth: i64) -> String {
+    let start_ms = (now_s() - 3_600) * 1_000 + nth;
+    signed(&format!(r#""giccid":"{SIM}","data_usage":1,"start_time":{start_ms}"#))
+}
+
+fn sms(nth: i64) -> String {
+    let event_ms = (now_s() - 3_600) * 1_000 + nth;
+    signed(&format!(r#""giccid":"{SIM}","event_time":{event_ms}"#))
+}
+
+async fn prune(simdeck: &Simdeck, query: &str) -> Value {
+    let (status, pruned) = simdeck.ask(Method::POST, &format!("/v1/prune{query}")).await;
+    assert_eq!(status, 200, "{pruned}");
+    pruned
+}
+
+/// A server whose clock the test turns, and that has a push of each kind and a refused one.
+async fn server(disk: &Disk, more: &[(&str, &str)]) -> Simdeck {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let environment = disk.environment(&folder.path().join("data"));
+    let variables: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.to_str().unwrap()))
+        .chain(more.iter().copied())
+        .collect();
+    let simdeck = Simdeck::start_in(folder, &variables);
+    for (kind, body) in
+        [("data-usage", usage(0)), ("mo-sms", sms(0)), ("sim-status", signed(r#""n":0"#))]
+    {
+        assert_eq!(simdeck.push(kind, body).await, (1, 0, 0), "{kind}");
+    }
+    assert_eq!(simdeck.push("data-usage", signed(r#""giccid":"x""#)).await, (0, 0, 1));
+    let unproved = r#"{"datePush":1725499848,"signature":"00"}"#;
+    assert_eq!(simdeck.post("data-usage", unproved).await.status, 401);
+    simdeck
+}
+
+#[tokio::test]
+async fn a_prune_by_a_clock_that_is_500_days_ahead_deletes_nothing_and_refuses_nothing_after() {
+    let disk = Disk::new();
+    let simdeck = server(&disk, &[]).await;
+    let nothing = json!({
+        "data_usage": 0, "mo_sms": 0, "notifications": 0, "quarantined": 0, "refused": 0,
+    });
+    disk.set(Number::ClockAheadS, AHEAD_S);
+    assert_eq!(prune(&simdeck, "").await, nothing);
+    // Authentic pushes go on, and are too old by this clock.
+    assert_eq!(simdeck.push("data-usage", usage(1)).await, (0, 0, 1));
+    assert_eq!(prune(&simdeck, "").await, nothing);
+    // So does one of our own tests, which no SmartHub made.
+    let (_, nonce) = simdeck.send_json(Method::POST, "/v1/test-nonces", r#"{"pushes":1}"#).await;
+    let date = now_s() + AHEAD_S;
+    let signature = crate::server::signature(crate::server::PUSH_KEY, date);
+    let test = format!(
+        r#"{{"datePush":{date},"signature":"{signature}","giccid":"{SIM}","data_usage":1,"start_time":{}}}"#,
+        now_s() * 1_000
+    );
+    let header = [("simdeck-test", nonce["nonce"].as_str().unwrap())];
+    assert_eq!(simdeck.post_with("data-usage", test, &header).await.status, 200);
+    assert_eq!(prune(&simdeck, "").await, nothing);
+
+    disk.set(Number::ClockAheadS, 0);
+    for (kind, body) in
+        [("data-usage", usage(2)), ("mo-sms", sms(2)), ("sim-status", signed(r#""n":2"#))]
+    {
+        assert_eq!(simdeck.push(kind, body).await, (1, 0, 0), "{kind}");
+    }
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 2);
+    assert_eq!(simdeck.rows("/v1/held").await.len(), 3);
+    // A person may vouch for a clock that no push confirms.
+    disk.set(Number::ClockAheadS, AHEAD_S);
+    assert_eq!(prune(&simdeck, "?by_clock=true").await["data_usage"], 2);
+    disk.set(Number::ClockAheadS, 0);
+    assert_eq!(simdeck.push("data-usage", usage(4)).await, (1, 0, 0), "it is newer than all");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_clock_a_day_from_authentic_pushes_is_told_until_it_is_right_again() {
+    let disk = Disk::new();
+    let mut simdeck = server(&disk, &[]).await;
+    assert!(on(&simdeck.get("/v1/status").await, "clock_wrong").is_empty());
+    for (nth, step_s, reason) in [(1, AHEAD_S, "date_old"), (2, -AHEAD_S, "date_ahead")] {
+        disk.set(Number::ClockAheadS, step_s);
+        // Some second of its own: what was pushed before it proves nothing.
+        let later = now_s() + 1;
+        while now_s() <= later {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(simdeck.push("data-usage", usage(nth)).await, (0, 0, 1));
+        let [told] = on(&simdeck.get("/v1/status").await, "clock_wrong").try_into().unwrap();
+        assert!(told["todo"].as_str().unwrap().contains(reason), "{told}");
+        let doctor = simdeck.run(&["doctor", "--output", "json"]);
+        assert_eq!(doctor.status.code(), Some(1));
+        let found = String::from_utf8(doctor.stdout).unwrap();
+        assert!(found.contains("This server's clock is more than a day"), "{found}");
+        disk.set(Number::ClockAheadS, 0);
+        assert!(on(&simdeck.get("/v1/status").await, "clock_wrong").is_empty());
+    }
+    simdeck.wait_for("It is over: This server's clock");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn backups_of_a_clock_that_was_ahead_push_out_no_newer_copy() {
+    let disk = Disk::new();
+    let simdeck = server(&disk, &[("SIMDECK_BACKUP_KEEP", "2")]).await;
+    let made = async || {
+        let (status, backup) = simdeck.ask(Method::POST, "/v1/backup").await;
+        assert_eq!(status, 200, "{backup}");
+        simdeck.folder().path().join(backup["path"].as_str().unwrap())
+    };
+    let first = made().await;
+    disk.set(Number::ClockAheadS, AHEAD_S);
+    let ahead = made().await;
+    disk.set(Number::ClockAheadS, 0);
+    let second = made().await;
+    let third = made().await;
+    let there = [&first, &ahead, &second, &third].map(|path| path.exists());
+    assert_eq!(there, [false, false, true, true]);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_backup_that_cannot_be_made_is_told_until_one_is() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let copies = folder.path().join("copies");
+    fs::write(&copies, "a file in its place").unwrap();
+    let settings =
+        [("SIMDECK_BACKUP_EVERY", "1d"), ("SIMDECK_BACKUP_DIR", copies.to_str().unwrap())];
+    let mut simdeck = Simdeck::start_in(Arc::clone(&folder), &settings);
+    simdeck.wait_for("condition=backup_failing");
+    let [told] = on(&simdeck.get("/v1/status").await, "backup_failing").try_into().unwrap();
+    assert!(told["sentence"].as_str().unwrap().contains("copies"), "{told}");
+    let (_, metrics) = simdeck.ask_text(Method::GET, "/metrics").await;
+    assert!(metrics.contains("simdeck_conditions{condition=\"backup_failing\"} 1"), "{metrics}");
+    fs::remove_file(&copies).unwrap();
+    assert_eq!(simdeck.ask(Method::POST, "/v1/backup").await.0, 200);
+    assert!(on(&simdeck.get("/v1/status").await, "backup_failing").is_empty());
+    simdeck.end();
+}
