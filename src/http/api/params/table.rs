@@ -133,7 +133,7 @@ const PUSH: &[Param] = &[
     any_of(
         "datePush",
         Shape::Time,
-        "Pushed under these seconds, as `datePush` says; up to eleven digits are seconds.",
+        "Pushed under these seconds, as `datePush` of a row says.",
         |ask, text| date_push_s(text).map(|it| ask.filter.date_push_s.push(it)),
     ),
     any_of("push_id", Shape::RowOrNone, "Came with these pushes.", |ask, text| {

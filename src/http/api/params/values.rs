@@ -139,15 +139,9 @@ pub(super) fn time_ms(text: &str) -> Result<i64, &'static str> {
     rfc_3339_ms(&text.replace(' ', "+")).ok_or(SHOULD_BE)
 }
 
-/// A second as `datePush` names one: as [`time_ms`], but what has too few digits to be in
-/// milliseconds is in seconds, as SmartHub counts them.
+/// A second as `datePush` names one: a time of which the part below the second is cut.
 pub(in crate::http::api) fn date_push_s(text: &str) -> Result<i64, &'static str> {
-    const SECONDS_DIGITS_MAX: usize = 11;
-    let ms = time_ms(text)?;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let is_seconds = is_number && digits.len() <= SECONDS_DIGITS_MAX;
-    Ok(if is_seconds { ms } else { ms.div_euclid(1000) })
+    time_ms(text).map(|ms| ms.div_euclid(1000))
 }
 
 /// By hand from its pieces, so that the ends of the years 0000 and 9999 can be named in any zone.
