@@ -50,6 +50,13 @@ impl Process {
         found.into_iter().flatten().collect()
     }
 
+    /// Waits until a line contains `wanted`, if none has yet.
+    pub(crate) fn says(&mut self, wanted: &str) {
+        if !self.log.contains(wanted) {
+            self.wait_for(&[wanted]);
+        }
+    }
+
     /// Waits until a line contains `wanted`, or it has ended: then gives its exit code and all that
     /// it said.
     pub(crate) fn comes_to(&mut self, wanted: &str) -> Result<(), (Option<i32>, String)> {

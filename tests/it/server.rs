@@ -115,6 +115,11 @@ impl Simdeck {
         self.process.wait_for(&[text]);
     }
 
+    /// The same, if no line of the log holds it yet.
+    pub(crate) fn says(&mut self, text: &str) {
+        self.process.says(text);
+    }
+
     pub(crate) fn signal_term(&self) {
         self.process.signal_term();
     }

@@ -138,7 +138,7 @@ async fn an_acknowledgement_that_takes_two_seconds_is_told() {
 #[tokio::test]
 async fn a_disk_below_its_reserve_is_told_and_logged_where_it_is_found() {
     let mut simdeck = Simdeck::start(&[("SIMDECK_DISK_RESERVE", "1000TiB")]);
-    simdeck.wait_for("Pushes cannot be stored");
+    simdeck.says("Pushes cannot be stored");
     let disk = &told(&simdeck, "disk_low").await[0];
     assert!(text(disk, "todo").contains("SIMDECK_DISK_RESERVE"), "{disk}");
     let log = simdeck.end();

@@ -26,7 +26,7 @@ async fn a_database_that_another_program_locks_is_503_and_heals_by_itself() {
     let answer = simdeck.post("data-usage", signed(&usage(SIM))).await;
     assert_eq!(answer.status, 503);
     assert!((2..=9).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
-    simdeck.wait_for("Pushes cannot be stored");
+    simdeck.says("Pushes cannot be stored");
     assert_eq!(simdeck.ask(Method::GET, "/readyz").await.0, 503);
 
     unlock(other).await;

@@ -224,7 +224,7 @@ async fn after_twenty_failures_a_source_is_told_to_wait_and_a_verified_push_neve
 #[tokio::test]
 async fn without_room_on_the_disk_every_push_is_503() {
     let mut simdeck = Simdeck::start(&[("SIMDECK_DISK_RESERVE", "1000TiB")]);
-    simdeck.wait_for("Pushes cannot be stored");
+    simdeck.says("Pushes cannot be stored");
     for body in [signed(&usage(SIM)), signed(r#""giccid":"1""#)] {
         let answer = simdeck.post("data-usage", body).await;
         assert_eq!(answer.status, 503);

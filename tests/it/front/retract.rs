@@ -171,7 +171,7 @@ async fn what_comes_again_under_a_retracted_date_is_set_aside_and_under_another_
     }
     let rows = simdeck.rows("/v1/held?reason=date_retracted").await;
     assert_eq!(rows.len(), 1, "the very same raises the count");
-    assert_eq!(simdeck.get("/v1/status").await["held"]["stale"]["pushes"], 1);
+    assert_eq!(simdeck.get("/v1/status").await["held"]["stale"]["pushes"], 3, "each time");
     let answer = simdeck.push_as(FORGER, "data-usage", second - 1, &record).await;
     assert_eq!(counts(&answer), [1, 0, 0]);
     let retry = format!("/v1/held/{}/retry", rows[0]["id"]);
