@@ -37,6 +37,7 @@ mod kill;
 mod listener;
 mod live;
 mod live_commands;
+mod model;
 mod mutated;
 mod openapi;
 mod page;

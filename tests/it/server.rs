@@ -184,9 +184,19 @@ impl Simdeck {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Answer { status, headers, body: answer.text().await.unwrap() }
+        whole(request).await.unwrap()
+    }
+
+    /// Posts a body to a server that may be killed meanwhile.
+    pub(crate) async fn try_post(&self, kind: &str, body: String) -> Result<Answer, String> {
+        let url = format!("http://{}{}/v1/{kind}", self.public, self.prefix);
+        whole(self.client.post(url).body(body)).await.map_err(|error| error.to_string())
+    }
+
+    /// An answer of the internal listener with its headers, asked with the admin's key.
+    pub(crate) async fn get_whole(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.internal);
+        whole(self.client.get(url).header("X-API-Key", API_KEY)).await.unwrap()
     }
 
     /// Posts a body that is authentic; gives what was stored, repeated and quarantined.
@@ -290,6 +300,12 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+async fn whole(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Ok(Answer { status, headers, body: answer.text().await? })
 }
 
 /// A connection that says exactly what it is told.
