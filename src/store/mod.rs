@@ -45,7 +45,7 @@ pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{
-    ErasedEntry, Heavy, KindTally, Missed, QuarantineTally, RingTally, Room, SimMoment,
+    ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room, SimMoment,
     SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };

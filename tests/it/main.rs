@@ -46,6 +46,7 @@ mod page_routers;
 mod page_secrets;
 mod page_sims;
 mod plain_json;
+mod portions;
 mod process;
 mod program;
 mod properties;

@@ -45,7 +45,7 @@ impl Walker {
     }
 }
 
-fn links(header: &str) -> BTreeMap<String, String> {
+pub(crate) fn links(header: &str) -> BTreeMap<String, String> {
     let parts = header.split(", ").map(|link| link.split_once(">; rel=\"").unwrap());
     parts.map(|(url, rel)| (rel.trim_end_matches('"').to_owned(), url[1..].to_owned())).collect()
 }

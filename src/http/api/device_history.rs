@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{DeviceEvent, DeviceEventKind, DeviceEventWord, SerialNumber, Walk},
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 /// The list.
@@ -66,8 +66,8 @@ impl List for DeviceHistory {
         Known(sn): &Known,
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<DeviceEvent>, StoreError> {
-        store.device_history(sn, &ask.history, walk).await
+    ) -> Result<Portion<DeviceEvent>, StoreError> {
+        Ok(store.device_history(sn, &ask.history, walk).await?.into())
     }
 
     async fn count(

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::{Device, Freshness, SerialNumber, StatusFacts, Timestamp, Walk},
     http::auth::Reader,
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 /// The list.
@@ -126,8 +126,8 @@ impl List for Devices {
         as_of: &Freshness,
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<Device>, StoreError> {
-        store.devices(&ask.devices, *as_of, walk).await
+    ) -> Result<Portion<Device>, StoreError> {
+        Ok(store.devices(&ask.devices, *as_of, walk).await?.into())
     }
 
     async fn count(

@@ -23,7 +23,7 @@ use crate::{
     domain::{Held, Scope, Walk},
     http::auth::{Admin, Reader},
     intake::Intake,
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 const RESOURCE: &str = "held";
@@ -93,8 +93,8 @@ impl List for HeldPushes {
         _: &(),
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<Held>, StoreError> {
-        store.held(&ask.held, walk).await
+    ) -> Result<Portion<Held>, StoreError> {
+        Ok(store.held(&ask.held, walk).await?.into())
     }
 
     async fn count(store: &Store, _: &(), ask: &Question, top: i64) -> Result<u64, StoreError> {

@@ -27,7 +27,7 @@ use crate::{
         },
         problem::{Code, FieldError},
     },
-    store::{Heavy, Store, StoreError},
+    store::{Heavy, Portion, Store, StoreError},
 };
 
 /// Rows on a page that nobody chose the size of.
@@ -46,8 +46,11 @@ pub(super) struct View {
     pub(super) sms_text_field: Option<String>,
 }
 
+/// What one read of a list gives.
+pub(super) type RowsOf<L> = Portion<<L as List>::Row, <L as List>::Key>;
+
 /// A resource that is a list of rows, from the newest to the oldest.
-pub(super) trait List: Send + Sync + 'static {
+pub(super) trait List: Sized + Send + Sync + 'static {
     /// Its parameters and its name.
     const ROUTE: &'static Route;
     /// What the rows depend on beside the query string: whose they are, or as of when.
@@ -55,7 +58,7 @@ pub(super) trait List: Send + Sync + 'static {
     /// A row as the store gives it.
     type Row: Send + Sync + 'static;
     /// What tells a row's place in the list's order.
-    type Key: Key;
+    type Key: Key + PartialEq;
     /// A row as the client reads it.
     type Out<'a>: Serialize;
 
@@ -65,13 +68,13 @@ pub(super) trait List: Send + Sync + 'static {
     }
     /// The newest id.
     fn top(store: &Store) -> impl Future<Output = Result<i64, StoreError>> + Send;
-    /// The rows of one page.
+    /// The rows of one page, or the first of them: one portion.
     fn rows(
         store: &Store,
         within: &Self::Within,
         question: &Question,
         walk: &Walk<Self::Key>,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RowsOf<Self>, StoreError>> + Send;
     /// How many rows there are up to `top`.
     fn count(
         store: &Store,
@@ -171,12 +174,12 @@ impl<L: List> Asked<L> {
     }
 
     /// The rows of one read.
-    pub(super) async fn read(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
+    pub(super) async fn read(&self, walk: &Walk<L::Key>) -> Result<RowsOf<L>, StoreError> {
         L::rows(&self.state.store, &self.within, &self.question, walk).await
     }
 
-    /// The rows of one page.
-    async fn rows(&self, walk: &Walk<L::Key>) -> Result<Vec<L::Row>, StoreError> {
+    /// The rows of one page, as many as are read at once.
+    async fn rows(&self, walk: &Walk<L::Key>) -> Result<RowsOf<L>, StoreError> {
         let _place = self.place_if_narrowed().await?;
         self.read(walk).await
     }
@@ -198,17 +201,20 @@ impl<L: List> Asked<L> {
         })
     }
 
-    async fn page(&self) -> Result<Response, ApiError> {
+    async fn page(self) -> Result<Response, ApiError> {
         let page = self.which_page().await?;
-        let rows = self.rows(&page.walk()).await?;
-        let edges = rows
-            .first()
-            .zip(rows.last())
-            .map(|(newest, oldest)| Edges { newest: L::id(newest), oldest: L::id(oldest) });
+        let Portion { rows, left } = self.rows(&page.walk()).await?;
+        let oldest = left.last().copied().or_else(|| rows.last().map(L::id));
+        let edges = rows.first().map(L::id).zip(oldest);
+        let edges = edges.map(|(newest, oldest)| Edges { newest, oldest });
         let url = self.url();
         let same_rows = self.question.same_rows();
         let link = page.links(edges, &self.links(&url, &same_rows));
-        let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
+        // A page by number has all its rows, or those after them would stand on no page.
+        let mut response = match left.is_empty() {
+            true => respond::rows::<L>(&rows, &self.view, self.form)?,
+            false => export::page(self, Portion { rows, left })?,
+        };
         response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(page.total));
         add_link(&mut response, &link);
         Ok(response)
@@ -258,11 +264,10 @@ impl<L: List> Asked<L> {
             let after = decode_cursor(token, self.binding()).map_err(refused::<L>("cursor"))?;
             older_than(after, size)
         };
-        let rows = self.rows(&walk).await?;
+        let Portion { rows, left } = self.rows(&walk).await?;
         let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
         if let Some(oldest) = rows.last().map(L::id)
-            && rows.len() == rows_of(size)
-            && self.has_more(oldest).await?
+            && (!left.is_empty() || (rows.len() == rows_of(size) && self.has_more(oldest).await?))
         {
             let url = self.url();
             let same_rows = self.question.same_rows();
@@ -275,7 +280,7 @@ impl<L: List> Asked<L> {
     async fn has_more(&self, oldest: L::Key) -> Result<bool, ApiError> {
         let walk = older_than(oldest, PageSize::ONE);
         let next = self.rows(&walk).await?;
-        Ok(!next.is_empty())
+        Ok(!next.rows.is_empty())
     }
 
     /// A size that only a cursor has contradicts a page: alone it would have been right.

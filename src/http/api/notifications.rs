@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Notification, Stored, Walk},
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 /// The list.
@@ -70,7 +70,7 @@ impl List for Notifications {
         _: &(),
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<Self::Row>, StoreError> {
+    ) -> Result<Portion<Self::Row>, StoreError> {
         store.notifications(&ask.filter, walk).await
     }
 

@@ -83,6 +83,11 @@ impl Form {
         }
     }
 
+    /// What stands between rows.
+    pub(super) fn between(self) -> &'static [u8] {
+        if self.format == Format::Json { b"," } else { b"" }
+    }
+
     /// Rows, of which none was written before.
     pub(super) fn rows<L: List>(self, rows: &[L::Row], view: &View) -> Result<Vec<u8>, ApiError> {
         let mut out = Vec::new();

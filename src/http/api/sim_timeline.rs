@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Giccid, TimelineEntry, Walk},
-    store::{SimMoment, Store, StoreError},
+    store::{Portion, SimMoment, Store, StoreError},
 };
 
 /// The list.
@@ -75,7 +75,7 @@ impl List for Timeline {
         Known(giccid): &Known,
         _: &Question,
         walk: &Walk,
-    ) -> Result<Vec<TimelineEntry>, StoreError> {
+    ) -> Result<Portion<TimelineEntry>, StoreError> {
         store.timeline(giccid, walk).await
     }
 

@@ -27,7 +27,7 @@ use crate::{
         auth::Reader,
         problem::{Code, FieldError},
     },
-    store::{SimMoment, SimQuestion, Store, StoreError},
+    store::{Portion, SimMoment, SimQuestion, Store, StoreError},
 };
 
 /// The list.
@@ -164,8 +164,8 @@ impl List for Sims {
         AsOf(as_of): &AsOf,
         ask: &Question,
         walk: &Walk<SimSpot>,
-    ) -> Result<Vec<Self::Row>, StoreError> {
-        store.sims(question(as_of, ask), walk).await
+    ) -> Result<Portion<Self::Row, SimSpot>, StoreError> {
+        Ok(store.sims(question(as_of, ask), walk).await?.into())
     }
 
     async fn count(

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{SmsRecord, Stored, Walk},
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 /// The list.
@@ -75,7 +75,7 @@ impl List for Sms {
         _: &(),
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<Self::Row>, StoreError> {
+    ) -> Result<Portion<Self::Row>, StoreError> {
         store.sms(&ask.filter, walk).await
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Stored, UsageRecord, Walk},
-    store::{Store, StoreError},
+    store::{Portion, Store, StoreError},
 };
 
 /// An object without members.
@@ -74,7 +74,7 @@ impl List for Usage {
         _: &(),
         ask: &Question,
         walk: &Walk,
-    ) -> Result<Vec<Self::Row>, StoreError> {
+    ) -> Result<Portion<Self::Row>, StoreError> {
         store.usage(&ask.filter, walk).await
     }
 

@@ -36,7 +36,7 @@ struct Part<'f> {
 }
 
 impl Store {
-    /// The next rows after an id, so many at most.
+    /// The next rows after an id, so many at most, and one portion.
     pub async fn changes(
         &self,
         filter: &ChangeFilter,
@@ -55,13 +55,21 @@ impl Store {
             sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
         // It is asked for again below, and the pool is small.
         drop(reader);
-        let ids = |table: Table| -> Vec<i64> {
-            found.iter().filter(|(_, of)| *of == table.number()).map(|(id, _)| *id).collect()
-        };
         let top = found.iter().find(|(_, of)| *of == -1).map_or(0, |(top, _)| *top);
-        let last = found.iter().filter(|(_, of)| *of != -1).map(|(id, _)| *id).max();
         let is_full = found.len() > usize::try_from(rows_max).unwrap_or(usize::MAX);
-        let through = last.filter(|_| is_full).unwrap_or(top).max(after);
+        let mut next: Vec<i64> =
+            found.iter().filter(|(_, of)| *of != -1).map(|(id, _)| *id).collect();
+        next.sort_unstable();
+        let fitting = self.fitting(&next).await?;
+        let ends_here = is_full || fitting < next.len();
+        next.truncate(fitting);
+        let last = next.last().copied();
+        let through = last.filter(|_| ends_here).unwrap_or(top).max(after);
+        let is_next = |id: i64| last.is_some_and(|last| id <= last);
+        let ids = |table: Table| -> Vec<i64> {
+            let of_table = |&&(id, of): &&(i64, i64)| of == table.number() && is_next(id);
+            found.iter().filter(of_table).map(|(id, _)| *id).collect()
+        };
         Ok(Changes { rows: self.changes_of(ids).await?, through })
     }
 

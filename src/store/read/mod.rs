@@ -11,6 +11,7 @@ mod kept;
 mod notification;
 mod page;
 mod pass;
+mod portion;
 mod retraction;
 pub(super) mod rollup;
 mod room;
@@ -55,6 +56,7 @@ use super::{
 };
 
 pub use kept::{ErasedEntry, Missed};
+pub use portion::Portion;
 pub use room::Room;
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;

@@ -3,7 +3,9 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use super::{
     Store,
     filter::{self, Columns},
-    page, tally,
+    page,
+    portion::{HasText, Portion, unless_long},
+    tally,
 };
 use crate::{
     domain::{Filter, Giccid, Kind, Notification, ShortText, Stored, Timestamp, Walk},
@@ -14,7 +16,9 @@ use crate::{
 };
 
 const SELECT: &str = concat!(
-    "select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, payload, h, date_push_s, ",
+    "select id, received_ms, kind, pushed_as, giccid, imsi, event_ms, ",
+    unless_long!("payload"),
+    ", h, date_push_s, ",
     push_column!("notification")
 );
 
@@ -40,7 +44,8 @@ struct Row {
     giccid: Option<String>,
     imsi: String,
     event_ms: Option<i64>,
-    payload: String,
+    payload: Option<String>,
+    text_bytes: Option<i64>,
     h: i64,
     date_push_s: i64,
     push: Option<String>,
@@ -52,10 +57,10 @@ impl Store {
         &self,
         filter: &Filter,
         walk: &Walk,
-    ) -> Result<Vec<Stored<Notification>>, StoreError> {
+    ) -> Result<Portion<Stored<Notification>>, StoreError> {
         let mut sql = question(SELECT, filter);
         page::narrow(&mut sql, "id", walk);
-        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+        self.portion::<Row, _>(sql, Some(walk)).await
     }
 
     /// One notification.
@@ -65,7 +70,7 @@ impl Store {
     ) -> Result<Option<Stored<Notification>>, StoreError> {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and id = ").push_bind(id);
-        Ok(self.rows::<Row, _>(sql).await?.pop())
+        Ok(self.portion::<Row, _>(sql, None).await?.rows.pop())
     }
 
     /// Notifications by their ids.
@@ -76,7 +81,10 @@ impl Store {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and id in ");
         page::push_ids(&mut sql, ids);
-        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.portion::<Row, _>(sql, None).await?.rows)
     }
 
     /// How many notifications a filter leaves, up to an id.
@@ -95,6 +103,18 @@ fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     sql.push(" from notification where true");
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
+}
+
+impl HasText for Row {
+    const TEXT_OF_ID: &'static str = "select payload from notification where id = $1";
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn text(&mut self) -> (&mut Option<String>, Option<i64>) {
+        (&mut self.payload, self.text_bytes)
+    }
 }
 
 impl TryFrom<Row> for Stored<Notification> {
@@ -122,7 +142,7 @@ impl TryFrom<Row> for Stored<Notification> {
                 giccid: giccid.map_err(|_| corrupt())?,
                 imsi: ShortText::try_from(&*row.imsi).map_err(|_| corrupt())?,
                 event_ms: row.event_ms,
-                payload: row.payload.into(),
+                payload: row.payload.ok_or_else(corrupt)?.into(),
             },
         })
     }

@@ -3,7 +3,9 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use super::{
     Store,
     filter::{self, Columns},
-    page, tally,
+    page,
+    portion::{HasText, Portion, unless_long},
+    tally,
 };
 use crate::{
     domain::{Filter, Giccid, ShortText, SmsRecord, Stored, Timestamp, Walk},
@@ -14,8 +16,9 @@ use crate::{
 };
 
 const SELECT: &str = concat!(
-    "select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, extra, h,
-        date_push_s, ",
+    "select sms.id, received_ms, giccid, imsi, sim_group, from_msisdn, to_msisdn, event_ms, ",
+    unless_long!("extra"),
+    ", h, date_push_s, ",
     push_column!("sms")
 );
 const FROM: &str = " from sms join sim on sim.id = sms.sim_id where true";
@@ -43,6 +46,7 @@ struct Row {
     to_msisdn: String,
     event_ms: i64,
     extra: Option<String>,
+    text_bytes: Option<i64>,
     h: i64,
     date_push_s: i64,
     push: Option<String>,
@@ -54,17 +58,17 @@ impl Store {
         &self,
         filter: &Filter,
         walk: &Walk,
-    ) -> Result<Vec<Stored<SmsRecord>>, StoreError> {
+    ) -> Result<Portion<Stored<SmsRecord>>, StoreError> {
         let mut sql = question(SELECT, filter);
         page::narrow(&mut sql, "sms.id", walk);
-        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+        self.portion::<Row, _>(sql, Some(walk)).await
     }
 
     /// One message.
     pub async fn sms_by_id(&self, id: i64) -> Result<Option<Stored<SmsRecord>>, StoreError> {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and sms.id = ").push_bind(id);
-        Ok(self.rows::<Row, _>(sql).await?.pop())
+        Ok(self.portion::<Row, _>(sql, None).await?.rows.pop())
     }
 
     /// Messages by their ids.
@@ -75,7 +79,10 @@ impl Store {
         let mut sql = question(SELECT, &Filter::default());
         sql.push(" and sms.id in ");
         page::push_ids(&mut sql, ids);
-        if ids.is_empty() { Ok(Vec::new()) } else { self.rows::<Row, _>(sql).await }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.portion::<Row, _>(sql, None).await?.rows)
     }
 
     /// How many messages a filter leaves, up to an id.
@@ -99,6 +106,18 @@ fn question(select: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     }
     filter::narrow(&mut sql, &COLUMNS, filter);
     sql
+}
+
+impl HasText for Row {
+    const TEXT_OF_ID: &'static str = "select extra from sms where id = $1";
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn text(&mut self) -> (&mut Option<String>, Option<i64>) {
+        (&mut self.extra, self.text_bytes)
+    }
 }
 
 impl TryFrom<Row> for Stored<SmsRecord> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use serde::de::DeserializeOwned;
 use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, filter::push_list, packed, page};
+use super::{COUNT_TIME_MAX, Store, filter::push_list, packed, page};
 use crate::{
     domain::{Filter, Place, Walk},
     store::{StoreError, error::of_read},
@@ -35,15 +35,13 @@ pub(super) fn is_told_by_stretches(filter: &Filter) -> bool {
 
 /// One page of a walk, in the order in which it was read.
 pub(super) async fn rows<R: DeserializeOwned>(
-    store: &Store,
+    moment: &mut SqliteConnection,
     (select, columns): (&'static str, usize),
     question: Question,
     filter: &Filter,
     walk: &Walk,
 ) -> Result<Vec<R>, StoreError> {
-    let mut reader = store.reader(READ_TIME_MAX).await?;
-    let mut moment = reader.begin().await.map_err(of_read)?;
-    let mut stretches = Stretches::new(&mut moment, filter, walk).await?;
+    let mut stretches = Stretches::new(moment, filter, walk).await?;
     let wanted = walk.size.rows() as usize;
     let mut skip = match walk.place {
         Place::Skip(rows) => i64::from(rows),
@@ -51,9 +49,9 @@ pub(super) async fn rows<R: DeserializeOwned>(
     };
     let mut found: Vec<R> = Vec::new();
     while found.len() < wanted {
-        let Some(stretch) = stretches.next(&mut moment).await? else { break };
+        let Some(stretch) = stretches.next(moment).await? else { break };
         if skip > 0 {
-            let there = count_in(&mut moment, question, filter, stretch).await?;
+            let there = count_in(moment, question, filter, stretch).await?;
             if there <= skip {
                 skip -= there;
                 continue;
@@ -65,7 +63,7 @@ pub(super) async fn rows<R: DeserializeOwned>(
             .push_bind((wanted - found.len()) as i64)
             .push(" offset ")
             .push_bind(std::mem::take(&mut skip));
-        found.extend(packed::<R>(sql.build(), columns, &mut moment).await?);
+        found.extend(packed::<R>(sql.build(), columns, moment).await?);
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, page};
+use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, page, portion::Portion};
 use crate::{
     domain::{Filter, Giccid, TimelineEntry, Walk},
     store::{StoreError, error::of_read},
@@ -14,16 +14,20 @@ impl Store {
         &self,
         giccid: &Giccid,
         walk: &Walk,
-    ) -> Result<Vec<TimelineEntry>, StoreError> {
+    ) -> Result<Portion<TimelineEntry>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let mut sql = self.entries(giccid, "select id, source", &mut moment).await?;
         page::narrow(&mut sql, "id", walk);
-        let page: Vec<(i64, i64)> =
+        let mut page: Vec<(i64, i64)> =
             sql.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?;
         // Records are never changed: what they say is the same in a moment of their own.
         drop(moment);
         drop(reader);
+        page.sort_unstable_by(|one, other| other.cmp(one));
+        let all: Vec<i64> = page.iter().map(|(id, _)| *id).collect();
+        let left = all[self.fitting(&all).await?..].to_vec();
+        page.truncate(all.len() - left.len());
         let ids = |source| page.iter().filter(|row| row.1 == source).map(|row| row.0).collect();
         let (usage, sms, notifications): (Vec<_>, Vec<_>, Vec<_>) = (ids(0), ids(1), ids(2));
         let mut told = BTreeMap::new();
@@ -36,7 +40,7 @@ impl Store {
         for row in self.notifications_by_ids(&notifications).await? {
             told.insert(row.id, TimelineEntry::Notification(row));
         }
-        Ok(told.into_values().rev().collect())
+        Ok(Portion { rows: told.into_values().rev().collect(), left })
     }
 
     /// How much is stored of a SIM, up to an id.

@@ -6,7 +6,9 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     COUNT_TIME_MAX, READ_TIME_MAX, Store,
     filter::{self, Columns, is_of_sims, push_sims},
-    packed, page, stretch, tally,
+    packed, page,
+    portion::{Bound, HasText, Portion, unless_long, with_texts},
+    stretch, tally,
     usage_tail::TailRecord,
 };
 use crate::{
@@ -21,10 +23,12 @@ use crate::{
 
 const SELECT: &str = concat!(
     "select usage.id, received_ms, giccid, imsi, sim_group, country_code, mcc, mnc, apn, start_ms,
-        data_usage, duration, extra, h, date_push_s, ",
+        data_usage, duration, ",
+    unless_long!("extra"),
+    ", h, date_push_s, ",
     push_column!("usage")
 );
-const COLUMNS_SELECTED: usize = 16;
+const COLUMNS_SELECTED: usize = 17;
 const FROM: &str = "
     from usage join sim on sim.id = usage.sim_id join series on series.id = usage.series_id";
 
@@ -58,6 +62,7 @@ struct Row {
     data_usage: i64,
     duration: Option<i64>,
     extra: Option<String>,
+    text_bytes: Option<i64>,
     h: i64,
     date_push_s: i64,
     push: Option<String>,
@@ -69,30 +74,30 @@ impl Store {
         &self,
         filter: &Filter,
         walk: &Walk,
-    ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
+    ) -> Result<Portion<Stored<UsageRecord>>, StoreError> {
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let mut moment = reader.begin().await?;
         let rows: Vec<Row> = if is_of_sims(filter) {
-            let mut reader = self.reader(READ_TIME_MAX).await?;
-            let mut moment = reader.begin().await?;
             let mut sql = self.history_question(SELECT, filter, &mut moment).await?;
             page::narrow(&mut sql, "usage.id", walk);
             packed(sql.build(), COLUMNS_SELECTED, &mut moment).await?
         } else if stretch::is_told_by_stretches(filter) {
-            stretch::rows(self, (SELECT, COLUMNS_SELECTED), question, filter, walk).await?
+            let select = (SELECT, COLUMNS_SELECTED);
+            stretch::rows(&mut moment, select, question, filter, walk).await?
         } else {
             let mut sql = question(SELECT, filter);
             page::narrow(&mut sql, "usage.id", walk);
-            let mut reader = self.reader(READ_TIME_MAX).await?;
-            packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?
+            packed(sql.build(), COLUMNS_SELECTED, &mut moment).await?
         };
-        Ok(page::newest_first(walk, records(rows)?))
+        let rows = page::newest_first(walk, rows);
+        with_texts(rows, Bound::Portion, &mut moment).await?.read_as()
     }
 
     /// One usage record.
     pub async fn usage_by_id(&self, id: i64) -> Result<Option<Stored<UsageRecord>>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id = ").push_bind(id);
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        Ok(records(packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?)?.pop())
+        Ok(self.usage_whole(sql).await?.pop())
     }
 
     /// Usage records by their ids.
@@ -106,8 +111,18 @@ impl Store {
         let mut sql = QueryBuilder::new(SELECT);
         sql.push(FROM).push(" where usage.id in ");
         page::push_ids(&mut sql, ids);
+        self.usage_whole(sql).await
+    }
+
+    /// All the usage records that a question asks for: few, or known not to be much.
+    async fn usage_whole(
+        &self,
+        mut sql: QueryBuilder<Sqlite>,
+    ) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        records(packed(sql.build(), COLUMNS_SELECTED, &mut reader).await?)
+        let mut moment = reader.begin().await?;
+        let rows: Vec<Row> = packed(sql.build(), COLUMNS_SELECTED, &mut moment).await?;
+        Ok(with_texts(rows, Bound::None, &mut moment).await?.read_as()?.rows)
     }
 
     /// How many usage records a filter leaves, up to an id.
@@ -206,8 +221,16 @@ fn day(ms: i64) -> i64 {
     ms.div_euclid(DAY_MS)
 }
 
-fn records(rows: Vec<Row>) -> Result<Vec<Stored<UsageRecord>>, StoreError> {
-    rows.into_iter().map(Stored::try_from).collect()
+impl HasText for Row {
+    const TEXT_OF_ID: &'static str = "select extra from usage where id = $1";
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn text(&mut self) -> (&mut Option<String>, Option<i64>) {
+        (&mut self.extra, self.text_bytes)
+    }
 }
 
 impl TryFrom<Row> for Stored<UsageRecord> {

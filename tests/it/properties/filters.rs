@@ -110,7 +110,7 @@ async fn filled(case: &Case, folder: &TempDir) -> Opened {
 
 async fn ids(store: &Store, filter: &Filter, top: i64, place: Place, rows: u32) -> Vec<i64> {
     let size = PageSize::within(rows, PageSize::MAX).unwrap();
-    let found = store.usage(filter, &Walk { top, place, size }).await.unwrap();
+    let found = store.usage(filter, &Walk { top, place, size }).await.unwrap().rows;
     found.iter().map(|row| row.id).collect()
 }
 
@@ -119,7 +119,7 @@ async fn check(case: &Case) -> Result<(), TestCaseError> {
     let Opened { store, .. } = filled(case, &folder).await;
     let top = store.top().await.unwrap();
     let whole = Walk { top, place: Place::Newest, size: PageSize::LARGEST };
-    let all = store.usage(&Filter::default(), &whole).await.unwrap();
+    let all = store.usage(&Filter::default(), &whole).await.unwrap().rows;
     for filter in &case.asked {
         for top in [top, top / 2] {
             let meant = all.iter().filter(|row| row.id <= top && is_meant(filter, row));

@@ -263,7 +263,7 @@ async fn lists_agree(opened: &Opened, model: &Model) -> Result<(), TestCaseError
     for sim in 0..5 {
         let filter = Filter { giccid: vec![giccid(sim).to_string()], ..Filter::default() };
         let walk = Walk { top, place: Place::Newest, size };
-        let rows = store.usage(&filter, &walk).await.unwrap().len();
+        let rows = store.usage(&filter, &walk).await.unwrap().rows.len();
         prop_assert_eq!(rows, kept.clone().filter(|record| record.sim == sim).count());
     }
     let of_group = Filter { sim_group: vec!["a".to_owned()], ..Filter::default() };

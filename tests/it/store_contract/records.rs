@@ -11,7 +11,7 @@ const FIRST_MS: i64 = 1_713_888_842_473;
 /// The ids on one page of usage.
 async fn page(opened: &Opened, filter: &Filter, top: i64, place: At, size: u32) -> Vec<i64> {
     let size = PageSize::within(size, PageSize::MAX).unwrap();
-    let rows = opened.store.usage(filter, &Walk { top, place, size }).await.unwrap();
+    let rows = opened.store.usage(filter, &Walk { top, place, size }).await.unwrap().rows;
     rows.into_iter().map(|row| row.id).collect()
 }
 
@@ -106,7 +106,7 @@ async fn a_sims_history_equals_a_scan_before_and_after_the_mark() {
 async fn scan_agrees(opened: &Opened) {
     let top = opened.store.top().await.unwrap();
     let walk = Walk { top, place: At::Newest, size: PageSize::LARGEST };
-    let rows = opened.store.usage(&Filter::default(), &walk).await.unwrap();
+    let rows = opened.store.usage(&Filter::default(), &walk).await.unwrap().rows;
     let between = Some((FIRST_MS + DAY_MS, FIRST_MS + 3 * DAY_MS + 20));
     let before_all = Some((0, FIRST_MS));
     for (sims, span) in [

@@ -11,8 +11,8 @@ What SmartHub pushed about a fleet's SIM cards, as simdeck keeps it, with SmartH
 
 **Lists** are bare arrays, the newest row first. In pages: `page` and `size`; `Link` has first,
 prev, next and last, and following it is stable while rows arrive. By cursor: begin with `cursor=`
-and follow `Link`, rel `next`, until there is none. Whole: `format=ndjson`, `format=csv` or an
-`Accept` header streams all rows.
+and follow `Link`, rel `next`, until there is none; where rows are long, an answer ends at 8 MiB of
+them. Whole: `format=ndjson`, `format=csv` or an `Accept` header streams all rows.
 
 **Whole or cut?** An export is chunked: one that was cut short ends without the last chunk, and HTTP
 clients tell. It also has the trailer `Simdeck-Rows` (for clients that send `TE: trailers`), and

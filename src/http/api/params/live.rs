@@ -25,9 +25,12 @@ pub(in crate::http::api) struct LiveQuestion {
     pub(in crate::http::api) outcome: Vec<PushOutcome>,
 }
 
-const SIZE: Param = one("size", table::SIZE, "Rows at most; 100 if not given.", |ask, text| {
-    number(text, 1..=PageSize::MAX).map(|it| ask.size = Some(it))
-});
+const SIZE: Param = one(
+    "size",
+    table::SIZE,
+    "Rows at most; 100 if not given. There are fewer where rows are long.",
+    |ask, text| number(text, 1..=PageSize::MAX).map(|it| ask.size = Some(it)),
+);
 
 const FOLLOWED: &[Param] = &[
     SIZE,

@@ -19,7 +19,7 @@ const FIRST_MS: i64 = 1_713_888_842_473;
 async fn usage_ids(opened: &Opened) -> Vec<i64> {
     let top = opened.store.top().await.unwrap();
     let walk = Walk { top, place: At::Newest, size: PageSize::LARGEST };
-    let rows = opened.store.usage(&Filter::default(), &walk).await.unwrap();
+    let rows = opened.store.usage(&Filter::default(), &walk).await.unwrap().rows;
     rows.into_iter().rev().map(|row| row.id).collect()
 }
 

@@ -49,7 +49,7 @@ async fn listed(opened: &Opened, filter: &Filter) -> (u64, u64) {
     let top = opened.store.top().await.unwrap();
     let size = PageSize::within(1_000, PageSize::MAX).unwrap();
     let walk = Walk { top, place: At::Newest, size };
-    let rows = opened.store.usage(filter, &walk).await.unwrap().len();
+    let rows = opened.store.usage(filter, &walk).await.unwrap().rows.len();
     (rows as u64, opened.store.usage_count(filter, top).await.unwrap())
 }
 
