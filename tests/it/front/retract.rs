@@ -48,7 +48,7 @@ impl Simdeck {
     }
 
     /// All that lists and sums say, without what depends on the order of arrival.
-    async fn says(&self) -> Vec<Value> {
+    async fn all_said(&self) -> Vec<Value> {
         let mut said = Vec::new();
         for path in [
             "/v1/data-usage",
@@ -100,9 +100,9 @@ async fn forged_records_leave_lists_and_sums_as_if_they_had_never_come() {
     for simdeck in [&plain, &attacked] {
         simdeck.push_true(second).await;
     }
-    let truth = without_urls(&plain.says().await, plain.internal());
+    let truth = without_urls(&plain.all_said().await, plain.internal());
     attacked.push_forged(second).await;
-    assert_ne!(without_urls(&attacked.says().await, attacked.internal()), truth);
+    assert_ne!(without_urls(&attacked.all_said().await, attacked.internal()), truth);
 
     let date_push = second.to_string();
     let question = ["retract", "--date-push", &date_push, "--source", FORGER, "--output", "json"];
@@ -119,12 +119,16 @@ async fn forged_records_leave_lists_and_sums_as_if_they_had_never_come() {
         })
     };
     assert_eq!(told(&["--dry-run"]), wanted(Value::Null, true));
-    assert_ne!(without_urls(&attacked.says().await, attacked.internal()), truth, "only counted");
+    assert_ne!(
+        without_urls(&attacked.all_said().await, attacked.internal()),
+        truth,
+        "only counted"
+    );
     let unasked = attacked.run(&question);
     assert!(!unasked.status.success(), "nobody said yes");
     let done = told(&["--yes"]);
     assert_eq!(done, wanted(done["id"].clone(), false));
-    assert_eq!(without_urls(&attacked.says().await, attacked.internal()), truth);
+    assert_eq!(without_urls(&attacked.all_said().await, attacked.internal()), truth);
 
     let (status, _) = attacked.ask(Method::GET, &format!("/v1/sims/{FORGED_SIM}")).await;
     assert_eq!(status, 404, "nothing of that SIM is left");
