@@ -1,5 +1,5 @@
 //! A client of server-sent events, by hand: HTTP/1.1 chunks, then events.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::{
@@ -44,9 +44,14 @@ impl Events {
         Self { stream, head, text: Vec::new() }
     }
 
-    /// Opens a stream, and waits until it has begun.
+    /// Opens a stream, and waits until it has begun. One that was closed just now may still count
+    /// among those that the key may have.
     pub(super) async fn open(base: &str, key: &str, path: &str, headers: &str) -> Self {
+        let began = Instant::now();
         let mut events = Self::ask(base, key, path, headers).await;
+        while events.head.starts_with("http/1.1 503") && began.elapsed() < GUARD {
+            events = Self::ask(base, key, path, headers).await;
+        }
         assert!(events.head.starts_with("http/1.1 200"), "{}", events.head);
         assert_eq!(events.next_or_comment().await.unwrap().name, "", "a comment comes first");
         events

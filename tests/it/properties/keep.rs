@@ -164,7 +164,7 @@ async fn prune(opened: &mut Opened, model: &mut Model, before_ms: i64) {
     }
     for record in model.records.iter_mut().filter(|it| it.is_kept && it.start_ms < before_ms) {
         record.is_kept = false;
-        model.kept_from_ms = model.kept_from_ms.max(Some(before_ms));
+        model.kept_from_ms = model.kept_from_ms.max(Some(record.start_ms + 1));
     }
 }
 
