@@ -3,9 +3,12 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread,
     time::Duration,
 };
@@ -141,5 +144,23 @@ fn forward(pipe: impl Read + Send + 'static, to: Sender<String>) {
 
 /// For a program that cannot be told to pick a port and say which.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    let [port] = free_ports();
+    port
 }
+
+/// Ports that outlive a restart: below those that the system gives to clients, one of which could
+/// otherwise sit on a server's port while the server is away. Other processes look elsewhere.
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let process = std::process::id() % 1_000 * 20;
+    let first = 10_000 + u16::try_from(process).unwrap();
+    let mut leased = LEASED.lock().unwrap();
+    let mut free = (first..first + 2_000).filter(|port| {
+        !leased.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+    });
+    let ports = [(); COUNT].map(|()| free.next().unwrap());
+    leased.extend(ports);
+    ports
+}
+
+/// Ports given out in this process.
+static LEASED: Mutex<Vec<u16>> = Mutex::new(Vec::new());

@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,7 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::process::{Process, free_ports};
 
 pub(crate) const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 pub(crate) const API_KEY: &str = "api-key-of-an-attack-0123456789";
@@ -45,7 +45,7 @@ impl Program {
     }
 
     pub(crate) fn of(binary: PathBuf) -> Self {
-        let [public, internal] = two_lasting_ports();
+        let [public, internal] = free_ports();
         Self { binary, folder: TempDir::new().unwrap(), public, internal }
     }
 
@@ -107,23 +107,6 @@ impl Program {
         serde_json::from_slice(&answer.body).unwrap()
     }
 }
-
-/// Ports that outlive a restart: below those that the system gives to clients, one of which could
-/// otherwise sit on a server's port while the server is away. Other processes look elsewhere.
-fn two_lasting_ports() -> [u16; 2] {
-    let process = std::process::id() % 1_000 * 20;
-    let first = 10_000 + u16::try_from(process).unwrap();
-    let mut free = (first..first + 2_000).filter(|port| {
-        let taken = LEASED.lock().unwrap().contains(port);
-        !taken && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
-    });
-    let two = [free.next().unwrap(), free.next().unwrap()];
-    LEASED.lock().unwrap().extend(two);
-    two
-}
-
-/// Ports given out in this process.
-static LEASED: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
 
 /// One kept-alive connection.
 pub(crate) struct Line {

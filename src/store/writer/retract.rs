@@ -3,7 +3,7 @@
 //!
 //! A signature covers the second and not the body, so the records themselves are not to blame: the
 //! same record under another `datePush` is taken in. What still comes under the retracted one is set
-//! aside (see [`Retracted`]), because whoever captured its signature can send it again.
+//! aside (see [`Retracted`](crate::domain::Retracted)), because whoever captured its signature can send it again.
 use std::{collections::BTreeSet, net::IpAddr};
 
 use sqlx::{FromRow, QueryBuilder, Sqlite};
