@@ -4,7 +4,9 @@
 //!
 //! - A server on this machine holds the lock of the data directory, says in a file there where it
 //!   listens, and proves that it is the one that wrote the file.
-//! - A server elsewhere is one that somebody named: its address and its key are both in the settings.
+//! - A server elsewhere is one that somebody named: its address and its key are both in the settings,
+//!   and the address is a flag or no server runs on the data directory. `internal.url` is also what
+//!   people are told to open, so a server here that has it is still asked for its proof.
 use std::{net::SocketAddr, path::Path};
 
 use reqwest::Url;
@@ -51,10 +53,16 @@ pub(super) fn announce(
     Ok(secret.into())
 }
 
-/// The server that the settings mean; none where no server runs on the data directory.
+/// The server that the settings mean; none where no server runs on the data directory. One that a
+/// flag names comes first; one that the settings name comes after the one that runs here.
 pub(super) async fn find(settings: &Settings) -> Result<Option<Instance>, Failure> {
-    if let Some(named) = named(settings)? {
-        return Ok(Some(named));
+    if is_named_by_flag(settings) {
+        return named(settings)?.map(Some).ok_or_else(|| {
+            Failure::new(
+                "--internal-url names a server elsewhere: give its key with SIMDECK_API_KEY or \
+                 SIMDECK_API_KEY_FILE",
+            )
+        });
     }
     let folder = &settings.data_dir;
     let unreadable = |what: &Path| {
@@ -64,7 +72,14 @@ pub(super) async fn find(settings: &Settings) -> Result<Option<Instance>, Failur
             what.display()
         ))
     };
-    if !is_taken(folder).map_err(unreadable(folder))? {
+    let is_here = is_taken(folder);
+    if !matches!(is_here, Ok(true))
+        && settings.internal.url.as_deref().is_some_and(|url| !is_loopback(url))
+        && let Some(named) = named(settings)?
+    {
+        return Ok(Some(named));
+    }
+    if !is_here.map_err(unreadable(folder))? {
         return Ok(None);
     }
     let noted = kept_secret(folder, FILE).map_err(unreadable(&folder.join(FILE)))?;
@@ -75,21 +90,21 @@ pub(super) async fn find(settings: &Settings) -> Result<Option<Instance>, Failur
     Ok(Some(Instance { http: http_client_here(&base_url)?, base_url, key, is_here: true }))
 }
 
-/// The server that somebody named: by a flag, or in the settings where it is on another machine. The
-/// key in the data directory is that of the server here, and goes nowhere else.
+/// The server that somebody named, with its key. The key in the data directory is that of the server
+/// here, and goes nowhere else.
 fn named(settings: &Settings) -> Result<Option<Instance>, Failure> {
     let (Some(url), Some(key)) = (&settings.internal.url, &settings.api.key) else {
         return Ok(None);
     };
-    let mut lines = settings.in_force.iter();
-    let is_flag = lines.any(|line| {
-        line.setting.name() == "internal.url" && matches!(line.source, Source::Flag(_))
-    });
-    if !is_flag && is_loopback(url) {
-        return Ok(None);
-    }
     let (base_url, key) = (url.clone(), key.clone());
     Ok(Some(Instance { http: http_client(&base_url)?, base_url, key, is_here: false }))
+}
+
+fn is_named_by_flag(settings: &Settings) -> bool {
+    settings
+        .in_force
+        .iter()
+        .any(|line| line.setting.name() == "internal.url" && matches!(line.source, Source::Flag(_)))
 }
 
 /// Has the listener show that it knows the secret.

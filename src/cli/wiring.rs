@@ -336,6 +336,7 @@ async fn parts(
             internal_names: settings.internal.names.clone(),
             sms_text_field: settings.sms.text_field.clone(),
             requests_per_hour: settings.api.requests_per_hour,
+            is_unlimited: settings.api.requests_per_hour.is_none(),
             cors_origins: settings.api.cors_origins.clone(),
         }),
     };

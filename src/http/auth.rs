@@ -32,6 +32,8 @@ pub(super) struct Gate {
     pub(super) intake: Intake,
     /// Keys that are not live.
     pub(super) failures: Arc<KeyFailures>,
+    /// Whether a source that shows dead keys again and again is sent away.
+    pub(super) limits_failures: bool,
 }
 
 /// The digest of the admin key of settings or data directory, which may be replaced while we run.
@@ -162,11 +164,11 @@ impl Gate {
     fn unknown_key(&self, parts: &Parts) -> Denied {
         let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
         match source.map_or(Ok(()), |source| self.failures.failed(source)) {
-            Ok(()) => Denied::NoKey,
-            Err(wait) => {
+            Err(wait) if self.limits_failures => {
                 let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
                 Denied::TooOften { retry_after_s: seconds.saturating_add(1) }
             }
+            _ => Denied::NoKey,
         }
     }
 

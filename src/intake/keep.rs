@@ -90,6 +90,12 @@ impl Intake {
         Ok(pruned)
     }
 
+    /// Whether authentic pushes say that our clock is wrong by more than a day.
+    pub async fn clock_is_wrong(&self) -> Result<bool, AdminError> {
+        let evidence = self.shared.store.clock_evidence().await?;
+        Ok(evidence.is_some_and(|evidence| evidence.fault(self.now()).is_some()))
+    }
+
     /// Takes out what was pushed under one `datePush`. From now on what comes under it is set aside.
     pub async fn retract(
         &self,

@@ -65,6 +65,12 @@ fn command(folder: &Path, internal: &str, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// A command that has no key of its own.
+fn keyless(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(Program::binary());
+    command.args(args).current_dir(folder).env_clear().output().unwrap()
+}
+
 /// One line for each command that talks to the server.
 const COMMANDS: [&[&str]; 8] = [
     &["key", "list"],
@@ -104,6 +110,24 @@ fn the_admin_key_goes_to_no_listener_that_took_the_servers_port() {
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("so it was sent no key"), "{said}");
     assert!(impostor.has_heard("simdeck-challenge"), "the impostor was never asked");
+}
+
+#[test]
+fn the_url_that_people_open_draws_no_command_away_from_the_server_here() {
+    let simdeck = Simdeck::start(&[("SIMDECK_DATA_DIR", "data")]);
+    let folder = simdeck.folder();
+    let settings = "[internal]\nurl = \"http://sims.invalid:8081\"\n";
+    fs::write(folder.path().join("simdeck.toml"), settings).unwrap();
+    let listed = command(folder.path(), "127.0.0.1:9", &["key", "list"]);
+    assert!(listed.status.success(), "{listed:?}");
+    // A flag means a server elsewhere, and without its key none.
+    let args = ["key", "list", "--internal-url", "http://sims.invalid:8081"];
+    let elsewhere = command(folder.path(), "127.0.0.1:9", &args);
+    assert!(!elsewhere.status.success(), "{elsewhere:?}");
+    let refused = keyless(folder.path(), &args);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("give its key"), "{said}");
+    simdeck.end();
 }
 
 #[test]

@@ -102,6 +102,7 @@ pub(super) struct ErasedOut<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetractedChangeOut)]
 pub(super) struct RetractedOut {
+    #[schema(schema_with = words::retracted)]
     kind: &'static str,
     id: i64,
     #[serde(rename = "datePush")]

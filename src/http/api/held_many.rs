@@ -10,7 +10,7 @@ use super::{
     error::{ApiError, Invalid},
     params::{self, Question},
 };
-use crate::{http::auth::Admin, intake::Intake};
+use crate::{domain::HeldReason, http::auth::Admin, intake::Intake};
 
 /// What was discarded, or would be.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,11 +59,17 @@ pub(super) async fn retry(
     let ask = params::HELD_RETRY_MANY.read(query.as_deref())?;
     must_narrow(&ask)?;
     let dry_run = ask.dry_run;
+    let mut filter = ask.held;
+    if filter.reason.is_empty() {
+        // A forgery that was taken out must not come back because something else is retried.
+        filter.reason.extend(HeldReason::ALL);
+        filter.reason.retain(|reason| *reason != HeldReason::DateRetracted);
+    }
     let mut done = crate::intake::RetriedMany::default();
     if dry_run {
-        done.matched = intake.count_held(&ask.held).await?.0;
+        done.matched = intake.count_held(&filter).await?.0;
     } else {
-        done = intake.retry_held(&ask.held, ask.as_kind.as_ref(), &caller).await?;
+        done = intake.retry_held(&filter, ask.as_kind.as_ref(), &caller).await?;
     }
     Ok(Json(RetriedManyOut {
         matched: done.matched,

@@ -50,6 +50,11 @@ pub(super) async fn prune(
     RawQuery(query): RawQuery,
 ) -> Result<Json<PrunedOut>, ApiError> {
     let by_clock = params::PRUNE.read(query.as_deref())?.by_clock;
+    if by_clock && intake.clock_is_wrong().await? {
+        let detail =
+            "The clock and authentic pushes differ by more than a day: set the clock first.";
+        return Err(ApiError::Conflict(detail.to_owned(), None));
+    }
     let pruned = intake.prune(Some(&caller), by_clock).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,

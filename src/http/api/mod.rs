@@ -112,6 +112,8 @@ pub struct ApiSettings {
     pub sms_text_field: Option<String>,
     /// How many requests a key has in an hour; no end without it.
     pub requests_per_hour: Option<NonZeroU32>,
+    /// Somebody wants no limit: nor one of how often a source may show dead keys.
+    pub is_unlimited: bool,
     /// The origins whose pages may ask from a browser.
     pub cors_origins: Vec<Origin>,
 }
@@ -133,6 +135,7 @@ impl FromRef<InternalState> for Gate {
             is_https: state.settings.is_https(),
             intake: state.intake.clone(),
             failures: Arc::clone(&state.live.key_failures),
+            limits_failures: !state.settings.is_unlimited,
         }
     }
 }

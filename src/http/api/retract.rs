@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{body::Members, error::ApiError, params};
+use super::{body::Members, doc::words, error::ApiError, params};
 use crate::{
     domain::{RetractCount, RetractQuestion},
     http::auth::Admin,
@@ -26,10 +26,10 @@ const RESOURCE: &str = "retract";
 pub(super) struct RetractIn {
     /// The second under which it was pushed, as a row shows it.
     #[serde(rename = "datePush")]
-    #[schema(format = DateTime)]
+    #[schema(schema_with = words::date_push)]
     date_push: String,
     /// Only what this address sent.
-    #[schema(required = false, nullable = false)]
+    #[schema(required = false, schema_with = words::ip_address)]
     source: Option<String>,
     /// Only counts it.
     #[schema(required = false, nullable = false)]

@@ -106,6 +106,8 @@ async fn a_clock_a_day_from_authentic_pushes_is_told_until_it_is_right_again() {
         assert_eq!(simdeck.push("data-usage", usage(nth)).await, (0, 0, 1));
         let [told] = on(&simdeck.get("/v1/status").await, "clock_wrong").try_into().unwrap();
         assert!(told["todo"].as_str().unwrap().contains(reason), "{told}");
+        let by_clock = simdeck.ask(Method::POST, "/v1/prune?by_clock=true").await;
+        assert_eq!(by_clock.0, 409, "a clock that is known to be wrong: {}", by_clock.1);
         let doctor = simdeck.run(&["doctor", "--output", "json"]);
         assert_eq!(doctor.status.code(), Some(1));
         let found = String::from_utf8(doctor.stdout).unwrap();

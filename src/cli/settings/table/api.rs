@@ -41,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         shape: Shape::Number,
         default: Some("100000"),
         hint: "REQUESTS",
-        doc: "How many requests an hour an API key may make; 0 for no limit.",
+        doc: "How many requests an hour an API key may make; 0 for no limit, nor one of dead keys.",
         set: |s, given| {
             let count = |text: &str| whole(text, 0, 1_000_000_000);
             given.one(count).map(|v| s.api.requests_per_hour = NonZeroU32::new(v))

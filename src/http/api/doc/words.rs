@@ -1,9 +1,12 @@
 //! Members that hold one of a few words, for [`schema_with`](utoipa::ToSchema).
-use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
+};
 
 use crate::{
     domain::{
-        ConditionKind, DeviceEventWord, DeviceState, HeldClass, HeldReason, PollFailureKind, Scope,
+        Change, ConditionKind, DeviceEventWord, DeviceState, HeldClass, HeldReason,
+        PollFailureKind, Scope,
     },
     http::{
         api::attention::{AttentionKind, Severity},
@@ -39,6 +42,29 @@ pub(in crate::http::api) fn device_event() -> Object {
 /// Refused or quarantined.
 pub(in crate::http::api) fn held_class() -> Object {
     one_of(HeldClass::ALL.map(HeldClass::as_str))
+}
+
+/// The kind of a row that tells of a retraction.
+pub(in crate::http::api) fn retracted() -> Object {
+    one_of([Change::RETRACTED])
+}
+
+/// A `datePush` as a row shows it, or its whole seconds since 1970.
+pub(in crate::http::api) fn date_push() -> Schema {
+    let date_time = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    let text = ObjectBuilder::new().schema_type(Type::String).format(Some(date_time));
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer);
+    let seconds = seconds.minimum(Some(1_000_000_000)).maximum(Some(9_999_999_999_i64));
+    AnyOfBuilder::new().item(text.build()).item(seconds.build()).build().into()
+}
+
+/// An IPv4 or IPv6 address.
+pub(in crate::http::api) fn ip_address() -> Schema {
+    let text = |format: &str| {
+        let format = SchemaFormat::Custom(format.to_owned());
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+    };
+    AnyOfBuilder::new().item(text("ipv4")).item(text("ipv6")).build().into()
 }
 
 /// Why a push lies aside.

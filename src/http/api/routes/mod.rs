@@ -126,7 +126,10 @@ fn held(routes: Routes) -> Routes {
             Documented::post(
                 held_many::retry,
                 doc("Read all held pushes again that a filter names")
-                    .about("At least one filter is needed. Each as if it were retried by itself.")
+                    .about(
+                        "At least one filter is needed. Each as if it were retried by itself. What \
+                         was retracted stays out unless `reason=date_retracted` names it.",
+                    )
                     .needs(Scope::Admin)
                     .query(&params::HELD_RETRY_MANY)
                     .gives::<held_many::RetriedManyOut>(200, "What became of them."),
@@ -193,6 +196,7 @@ fn upkeep(routes: Routes) -> Routes {
                          the date from which on it can be answered.",
                     )
                     .query(&params::PRUNE)
+                    .problem(409, "By a clock that authentic pushes say is wrong.")
                     .gives::<keep::PrunedOut>(200, "How much was taken away."),
             ),
         )

@@ -194,7 +194,7 @@ function live(place) {
       flow.hidden = false;
       return;
     }
-    if (name === "gap" || name === "erased") return;
+    if (["gap", "erased", "retracted"].includes(name)) return;
     waiting.push({ name, data });
     if (waiting.length > limit) waiting.shift();
     if (!isPaused && !frame) frame = requestAnimationFrame(draw);
