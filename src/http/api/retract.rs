@@ -108,9 +108,14 @@ pub(super) async fn retract(
     }))
 }
 
+/// A time as text, or whole seconds of the ten digits that can be signed.
 fn second(value: &Value) -> Option<i64> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    params::date_push_s(&text).ok()
+    if let Some(text) = value.as_str() {
+        return params::date_push_s(text).ok();
+    }
+    let number = value.to_string();
+    let whole = number.strip_suffix(".0").unwrap_or(&number);
+    whole.parse().ok().filter(|seconds| (1_000_000_000..10_000_000_000).contains(seconds))
 }
 
 fn source_out(count: &RetractCount) -> SourceOut {
