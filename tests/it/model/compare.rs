@@ -32,7 +32,7 @@ pub(super) async fn agree(
     follower.follow(server).await;
     let ever: BTreeSet<Key> = world.records.keys().copied().collect();
     same("what a follower has seen", &follower.seen, &ever)?;
-    same("tombstones", &follower.tombstones, &world.erased.len())
+    same("erased SIMs, as a follower has seen", &follower.tombstones.len(), &world.erased.len())
 }
 
 async fn lists(server: &Simdeck, world: &World) -> Result<(), String> {

@@ -121,7 +121,8 @@ pub(super) struct Follower {
     next: Option<String>,
     last_id: i64,
     pub(super) seen: BTreeSet<Key>,
-    pub(super) tombstones: usize,
+    /// What stands for the numbers of the SIMs that were erased: one that is erased again is told again.
+    pub(super) tombstones: BTreeSet<String>,
 }
 
 impl Follower {
@@ -139,7 +140,7 @@ impl Follower {
                 assert!(id > self.last_id, "out of order, or twice: {row}");
                 self.last_id = id;
                 if row["kind"] == "erased" {
-                    self.tombstones += 1;
+                    self.tombstones.insert(row["giccid_hmac"].as_str().unwrap().to_owned());
                 } else {
                     assert!(self.seen.insert(key_of(&row)), "stored twice: {row}");
                 }
