@@ -177,7 +177,7 @@ impl WriterTask {
     async fn begin_prune(&mut self, now: Timestamp, by_clock: bool) -> Result<Pruning, StoreError> {
         let retention = &self.intake.shared.options.keep.retention;
         if by_clock {
-            return Ok(Pruning::new(retention, now));
+            return Ok(Pruning::by_clock(retention, now));
         }
         let confirmed = self.writer.retention_now(now).await?;
         if now.since(confirmed) > ClockEvidence::DIFFERENCE_MAX {

@@ -220,7 +220,7 @@ impl Writer {
                 .execute(&mut self.connection)
                 .await?;
             sqlx::query(FORGET)
-                .bind(now.minus(DROPPED_KEPT_FOR).unix_ms())
+                .bind(self.confirmed(now).minus(DROPPED_KEPT_FOR).unix_ms())
                 .execute(&mut self.connection)
                 .await?;
         }

@@ -20,7 +20,8 @@ const ROWS_PER_BODY: usize = 16;
 /// How long what was stored is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Usage records by own time, and what lies in quarantine by the time at which it came.
+    /// Usage records by own time, and what lies in quarantine by the time at which it came, as far
+    /// as the clock is known to have been right.
     pub records: Duration,
     /// Messages and notifications, by own time.
     pub messages: Duration,
@@ -49,6 +50,7 @@ pub struct Pruning {
     records_before_ms: i64,
     messages_before_ms: i64,
     refused_before_ms: i64,
+    by_clock: bool,
     stage: Stage,
     /// How many of the summaries have been brought up to date.
     settled: usize,
@@ -80,6 +82,7 @@ impl Pruning {
             records_before_ms: now.minus(retention.records).unix_ms(),
             messages_before_ms: now.minus(retention.messages).unix_ms(),
             refused_before_ms: now.minus(retention.refused).unix_ms(),
+            by_clock: false,
             stage: Stage::Settle,
             settled: 0,
             at_id: 0,
@@ -87,6 +90,11 @@ impl Pruning {
             step_rows: 256,
             pruned: Pruned::default(),
         }
+    }
+
+    /// The same, by a clock that a person vouches for.
+    pub fn by_clock(retention: &Retention, now: Timestamp) -> Self {
+        Self { by_clock: true, ..Self::new(retention, now) }
     }
 
     /// What it has taken away so far.
@@ -302,12 +310,15 @@ impl Writer {
         pruning: &Pruning,
     ) -> Result<u64, StoreError> {
         const OLD: &str = "
-            select id from held where class = $1 and received_ms < $2
-            order by received_ms limit $3";
+            select id from held
+            where class = $1 and coalesce(age_from_ms, received_ms) < $2 and id <= $4
+            order by coalesce(age_from_ms, received_ms) limit $3";
+        let known_to_id = self.held_of_known_age(pruning.by_clock).await?;
         let ids: Vec<i64> = sqlx::query_scalar(OLD)
             .bind(class)
             .bind(before_ms)
             .bind(i64::try_from(pruning.step_rows.div_ceil(ROWS_PER_BODY)).unwrap_or(i64::MAX))
+            .bind(known_to_id)
             .fetch_all(&mut self.connection)
             .await?;
         if ids.is_empty() {

@@ -3,6 +3,10 @@
 //! A prune never goes by our clock alone. One that is a year ahead for an hour would delete all
 //! records; `datePush` is signed, so that it is a second clock, which has to agree. What was pruned
 //! is noted no further than it was, so that a wrong cut cannot refuse what is new.
+//!
+//! Held pushes have no own time that could be trusted: their age is that of their receipt, read from
+//! our clock alone. Whenever an authentic push confirms the clock, the ages of those that came since
+//! it was last confirmed are settled: where the clock may have been wrong, they count from now.
 use sqlx::SqliteConnection;
 
 use super::{Writer, round::Round};
@@ -15,6 +19,9 @@ use crate::{
 const PUSHED: &str = "clock_pushed_ms";
 const RECEIVED: &str = "clock_received_ms";
 
+/// The name in `meta` of the newest held push whose age is settled.
+const SETTLED: &str = "held_age_settled_id";
+
 /// The evidence is written when it is newer by so much: a prune goes by days.
 const WRITTEN_EVERY_MS: i64 = 60_000;
 
@@ -23,6 +30,8 @@ const WRITTEN_EVERY_MS: i64 = 60_000;
 pub(super) struct SignedClock {
     newest: Option<ClockEvidence>,
     written: Option<ClockEvidence>,
+    /// A push that came since the last of them was written disagrees with our clock.
+    is_doubted: bool,
 }
 
 impl SignedClock {
@@ -32,7 +41,7 @@ impl SignedClock {
             Some(written) => Some(written),
             None => by_records(connection).await?,
         };
-        Ok(Self { newest, written })
+        Ok(Self { newest, written, is_doubted: false })
     }
 
     /// Keeps what is newer in memory: a push was authentic whatever became of its commit.
@@ -40,11 +49,13 @@ impl SignedClock {
         if let Some(evidence) = before.newest {
             self.take(evidence);
         }
+        self.is_doubted |= before.is_doubted;
         self
     }
 
     /// An authentic push came. One that is sent again says nothing new.
     pub(super) fn take(&mut self, evidence: ClockEvidence) {
+        self.is_doubted |= evidence.was_wrong();
         if self.newest.is_none_or(|newest| evidence.confirmed() > newest.confirmed()) {
             self.newest = Some(evidence);
         }
@@ -57,8 +68,20 @@ impl SignedClock {
             let newer_ms = newest.confirmed().unix_ms() - written.confirmed().unix_ms();
             newer_ms >= WRITTEN_EVERY_MS
                 || (newer_ms > 0 && newest.was_wrong() != written.was_wrong())
+                || (newer_ms > 0 && self.is_doubted && !newest.was_wrong())
         });
         is_due.then_some(newest)
+    }
+
+    /// Between which times of our clock a held push must have come for that time to be its age, where
+    /// the clock was right before and is right by this evidence. None where it may have been wrong
+    /// at any time since.
+    fn right_since_written(&self, evidence: ClockEvidence) -> Option<(i64, i64)> {
+        let written = self.written.filter(|written| !written.was_wrong())?.confirmed();
+        let now = evidence.confirmed();
+        let difference_max = ClockEvidence::DIFFERENCE_MAX;
+        (now.since(written) <= difference_max)
+            .then(|| (written.minus(difference_max).unix_ms(), now.plus(difference_max).unix_ms()))
     }
 }
 
@@ -80,12 +103,17 @@ impl Writer {
                 union all select max(event_ms) from sms
                 union all select max(key_ms) from notification)";
         self.refresh().await?;
-        if let Some(newest) = self.signed_clock.newest {
-            return Ok(now.min(newest.confirmed()));
+        if self.signed_clock.newest.is_some() {
+            return Ok(self.confirmed(now));
         }
         let newest_ms: Option<i64> =
             sqlx::query_scalar(NEWEST).fetch_one(&mut self.connection).await?;
         Ok(newest_ms.map_or(now, |ms| now.min(Timestamp::from_unix_ms(ms))))
+    }
+
+    /// This time of our clock, or that of the newest evidence where our clock is later.
+    pub(super) fn confirmed(&self, now: Timestamp) -> Timestamp {
+        self.signed_clock.newest.map_or(now, |newest| now.min(newest.confirmed()))
     }
 
     /// Adds the statement that writes the newest evidence, where that is due; gives what it writes.
@@ -103,13 +131,58 @@ impl Writer {
             .bind(evidence.pushed.unix_ms().to_string())?
             .bind(RECEIVED)?
             .bind(evidence.received.unix_ms().to_string())?;
+        self.settle_held_ages(evidence, round)?;
         Ok(Some(evidence))
+    }
+
+    /// Adds the statements that settle the ages of held pushes, where the clock is right by this
+    /// evidence. It is seldom that any of them has to be changed.
+    fn settle_held_ages(
+        &self,
+        evidence: ClockEvidence,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
+        const SETTLE: &str = "
+            update held set age_from_ms = ?
+            where id > (select coalesce(max(cast(value as integer)), 0) from meta where name = ?)
+                and received_ms not between ? and ?;
+            insert into meta (name, value)
+            select ?, cast(max(id) as text) from held having max(id) is not null
+            on conflict (name) do update set value = excluded.value;";
+        if evidence.was_wrong() {
+            return Ok(());
+        }
+        let (from_ms, to_ms) = self.signed_clock.right_since_written(evidence).unwrap_or((1, 0));
+        round
+            .add(SETTLE)
+            .bind(evidence.confirmed().unix_ms())?
+            .bind(SETTLED)?
+            .bind(from_ms)?
+            .bind(to_ms)?
+            .bind(SETTLED)?;
+        Ok(())
+    }
+
+    /// Up to which id held pushes may go by their age. Those whose age is not settled stay, unless no
+    /// push ever confirmed a clock, or a person vouches for it and no push speaks against it.
+    pub(super) async fn held_of_known_age(&mut self, by_clock: bool) -> Result<i64, StoreError> {
+        const SETTLED_ID: &str = "select cast(value as integer) from meta where name = $1";
+        let SignedClock { newest, is_doubted, .. } = self.signed_clock;
+        if newest.is_none_or(|newest| by_clock && !is_doubted && !newest.was_wrong()) {
+            return Ok(i64::MAX);
+        }
+        let settled_id: Option<i64> = sqlx::query_scalar(SETTLED_ID)
+            .bind(SETTLED)
+            .fetch_optional(&mut self.connection)
+            .await?;
+        Ok(settled_id.unwrap_or_default())
     }
 
     /// The evidence is in the database.
     pub(super) fn signed_clock_written(&mut self, evidence: Option<ClockEvidence>) {
         if evidence.is_some() {
             self.signed_clock.written = evidence;
+            self.signed_clock.is_doubted = false;
         }
     }
 

@@ -1,9 +1,10 @@
 //! Retention and backups under a clock that is wrong for a while.
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::{Disk, Number};
 use crate::{
@@ -117,6 +118,71 @@ async fn a_clock_a_day_from_authentic_pushes_is_told_until_it_is_right_again() {
     }
     simdeck.wait_for("It is over: This server's clock");
     simdeck.end();
+}
+
+/// A body that proves to be of `now_s() + ahead_s`.
+fn signed_at(ahead_s: i64, members: &str) -> String {
+    let date = now_s() + ahead_s;
+    let signature = crate::server::signature(crate::server::PUSH_KEY, date);
+    format!(r#"{{"datePush":{date},"signature":"{signature}",{members}}}"#)
+}
+
+#[tokio::test]
+async fn what_was_held_under_a_wrong_clock_is_as_old_as_the_clock_is_known_to_be_right() {
+    const DAYS: i64 = 86_400;
+    for (is_first, wrong_s) in
+        [(true, -3 * 365 * DAYS), (false, -3 * 365 * DAYS), (false, -20 * DAYS), (false, AHEAD_S)]
+    {
+        let disk = Disk::new();
+        disk.set(Number::ClockAheadS, if is_first { wrong_s } else { 0 });
+        let folder = Arc::new(TempDir::new().unwrap());
+        let environment = disk.environment(&folder.path().join("data"));
+        let variables: Vec<_> =
+            environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+        let simdeck = Simdeck::start_in(folder, &variables);
+        if !is_first {
+            assert_eq!(simdeck.push("data-usage", usage(0)).await, (1, 0, 0));
+        }
+        disk.set(Number::ClockAheadS, wrong_s);
+        let unproved = r#"{"datePush":1725499848,"signature":"00"}"#;
+        assert_eq!(simdeck.post("data-usage", unproved).await.status, 401);
+        assert_eq!(simdeck.push("data-usage", signed(r#""giccid":"x""#)).await, (0, 0, 1));
+        let held = async || simdeck.rows("/v1/held").await.len();
+        let both = async {
+            while held().await != 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), both).await.expect("what was refused is held soon");
+
+        // The clock is better, but not right: nobody knows yet how old these are.
+        disk.set(Number::ClockAheadS, -2 * DAYS);
+        assert_eq!(simdeck.push("data-usage", usage(1)).await, (0, 0, 1));
+        prune(&simdeck, "").await;
+        assert_eq!(held().await, 3, "{wrong_s}");
+        disk.set(Number::ClockAheadS, 0);
+        prune(&simdeck, "").await;
+        assert_eq!(simdeck.push("sim-status", signed(r#""n":1"#)).await, (1, 0, 0));
+        prune(&simdeck, "").await;
+        prune(&simdeck, "?by_clock=true").await;
+        assert_eq!(held().await, 3, "{wrong_s}");
+
+        // From then on they age: the refused one for a week, the others as long as records.
+        let classes = async || {
+            let rows = simdeck.rows("/v1/held").await;
+            ["refused", "quarantined"]
+                .map(|class| rows.iter().filter(|row| row["class"] == class).count())
+        };
+        // The one before may have been too soon to settle that.
+        for (later_days, left) in [(6, [1, 2]), (14, [0, 2]), (399, [0, 2]), (407, [0, 0])] {
+            disk.set(Number::ClockAheadS, later_days * DAYS);
+            let later = signed_at(later_days * DAYS, &format!(r#""n":{later_days}"#));
+            assert_eq!(simdeck.push("sim-status", later).await, (1, 0, 0));
+            prune(&simdeck, "").await;
+            assert_eq!(classes().await, left, "{wrong_s} {later_days}");
+        }
+        simdeck.end();
+    }
 }
 
 #[tokio::test]
