@@ -367,7 +367,7 @@ fn poller(
 fn demo_fleet(parts: &Parts, clock: Arc<DemoClock>, secrets: &Secrets) -> Demo {
     let key = secrets.push_keys.first().map(|key| key.key.clone());
     let key = key.unwrap_or_else(|| String::new().into());
-    Demo::new(parts.intake.clone(), clock, key, parts.intake.store().zone().clone())
+    Demo::new(parts.intake.clone(), clock, key, parts.intake.store().zone())
 }
 
 /// An error that is a whole sentence itself, with its causes.

@@ -9,11 +9,15 @@ use super::{
 };
 use crate::{
     domain::{Caller, ClockEvidence, Giccid, RetractQuestion, Timestamp},
-    store::{Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, StoreError},
+    store::{
+        Erased, Erasing, Lift, Pruned, Pruning, Rebuilding, RetractedCounts, Retracting, StoreError,
+    },
 };
 
 /// For so many times as long as a step took, the disk is the pushes' alone.
 const REST_STEPS: u32 = 3;
+/// How long work waits after a step that the database did not take.
+pub(super) const WAIT_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How long a checkpoint that somebody asked for may wait for readers.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
@@ -61,7 +65,10 @@ pub(super) enum Upkeep {
 }
 
 /// A piece of long work, and who waits for it.
-enum Chore {
+pub(super) enum Chore {
+    /// Nobody waits for it. Nothing is pruned meanwhile, and what is erased or retracted has it begin
+    /// anew: that goes first.
+    Rebuild(Rebuilding),
     Prune(Pruning, Reply<Pruned>),
     Erase(Erasing, Reply<Erased>),
     Retract(Retracting, Reply<RetractedCounts>),
@@ -73,13 +80,35 @@ pub(super) struct Chores {
     next_at: Instant,
 }
 
-impl Default for Chores {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), next_at: Instant::now() }
+impl Chore {
+    /// Whether it takes records out of the sums.
+    fn is_removal(&self) -> bool {
+        matches!(self, Self::Erase(..) | Self::Retract(..))
     }
 }
 
 impl Chores {
+    pub(super) fn new(first: Option<Chore>) -> Self {
+        Self { waiting: first.into_iter().collect(), next_at: Instant::now() }
+    }
+
+    pub(super) fn wait_behind(&mut self, chore: Chore) {
+        self.waiting.push_back(chore);
+    }
+
+    fn has_rebuild(&self) -> bool {
+        self.waiting.iter().any(|chore| matches!(chore, Chore::Rebuild(_)))
+    }
+
+    /// Whether something else has to go before it.
+    fn holds_back(&self, chore: &Chore) -> bool {
+        match chore {
+            Chore::Rebuild(_) => self.waiting.iter().any(Chore::is_removal),
+            Chore::Prune(..) => self.has_rebuild(),
+            _ => false,
+        }
+    }
+
     /// Waits for the time of the next step; for ever where there is none.
     pub(super) async fn due(&self) {
         if self.waiting.is_empty() {
@@ -92,7 +121,7 @@ impl Chores {
         !self.waiting.is_empty() && self.next_at <= Instant::now()
     }
 
-    fn rest(&mut self, now: Instant, step_took: Duration) {
+    pub(super) fn rest(&mut self, now: Instant, step_took: Duration) {
         self.next_at = now + step_took * REST_STEPS;
     }
 }
@@ -101,8 +130,21 @@ impl WriterTask {
     /// Does the next step of the work that has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
         let Some(chore) = self.chores.waiting.pop_front() else { return Ok(()) };
+        if self.chores.holds_back(&chore) {
+            self.chores.wait_behind(chore);
+            return Ok(());
+        }
         let began = Instant::now();
+        if chore.is_removal()
+            && self.chores.has_rebuild()
+            && let Err(error) = self.writer.restart_rebuild().await
+        {
+            self.chores.wait_behind(chore);
+            self.chores.rest(Instant::now(), WAIT_AFTER_FAILURE);
+            return self.failed(error);
+        }
         let ended = match chore {
+            Chore::Rebuild(work) => return self.rebuild(work).await,
             Chore::Prune(mut pruning, reply) => match self.writer.prune_some(&mut pruning).await {
                 Ok(()) if pruning.is_done() => answer(reply, Ok(pruning.pruned())),
                 Ok(()) => {
@@ -218,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
         let (now, hour) = (Instant::now(), Duration::from_secs(60 * 60));
-        let mut chores = Chores::default();
+        let mut chores = Chores::new(None);
         assert!(!chores.is_due() && chores.due().now_or_never().is_none());
         let day = 24 * hour;
         let retention = Retention { records: day, messages: day, refused: day };

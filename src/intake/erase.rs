@@ -48,7 +48,7 @@ impl Intake {
         let store = &self.shared.store;
         let filter = Filter { giccid: vec![giccid.to_string()], ..Filter::default() };
         let top = store.top().await?;
-        let as_of = SimMoment { now: self.now(), zone: store.zone().clone() };
+        let as_of = SimMoment { now: self.now(), zone: store.zone() };
         let sim = store.sim(giccid, &as_of).await?;
         let database = &self.shared.options.keep.database;
         let (notifications, held) = count_mentions(database, giccid.as_str()).await?;

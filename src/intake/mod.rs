@@ -21,6 +21,7 @@ mod large;
 mod nonces;
 mod queue;
 mod refused;
+mod rezone;
 mod sent_away;
 mod task;
 
@@ -43,12 +44,13 @@ pub use held_many::RetriedMany;
 pub use history::Kept;
 pub use keep::{KeepError, KeepOptions};
 pub use queue::QueueDepth;
+pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, disk::DiskNotes, figures::Commits, keep::BackupFailure, kept_from::KeptFromNow,
-    kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue, refused::Waiting,
-    sent_away::SentAway,
+    admin::Command, chores::Chores, disk::DiskNotes, figures::Commits, keep::BackupFailure,
+    kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue,
+    refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
@@ -115,6 +117,7 @@ struct Shared {
     /// Held by who makes a copy.
     backing_up: Mutex<()>,
     backup_failure: BackupFailure,
+    rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
     /// What still comes under these is set aside.
     retracted: RwLock<Retracted>,
@@ -178,7 +181,9 @@ impl Intake {
         options: IntakeOptions,
         stop: CancellationToken,
     ) -> Result<(Self, IntakeTasks), StoreError> {
-        let Opened { store, writer, .. } = opened;
+        let Opened { store, writer, next_zone, .. } = opened;
+        let rezoning = RezoningNow::to(next_zone.as_ref());
+        let chores = Chores::new(next_zone.map(rezone::work));
         let (queue, jobs) = Queue::new();
         let (waiting, refused) = Waiting::new();
         let (commands, asked) = mpsc::channel(64);
@@ -202,13 +207,15 @@ impl Intake {
             disk_notes: DiskNotes::default(),
             backing_up: Mutex::default(),
             backup_failure: BackupFailure::default(),
+            rezoning,
             keys: RwLock::new(keys),
             retracted: RwLock::new(retracted),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),
         });
         let intake = Self { shared };
-        let tasks = IntakeTasks { intake: intake.clone(), writer, jobs, asked, refused, stop };
+        let tasks =
+            IntakeTasks { intake: intake.clone(), writer, chores, jobs, asked, refused, stop };
         Ok((intake, tasks))
     }
 

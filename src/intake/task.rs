@@ -27,6 +27,7 @@ const BATCH_RECORDS_MAX: usize = 4_096;
 pub struct IntakeTasks {
     pub(super) intake: Intake,
     pub(super) writer: Writer,
+    pub(super) chores: Chores,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
     pub(super) asked: mpsc::Receiver<Command>,
     pub(super) refused: RefusedQueue,
@@ -50,12 +51,11 @@ pub enum IntakeError {
 impl IntakeTasks {
     /// Writes until it is told to stop and everything that waits is on disk.
     pub async fn run(self) -> Result<(), IntakeError> {
-        let Self { intake, writer, jobs, asked, refused, stop } = self;
+        let Self { intake, writer, chores, jobs, asked, refused, stop } = self;
         let commands = intake.shared.commands.clone();
         let (disk, keeper) = (intake.clone(), intake.clone());
         let (answers, committed) = Answers::new();
         let answering = tokio::spawn(answers::run(intake.clone(), committed));
-        let chores = Chores::default();
         let writing = WriterTask { intake, writer, chores, jobs, asked, answers };
         // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
         // as soon as the writer takes no more of them, which is before it has written the last.

@@ -92,6 +92,23 @@ impl StoreDays {
         Self { earlier: earlier.into(), ..Self::of(zone) }
     }
 
+    /// Whether they are what the database says in these words.
+    pub(super) fn are_of(&self, zone: &str, earlier: Option<&str>) -> bool {
+        name_of(&self.zone) == zone
+            && match earlier {
+                None => self.is_of_one_zone(),
+                Some(text) => self.earlier().is_ok_and(|own| own.as_deref() == Some(text)),
+            }
+    }
+
+    /// Whether they are the days of the same zones, with the same borders.
+    pub(super) fn are_same(&self, other: &Self) -> bool {
+        let borders = |days: &Self| -> Vec<_> {
+            days.earlier.iter().map(|it| (it.until_ms, name_of(&it.zone))).collect()
+        };
+        name_of(&self.zone) == name_of(&other.zone) && borders(self) == borders(other)
+    }
+
     /// The zone of the days now.
     pub(super) fn zone(&self) -> &TimeZone {
         &self.zone

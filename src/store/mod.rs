@@ -51,6 +51,6 @@ pub use read::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use writer::{
-    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Retention, RetractedCounts,
-    Retracting, Submission, Verdict, Writer,
+    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding, Retention,
+    RetractedCounts, Retracting, Submission, Verdict, Writer,
 };

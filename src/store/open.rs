@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::{
-    Limits, Store, StoreError, Writer,
+    Limits, Rebuilding, Store, StoreError, Writer,
     backup::{BackupError, keep_copy_before},
     database_file::{is_in_files, make_private},
     days::{StoreDays, name_of},
@@ -28,6 +28,9 @@ const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
 /// How long a write waits for others.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a step of a rebuild takes that nobody waits for.
+const STEP_TIME: Duration = Duration::from_millis(500);
+
 /// How many reads run side by side.
 const READERS: u32 = 4;
 
@@ -36,8 +39,8 @@ const READERS: u32 = 4;
 pub struct OpenOptions {
     /// The database file; made if it is not there.
     pub database: PathBuf,
-    /// The zone in which a SIM's days break. Another one than before has the sums cut anew; without one
-    /// it stays the one that it is, or UTC in a new store.
+    /// The zone in which a SIM's days break. With another one than before the sums have to be cut anew;
+    /// without one it stays the one that it is, or UTC in a new store.
     pub time_zone: Option<TimeZone>,
     /// What the writer may keep.
     pub limits: Limits,
@@ -50,6 +53,9 @@ pub struct Opened {
     pub store: Store,
     /// For writing.
     pub writer: Writer,
+    /// The zone by whose days [`Writer::rebuild_some`] has to cut the sums anew, if that is another
+    /// than theirs.
+    pub next_zone: Option<TimeZone>,
     /// Nothing authentic had ever been put into it.
     pub is_empty: bool,
 }
@@ -151,31 +157,27 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .await
         .map_err(|e| unusable(e.into()))?;
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
-    change_zone(&mut writer, options).await?;
+    let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     finish_erasures(&mut writer, path, list).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(4))
         .connect_lazy_with(for_reading(path));
     let days = writer.days().clone();
-    Ok(Opened { store: Store::new(readers, path, epoch, days), writer, is_empty })
+    Ok(Opened { store: Store::new(readers, path, epoch, days), writer, next_zone, is_empty })
 }
 
-/// Cuts the sums by day anew, if another zone is asked for than they are cut by.
-async fn change_zone(writer: &mut Writer, options: &OpenOptions) -> Result<(), OpenError> {
-    let path = &options.database;
+/// The zone by whose days the sums are to be cut anew, if another is asked for than they are cut by.
+async fn next_zone(
+    writer: &mut Writer,
+    options: &OpenOptions,
+) -> Result<Option<TimeZone>, StoreError> {
     let kept = name_of(writer.days().zone());
-    let Some(zone) = options.time_zone.clone().filter(|zone| name_of(zone) != kept) else {
-        let unusable = |source| OpenError::Unusable { path: path.clone(), source };
-        return writer.drop_rebuild().await.map_err(unusable);
-    };
-    let name = name_of(&zone);
-    writer.rebuild_days(zone).await.map_err(|source| OpenError::Rebuild {
-        path: path.clone(),
-        kept,
-        zone: name,
-        source,
-    })
+    let next = options.time_zone.clone().filter(|zone| name_of(zone) != kept);
+    if next.is_none() {
+        writer.drop_rebuild().await?;
+    }
+    Ok(next)
 }
 
 /// Cuts the sums by day anew whatever they are cut by: by the zone that is asked for, or by the one
@@ -183,15 +185,17 @@ async fn change_zone(writer: &mut Writer, options: &OpenOptions) -> Result<(), O
 pub async fn rebuild(options: &OpenOptions) -> Result<String, OpenError> {
     let opened = open(options).await?;
     let mut writer = opened.writer;
-    let zone = writer.days().zone().clone();
-    let name = name_of(&zone);
+    let kept = writer.days().zone().clone();
+    let zone = opened.next_zone.unwrap_or_else(|| kept.clone());
+    let (kept, name) = (name_of(&kept), name_of(&zone));
     let failed = |source| OpenError::Rebuild {
         path: options.database.clone(),
-        kept: name.clone(),
+        kept: kept.clone(),
         zone: name.clone(),
         source,
     };
-    writer.rebuild_days(zone).await.map_err(failed)?;
+    let mut work = Rebuilding::new(zone, STEP_TIME);
+    while !writer.rebuild_some(&mut work).await.map_err(failed)? {}
     opened.store.close().await;
     writer.close().await.map_err(failed)?;
     Ok(name)

@@ -86,7 +86,7 @@ fn alone(rows: Vec<AggregateRow>) -> Vec<ComparedRow> {
 
 fn question(ask: &Question, store: &Store, route: &Route) -> Result<AggregateQuestion, ApiError> {
     let zone = match &ask.sums.tz {
-        None => store.time_zone().clone(),
+        None => store.zone(),
         Some(name) => TimeZone::get(name).map_err(|_| unknown_zone(route.resource))?,
     };
     Ok(AggregateQuestion {

@@ -187,7 +187,7 @@ impl FromRequestParts<InternalState> for Known {
         state: &InternalState,
     ) -> Result<Self, ApiError> {
         let NamedSim(giccid) = NamedSim::from_request_parts(parts, state).await?;
-        let zone = state.store.zone().clone();
+        let zone = state.store.zone();
         let as_of = SimMoment { now: state.clock.now(), zone };
         let sim = state.store.sim(&giccid, &as_of).await?;
         sim.map(|_| Self(giccid)).ok_or(ApiError::NoSuchSim)

@@ -133,7 +133,7 @@ impl FromRequestParts<InternalState> for AsOf {
 /// The moment of asking, in the zone that is asked for.
 pub(super) fn as_of(state: &InternalState, question: &Question) -> Result<SimMoment, ApiError> {
     let zone = match &question.tz {
-        None => state.store.zone().clone(),
+        None => state.store.zone(),
         Some(name) => TimeZone::get(name).map_err(|_| {
             let (resource, field) = (Sims::ROUTE.resource, "tz".to_owned());
             let error = FieldError { resource, field, code: Code::Invalid };

@@ -57,6 +57,7 @@ use crate::{
         "full_at": "2024-11-05T01:30:48.000Z",
     },
     "erased": {"sims": 0, "came_again": 0},
+    "time_zone": {"name": "UTC", "next": "Asia/Shanghai", "progress": 0.42},
     "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
 })))]
 pub(super) struct StatusOut {
@@ -77,6 +78,7 @@ pub(super) struct StatusOut {
     conditions: Vec<ConditionOut>,
     disk: DiskOut,
     erased: ErasedOut,
+    time_zone: TimeZoneOut,
     /// Our own test records, which are in no total.
     tests: i64,
     keys: Vec<KeyOut>,
@@ -152,6 +154,17 @@ struct ErasedOut {
     came_again: i64,
 }
 
+/// The zone by whose days the sums of each SIM are kept.
+#[derive(Debug, Serialize, ToSchema)]
+struct TimeZoneOut {
+    name: String,
+    /// The zone of `SIMDECK_TIME_ZONE`, as long as the sums are being cut anew by its days; until
+    /// that is done all sums go by the other.
+    next: Option<String>,
+    /// How much of that is done, from 0 to 1.
+    progress: Option<f64>,
+}
+
 /// A live key.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LiveKeyOut)]
@@ -189,12 +202,19 @@ pub(super) async fn show(
         held: held_out(&tallies),
         disk: disk_out(state.intake.disk()),
         erased: ErasedOut { sims, came_again },
+        time_zone: time_zone_out(&state),
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
         conditions,
         tests: tallies.tests,
         pushes: tallies.kinds.into_iter().map(kind_out).collect(),
         keys: keys.into_iter().filter(|key| key.revoked_at.is_none()).map(key_out).collect(),
     }))
+}
+
+fn time_zone_out(state: &InternalState) -> TimeZoneOut {
+    let (next, progress) = state.intake.rezoning().map(|it| (it.zone, it.progress)).unzip();
+    let name = state.store.zone().iana_name().unwrap_or("UTC").to_owned();
+    TimeZoneOut { name, next, progress: progress.map(|share| (share * 100.0).round() / 100.0) }
 }
 
 fn disk_out(disk: DiskState) -> DiskOut {

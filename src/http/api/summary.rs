@@ -189,7 +189,7 @@ impl Cut {
             length if length <= 400 * DAY_MS => ("1d", Interval::Day),
             _ => ("1M", Interval::Month),
         };
-        let zone = state.store.time_zone().clone();
+        let zone = state.store.zone();
         let calendar = Calendar::new(zone.clone(), interval);
         let mut cut = Self {
             span,

@@ -32,11 +32,12 @@ use std::{
     cell::Cell,
     num::NonZero,
     path::Path,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     thread::available_parallelism,
     time::{Duration, Instant},
 };
 
+use jiff::tz::TimeZone;
 use rustix::process::setpriority_process;
 use serde::de::DeserializeOwned;
 use sqlx::{
@@ -50,7 +51,7 @@ use tokio::{
 
 use self::{sim_tail::CardTail, usage_tail::UsageTail};
 use super::{
-    KeyedPermits, StoreError,
+    KeyedPermits, StoreError, Writer,
     days::StoreDays,
     error::{of_acquire, of_read},
 };
@@ -81,8 +82,9 @@ pub struct Store {
     /// One heavy read a key: who asks a hundred at once takes no other's place.
     heavy_of_key: Arc<KeyedPermits>,
     epoch: u64,
-    /// The days of the sums of each SIM.
-    days: StoreDays,
+    /// The days of the sums of each SIM, as far as is known without asking. The snapshot of a question
+    /// may have those of another zone: see [`Store::days_in`].
+    days: Arc<RwLock<StoreDays>>,
     /// Shared by all clones, so that each question leaves the next one less to read.
     card_tail: Arc<Mutex<Arc<CardTail>>>,
     usage_tail: Arc<Mutex<Arc<UsageTail>>>,
@@ -93,13 +95,41 @@ impl Store {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
         let heavy_of_key = Arc::new(KeyedPermits::new(1));
         let (card_tail, usage_tail) = Default::default();
-        let database = database.into();
+        let (database, days) = (database.into(), Arc::new(RwLock::new(days)));
         Self { readers, database, heavy, heavy_of_key, epoch, days, card_tail, usage_tail }
     }
 
     /// Tells this store from every other, and from itself before a restore.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The zone in which a SIM's days break.
+    pub fn zone(&self) -> TimeZone {
+        self.days().zone().clone()
+    }
+
+    fn days(&self) -> StoreDays {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The sums of each SIM were cut by these days.
+    pub fn note_rezoned(&self, writer: &Writer) {
+        *self.days.write().unwrap_or_else(PoisonError::into_inner) = writer.days().clone();
+    }
+
+    /// The days by which the sums in this snapshot are cut.
+    async fn days_in(&self, moment: &mut SqliteConnection) -> Result<StoreDays, StoreError> {
+        const DAYS: &str = "
+            select (select value from meta where name = 'time_zone'),
+                (select value from meta where name = 'earlier_zones')";
+        let (zone, earlier): (String, Option<String>) =
+            sqlx::query_as(DAYS).fetch_one(moment).await.map_err(of_read)?;
+        let known = self.days();
+        if known.are_of(&zone, earlier.as_deref()) {
+            return Ok(known);
+        }
+        StoreDays::read(&zone, earlier.as_deref())
     }
 
     /// The newest id.

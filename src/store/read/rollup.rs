@@ -146,7 +146,8 @@ impl Store {
             from usage_sim_day where day >= $1 and day < $2";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
-        let mut fold = SimSums::of(&usage_tail(&mut moment, "sims").await?, &self.days);
+        let days = self.days_in(&mut moment).await?;
+        let mut fold = SimSums::of(&usage_tail(&mut moment, "sims").await?, &days);
         fold.by_day.retain(|(day, _), _| (from_day..to_day).contains(day));
         add_kept(&mut fold.by_day, KEPT, from_day, to_day, &mut moment).await?;
         let names = sim_names(&mut moment).await?;

@@ -50,11 +50,6 @@ struct Row {
 }
 
 impl Store {
-    /// The zone of the store's own days and months.
-    pub fn zone(&self) -> &TimeZone {
-        self.days.zone()
-    }
-
     /// One SIM; none that has neither a record nor a name or a router.
     pub async fn sim(&self, giccid: &Giccid, as_of: &SimMoment) -> Result<Option<Sim>, StoreError> {
         const CARD: &str = "select id from card where giccid_reversed = $1";
@@ -119,9 +114,10 @@ impl Store {
             return Ok(Vec::new());
         }
         let rows = rows(moment, tail, card_ids).await?;
+        let days = self.days_in(moment).await?;
         let mut sums = [HashMap::new(), HashMap::new()];
         for (sums, unit) in sums.iter_mut().zip([Unit::Day, Unit::Month]) {
-            if let Some(span) = Span::of(unit, as_of.now, &as_of.zone, &self.days) {
+            if let Some(span) = Span::of(unit, as_of.now, &as_of.zone, &days) {
                 *sums = span.sums(moment, tail, card_ids).await?;
             }
         }

@@ -52,7 +52,7 @@ impl Store {
         let mut moment = reader.begin().await?;
         let tail = self.card_tail(&mut moment).await?;
         let SimMoment { now, zone } = ask.as_of;
-        let month = Span::of(Unit::Month, *now, zone, &self.days);
+        let month = Span::of(Unit::Month, *now, zone, &self.days_in(&mut moment).await?);
         let month = month.filter(|_| ask.sort == SimSort::DataUsage);
         let moved = Moved::find(&mut moment, &tail, ask, month.as_ref(), walk.top).await?;
         let month = month.map(|span| span.number);

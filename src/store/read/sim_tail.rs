@@ -6,6 +6,7 @@ use super::{Store, packed};
 use crate::store::{
     StoreError,
     card::{CardSeen, CardSums, TailSms},
+    days::StoreDays,
     error::of_read,
     rollup::TailUsage,
 };
@@ -17,6 +18,8 @@ pub(super) struct CardTail {
     /// The mark that it begins after, and the id up to which it is complete.
     after: i64,
     to: i64,
+    /// By whose days its sums are cut; none as long as it has none.
+    days: Option<StoreDays>,
     /// Sums of the tail alone. What is known of each card in it, however, is known of all its
     /// records.
     pub(super) sums: CardSums,
@@ -38,19 +41,21 @@ impl Store {
             select complete_to, (select last from seq) from mark where summary = 'sims'";
         let (after, to): (i64, i64) =
             sqlx::query_as(REACH).fetch_one(&mut *moment).await.map_err(of_read)?;
+        let days = self.days_in(moment).await?;
+        let none = CardTail { after, to: after, days: Some(days.clone()), ..CardTail::default() };
         let mut known = self.card_tail.lock().await;
         if known.after > after || (known.after == after && known.to > to) {
             // This snapshot is older than what another question has seen already.
             drop(known);
-            let mut tail = CardTail { after, to: after, ..CardTail::default() };
-            tail.read_on(moment, to, self).await?;
+            let mut tail = none;
+            tail.read_on(moment, to, &days).await?;
             return Ok(Arc::new(tail));
         }
-        if known.after < after {
-            *known = Arc::new(CardTail { after, to: after, ..CardTail::default() });
+        if known.after < after || !known.days.as_ref().is_some_and(|known| known.are_same(&days)) {
+            *known = Arc::new(none);
         }
         if known.to < to {
-            Arc::make_mut(&mut known).read_on(moment, to, self).await?;
+            Arc::make_mut(&mut known).read_on(moment, to, &days).await?;
         }
         Ok(Arc::clone(&known))
     }
@@ -62,7 +67,7 @@ impl CardTail {
         &mut self,
         moment: &mut SqliteConnection,
         to: i64,
-        store: &Store,
+        days: &StoreDays,
     ) -> Result<(), StoreError> {
         let news = News::read(moment, self.to).await?;
         let usage = news.usage.iter().map(|record| record.card_id);
@@ -73,7 +78,7 @@ impl CardTail {
         new.sort_unstable();
         new.dedup();
         let kept = kept_states(moment, &new).await?;
-        self.sums.add(&news.usage, &news.sms, &store.days);
+        self.sums.add(&news.usage, &news.sms, days);
         for (card_id, state) in kept {
             self.sums.seen.entry(card_id).and_modify(|seen| *seen = seen.and(state));
         }

@@ -35,6 +35,7 @@ use sqlx::SqliteConnection;
 pub use self::erase::{Erased, Erasing};
 pub use self::erase_list::Lift;
 pub use self::prune::{Pruned, Pruning, Retention};
+pub use self::rebuild::Rebuilding;
 pub(super) use self::retention::written as written_evidence;
 pub(super) use self::retract::push_pushes;
 pub use self::retract::{RetractedCounts, Retracting};

@@ -1,9 +1,11 @@
-//! The sums of each SIM, cut anew by the days of another zone.
+//! The sums of each SIM, cut anew by the days of another zone, while pushes come in.
 //!
 //! They are made beside those in force, in steps that are each a transaction with a note of how far it
 //! came, and take their place in one more: whatever ends the process, the sums in force are whole, and
-//! the next start goes on where this one was. Nothing else is written meanwhile, because the store is
-//! not open yet. Tests: `store_contract::zones`.
+//! the next start goes on where this one was. What is stored meanwhile is read like all other records.
+//! Days before the border are copied, the last of them together with the id up to which it is
+//! complete, since it may still get records. Nothing may be pruned meanwhile; whoever takes records
+//! out of the sums lets the next step begin anew. Tests: `store_contract::zones`, `front::rezone`.
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -21,6 +23,7 @@ use crate::store::{
 /// How many records one step takes, beside what a summary may be behind: in a step their days are
 /// sorted, and written in that order.
 const STEP_TAILS: usize = 4;
+const STEP_RECORDS_MIN: usize = 4;
 const STEP_RECORDS_MAX: usize = 1 << 17;
 /// How often it is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -33,8 +36,45 @@ struct Progress {
     border_ms: Option<i64>,
     /// The last of those days that was taken over.
     day: i64,
+    /// Up to which id the days before the border have all of their records: those that came later are
+    /// added. None as long as the last of them is not taken over.
+    before_border_to: Option<i64>,
     /// The last record that was added.
     id: i64,
+}
+
+/// Such work on its way.
+#[derive(Debug)]
+pub struct Rebuilding {
+    zone: TimeZone,
+    step_time: Duration,
+    step_records: usize,
+    began: Instant,
+    told: Instant,
+    first_id: i64,
+    done: (i64, i64),
+    /// The first attempt did not come to the sums in force.
+    is_second: bool,
+}
+
+impl Rebuilding {
+    /// By the days of this zone, in steps of about this time.
+    pub fn new(zone: TimeZone, step_time: Duration) -> Self {
+        let (now, step_records) = (Instant::now(), STEP_RECORDS_MIN);
+        let (first_id, done) = (i64::MAX, (0, 0));
+        let is_second = false;
+        Self { zone, step_time, step_records, began: now, told: now, first_id, done, is_second }
+    }
+
+    /// The zone of the days to come.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// How far it is: up to which id, and of which.
+    pub fn done(&self) -> (i64, i64) {
+        self.done
+    }
 }
 
 #[derive(FromRow)]
@@ -44,23 +84,18 @@ struct Numbered {
     usage: TailUsage,
 }
 
-/// Tells how far it is, now and then.
-struct Telling {
-    began: Instant,
-    told: Instant,
-    first_id: i64,
-    last_id: i64,
-}
-
 impl Writer {
     /// The days of the sums.
     pub(in crate::store) fn days(&self) -> &StoreDays {
         &self.days
     }
 
-    /// Forgets a rebuild that was broken off: what came since is not in it.
+    /// Forgets a rebuild that was broken off.
     pub(in crate::store) async fn drop_rebuild(&mut self) -> Result<(), StoreError> {
-        if self.rebuild_progress().await?.is_some() {
+        const IS_THERE: &str = "
+            select exists (select 1 from sqlite_schema where name = 'usage_sim_day_next')";
+        let is_there: bool = sqlx::query_scalar(IS_THERE).fetch_one(&mut self.connection).await?;
+        if is_there {
             self.without_wiping(&[
                 "begin immediate",
                 "drop table if exists usage_sim_day_next",
@@ -73,29 +108,56 @@ impl Writer {
         Ok(())
     }
 
-    /// Cuts the sums of each SIM by the days of this zone.
-    pub(in crate::store) async fn rebuild_days(
-        &mut self,
-        zone: TimeZone,
-    ) -> Result<(), StoreError> {
+    /// Lets a rebuild on its way begin anew: its sums may hold what is taken out of those in force.
+    pub async fn restart_rebuild(&mut self) -> Result<(), StoreError> {
         self.refresh().await?;
-        self.settle(Summary::Sims).await?;
-        let mut progress = self.begin_rebuild(&zone).await?;
-        let days = self.days.changed(zone, progress.border_ms);
-        let mut telling = Telling::new(&progress, self.tail.last_id);
-        if let Some(border_ms) = progress.border_ms {
+        run(&mut self.connection, "delete from meta where name = 'rebuild'").await
+    }
+
+    /// Does the next step; true when the new sums are in force.
+    pub async fn rebuild_some(&mut self, work: &mut Rebuilding) -> Result<bool, StoreError> {
+        self.refresh().await?;
+        let began = Instant::now();
+        let done = self.try_rebuild_some(work).await;
+        if done.is_err() {
+            // It may have failed where nothing is wiped.
+            run(&mut self.connection, "pragma secure_delete = on").await?;
+        }
+        let is_done = self.undo_unless(done).await?;
+        work.pace(began.elapsed(), self.limits.tail_records_max);
+        Ok(is_done)
+    }
+
+    async fn try_rebuild_some(&mut self, work: &mut Rebuilding) -> Result<bool, StoreError> {
+        let zone = name_of(&work.zone);
+        let Some(mut progress) = self.rebuild_progress().await?.filter(|it| it.zone == zone) else {
+            self.begin_rebuild(zone).await?;
+            return Ok(false);
+        };
+        let days = self.days.changed(work.zone.clone(), progress.border_ms);
+        work.tell(&progress, self.tail.last_id);
+        if let (Some(border_ms), None) = (progress.border_ms, progress.before_border_to) {
             let before = self.days.span_of(border_ms.saturating_sub(1));
             let last_day = self.days.number_of(before);
-            while self.take_over_day(&mut progress, last_day).await? {
-                telling.tell(&progress);
-            }
+            self.take_over_day(&mut progress, last_day).await?;
+            return Ok(false);
         }
-        while self.add_records(&mut progress, &days).await? {
-            telling.tell(&progress);
+        if self.add_records(&mut progress, &days, work.step_records).await? == work.step_records {
+            return Ok(false);
         }
-        self.put_in_force(&days).await?;
+        // Nothing comes in until the new sums are in force.
+        self.settle(Summary::Sims).await?;
+        while self.add_records(&mut progress, &days, work.step_records).await? > 0 {}
+        if !self.put_in_force(&days).await? {
+            // Something was taken out of the sums in force, and the end came before that was noted.
+            self.restart_rebuild().await?;
+            let first = !std::mem::replace(&mut work.is_second, true);
+            let corrupt = StoreError::Corrupt { table: "usage_sim_day", id: 0 };
+            return if first { Ok(false) } else { Err(corrupt) };
+        }
         self.days = days;
-        Ok(())
+        tracing::info!(zone, "The sums of each SIM go by the days of the new time zone");
+        Ok(true)
     }
 
     async fn rebuild_progress(&mut self) -> Result<Option<Progress>, StoreError> {
@@ -104,13 +166,10 @@ impl Writer {
                 .fetch_optional(&mut self.connection)
                 .await?;
         // One of another version is begun anew.
-        Ok(text.map(|text| {
-            let none = Progress { zone: String::new(), border_ms: None, day: 0, id: 0 };
-            serde_json::from_str(&text).unwrap_or(none)
-        }))
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    async fn begin_rebuild(&mut self, zone: &TimeZone) -> Result<Progress, StoreError> {
+    async fn begin_rebuild(&mut self, zone: String) -> Result<(), StoreError> {
         const TABLES: [&str; 2] = [
             "create table usage_sim_day_next (
                 day integer not null, sim_id integer not null, data_usage integer not null,
@@ -119,11 +178,6 @@ impl Writer {
                 month integer not null, card_id integer not null, data_usage integer not null,
                 records integer not null, primary key (month, card_id)) strict, without rowid",
         ];
-        let zone = name_of(zone);
-        if let Some(progress) = self.rebuild_progress().await?.filter(|it| it.zone == zone) {
-            tracing::info!(zone, "Going on with the sums by day where the last start left them");
-            return Ok(progress);
-        }
         self.drop_rebuild().await?;
         let kept_from_ms: Option<i64> =
             sqlx::query_scalar("select from_ms from kept where what = 'data-usage'")
@@ -133,14 +187,18 @@ impl Writer {
             let day = self.days.span_of(from_ms);
             if day.start_ms == from_ms { from_ms } else { day.end_ms }
         });
-        let progress = Progress { zone, border_ms, day: i64::MIN, id: 0 };
+        tracing::info!(
+            zone,
+            "Cutting the sums of each SIM by the days of another time zone: until it is done they go by \
+             the old one; ended before, it goes on at the next start"
+        );
+        let progress = Progress { zone, border_ms, day: i64::MIN, before_border_to: None, id: 0 };
         run(&mut self.connection, "begin immediate").await?;
         for table in TABLES {
             run(&mut self.connection, table).await?;
         }
         self.note_progress(&progress).await?;
-        run(&mut self.connection, "commit").await?;
-        Ok(progress)
+        run(&mut self.connection, "commit").await
     }
 
     async fn note_progress(&mut self, progress: &Progress) -> Result<(), StoreError> {
@@ -151,13 +209,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes over the sums of the next day before the border; false where there is none.
+    /// Takes over the sums of the next day before the border. The last one may still get records, and
+    /// all that it has are in its sums when they are taken over.
     async fn take_over_day(
         &mut self,
         progress: &mut Progress,
         last_day: i64,
-    ) -> Result<bool, StoreError> {
-        const NEXT: &str = "select min(day) from usage_sim_day where day > $1 and day <= $2";
+    ) -> Result<(), StoreError> {
+        const NEXT: &str = "select min(day) from usage_sim_day where day > $1 and day < $2";
         const DAY: &str = "
             insert into usage_sim_day_next (day, sim_id, data_usage, records)
             select day, sim_id, data_usage, records from usage_sim_day where day = $1";
@@ -173,22 +232,26 @@ impl Writer {
             .bind(last_day)
             .fetch_one(&mut self.connection)
             .await?;
-        let Some(day) = next else { return Ok(false) };
+        let day = next.unwrap_or(last_day);
+        if next.is_none() {
+            self.settle(Summary::Sims).await?;
+            progress.before_border_to = Some(self.tail.last_id);
+        }
         progress.day = day;
         run(&mut self.connection, "begin immediate").await?;
         sqlx::query(DAY).bind(day).execute(&mut self.connection).await?;
         sqlx::query(MONTH).bind(day).bind(month_of(day)).execute(&mut self.connection).await?;
         self.note_progress(progress).await?;
-        run(&mut self.connection, "commit").await?;
-        Ok(true)
+        run(&mut self.connection, "commit").await
     }
 
-    /// Adds the next records behind the border; false where there are none.
+    /// Adds the next records that no day has which was taken over. Gives how many were looked at.
     async fn add_records(
         &mut self,
         progress: &mut Progress,
         days: &StoreDays,
-    ) -> Result<bool, StoreError> {
+        most: usize,
+    ) -> Result<usize, StoreError> {
         const RECORDS: &str = "
             select usage.id, sim_id, card_id, series_id, start_ms, data_usage
             from usage join sim on sim.id = usage.sim_id
@@ -207,27 +270,27 @@ impl Writer {
             on conflict (month, card_id) do update set
                 data_usage = data_usage + excluded.data_usage, records = records + excluded.records;",
         ];
-        let step = self.limits.tail_records_max.saturating_mul(STEP_TAILS).min(STEP_RECORDS_MAX);
         let rows: Vec<Numbered> = sqlx::query_as(RECORDS)
             .bind(progress.id)
-            .bind(i64::try_from(step).unwrap_or(i64::MAX))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_all(&mut self.connection)
             .await?;
-        let Some(last) = rows.last() else { return Ok(false) };
+        let (looked_at, Some(last)) = (rows.len(), rows.last()) else { return Ok(0) };
         progress.id = last.id;
         let border_ms = progress.border_ms.unwrap_or(i64::MIN);
-        let behind = rows.into_iter().map(|row| row.usage).filter(|it| it.start_ms >= border_ms);
-        let usage: Vec<TailUsage> = behind.collect();
+        let taken_to = progress.before_border_to.unwrap_or(i64::MAX);
+        let is_new = |row: &Numbered| row.usage.start_ms >= border_ms || row.id > taken_to;
+        let usage: Vec<TailUsage> = rows.into_iter().filter(is_new).map(|row| row.usage).collect();
         run(&mut self.connection, "begin immediate").await?;
         self.upsert(DAYS, &SimSums::of(&usage, days).days()).await?;
         self.upsert(MONTHS, &CardSums::of(&usage, &[], days).months()).await?;
         self.note_progress(progress).await?;
         run(&mut self.connection, "commit").await?;
-        Ok(true)
+        Ok(looked_at)
     }
 
-    /// Puts the new sums in the place of those in force, unless they are not as large.
-    async fn put_in_force(&mut self, days: &StoreDays) -> Result<(), StoreError> {
+    /// Puts the new sums in the place of those in force; false if they are not as large.
+    async fn put_in_force(&mut self, days: &StoreDays) -> Result<bool, StoreError> {
         const ARE_EQUAL: &str = "
             with days(volume, records) as (select sum(data_usage), sum(records) from usage_sim_day),
                 next_days(volume, records) as (
@@ -240,8 +303,7 @@ impl Writer {
         const FACT: &str = "insert or replace into meta (name, value) values ($1, $2)";
         let are_equal: bool = sqlx::query_scalar(ARE_EQUAL).fetch_one(&mut self.connection).await?;
         if !are_equal {
-            self.drop_rebuild().await?;
-            return Err(StoreError::Corrupt { table: "usage_sim_day", id: 0 });
+            return Ok(false);
         }
         run(&mut self.connection, "pragma secure_delete = off").await?;
         run(&mut self.connection, "begin immediate").await?;
@@ -261,7 +323,8 @@ impl Writer {
             }
         }
         run(&mut self.connection, "commit").await?;
-        run(&mut self.connection, "pragma secure_delete = on").await
+        run(&mut self.connection, "pragma secure_delete = on").await?;
+        Ok(true)
     }
 
     /// Runs statements that drop tables. These hold numbers of ours and sums, nothing that has to be
@@ -275,23 +338,27 @@ impl Writer {
     }
 }
 
-impl Telling {
-    fn new(progress: &Progress, last_id: i64) -> Self {
-        tracing::info!(
-            zone = progress.zone,
-            "Cutting the sums of each SIM by the days of another time zone: pushes wait until it is \
-             done; ended before, it goes on at the next start"
-        );
-        let now = Instant::now();
-        Self { began: now, told: now, first_id: progress.id, last_id }
+impl Rebuilding {
+    /// Takes as many records next time as fit into the time of a step.
+    fn pace(&mut self, took: Duration, tail_records_max: usize) {
+        if took < self.step_time / 2 {
+            self.step_records *= 2;
+        } else if took > self.step_time {
+            self.step_records /= 2;
+        }
+        let most = tail_records_max.saturating_mul(STEP_TAILS).min(STEP_RECORDS_MAX);
+        self.step_records = self.step_records.clamp(STEP_RECORDS_MIN, most.max(STEP_RECORDS_MIN));
     }
 
-    fn tell(&mut self, progress: &Progress) {
+    /// Notes how far it is, and tells it now and then.
+    fn tell(&mut self, progress: &Progress, last_id: i64) {
+        self.first_id = self.first_id.min(progress.id);
+        self.done = (progress.id, last_id);
         if self.told.elapsed() < TELL_EVERY {
             return;
         }
         self.told = Instant::now();
-        let (done, all) = (progress.id - self.first_id, self.last_id - self.first_id);
+        let (done, all) = (progress.id - self.first_id, last_id - self.first_id);
         let seconds = self.began.elapsed().as_secs();
         let rest_s = u64::try_from(all - done)
             .ok()
@@ -300,7 +367,7 @@ impl Telling {
         tracing::info!(
             zone = progress.zone,
             at_id = progress.id,
-            of_id = self.last_id,
+            of_id = last_id,
             seconds_left = rest_s,
             "Cutting the sums of each SIM by the days of another time zone"
         );

@@ -18,5 +18,6 @@ mod quarantine;
 mod records;
 mod request_id;
 mod retract;
+mod rezone;
 mod room;
 mod sources;

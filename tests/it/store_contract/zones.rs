@@ -1,7 +1,7 @@
 //! The days of a store in another time zone than before.
 use simdeck::{
     domain::Timestamp,
-    store::{OpenError, Opened, Pruning, Retention, SimDay},
+    store::{Opened, Pruning, Rebuilding, Retention, SimDay, StoreError},
 };
 use std::time::Duration;
 
@@ -45,12 +45,41 @@ fn wanted(hours_ahead: i64) -> Vec<(i64, String, i64, i64)> {
     days.into_iter().map(|((day, giccid), (sum, records))| (day, giccid, sum, records)).collect()
 }
 
+/// Opens it with another zone than its days have.
+async fn begun(place: &Place, zone: &str) -> (Opened, Rebuilding) {
+    let mut opened = place.try_open(Some(zone)).await.unwrap();
+    let zone = opened.next_zone.take().expect("it is another");
+    (opened, Rebuilding::new(zone, Duration::ZERO))
+}
+
+async fn finish(opened: &mut Opened, mut work: Rebuilding) -> Result<(), StoreError> {
+    while !opened.writer.rebuild_some(&mut work).await? {}
+    opened.store.note_rezoned(&opened.writer);
+    Ok(())
+}
+
+/// Opens it, and cuts its days by another zone.
+async fn rezoned(place: &Place, zone: &str) -> Opened {
+    let (mut opened, work) = begun(place, zone).await;
+    finish(&mut opened, work).await.unwrap();
+    opened
+}
+
+/// Opens it, and fails to do that.
+async fn broken(place: &Place, zone: &str) {
+    let (mut opened, work) = begun(place, zone).await;
+    finish(&mut opened, work).await.unwrap_err();
+    assert_eq!(opened.store.zone().iana_name(), Some("UTC"));
+    assert_eq!(days(&opened).await, wanted(0));
+    closed(opened).await;
+}
+
 async fn closed(opened: Opened) {
     opened.store.close().await;
     opened.writer.close().await.unwrap();
 }
 
-/// Steps of four records.
+/// Steps of four records at most.
 fn place() -> Place {
     let mut place = Place::new();
     place.limits.tail_records_max = 1;
@@ -64,7 +93,7 @@ async fn without_a_zone_a_store_keeps_its_own_and_with_another_its_days_are_cut_
     assert_eq!(opened.store.zone().iana_name(), Some("UTC"));
     assert_eq!(days(&opened).await, wanted(0));
     closed(opened).await;
-    let opened = place.try_open(Some("Asia/Shanghai")).await.unwrap();
+    let opened = rezoned(&place, "Asia/Shanghai").await;
     assert_eq!(opened.store.zone().iana_name(), Some("Asia/Shanghai"));
     assert_eq!(days(&opened).await, wanted(8));
     closed(opened).await;
@@ -90,14 +119,13 @@ async fn a_rebuild_that_is_broken_off_leaves_the_days_whole_and_goes_on() {
         let mut raw = place.raw().await;
         sqlx::raw_sql(sqlx::AssertSqlSafe(breaks)).execute(&mut raw).await.unwrap();
         drop(raw);
-        let broken = place.try_open(Some("Asia/Shanghai")).await.unwrap_err();
-        assert!(matches!(&broken, OpenError::Rebuild { kept, .. } if kept == "UTC"), "{broken}");
+        broken(&place, "Asia/Shanghai").await;
         place.sql("drop trigger ends").await;
         let notes = "select max(value ->> 'id') from meta where name = 'rebuild'";
         assert!(place.number(notes).await < ends_at, "it noted what it had not done");
     }
     assert!(place.number("select count(*) from usage_sim_day_next").await > 0);
-    let opened = place.try_open(Some("Asia/Shanghai")).await.unwrap();
+    let opened = rezoned(&place, "Asia/Shanghai").await;
     assert_eq!(days(&opened).await, wanted(8));
     assert_eq!(place.number("select count(*) from meta where name = 'rebuild'").await, 0);
 }
@@ -112,30 +140,83 @@ async fn a_rebuild_that_was_given_up_takes_no_part_in_the_next() {
                 and new.value ->> 'id' >= 40 begin select raise(abort, 'ended'); end",
         )
         .await;
-    place.try_open(Some("Asia/Shanghai")).await.unwrap_err();
+    broken(&place, "Asia/Shanghai").await;
     place.sql("drop trigger ends").await;
     let opened = place.try_open(None).await.unwrap();
     assert_eq!(days(&opened).await, wanted(0));
     closed(opened).await;
     let left = "select count(*) from sqlite_schema where name like '%_next'";
     assert_eq!(place.number(left).await, 0);
-    let opened = place.try_open(Some("Asia/Shanghai")).await.unwrap();
+    let opened = rezoned(&place, "Asia/Shanghai").await;
     assert_eq!(days(&opened).await, wanted(8));
+}
+
+#[tokio::test]
+async fn what_comes_and_goes_while_days_are_cut_anew_is_in_the_sums_of_either_zone() {
+    for (is_pruned, is_retracted) in [(false, false), (true, false), (true, true)] {
+        let place = place();
+        let mut opened = filled(&place).await;
+        let mut hours: Vec<i64> = (0..72).flat_map(|hour| [hour, hour]).collect();
+        if is_pruned {
+            // Half of the first day: the rest of it may still get records.
+            prune(&mut opened, FIRST_MS + 12 * HOUR_MS).await;
+        }
+        closed(opened).await;
+        let (mut opened, mut work) = begun(&place, "Asia/Shanghai").await;
+        let records = |days: &[(i64, String, i64, i64)]| days.iter().map(|day| day.3).sum::<i64>();
+        let mut steps = 0;
+        while !opened.writer.rebuild_some(&mut work).await.unwrap() {
+            steps += 1;
+            let told = days(&opened).await;
+            let mut by_day = std::collections::BTreeMap::new();
+            for hour in &hours {
+                *by_day.entry(FIRST_DAY + hour / 24).or_insert(0) += 1;
+            }
+            for (day, wanted) in by_day {
+                let of_day: Vec<_> = told.iter().filter(|told| told.0 == day).cloned().collect();
+                assert_eq!(records(&of_day), wanted, "step {steps}, day {day}");
+            }
+            if steps < 40 {
+                let hour = 12 + steps % 60;
+                let late = usage(2, FIRST_MS + hour * HOUR_MS + steps, 1);
+                assert_eq!(commit(&mut opened, &[push(vec![late])]).await, [stored(1)]);
+                hours.push(hour);
+            }
+            if is_retracted && steps == 60 {
+                opened.writer.restart_rebuild().await.unwrap();
+            }
+        }
+        assert!(steps > 40, "{steps}");
+        let told = days(&opened).await;
+        assert_eq!(opened.store.zone().iana_name(), Some("UTC"), "nobody told it yet");
+        opened.store.note_rezoned(&opened.writer);
+        assert_eq!(days(&opened).await, told);
+        assert_eq!(records(&told), hours.len() as i64);
+        if !is_pruned {
+            let of_first =
+                told.iter().filter(|day| day.0 == FIRST_DAY).cloned().collect::<Vec<_>>();
+            let before_16 = hours.iter().filter(|hour| **hour < 16).count() as i64;
+            assert_eq!(records(&of_first), before_16, "Shanghai's first day ends at 16:00 UTC");
+        }
+    }
+}
+
+async fn prune(opened: &mut Opened, before_ms: i64) {
+    let zero = Duration::ZERO;
+    let retention = Retention { records: zero, messages: zero, refused: zero };
+    let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(before_ms));
+    while !pruning.is_done() {
+        opened.writer.prune_some(&mut pruning).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn days_whose_records_are_gone_stay_days_of_the_zone_before() {
     let place = place();
     let mut opened = filled(&place).await;
-    let zero = Duration::ZERO;
-    let retention = Retention { records: zero, messages: zero, refused: zero };
-    let before = Timestamp::from_unix_ms(FIRST_MS + 24 * HOUR_MS);
-    let mut pruning = Pruning::new(&retention, before);
-    while !pruning.is_done() {
-        opened.writer.prune_some(&mut pruning).await.unwrap();
-    }
+    prune(&mut opened, FIRST_MS + 24 * HOUR_MS).await;
     closed(opened).await;
-    let opened = place.try_open(Some("Asia/Shanghai")).await.unwrap();
+    let opened = rezoned(&place, "Asia/Shanghai").await;
     let told = days(&opened).await;
     assert_eq!(told[..2], wanted(0)[..2], "the day before the border is UTC's");
     // The day of the border has lost its first eight hours to the one before; from then on all days
@@ -146,6 +227,6 @@ async fn days_whose_records_are_gone_stay_days_of_the_zone_before() {
     assert_eq!(sums(&told), sums(&wanted(0)));
     closed(opened).await;
     // Back again it is what it was.
-    let opened = place.try_open(Some("UTC")).await.unwrap();
+    let opened = rezoned(&place, "UTC").await;
     assert_eq!(days(&opened).await, wanted(0));
 }

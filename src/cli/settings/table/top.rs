@@ -23,7 +23,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "time_zone",
         sample: "\"Asia/Shanghai\"",
         hint: "ZONE",
-        doc: "The time zone of the sums by day; where not set it stays what it is, UTC at first, and another one rebuilds them at the next start.",
+        doc: "The time zone of the sums by day; where not set it stays what it is, UTC at first, and another one has them made anew while the server runs.",
         set: |s, given| given.one(time_zone).map(|v| s.time_zone = Some(v)),
         ..PLAIN
     },

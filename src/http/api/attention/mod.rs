@@ -222,7 +222,7 @@ pub(super) async fn show(
 ) -> Result<Json<Vec<AttentionOut>>, ApiError> {
     params::read_none("attention", query.as_deref())?;
     let now = state.clock.now();
-    let wording = Wording { now, zone: state.store.zone().clone() };
+    let wording = Wording { now, zone: state.store.zone() };
     let asked = Asked { state: &state, base: &base, wording, now };
     let place = state.store.heavy_for(&caller.label).await?;
     let mut items = asked.pushes().await?;

@@ -14,7 +14,6 @@ mod sms;
 mod tail;
 mod usual;
 
-use jiff::tz::TimeZone;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use self::{
@@ -43,11 +42,6 @@ const RECORDS_PORTION_MS: i64 = 8 * DAY_MS;
 const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
 
 impl Store {
-    /// The zone in which a SIM's days break.
-    pub fn time_zone(&self) -> &TimeZone {
-        self.days.zone()
-    }
-
     /// Sums of usage records, in order of time and group, that of others last.
     pub async fn usage_aggregate(
         &self,
@@ -105,7 +99,7 @@ impl Store {
         let question = cells.question;
         let tail = self.usage_tail(moment).await?;
         let marks = tail.marks;
-        let days = &self.days;
+        let days = &self.days_in(moment).await?;
         let range = asked(question).and(extent(days, moment).await?);
         let kept = Kept::of(question);
         let plan = Plan::new(kept, edges, calendar, range, days);

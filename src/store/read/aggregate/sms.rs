@@ -51,7 +51,8 @@ impl Store {
         let calendar = Calendar::new(question.zone.clone(), question.interval);
         let range = asked(question).and(extent(&mut moment).await?);
         let kept = if is_of_groups(question) { Kept::Network(None) } else { Kept::Nothing };
-        let plan = Plan::new(kept, Edges::Added, &calendar, range, &self.days);
+        let days = self.days_in(&mut moment).await?;
+        let plan = Plan::new(kept, Edges::Added, &calendar, range, &days);
         need_from(plan.first_record_ms(), "mo-sms", &mut moment).await?;
         let mut fold = Fold::new(&calendar, question.group_by.len());
         if !plan.quarters.is_empty() {

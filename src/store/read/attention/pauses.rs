@@ -50,9 +50,9 @@ impl Store {
         let mut usual = BTreeMap::new();
         for (kind, last) in pushes {
             let until = now.min(*last);
-            let days = usual_days(until, self.zone());
+            let days = usual_days(until, &self.zone());
             let pause = match kind.as_str() {
-                "data-usage" => usual_usage_pause(&mut moment, until, self.zone()).await?,
+                "data-usage" => usual_usage_pause(&mut moment, until, &self.zone()).await?,
                 "mo-sms" => {
                     let busy = sms_quarter_hours(&mut moment, until).await?;
                     usual_pause(&days, &busy).or_else(|| longest_pause(&busy))

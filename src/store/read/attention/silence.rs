@@ -53,7 +53,7 @@ impl Store {
         tail: &CardTail,
         silent: &[Last],
     ) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
-        let mut days = Days::new(&self.days);
+        let mut days = Days::new(&self.days_in(moment).await?);
         let mut by_day: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (card_id, last_ms, _) in silent {
             by_day.entry(days.of(*last_ms)).or_default().push(*card_id);

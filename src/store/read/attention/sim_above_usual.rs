@@ -29,11 +29,12 @@ impl Store {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<SimAboveUsual>, StoreError> {
-        let Some(today) = Span::of(Unit::Day, now, self.zone(), &self.days) else {
-            return Ok(Vec::new());
-        };
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
+        let days = self.days_in(&mut moment).await?;
+        let Some(today) = Span::of(Unit::Day, now, days.zone(), &days) else {
+            return Ok(Vec::new());
+        };
         let tail = self.card_tail(&mut moment).await?;
         let mut above = above_usual(&mut moment, &tail, &today).await?;
         above.truncate(most);

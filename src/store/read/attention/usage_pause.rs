@@ -22,7 +22,7 @@ impl Store {
         let Some(last_ms) = last_ms.filter(|last_ms| *last_ms > 0) else { return Ok(None) };
         let since = Timestamp::from_unix_ms(last_ms);
         // What was usual before the silence, or a long one would make itself usual.
-        let usual = usual_usage_pause(&mut moment, since.min(now), self.zone()).await?;
+        let usual = usual_usage_pause(&mut moment, since.min(now), &self.zone()).await?;
         Ok(usual.map(|usual| PushPause { since, usual }))
     }
 }
