@@ -45,6 +45,7 @@ mod page_messages;
 mod page_routers;
 mod page_secrets;
 mod page_sims;
+mod page_zone;
 mod plain_json;
 mod portions;
 mod process;

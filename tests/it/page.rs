@@ -9,7 +9,7 @@ use crate::api_harness::{ADMIN_KEY, Api};
 pub(crate) struct Browser<'a> {
     api: &'a Api,
     client: Client,
-    cookie: Option<String>,
+    pub(crate) cookie: Option<String>,
 }
 
 impl<'a> Browser<'a> {

@@ -14,9 +14,10 @@ use super::{
     Frame, Here, Source, StatusIn, Visitor,
     ask::{Answer, Refused},
     call::Call,
-    format::{Format, told},
+    format::{Format, told, whole},
     page_of,
     routers::When,
+    words::Words,
 };
 
 #[derive(Template)]
@@ -95,6 +96,14 @@ struct ServerIn {
     disk: DiskIn,
     held: HeldIn,
     conditions: Vec<ConditionIn>,
+    time_zone: TimeZoneIn,
+}
+
+#[derive(Deserialize)]
+struct TimeZoneIn {
+    name: String,
+    next: Option<String>,
+    progress: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -209,14 +218,14 @@ async fn server(visitor: &Visitor) -> Result<Server, Refused> {
     let answer: Answer<ServerIn> = visitor.api.get_recent(&call).await?;
     let format = visitor.format();
     let words = &format.words.api_page;
-    let ServerIn { version, disk, held, conditions } = answer.body;
+    let ServerIn { version, disk, held, conditions, time_zone } = answer.body;
     let bytes = |bytes| format.bytes(bytes).to_string();
     let refused = held.refused.values().map(|ring| ring.pushes).sum();
     let count = |count| format.count(count).to_string();
     Ok(Server {
         version,
         address: visitor.base(),
-        zone: format.zone.iana_name().unwrap_or("UTC").to_owned(),
+        zone: told_zone(time_zone, format.words),
         unit_base: format.base.bytes(),
         database: bytes(disk.database_bytes),
         free: disk.free_bytes.map_or(format.words.common.unknown.to_owned(), bytes),
@@ -229,6 +238,17 @@ async fn server(visitor: &Visitor) -> Result<Server, Refused> {
         conditions: conditions.into_iter().map(|it| Condition::of(it, &format)).collect(),
         source: visitor.source(&call),
     })
+}
+
+/// By whose days the store keeps its sums, and by whose it soon will.
+fn told_zone(zone: TimeZoneIn, words: &Words) -> String {
+    match zone.next {
+        None => zone.name,
+        Some(next) => {
+            let percent = whole(zone.progress.unwrap_or_default() * 100.0);
+            format!("{} · {}", zone.name, (words.api_page.zone_changing)(&next, percent))
+        }
+    }
 }
 
 impl Condition {

@@ -58,7 +58,7 @@ pub(super) struct Change {
 pub(super) struct Format {
     /// In which words.
     pub(super) words: &'static Words,
-    /// The server's zone.
+    /// The zone in which times are told.
     pub(super) zone: TimeZone,
     /// What a kilobyte is.
     pub(super) base: UnitBase,
@@ -176,7 +176,7 @@ impl Format {
         format!("{count} {}", self.words.common.span_units[unit])
     }
 
-    /// In the server's zone; none if no calendar goes so far.
+    /// In the zone in which times are told; none if no calendar goes so far.
     pub(super) fn zoned(&self, at: Timestamp) -> Option<Zoned> {
         let at = jiff::Timestamp::from_millisecond(at.unix_ms()).ok()?;
         Some(at.to_zoned(self.zone.clone()))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_the_servers_zone() {
+    fn times_are_those_of_the_readers_zone() {
         let format = format(&EN);
         assert_eq!(format.moment(at("2024-09-04T16:30:00Z")), "00:30");
         assert_eq!(format.moment(at("2024-09-04T15:30:00Z")), "4 Sep 23:30");

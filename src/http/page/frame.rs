@@ -9,6 +9,7 @@ use super::{
     format::{Format, told, whole},
     look::{Look, Theme},
     words::Words,
+    zone::{ZoneOption, name_of},
 };
 
 /// The pages in the bar.
@@ -58,8 +59,12 @@ pub(super) struct Frame {
     pub(super) script: &'static str,
     pub(super) icon: &'static str,
     pub(super) unit_base: u32,
-    /// The server's zone.
+    /// The zone in which times are told.
     pub(super) zone: String,
+    /// Whether that is the browser's, as far as it is known.
+    pub(super) is_zone_of_browser: bool,
+    /// The zones to choose from; none before the sign-in.
+    pub(super) zones: Vec<ZoneOption>,
     pub(super) version: &'static str,
 }
 
@@ -146,7 +151,9 @@ impl Frame {
             script: &SCRIPT.path,
             icon: &ICON.path,
             unit_base: state.settings.unit_base.bytes(),
-            zone: state.api.store.zone().iana_name().unwrap_or("UTC").to_owned(),
+            zone: name_of(&state.api.store.zone()).to_owned(),
+            is_zone_of_browser: true,
+            zones: Vec::new(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }

@@ -51,6 +51,7 @@ mod sim;
 mod sims;
 mod turns;
 mod words;
+mod zone;
 
 use ask::{Api, Recent, Refused};
 use call::Call;
@@ -59,6 +60,7 @@ pub use format::UnitBase;
 use frame::{Frame, Here, Pulse, StatusIn};
 use look::Look;
 pub use registration::{PushAddress, Registration, Registrations};
+use zone::ReaderZone;
 
 /// What the page has to know beyond what the API tells.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +153,7 @@ struct Visitor {
     caller: Caller,
     api: Api,
     look: Look,
+    zone: ReaderZone,
     /// The address that was asked for.
     address: String,
 }
@@ -167,6 +170,7 @@ impl FromRequestParts<PageState> for Visitor {
                 caller,
                 api: Api::of(&state.router, &state.recent, parts),
                 look,
+                zone: ReaderZone::of(&parts.headers, state.api.store.zone()),
                 address,
             }),
             Err(Denied::NoKey) => Err(to_sign_in(&address)),
@@ -183,7 +187,7 @@ impl Visitor {
     fn format(&self) -> Format {
         Format {
             words: self.look.words,
-            zone: self.state.api.store.zone().clone(),
+            zone: self.zone.zone.clone(),
             base: self.state.settings.unit_base,
             now: self.state.api.clock.now(),
         }
@@ -199,6 +203,11 @@ impl Visitor {
             caller: self.caller.label.clone(),
             is_admin: self.is_admin(),
             can_test: self.is_admin() && self.state.api.live.test_pusher.is_some(),
+            zone: zone::name_of(&self.zone.zone).to_owned(),
+            is_zone_of_browser: self.zone.is_of_browser(),
+            zones: self
+                .zone
+                .options(self.look.words.nav.zone_of_browser, self.look.words.nav.zone_of_server),
             ..Frame::outside(&self.state, self.look, title)
         }
     }

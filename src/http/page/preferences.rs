@@ -1,4 +1,4 @@
-//! What a browser is to remember: language, colours, and whether keys act.
+//! What a browser is to remember: language, colours, time zone, and whether keys act.
 use axum::{
     Form,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     look::{KEYS, LANGUAGE, THEME},
-    place_of,
+    place_of, zone,
 };
 
 /// What the buttons send: one of them, and where to go on.
@@ -17,6 +17,7 @@ pub(super) struct Sent {
     lang: Option<String>,
     theme: Option<String>,
     keys: Option<String>,
+    zone: Option<String>,
     #[serde(default)]
     next: String,
 }
@@ -30,8 +31,12 @@ pub(super) async fn set(Form(sent): Form<Sent>) -> Response {
     ];
     let mut headers = HeaderMap::new();
     headers.insert(header::LOCATION, place_of(&sent.next));
-    for (name, value, known) in wanted {
-        if let Some(value) = value.filter(|value| known.contains(&value.as_str())) {
+    let of_list = wanted
+        .into_iter()
+        .map(|(name, value, known)| (name, value.filter(|value| known.contains(&value.as_str()))));
+    let zone = (zone::CHOICE, sent.zone.filter(|zone| zone::is_choice(zone)));
+    for (name, value) in of_list.chain([zone]) {
+        if let Some(value) = value {
             let cookie = format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax");
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 headers.append(header::SET_COOKIE, cookie);

@@ -6,6 +6,17 @@ const root = document.documentElement;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const one = (selector, within = document) => within.querySelector(selector);
 
+// No request tells the browser's time zone: it goes along as a cookie from now on. A page that was made
+// before it was known is made once more.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const zoneCookie = () => document.cookie.split("; ").find((it) => it.startsWith("simdeck_browser_zone="));
+const zoneWas = zoneCookie();
+if (/^[\w+/-]{1,64}$/.test(zone) && zoneWas !== "simdeck_browser_zone=" + zone) {
+  document.cookie = "simdeck_browser_zone=" + zone + "; Path=/; Max-Age=31536000; SameSite=Lax";
+  const isOther = "zoneFollows" in root.dataset && root.dataset.zone !== zone;
+  if (isOther && !zoneWas && zoneCookie() && one("nav")) location.reload();
+}
+
 // A sign-in link carries its word behind the #, where no server and no log sees it.
 const entrance = one("form[data-sign-in]");
 if (entrance && location.hash.startsWith("#token=")) {
@@ -14,7 +25,7 @@ if (entrance && location.hash.startsWith("#token=")) {
   entrance.submit();
 }
 
-// Times of day are the server's, in its zone; how long ago it was changes while one looks.
+// Times of day are the server's, in the reader's zone; how long ago it was changes while one looks.
 function ago(element) {
   const seconds = Math.max(0, (Date.now() - Date.parse(element.dateTime)) / 1000);
   const [value, unit] = seconds < 90 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"]
@@ -276,7 +287,7 @@ function row(blank, words, { name, data }) {
   return item;
 }
 
-// The server's zone, so that rows of both makers stand in one order.
+// The reader's zone as the server has it, so that rows of both makers stand in one order.
 const clock = new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: root.dataset.zone || "UTC",
 });
