@@ -177,7 +177,8 @@ enum Command {
     Erase(erase::Erase),
     /// Take out what was pushed under one datePush, by somebody who captured its signature
     #[command(
-        after_help = "Example:\n  simdeck retract --date-push 2024-09-05T01:30:48Z --dry-run"
+        after_help = "Examples:\n  simdeck retract --date-push 2024-09-05T01:30:48Z --dry-run\n  \
+                      simdeck retract list\n  simdeck retract lift --id 1714"
     )]
     Retract(retract::Retract),
     /// Ask the public listener whether it is alive; for containers

@@ -1,7 +1,8 @@
-//! `retract`: takes out what somebody attached to a captured signature.
+//! `retract`: takes out what somebody attached to a captured signature, after it has been shown what
+//! that is; `retract list` and `retract lift`.
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,13 +15,18 @@ use super::{
 };
 
 const PATH: &str = "/v1/retract";
+const LIST: &str = "/v1/retractions";
+const COLUMNS: [&str; 6] = ["id", "retracted_at", "datePush", "source", "is_pending", "lifted_at"];
 
-/// What is to be taken out.
+/// What is to be taken out, or what else to do.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Retract {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The second under which it was pushed, as `datePush` of a row shows it
-    #[arg(long, value_name = "TIME")]
-    date_push: String,
+    #[arg(long, value_name = "TIME", required = true)]
+    date_push: Option<String>,
     /// Only what this address sent
     #[arg(long)]
     source: Option<String>,
@@ -30,6 +36,23 @@ pub(super) struct Retract {
     /// Do it without asking
     #[arg(long)]
     yes: bool,
+    /// Do it even if nothing came under it, so that nothing of it is ever stored
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what was retracted, the last one first
+    #[command(after_help = "Example:\n  simdeck retract list")]
+    List,
+    /// Store again what comes under a retracted datePush from now on; what was taken out stays out
+    #[command(after_help = "Example:\n  simdeck retract lift --id 1714")]
+    Lift {
+        /// Its number, as `simdeck retract list` shows it
+        #[arg(long)]
+        id: u64,
+    },
 }
 
 /// Runs it.
@@ -39,22 +62,59 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let api = ApiClient::connect(settings).await?;
+    match (&retract.command, &retract.date_push) {
+        (Some(Command::List), _) => {
+            let rows: Vec<Value> = api.json(Method::GET, LIST, &[], None).await?;
+            output.records(&COLUMNS, &rows)?;
+        }
+        (Some(Command::Lift { id }), _) => {
+            api.send(Method::DELETE, &format!("{LIST}/{id}"), &[], None).await?;
+            let people = "What comes under this datePush from now on is stored.";
+            output.text(people, &json!({"id": id, "lifted": true}))?;
+        }
+        (None, Some(date_push)) => return take_out(&api, date_push, retract, output).await,
+        (None, None) => {
+            return Err(Failure::new("name the second with --date-push".to_owned()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn take_out(
+    api: &ApiClient,
+    date_push: &str,
+    retract: &Retract,
+    output: Output,
+) -> Result<ExitCode, Failure> {
     let body = |dry_run: bool| {
-        let mut body = json!({"datePush": retract.date_push, "dry_run": dry_run});
+        let mut body = json!({"datePush": date_push, "dry_run": dry_run, "force": retract.force});
         if let Some(source) = &retract.source {
             body["source"] = source.as_str().into();
         }
         body
     };
     let found: Value = api.json(Method::POST, PATH, &[], Some(&body(true))).await?;
-    let question = format!("{}. Take them out of lists and sums?", records(&found));
-    let goes = !retract.dry_run && confirmed(&question, retract.yes)?;
-    if !goes {
-        output.text(
-            &format!("{}; nothing is changed.{}", records(&found), sources(&found)),
-            &found,
-        )?;
-        return Ok(if retract.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    if retract.dry_run {
+        let people = format!("{}; nothing is changed.{}", records(&found), sources(&found));
+        output.text(&people, &found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if found["is_known"] != true && !retract.force {
+        return Err(Failure::new(format!(
+            "nothing came under the datePush {date_push}: check it, or say --force so that nothing \
+             of it is ever stored"
+        )));
+    }
+    let question = format!(
+        "{}{}\nThey are deleted for good: out of lists, sums and SIMs. What still comes under this \
+         datePush is not stored, until `simdeck retract lift`. Delete them?",
+        records(&found),
+        sources(&found)
+    );
+    if !confirmed(&question, retract.yes)? {
+        let people = format!("{}; nothing is changed.", records(&found));
+        output.text(&people, &found)?;
+        return Ok(ExitCode::FAILURE);
     }
     let done: Value = api.long(PATH, &[], Some(&body(false))).await?;
     let people = format!(
@@ -67,12 +127,20 @@ pub(super) async fn run(
 }
 
 fn records(counts: &Value) -> String {
-    format!(
-        "{} usage records, {} messages, {} notifications",
-        cell(&counts["data_usage"]),
-        cell(&counts["mo_sms"]),
-        cell(&counts["notifications"])
-    )
+    let of = |name: &str, one: &str| match counts[name].as_u64() {
+        Some(1) => format!("1 {one}"),
+        _ => format!("{} {one}s", cell(&counts[name])),
+    };
+    let kept = match counts["kept"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(kept) => format!(" ({kept} more that other pushes brought, too, stay)"),
+    };
+    let records = [
+        of("data_usage", "usage record"),
+        of("mo_sms", "message"),
+        of("notifications", "notification"),
+    ];
+    records.join(", ") + &kept
 }
 
 /// Who had sent them, a line each.

@@ -22,6 +22,23 @@ pub struct RetractCount {
     pub sms: u64,
     /// Notifications.
     pub notifications: u64,
+    /// Records of any kind that another push brought, too, and that stay as that one's.
+    pub kept: u64,
+}
+
+/// A retraction that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retraction {
+    /// Its place among the changes.
+    pub id: i64,
+    /// What it took out.
+    pub of: RetractQuestion,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// It still goes on.
+    pub is_pending: bool,
+    /// From when on what comes under it is kept again.
+    pub lifted_at: Option<Timestamp>,
 }
 
 /// All that was retracted: what comes under it again is set aside, since whoever has captured its
@@ -30,6 +47,11 @@ pub struct RetractCount {
 pub struct Retracted(HashSet<RetractQuestion>);
 
 impl Retracted {
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds what is retracted now.
     pub fn add(&mut self, question: RetractQuestion) {
         self.0.insert(question);
@@ -37,7 +59,7 @@ impl Retracted {
 
     /// Whether a push of this second from this source is set aside.
     pub fn has(&self, date_push_s: i64, source: IpAddr) -> bool {
-        !self.0.is_empty()
+        !self.is_empty()
             && [None, Some(source.to_canonical())]
                 .into_iter()
                 .any(|source| self.0.contains(&RetractQuestion { date_push_s, source }))

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::PoisonError, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
@@ -217,7 +217,8 @@ impl Intake {
         let authentic =
             body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
         let authentic = authentic.map_err(|unproved| self.refused_as(unproved))?;
-        let retracted = self.shared.retracted.read().unwrap_or_else(PoisonError::into_inner);
+        // No lock is held while the body is read, which may be large.
+        let retracted = self.retracted();
         let age = Some(self.shared.options.age);
         Ok(authentic.read(&self.rules(push, age, Some(&retracted), now)))
     }

@@ -46,6 +46,12 @@ pub(super) enum Upkeep {
         caller: Caller,
         reply: Reply<RetractedCounts>,
     },
+    /// Keeps again what comes under a retracted `datePush`.
+    LiftRetraction {
+        id: i64,
+        caller: Caller,
+        reply: Reply<Lift>,
+    },
     /// Writes the whole database anew.
     Rewrite {
         reply: Reply<()>,
@@ -201,7 +207,13 @@ impl WriterTask {
             }
             Upkeep::Retract { question, caller, reply } => {
                 let begun = self.writer.begin_retraction(question, &caller, now).await;
+                self.intake.set_retracted(self.writer.retracted());
                 self.begin(begun, reply, Chore::Retract)
+            }
+            Upkeep::LiftRetraction { id, caller, reply } => {
+                let lifted = self.writer.lift_retraction(id, &caller, now).await;
+                self.intake.set_retracted(self.writer.retracted());
+                answer(reply, lifted)
             }
             Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
             Upkeep::Checkpoint { reply } => {

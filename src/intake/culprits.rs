@@ -3,7 +3,7 @@
 //! What is at fault is found by halves, first among the pushes, then among the records of each push
 //! that fails alone. Whatever can be stored is stored, pushes without a fault first; what cannot lies
 //! aside by itself. It takes a commit for each halving, never one for each record.
-use std::{collections::BTreeSet, error::Error, mem, slice, sync::PoisonError, time::Instant};
+use std::{collections::BTreeSet, error::Error, mem, slice, time::Instant};
 
 use super::{
     Intake,
@@ -61,6 +61,9 @@ impl WriterTask {
             .into_iter()
             .partition(|new| !submission.is_test && kept_from.refuses(new));
         let mut refused: BTreeSet<_> = too_old.iter().map(NewRecord::key).collect();
+        // What was retracted after it was read lies aside, too, as if it were read now.
+        let (retracted, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|new| self.writer.is_retracted(&submission, new));
         let mut all = Outcome::default();
         let mut parts = vec![records];
         while let Some(records) = parts.pop() {
@@ -88,7 +91,7 @@ impl WriterTask {
                 }
             }
         }
-        if !refused.is_empty() {
+        if !refused.is_empty() || !retracted.is_empty() {
             if ticket.origin.lies_in_quarantine && all == Outcome::default() {
                 // It stays where it is.
                 let quarantined = refused.len() as u64;
@@ -142,7 +145,7 @@ impl Intake {
         let Some(authentic) = authentic else {
             return vec![whole(origin)];
         };
-        let retracted = self.shared.retracted.read().unwrap_or_else(PoisonError::into_inner);
+        let retracted = self.retracted();
         let retracted = age.map(|_| &*retracted);
         let rules = self.rules(push, *age, retracted, *read_at);
         let rules = ReadRules { refused: Some(refused), ..rules };

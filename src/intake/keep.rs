@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{Caller, RetractQuestion, Timestamp},
     store::{
-        Backup, BackupError, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
+        Backup, BackupError, Lift, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
         forget_copies, newest_backup,
     },
 };
@@ -96,19 +96,29 @@ impl Intake {
         Ok(evidence.is_some_and(|evidence| evidence.fault(self.now()).is_some()))
     }
 
-    /// Takes out what was pushed under one `datePush`. From now on what comes under it is set aside.
+    /// Takes out what was pushed under one `datePush`. Once that is on disk, what comes under it is set
+    /// aside.
     pub async fn retract(
         &self,
         question: RetractQuestion,
         caller: &Caller,
     ) -> Result<RetractedCounts, AdminError> {
-        self.shared.retracted.write().unwrap_or_else(PoisonError::into_inner).add(question);
         let caller = caller.clone();
         let counts = self.keep_up(|reply| Upkeep::Retract { question, caller, reply }).await?;
         self.shared.store.forget_tails().await;
-        let RetractedCounts { id, usage, sms, notifications } = counts;
-        tracing::info!(id, usage, sms, notifications, "Retracted");
+        let RetractedCounts { id, usage, sms, notifications, kept } = counts;
+        tracing::info!(id, usage, sms, notifications, kept, "Retracted");
         Ok(counts)
+    }
+
+    /// Keeps again what comes under a retracted `datePush` from now on.
+    pub async fn lift_retraction(&self, id: i64, caller: &Caller) -> Result<Lift, AdminError> {
+        let caller = caller.clone();
+        let lifted = self.keep_up(|reply| Upkeep::LiftRetraction { id, caller, reply }).await?;
+        if lifted == Lift::Done {
+            tracing::info!(id, "What comes under a retracted datePush is kept again");
+        }
+        Ok(lifted)
     }
 
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the

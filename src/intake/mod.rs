@@ -119,8 +119,8 @@ struct Shared {
     backup_failure: BackupFailure,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
-    /// What still comes under these is set aside.
-    retracted: RwLock<Retracted>,
+    /// What still comes under these is set aside. The writer says what they are.
+    retracted: RwLock<Arc<Retracted>>,
     /// The newest id on disk.
     newest: watch::Sender<i64>,
     /// Why nothing can be stored now; empty while all is well.
@@ -189,7 +189,6 @@ impl Intake {
         let (commands, asked) = mpsc::channel(64);
         let tallies = store.tallies().await?;
         let keys = store.api_keys().await?;
-        let retracted = store.retracted().await?;
         let verifier = RwLock::new(Arc::new(options.verifier.clone()));
         let shared = Arc::new(Shared {
             options,
@@ -209,7 +208,7 @@ impl Intake {
             backup_failure: BackupFailure::default(),
             rezoning,
             keys: RwLock::new(keys),
-            retracted: RwLock::new(retracted),
+            retracted: RwLock::new(writer.retracted()),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),
         });
@@ -235,6 +234,15 @@ impl Intake {
 
     fn verifier(&self) -> Arc<Verifier> {
         Arc::clone(&self.shared.verifier.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was retracted. A push that is read by this is looked at once more when it is committed.
+    fn retracted(&self) -> Arc<Retracted> {
+        Arc::clone(&self.shared.retracted.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_retracted(&self, retracted: Arc<Retracted>) {
+        *self.shared.retracted.write().unwrap_or_else(PoisonError::into_inner) = retracted;
     }
 
     /// What waits to be committed.

@@ -35,6 +35,9 @@ pub enum StoreError {
     /// A record is older than what is kept: whether it was there once, nobody can tell any more.
     #[error("a record is older than those that are kept")]
     TooOld,
+    /// A record came under a `datePush` that was retracted after it was read.
+    #[error("a record came under a datePush that has been retracted")]
+    Retracted,
     /// A batch could not be written as JSON.
     #[error("a batch could not be encoded")]
     Encode(#[from] serde_json::Error),
@@ -45,7 +48,7 @@ impl StoreError {
     pub fn is_of_data(&self) -> bool {
         match self {
             Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),
-            Self::VolumeOverflow | Self::TooOld | Self::Encode(_) => true,
+            Self::VolumeOverflow | Self::TooOld | Self::Retracted | Self::Encode(_) => true,
             Self::TooSlow
             | Self::TooManyRows(_)
             | Self::Busy

@@ -157,8 +157,8 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .await
         .map_err(|e| unusable(e.into()))?;
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
+    finish(&mut writer, path, list).await.map_err(unusable)?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
-    finish_erasures(&mut writer, path, list).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(4))
@@ -235,14 +235,16 @@ async fn check_version(
     Ok(if is_too_old(&version) { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
 }
 
-/// Takes out what was erased and is there all the same. Where a page was cut in two the database may
-/// have left a part of it: then it is written anew.
-async fn finish_erasures(
-    writer: &mut Writer,
-    database: &Path,
-    list: &Path,
-) -> Result<(), StoreError> {
-    for giccid in writer.finish_erasures(list).await? {
+/// Takes out what was erased or retracted and is there all the same. Where a page was cut in two the
+/// database may have left a part of it: then it is written anew. Only then are the sums of a SIM equal
+/// to its records, as whoever cuts them anew by the days of another zone needs them.
+async fn finish(writer: &mut Writer, database: &Path, list: &Path) -> Result<(), StoreError> {
+    let erased = writer.finish_erasures(list).await?;
+    if writer.finish_retractions().await? > 0 || !erased.is_empty() {
+        // One that was cut short has added up what is now gone.
+        writer.drop_rebuild().await?;
+    }
+    for giccid in erased {
         if is_in_files(database, &giccid).await? {
             writer.rewrite().await?;
             writer.checkpoint(BUSY_WAIT).await?;

@@ -186,7 +186,7 @@ pub(super) async fn lift(
     params::read_none(RESOURCE, query.as_deref())?;
     match intake.lift_erasure(&giccid, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
-        Lift::NotErased => Err(ApiError::NoSuchRow(RESOURCE)),
+        Lift::NotThere => Err(ApiError::NoSuchRow(RESOURCE)),
         Lift::Pending => {
             let detail = "The SIM is still being erased: ask again when that has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))

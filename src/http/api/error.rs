@@ -51,6 +51,9 @@ pub(in crate::http) enum ApiError {
     /// Nothing is known of the SIM that is to be erased.
     #[error("nothing is known of the SIM that is to be erased")]
     NothingToErase,
+    /// Nothing came under the `datePush` that is to be retracted.
+    #[error("nothing came under the datePush that is to be retracted")]
+    NothingToRetract,
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -213,6 +216,7 @@ impl ApiError {
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
             Self::NothingToErase => not_found("erase", "giccid"),
+            Self::NothingToRetract => not_found("retract", "datePush"),
             Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
                 let error = FieldError { resource, field: field.clone(), code: *code };

@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 33] = [
+const ENDPOINTS: [(&str, &str); 34] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -29,6 +29,7 @@ const ENDPOINTS: [(&str, &str); 33] = [
     ("erase_url", "/v1/erase"),
     ("erasures_url", "/v1/erasures"),
     ("retract_url", "/v1/retract"),
+    ("retractions_url", "/v1/retractions"),
     ("backup_url", "/v1/backup"),
     ("changes_url", "/v1/changes"),
     ("stream_url", "/v1/stream"),

@@ -1,22 +1,25 @@
-//! `/v1/retract`: takes out what somebody attached to a captured signature.
+//! `/v1/retract`, `/v1/retractions`: takes out what somebody attached to a captured signature.
 use std::net::IpAddr;
 
 use axum::{
     Json,
     extract::{RawQuery, State},
+    http::StatusCode,
 };
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{body::Members, doc::words, error::ApiError, params};
+use super::{body::Members, doc::words, error::ApiError, params, row_id::RowId};
 use crate::{
-    domain::{RetractCount, RetractQuestion},
+    domain::{RetractCount, RetractQuestion, Retraction, Timestamp},
     http::auth::Admin,
     intake::Intake,
+    store::{Lift, Store},
 };
 
 const RESOURCE: &str = "retract";
+const LIST: &str = "retractions";
 
 /// What is to be taken out.
 #[derive(ToSchema)]
@@ -34,13 +37,19 @@ pub(super) struct RetractIn {
     /// Only counts it.
     #[schema(required = false, nullable = false)]
     dry_run: Option<bool>,
+    /// Retract it even if nothing came under it, so that nothing of it is ever stored.
+    #[schema(required = false, nullable = false)]
+    force: Option<bool>,
 }
 
 /// What was taken out, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "dry_run": false,
-    "sources": [{"source": "192.0.2.1", "data_usage": 12, "mo_sms": 0, "notifications": 0}],
+    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1, "is_known": true,
+    "dry_run": false,
+    "sources": [{
+        "source": "192.0.2.1", "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1,
+    }],
 })))]
 pub(super) struct RetractionOut {
     /// Of the row in `/v1/changes` that tells of it; none where nothing was done.
@@ -48,6 +57,10 @@ pub(super) struct RetractionOut {
     data_usage: u64,
     mo_sms: u64,
     notifications: u64,
+    /// Records of any kind that another push has brought, too: they stay, as that one's.
+    kept: u64,
+    /// Whether anything ever came under this `datePush` that is there, or repeated what is.
+    is_known: bool,
     dry_run: bool,
     /// What there was, by who had sent it.
     sources: Vec<SourceOut>,
@@ -60,6 +73,30 @@ struct SourceOut {
     data_usage: u64,
     mo_sms: u64,
     notifications: u64,
+    kept: u64,
+}
+
+/// A retraction.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": 1714, "retracted_at": "2024-09-05T02:00:00.000Z", "datePush": "2024-09-05T01:30:48.000Z",
+    "source": null, "is_pending": false, "lifted_at": null,
+})))]
+pub(super) struct RetractedOut {
+    /// Of the row in `/v1/changes` that tells of it.
+    id: i64,
+    #[schema(format = DateTime)]
+    retracted_at: String,
+    #[serde(rename = "datePush")]
+    #[schema(format = DateTime)]
+    date_push: String,
+    /// The one address that is meant; null: any.
+    source: Option<String>,
+    /// Whether it still goes on.
+    is_pending: bool,
+    /// From when on what comes under it is kept again.
+    #[schema(format = DateTime)]
+    lifted_at: Option<String>,
 }
 
 /// `POST /v1/retract`
@@ -82,8 +119,14 @@ pub(super) async fn retract(
         })?,
     };
     let dry_run = members.take_if_there(RESOURCE, "dry_run", "true or false", Value::as_bool)?;
+    let is_forced = members.take_if_there(RESOURCE, "force", "true or false", Value::as_bool)?;
     members.end(RESOURCE)?;
     let dry_run = dry_run.unwrap_or_default();
+    // A mistyped second would be that of a push that is set aside for ever.
+    let is_known = intake.store().came_under(question).await?;
+    if !is_known && !dry_run && !is_forced.unwrap_or_default() {
+        return Err(ApiError::NothingToRetract);
+    }
     let found = intake.store().retract_counts(question).await?;
     let sources = found.iter().map(source_out).collect();
     if dry_run {
@@ -93,6 +136,8 @@ pub(super) async fn retract(
             data_usage: sum(|it| it.usage),
             mo_sms: sum(|it| it.sms),
             notifications: sum(|it| it.notifications),
+            kept: sum(|it| it.kept),
+            is_known,
             dry_run,
             sources,
         }));
@@ -103,9 +148,54 @@ pub(super) async fn retract(
         data_usage: done.usage,
         mo_sms: done.sms,
         notifications: done.notifications,
+        kept: done.kept,
+        is_known,
         dry_run,
         sources,
     }))
+}
+
+/// `GET /v1/retractions`: all there ever were, the last one first.
+pub(super) async fn list(
+    State(store): State<Store>,
+    _: Admin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<RetractedOut>>, ApiError> {
+    params::read_none(LIST, query.as_deref())?;
+    let retractions = store.retractions().await?;
+    Ok(Json(retractions.into_iter().map(RetractedOut::from).collect()))
+}
+
+/// `DELETE /v1/retractions/{id}`: what comes under it from now on is kept again.
+pub(super) async fn lift(
+    State(intake): State<Intake>,
+    Admin(caller): Admin,
+    id: RowId,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    params::read_none(LIST, query.as_deref())?;
+    match intake.lift_retraction(id.of(LIST)?, &caller).await? {
+        Lift::Done => Ok(StatusCode::NO_CONTENT),
+        Lift::NotThere => Err(ApiError::NoSuchRow(LIST)),
+        Lift::Pending => {
+            let detail = "The retraction still goes on: ask again when it has ended.";
+            Err(ApiError::Conflict(detail.to_owned(), None))
+        }
+    }
+}
+
+impl From<Retraction> for RetractedOut {
+    fn from(Retraction { id, of, at, is_pending, lifted_at }: Retraction) -> Self {
+        let second = Timestamp::from_unix_ms(of.date_push_s.saturating_mul(1000));
+        Self {
+            id,
+            retracted_at: at.to_string(),
+            date_push: second.to_string(),
+            source: of.source.map(|source| source.to_string()),
+            is_pending,
+            lifted_at: lifted_at.map(|at| at.to_string()),
+        }
+    }
 }
 
 /// A time as text, or whole seconds of the ten digits that can be signed.
@@ -124,5 +214,6 @@ fn source_out(count: &RetractCount) -> SourceOut {
         data_usage: count.usage,
         mo_sms: count.sms,
         notifications: count.notifications,
+        kept: count.kept,
     }
 }

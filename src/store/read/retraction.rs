@@ -1,10 +1,10 @@
 use std::net::IpAddr;
 
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, page};
 use crate::{
-    domain::{RetractCount, RetractQuestion, Retracted, RetractedPushes},
+    domain::{RetractCount, RetractQuestion, RetractedPushes, Retraction, Timestamp},
     store::{StoreError, error::of_read, push::source_of, writer::push_pushes},
 };
 
@@ -16,13 +16,39 @@ struct Row {
 }
 
 impl Store {
-    /// All that was retracted.
-    pub async fn retracted(&self) -> Result<Retracted, StoreError> {
-        const ALL: &str = "select distinct date_push_s, source from retracted";
+    /// All that was retracted, the last one first.
+    pub async fn retractions(&self) -> Result<Vec<Retraction>, StoreError> {
+        const ALL: &str = "
+            select id, date_push_s, source, at_ms, pending, lifted_ms from retracted
+            order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<(i64, Vec<u8>)> =
+        let rows: Vec<(i64, i64, Vec<u8>, i64, bool, Option<i64>)> =
             sqlx::query_as(ALL).fetch_all(&mut *reader).await.map_err(of_read)?;
-        Ok(rows.iter().map(|(date_push_s, source)| question(*date_push_s, source)).collect())
+        let row = |(id, date_push_s, source, at_ms, is_pending, lifted_ms): (
+            i64,
+            i64,
+            Vec<u8>,
+            i64,
+            bool,
+            Option<i64>,
+        )| {
+            let of = question(date_push_s, &source);
+            let (at, lifted_at) =
+                (Timestamp::from_unix_ms(at_ms), lifted_ms.map(Timestamp::from_unix_ms));
+            Retraction { id, of, at, is_pending, lifted_at }
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// Whether anything came under a `datePush`, new or not: perhaps it was mistyped.
+    pub async fn came_under(&self, of: RetractQuestion) -> Result<bool, StoreError> {
+        let mut sql = QueryBuilder::new("select exists (select 1 from push where ");
+        push_pushes(&mut sql, "push", of);
+        sql.push(") or exists (select 1 from push_repeat where ");
+        push_pushes(&mut sql, "push_repeat", of);
+        sql.push(")");
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        sql.build_query_scalar().fetch_one(&mut *reader).await.map_err(of_read)
     }
 
     /// What a retraction would take out, by source.
@@ -32,23 +58,28 @@ impl Store {
     ) -> Result<Vec<RetractCount>, StoreError> {
         let mut sql = QueryBuilder::new("select source");
         for table in ["usage", "sms", "notification"] {
-            sql.push(format_args!(
-                ", sum((select count(*) from {table} as pushed
-                    where pushed.id between push.id and push.id + push.ids - 1
-                        and pushed.date_push_s = push.date_push_s))"
-            ));
+            sql.push(", sum(");
+            push_count(&mut sql, table, (" and not ", of));
+            sql.push(")");
         }
-        sql.push(" from push where ");
-        push_pushes(&mut sql, of);
+        for (sign, table) in [(", sum(", "usage"), (" + ", "sms"), (" + ", "notification")] {
+            sql.push(sign);
+            push_count(&mut sql, table, (" and ", of));
+        }
+        sql.push(") from push where ");
+        push_pushes(&mut sql, "push", of);
         sql.push(" group by source order by source");
         let mut reader = self.reader(COUNT_TIME_MAX).await?;
-        let rows: Vec<(Vec<u8>, i64, i64, i64)> =
+        let rows: Vec<(Vec<u8>, i64, i64, i64, i64)> =
             sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
-        let count = |(source, usage, sms, notifications): (Vec<u8>, i64, i64, i64)| RetractCount {
-            source: source_of(&source),
-            usage: usage.unsigned_abs(),
-            sms: sms.unsigned_abs(),
-            notifications: notifications.unsigned_abs(),
+        let count = |(source, usage, sms, notifications, kept): (Vec<u8>, i64, i64, i64, i64)| {
+            RetractCount {
+                source: source_of(&source),
+                usage: usage.unsigned_abs(),
+                sms: sms.unsigned_abs(),
+                notifications: notifications.unsigned_abs(),
+                kept: kept.unsigned_abs(),
+            }
         };
         Ok(rows.into_iter().map(count).collect())
     }
@@ -74,6 +105,23 @@ impl TryFrom<Row> for RetractedPushes {
     fn try_from(Row { id, date_push_s, source }: Row) -> Result<Self, StoreError> {
         Ok(Self { id, of: question(date_push_s, &source) })
     }
+}
+
+/// Adds how many records of a table came with a push, of those that another push brought, too, or of
+/// the others.
+fn push_count(
+    sql: &mut QueryBuilder<Sqlite>,
+    table: &'static str,
+    (which, of): (&'static str, RetractQuestion),
+) {
+    sql.push(format_args!(
+        "(select count(*) from {table} as pushed
+            where pushed.id between push.id and push.id + push.ids - 1
+                and pushed.date_push_s = push.date_push_s{which}exists (
+                    select 1 from push_repeat as other where other.id = pushed.id and not ("
+    ));
+    push_pushes(sql, "other", of);
+    sql.push(")))");
 }
 
 fn question(date_push_s: i64, source: &[u8]) -> RetractQuestion {

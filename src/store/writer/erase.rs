@@ -238,7 +238,8 @@ impl Writer {
         Ok(false)
     }
 
-    /// Takes records out of the sums by time and network, inside the open transaction.
+    /// Takes records out of the sums by time and network, and out of the volume that guards all sums
+    /// against overflow, inside the open transaction.
     pub(super) async fn take_out_of_sums(
         &mut self,
         going: &[GoingUsage],
@@ -289,7 +290,7 @@ impl Writer {
         {
             sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
         }
-        Ok(())
+        self.shrink_volume(going).await
     }
 }
 

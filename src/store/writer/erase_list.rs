@@ -15,14 +15,14 @@ use crate::{
     },
 };
 
-/// What became of the wish to keep again what comes of an erased SIM.
+/// What became of the wish to keep again what comes of an erased SIM, or under a retracted `datePush`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lift {
     /// What comes from now on is kept.
     Done,
-    /// The SIM is not erased.
-    NotErased,
-    /// It is still being erased.
+    /// There is none, or it is lifted already.
+    NotThere,
+    /// It still goes on.
     Pending,
 }
 
@@ -42,7 +42,7 @@ impl Writer {
         let hash = hashed(giccid.as_str());
         let found: Option<(i64, bool)> =
             sqlx::query_as(FIND).bind(&hash).fetch_optional(&mut self.connection).await?;
-        let Some((at_ms, is_pending)) = found else { return Ok(Lift::NotErased) };
+        let Some((at_ms, is_pending)) = found else { return Ok(Lift::NotThere) };
         if is_pending {
             return Ok(Lift::Pending);
         }

@@ -43,6 +43,7 @@ impl Writer {
         for statement in STATEMENTS {
             sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
         }
+        self.forget_repeats(ids).await?;
         note_gone(&mut self.connection, "mo-sms", ids.len()).await
     }
 
@@ -69,7 +70,10 @@ impl Writer {
                 )
                 select months.month, card.id from months cross join card
                 where card.giccid_reversed = $1)";
-        const OF_CARD: [&str; 3] = [
+        const OF_CARD: [&str; 4] = [
+            "delete from sim_pruned where sim_id in (
+                select sim.id from card join sim on sim.card_id = card.id
+                where card.giccid_reversed = $1)",
             "delete from card_seen
             where card_id in (select id from card where giccid_reversed = $1)",
             "delete from sim where card_id in (select id from card where giccid_reversed = $1)",

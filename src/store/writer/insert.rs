@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
     push::Runs,
+    push_repeat::Repeats,
     round::Round,
     sims::{SimIds, SimKey},
+    tail::First,
 };
 use crate::{
     domain::{NO_DATE_PUSH_S, NewRecord, Notification, Record, SmsRecord, Timestamp, UsageRecord},
@@ -27,6 +29,8 @@ pub(super) struct Batch<'a> {
 pub(super) struct Row<'a, T> {
     pub(super) submission: usize,
     pub(super) source: Option<IpAddr>,
+    /// It comes from a file.
+    pub(super) is_history: bool,
     pub(super) new: &'a NewRecord,
     pub(super) record: &'a T,
 }
@@ -37,20 +41,26 @@ type Tallies = BTreeMap<Box<str>, TallyChange>;
 impl<'a> Batch<'a> {
     pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
         self.has_push |= !submission.is_history;
-        let source = submission.source;
+        let (source, is_history) = (submission.source, submission.is_history);
         for new in &submission.records {
             match &new.record {
                 record if submission.is_test => {
-                    self.tests.push(Row { submission: nth, source, new, record })
+                    self.tests.push(Row { submission: nth, source, is_history, new, record })
                 }
                 Record::Usage(record) => {
-                    self.usage.push(Row { submission: nth, source, new, record });
+                    self.usage.push(Row { submission: nth, source, is_history, new, record });
                 }
                 Record::Sms(record) => {
-                    self.sms.push(Row { submission: nth, source, new, record });
+                    self.sms.push(Row { submission: nth, source, is_history, new, record });
                 }
                 Record::Notification(record) => {
-                    self.notifications.push(Row { submission: nth, source, new, record });
+                    self.notifications.push(Row {
+                        submission: nth,
+                        source,
+                        is_history,
+                        new,
+                        record,
+                    });
                 }
             }
         }
@@ -146,7 +156,7 @@ impl Writer {
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
-            select row.value ->> 0, first.date_push_s from json_each($1) as row
+            select row.value ->> 0, first.id, first.date_push_s from json_each($1) as row
             join sms as first on first.event_ms = row.value ->> 1
                 and first.sim_id = row.value ->> 2 and first.h = row.value ->> 3
             where first.id <> row.value ->> 0";
@@ -168,15 +178,18 @@ impl Writer {
             .collect();
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
         let tally = tally(tallies, "mo-sms");
-        let mut runs = Runs::default();
+        let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for ((row, insert), SimIds { sim_id, card_id }) in rows.iter().zip(&inserts).zip(&sims) {
-            if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
+            let first = there.get(&insert.0);
+            if settle(verdicts, row.submission, tally, row.new, first) {
                 let (sim_id, card_id) = (*sim_id, *card_id);
                 self.tail.add_sms(TailSms { sim_id, card_id, event_ms: insert.1 });
                 runs.add(insert.0, row.source, row.new.date_push_s);
             }
+            first.into_iter().for_each(|first| repeats.add(*first, row));
         }
-        runs.write(round)
+        runs.write(round)?;
+        repeats.write(round)
     }
 
     async fn insert_notifications(
@@ -197,7 +210,7 @@ impl Writer {
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
-            select row.value ->> 0, first.date_push_s from json_each($1) as row
+            select row.value ->> 0, first.id, first.date_push_s from json_each($1) as row
             join notification as first on first.key_ms = row.value ->> 1
                 and first.h = row.value ->> 2
             where first.id <> row.value ->> 0";
@@ -223,14 +236,17 @@ impl Writer {
             })
             .collect();
         let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
-        let mut runs = Runs::default();
+        let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for (row, insert) in rows.iter().zip(&inserts) {
+            let first = there.get(&insert.0);
             let tally = tally(tallies, row.record.kind.as_str());
-            if settle(verdicts, row.submission, tally, row.new, there.get(&insert.0)) {
+            if settle(verdicts, row.submission, tally, row.new, first) {
                 runs.add(insert.0, row.source, row.new.date_push_s);
             }
+            first.into_iter().for_each(|first| repeats.add(*first, row));
         }
-        runs.write(round)
+        runs.write(round)?;
+        repeats.write(round)
     }
 
     /// Our own tests: enough of them to show that they arrived, apart from all records.
@@ -248,7 +264,7 @@ impl Writer {
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
-            select row.value ->> 0, 0 from json_each($1) as row
+            select row.value ->> 0, first.id, 0 from json_each($1) as row
             join test_record as first on first.own_ms = row.value ->> 1
                 and first.h = row.value ->> 2 and first.kind = row.value ->> 3
             where first.id <> row.value ->> 0";
@@ -268,14 +284,14 @@ impl Writer {
     }
 
     /// Inserts rows, whose first column is the id; gives the ids of those that were there already,
-    /// with the `datePush` that they came under first.
+    /// with the record that came first.
     async fn insert_rows<T: Serialize>(
         &mut self,
         insert: &'static str,
         there: &'static str,
         rows: &[T],
         now: Timestamp,
-    ) -> Result<BTreeMap<i64, i64>, StoreError> {
+    ) -> Result<BTreeMap<i64, First>, StoreError> {
         if rows.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -289,9 +305,10 @@ impl Writer {
         if inserted == rows.len() as u64 {
             return Ok(BTreeMap::new());
         }
-        let there: Vec<(i64, i64)> =
+        let there: Vec<(i64, i64, i64)> =
             sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
-        Ok(there.into_iter().collect())
+        let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
+        Ok(there.into_iter().map(first).collect())
     }
 }
 
@@ -341,16 +358,16 @@ fn tally<'t>(tallies: &'t mut Tallies, kind: &str) -> &'t mut TallyChange {
     tallies.entry(kind.into()).or_default()
 }
 
-/// Counts a record as stored, or as a repeat of one that came under `first`.
+/// Counts a record as stored, or as a repeat of one that came first.
 fn settle(
     verdicts: &mut [Verdict],
     submission: usize,
     tally: &mut TallyChange,
     new: &NewRecord,
-    first: Option<&i64>,
+    first: Option<&First>,
 ) -> bool {
     if let Some(first) = first {
-        repeat(verdicts, submission, tally, is_redated(*first, new.date_push_s));
+        repeat(verdicts, submission, tally, is_redated(first.date_push_s, new.date_push_s));
         return false;
     }
     tally.records += 1;

@@ -17,18 +17,22 @@ mod label;
 mod mark;
 mod prune;
 mod push;
+mod push_repeat;
 mod rebuild;
 mod removal;
 mod retention;
 mod retract;
+mod retract_cards;
+mod retract_records;
 mod rings;
 mod round;
+mod sim_pruned;
 mod sims;
 mod tail;
 mod undo;
 mod usage;
 
-use std::{error::Error, net::IpAddr, path::PathBuf};
+use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc};
 
 use sqlx::SqliteConnection;
 
@@ -49,7 +53,9 @@ use self::{
     tail::Tail,
 };
 use super::{StoreError, days::StoreDays, read::KindTally};
-use crate::domain::{ClockEvidence, HeldReason, KeptFrom, NewHeld, NewRecord, Ring, Timestamp};
+use crate::domain::{
+    ClockEvidence, HeldReason, KeptFrom, NewHeld, NewRecord, Retracted, Ring, Timestamp,
+};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +157,8 @@ pub struct Writer {
     kept_from: KeptFrom,
     signed_clock: SignedClock,
     erased_sims: ErasedSims,
+    /// Intake has it, too.
+    retracted: Arc<Retracted>,
     /// The list of erased SIMs beside the database.
     erasures: PathBuf,
     /// Bytes of bodies in quarantine.
@@ -177,6 +185,7 @@ impl Writer {
             kept_from: KeptFrom::default(),
             signed_clock: SignedClock::default(),
             erased_sims: ErasedSims::default(),
+            retracted: Arc::default(),
             erasures: PathBuf::new(),
             quarantine_bytes: 0,
             volume: 0,
@@ -200,6 +209,9 @@ impl Writer {
         }
         if batch.iter().any(|submission| submission.is_too_old(&self.kept_from)) {
             return Err(StoreError::TooOld);
+        }
+        if self.has_retracted(batch) {
+            return Err(StoreError::Retracted);
         }
         let before = self.before(batch);
         let done = self.try_commit(batch, now).await;
@@ -348,6 +360,7 @@ impl Writer {
         let signed_clock = SignedClock::load(&mut self.connection).await?;
         self.signed_clock = signed_clock.with_newest_of(&self.signed_clock);
         self.erased_sims = ErasedSims::load(&mut self.connection).await?;
+        self.retracted = Arc::new(self.load_retracted().await?);
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&mut self.rings);
         let quarantined: i64 = sqlx::query_scalar(

@@ -226,6 +226,7 @@ impl Writer {
         // No further than what goes: a record that is newer was never there, and may still come.
         let kept_from_ms = after_newest(going.iter().map(|record| record.start_ms));
         if let Some(last) = going.last() {
+            self.note_pruned_usage(&going).await?;
             self.remove_usage(&going).await?;
             note_kept_from(&mut self.connection, "data-usage", kept_from_ms).await?;
             note_removed(&mut self.connection, last.id).await?;
@@ -252,23 +253,25 @@ impl Writer {
 
     async fn prune_sms(&mut self, pruning: &mut Pruning) -> Result<bool, StoreError> {
         const OLD: &str = "
-            select id, event_ms from sms where event_ms < $1
+            select id, event_ms, sim_id from sms where event_ms < $1
                 and id <= (select complete_to from mark where summary = 'sims')
             order by event_ms limit $2";
         let before_ms = pruning.messages_before_ms;
-        let rows: Vec<(i64, i64)> = sqlx::query_as(OLD)
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(OLD)
             .bind(before_ms)
             .bind(pruning.limit())
             .fetch_all(&mut self.connection)
             .await?;
-        let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
         let Some(last_id) = ids.iter().max() else { return Ok(true) };
-        let kept_from_ms = after_newest(rows.iter().map(|(_, event_ms)| *event_ms));
+        let kept_from_ms = after_newest(rows.iter().map(|(_, event_ms, _)| *event_ms));
         run(&mut self.connection, "begin immediate").await?;
         sqlx::query("delete from sms where id in (select value from json_each($1))")
             .bind(serde_json::to_string(&ids)?)
             .execute(&mut self.connection)
             .await?;
+        self.note_pruned_sms(rows.iter().map(|(_, event_ms, sim_id)| (*sim_id, *event_ms))).await?;
+        self.forget_repeats(&ids).await?;
         note_gone(&mut self.connection, "mo-sms", ids.len()).await?;
         note_kept_from(&mut self.connection, "mo-sms", kept_from_ms).await?;
         note_removed(&mut self.connection, *last_id).await?;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::Writer;
+use super::{Writer, tail::UsageKey};
 use crate::store::{StoreError, rollup::DAY_MS};
 
 /// A usage record that goes.
@@ -36,8 +36,27 @@ impl Writer {
         {
             sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
         }
+        let key = |record: &GoingUsage| {
+            let GoingUsage { sim_id, start_ms, h, .. } = *record;
+            UsageKey { sim_id, start_ms, h }
+        };
+        // A repeat of it may have come since the keys were last written.
+        self.tail.forget_keys(going.iter().map(key));
+        self.forget_repeats(&ids).await?;
         note_gone(&mut self.connection, "data-usage", going.len()).await?;
         self.shrink_stretches(going).await
+    }
+
+    /// Makes room in the sums for others: these records are in none of them any more.
+    pub(super) async fn shrink_volume(&mut self, going: &[GoingUsage]) -> Result<(), StoreError> {
+        const SHRINK: &str =
+            "update tally set data_usage = data_usage - $1 where kind = 'data-usage'";
+        // It cannot overflow: all of them were in the volume.
+        let gone: i64 = going.iter().map(|record| record.data_usage).sum();
+        sqlx::query(SHRINK).bind(gone).execute(&mut self.connection).await?;
+        // Whatever fails from here on, it is read again.
+        self.volume -= gone;
+        Ok(())
     }
 
     /// Says how many records are left in each stretch of the usage table.
@@ -93,6 +112,7 @@ impl Writer {
             .bind(serde_json::to_string(&ids)?)
             .execute(&mut self.connection)
             .await?;
+        self.forget_repeats(&ids).await?;
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, kind) in rows {
             *kinds.entry(kind).or_default() += 1;

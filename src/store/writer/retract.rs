@@ -1,27 +1,38 @@
 //! Takes out what was pushed under one `datePush`: records that somebody attached to a captured
-//! signature. At every commit sums equal records.
+//! signature. At every commit sums equal records. Held by `front::retract`, `front::retract_beside`
+//! and `front::retract_cut_short`.
 //!
 //! A signature covers the second and not the body, so the records themselves are not to blame: the
 //! same record under another `datePush` is taken in. What still comes under the retracted one is set
-//! aside (see [`Retracted`](crate::domain::Retracted)), because whoever captured its signature can send it again.
-use std::{collections::BTreeSet, net::IpAddr};
+//! aside (see [`Retracted`]), because whoever captured its signature can send it again. From the
+//! first step on no push brings any more of it, so that all that goes has a smaller id than the row
+//! among the changes.
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite};
 
-use super::{Writer, removal::GoingUsage, run, tail::Summary};
+use super::{Lift, Submission, Writer, run, tail::Summary};
 use crate::{
-    domain::{Caller, RetractQuestion, Timestamp},
+    domain::{Caller, NewRecord, RetractQuestion, Retracted, Timestamp},
     store::{
         StoreError,
         admin::audit,
-        card::{CardSeen, CardSums, TailSms},
-        push::source_octets,
-        rollup::{DAY_MS, SimSums, TailUsage},
+        push::{source_octets, source_of},
     },
 };
 
-/// Rows of one step: each is taken out of several sums, and its SIM is looked through.
-const STEP_ROWS: i64 = 64;
+/// How long one step should take before its commit: a push that comes then waits for it. The commit
+/// takes as long as the disk does, whatever is in it.
+const STEP_TIME: Duration = Duration::from_millis(10);
+const STEP_ROWS: usize = 64;
+const STEP_ROWS_MIN: usize = 16;
+const STEP_ROWS_MAX: usize = 512;
+/// Pushes that are looked at in one step.
+const STEP_PUSHES: i64 = 256;
 
 /// What a retraction took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,34 +45,40 @@ pub struct RetractedCounts {
     pub sms: u64,
     /// Notifications.
     pub notifications: u64,
+    /// Records of any kind that another push had brought, too: stored anew, as that one's.
+    pub kept: u64,
 }
 
 /// A retraction on its way.
 #[derive(Debug)]
 pub struct Retracting {
-    question: RetractQuestion,
+    pub(super) question: RetractQuestion,
+    pub(super) at: Timestamp,
     stage: Stage,
-    counts: RetractedCounts,
+    /// How many of the summaries have been brought up to date.
+    settled: usize,
+    /// Pushes up to this id have been looked at.
+    at_push: i64,
+    step_rows: usize,
+    pub(super) counts: RetractedCounts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Usage,
-    Sms,
-    Notifications,
-    Pushes,
+    Settle,
+    Records,
+    Repeats,
+    Cards,
     Done,
 }
 
-/// A usage record that goes, with its card.
-#[derive(Clone, Copy, Debug, FromRow)]
-struct CardUsage {
-    #[sqlx(flatten)]
-    usage: GoingUsage,
-    card_id: i64,
-}
-
 impl Retracting {
+    fn new(id: i64, question: RetractQuestion, at: Timestamp) -> Self {
+        let counts = RetractedCounts { id, ..RetractedCounts::default() };
+        let (stage, settled) = (Stage::Settle, 0);
+        Self { question, at, stage, settled, at_push: 0, step_rows: STEP_ROWS, counts }
+    }
+
     /// What it has taken away so far.
     pub fn counts(&self) -> RetractedCounts {
         self.counts
@@ -72,18 +89,63 @@ impl Retracting {
         self.stage == Stage::Done
     }
 
+    pub(super) fn step_rows(&self) -> usize {
+        self.step_rows
+    }
+
     fn next(&mut self) {
         self.stage = match self.stage {
-            Stage::Usage => Stage::Sms,
-            Stage::Sms => Stage::Notifications,
-            Stage::Notifications => Stage::Pushes,
-            Stage::Pushes | Stage::Done => Stage::Done,
+            Stage::Settle => Stage::Records,
+            Stage::Records => Stage::Repeats,
+            Stage::Repeats => Stage::Cards,
+            Stage::Cards | Stage::Done => Stage::Done,
         };
+    }
+
+    /// Takes as many rows next time as fit into the time of a step.
+    pub(super) fn pace(&mut self, took: Duration) {
+        if took < STEP_TIME / 2 {
+            self.step_rows = (self.step_rows * 2).min(STEP_ROWS_MAX);
+        } else if took > STEP_TIME {
+            self.step_rows = (self.step_rows / 2).max(STEP_ROWS_MIN);
+        }
     }
 }
 
 impl Writer {
-    /// Begins a retraction: it is among the changes and in the audit.
+    /// What still comes under these is set aside.
+    pub fn retracted(&self) -> Arc<Retracted> {
+        Arc::clone(&self.retracted)
+    }
+
+    /// Whether a record of a push that was read before a retraction began would be stored after it.
+    pub fn is_retracted(&self, submission: &Submission, new: &NewRecord) -> bool {
+        // A person may take in what was retracted: of a retry and a file it is not asked.
+        submission.pushed_at.is_some()
+            && submission.source.is_some_and(|source| self.retracted.has(new.date_push_s, source))
+    }
+
+    pub(super) fn has_retracted(&self, batch: &[Submission]) -> bool {
+        let has = |submission: &Submission| {
+            submission.records.iter().any(|new| self.is_retracted(submission, new))
+        };
+        !self.retracted.is_empty() && batch.iter().any(has)
+    }
+
+    pub(super) async fn load_retracted(&mut self) -> Result<Retracted, StoreError> {
+        const LIVE: &str =
+            "select distinct date_push_s, source from retracted where lifted_ms is null";
+        let rows: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as(LIVE).fetch_all(&mut self.connection).await?;
+        let question = |(date_push_s, source): (i64, Vec<u8>)| RetractQuestion {
+            date_push_s,
+            source: source_of(&source),
+        };
+        Ok(rows.into_iter().map(question).collect())
+    }
+
+    /// Begins a retraction: it is among the changes and in the audit, and no push brings any more of
+    /// what it takes out.
     pub async fn begin_retraction(
         &mut self,
         question: RetractQuestion,
@@ -102,7 +164,8 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Retracting, StoreError> {
         const NOTE: &str = "
-            insert into retracted (id, at_ms, date_push_s, source) values ($1, $2, $3, $4)";
+            insert into retracted (id, at_ms, date_push_s, source, pending)
+            values ($1, $2, $3, $4, 1)";
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
@@ -116,241 +179,159 @@ impl Writer {
             .await?;
         audit(&mut self.connection, caller, "retract", &question.to_string(), now).await?;
         run(&mut self.connection, "commit").await?;
-        let counts = RetractedCounts { id, ..RetractedCounts::default() };
-        Ok(Retracting { question, stage: Stage::Usage, counts })
+        Arc::make_mut(&mut self.retracted).add(question);
+        Ok(Retracting::new(id, question, now))
+    }
+
+    /// Finishes what an earlier process began. Gives how many retractions.
+    pub(in crate::store) async fn finish_retractions(&mut self) -> Result<usize, StoreError> {
+        const PENDING: &str =
+            "select id, date_push_s, source, at_ms from retracted where pending order by id";
+        let pending: Vec<(i64, i64, Vec<u8>, i64)> =
+            sqlx::query_as(PENDING).fetch_all(&mut self.connection).await?;
+        for (id, date_push_s, source, at_ms) in &pending {
+            let question = RetractQuestion { date_push_s: *date_push_s, source: source_of(source) };
+            let mut work = Retracting::new(*id, question, Timestamp::from_unix_ms(*at_ms));
+            while !work.is_done() {
+                self.retract_some(&mut work).await?;
+            }
+            let RetractedCounts { usage, sms, notifications, .. } = work.counts();
+            tracing::info!(id, usage, sms, notifications, "Finished a retraction");
+        }
+        Ok(pending.len())
     }
 
     /// Takes a few records away, in one short transaction.
-    pub async fn retract_some(&mut self, retracting: &mut Retracting) -> Result<(), StoreError> {
+    pub async fn retract_some(&mut self, work: &mut Retracting) -> Result<(), StoreError> {
         self.refresh().await?;
-        let done = self.try_retract_some(retracting).await;
+        let done = self.try_retract_some(work).await;
         if self.undo_unless(done).await? {
-            retracting.next();
+            work.next();
         }
         Ok(())
     }
 
-    async fn try_retract_some(&mut self, retracting: &mut Retracting) -> Result<bool, StoreError> {
-        let (question, counts) = (retracting.question, &mut retracting.counts);
-        run(&mut self.connection, "begin immediate").await?;
-        // What goes must be in every summary and in no tail, neither in ours nor in a reader's.
-        for summary in Summary::ALL {
-            self.move_mark(summary).await?;
-        }
-        let (taken, of_kind) = match retracting.stage {
-            Stage::Usage => (self.retract_usage(question).await?, &mut counts.usage),
-            Stage::Sms => (self.retract_sms(question).await?, &mut counts.sms),
-            Stage::Notifications => {
-                (self.retract_notifications(question).await?, &mut counts.notifications)
+    /// Whether the stage has come to its end.
+    async fn try_retract_some(&mut self, work: &mut Retracting) -> Result<bool, StoreError> {
+        match work.stage {
+            Stage::Settle => {
+                // What goes must be in every summary and in no tail, neither in ours nor in a
+                // reader's. What comes later is not retracted.
+                let Some(summary) = Summary::ALL.get(work.settled) else { return Ok(true) };
+                self.settle(*summary).await?;
+                work.settled += 1;
+                Ok(false)
             }
-            Stage::Pushes | Stage::Done => (self.forget_pushes(question).await?, &mut 0),
-        };
+            Stage::Records => self.retract_records(work).await,
+            Stage::Repeats => self.forget_repeats_of(work.question, work.step_rows).await,
+            Stage::Cards => self.look_again(work).await,
+            Stage::Done => Ok(true),
+        }
+    }
+
+    async fn retract_records(&mut self, work: &mut Retracting) -> Result<bool, StoreError> {
+        let began = Instant::now();
+        let pushes = self.next_pushes(work).await?;
+        let Some((last_push, _)) = pushes.last().copied() else { return Ok(true) };
+        let (among, second) = (serde_json::to_string(&pushes)?, work.question.date_push_s);
+        let mut counts = work.counts;
+        let mut room = work.step_rows;
+        run(&mut self.connection, "begin immediate").await?;
+        let usage = self.usage_among(&among, second, room).await?;
+        room -= usage.len();
+        let kept = self.retract_usage(&usage, work.at).await?;
+        (counts.usage, counts.kept) =
+            (counts.usage + usage.len() as u64 - kept, counts.kept + kept);
+        let sms = self.sms_among(&among, second, room).await?;
+        room -= sms.len();
+        let kept = self.retract_sms(&sms, work.at).await?;
+        (counts.sms, counts.kept) = (counts.sms + sms.len() as u64 - kept, counts.kept + kept);
+        let notifications = self.notifications_among(&among, second, room).await?;
+        room -= notifications.len();
+        let kept = self.retract_notifications(&notifications, work.at).await?;
+        counts.notifications += notifications.len() as u64 - kept;
+        counts.kept += kept;
+        if room > 0 {
+            // All that these pushes brought is gone.
+            self.forget_pushes(second, &among).await?;
+        }
+        work.pace(began.elapsed());
         run(&mut self.connection, "commit").await?;
-        for summary in Summary::ALL {
-            self.tail.moved(summary);
+        work.counts = counts;
+        if room > 0 {
+            work.at_push = last_push;
         }
-        *of_kind += taken;
-        Ok(taken == 0)
+        Ok(false)
     }
 
-    async fn retract_usage(&mut self, question: RetractQuestion) -> Result<u64, StoreError> {
-        let mut sql = QueryBuilder::new(
-            "select pushed.id, pushed.sim_id, pushed.start_ms, pushed.h, pushed.series_id,
-                pushed.data_usage, sim.card_id",
-        );
-        push_records(&mut sql, "usage", question);
-        let going: Vec<CardUsage> = sql.build_query_as().fetch_all(&mut self.connection).await?;
-        if going.is_empty() {
-            return Ok(0);
-        }
-        let records: Vec<GoingUsage> = going.iter().map(|row| row.usage).collect();
-        self.remove_usage(&records).await?;
-        self.take_out_of_sums(&records).await?;
-        let folded: Vec<TailUsage> = going.iter().map(CardUsage::folded).collect();
-        self.take_out_of_sim_sums(&folded).await?;
-        self.look_again(going.iter().map(|row| row.card_id).collect()).await?;
-        Ok(going.len() as u64)
+    /// The next pushes that are meant, with how many ids they span.
+    async fn next_pushes(&mut self, work: &Retracting) -> Result<Vec<(i64, i64)>, StoreError> {
+        let mut sql = QueryBuilder::new("select id, ids from push where ");
+        push_pushes(&mut sql, "push", work.question);
+        sql.push(" and id > ").push_bind(work.at_push);
+        sql.push(" and id < ").push_bind(work.counts.id);
+        sql.push(" order by id limit ").push_bind(STEP_PUSHES);
+        Ok(sql.build_query_as().fetch_all(&mut self.connection).await?)
     }
 
-    async fn retract_sms(&mut self, question: RetractQuestion) -> Result<u64, StoreError> {
-        let mut sql = QueryBuilder::new("select pushed.id, sim.card_id");
-        push_records(&mut sql, "sms", question);
-        let going: Vec<(i64, i64)> = sql.build_query_as().fetch_all(&mut self.connection).await?;
-        if going.is_empty() {
-            return Ok(0);
+    /// Takes back that what comes under a retracted `datePush` is set aside, for all retractions of
+    /// the same one. What was taken out stays so.
+    pub async fn lift_retraction(
+        &mut self,
+        id: i64,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Lift, StoreError> {
+        const FIND: &str = "
+            select date_push_s, source, exists (
+                select 1 from retracted as one where one.pending
+                    and (one.date_push_s, one.source) = (retracted.date_push_s, retracted.source))
+            from retracted where id = $1 and lifted_ms is null";
+        self.refresh().await?;
+        let found: Option<(i64, Vec<u8>, bool)> =
+            sqlx::query_as(FIND).bind(id).fetch_optional(&mut self.connection).await?;
+        let Some((date_push_s, source, is_pending)) = found else { return Ok(Lift::NotThere) };
+        if is_pending {
+            return Ok(Lift::Pending);
         }
-        let ids: Vec<i64> = going.iter().map(|(id, _)| *id).collect();
-        self.remove_sms_and_counts(&ids).await?;
-        self.look_again(going.iter().map(|(_, card_id)| *card_id).collect()).await?;
-        Ok(going.len() as u64)
+        let question = RetractQuestion { date_push_s, source: source_of(&source) };
+        let done = self.try_lift_retraction(question, caller, now).await;
+        self.undo_unless(done).await?;
+        self.retracted = Arc::new(self.load_retracted().await?);
+        Ok(Lift::Done)
     }
 
-    async fn retract_notifications(
+    async fn try_lift_retraction(
         &mut self,
         question: RetractQuestion,
-    ) -> Result<u64, StoreError> {
-        let mut sql = QueryBuilder::new("select pushed.id, pushed.kind");
-        push_records(&mut sql, "notification", question);
-        let going: Vec<(i64, String)> =
-            sql.build_query_as().fetch_all(&mut self.connection).await?;
-        if !going.is_empty() {
-            self.remove_notifications(&going).await?;
-        }
-        Ok(going.len() as u64)
-    }
-
-    async fn forget_pushes(&mut self, question: RetractQuestion) -> Result<u64, StoreError> {
-        let mut sql = QueryBuilder::new("delete from push where ");
-        push_pushes(&mut sql, question);
-        sql.build().execute(&mut self.connection).await?;
-        Ok(0)
-    }
-
-    /// Takes usage records out of the sums by SIM and by card.
-    async fn take_out_of_sim_sums(&mut self, going: &[TailUsage]) -> Result<(), StoreError> {
-        const DAYS: [&str; 2] = [
-            "update usage_sim_day
-            set data_usage = data_usage - (row.value ->> 2), records = records - (row.value ->> 3)
-            from json_each($1) as row where day = row.value ->> 0 and sim_id = row.value ->> 1",
-            "delete from usage_sim_day where records = 0 and (day, sim_id) in (
-                select row.value ->> 0, row.value ->> 1 from json_each($1) as row)",
-        ];
-        const MONTHS: [&str; 2] = [
-            "update usage_card_month
-            set data_usage = data_usage - (row.value ->> 2), records = records - (row.value ->> 3)
-            from json_each($1) as row where month = row.value ->> 0 and card_id = row.value ->> 1",
-            "delete from usage_card_month where records = 0 and (month, card_id) in (
-                select row.value ->> 0, row.value ->> 1 from json_each($1) as row)",
-        ];
-        let days = serde_json::to_string(&SimSums::of(going, &self.days).days())?;
-        let months = serde_json::to_string(&CardSums::of(going, &[], &self.days).months())?;
-        for (statements, rows) in [(DAYS, &days), (MONTHS, &months)] {
-            for statement in statements {
-                sqlx::query(statement).bind(rows).execute(&mut self.connection).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the first and the last record of these cards among those that are left; one of which
-    /// nothing is left goes.
-    async fn look_again(&mut self, cards: BTreeSet<i64>) -> Result<(), StoreError> {
-        const KNOWN: &str = "
-            select first_ms, last_ms, sim_id, usage_ms, series_id from card_seen where card_id = $1";
-        const SEEN: &str = "
-            update card_seen set first_ms = $2, last_ms = $3, sim_id = $4, usage_ms = $5,
-                series_id = $6 where card_id = $1";
-        const NONE: [&str; 3] = [
-            "delete from card_seen where card_id = $1",
-            "delete from sim where card_id = $1",
-            "delete from card where id = $1",
-        ];
-        /// The columns of `card_seen` behind the card.
-        type SeenRow = (i64, i64, i64, Option<i64>, Option<i64>);
-        for card_id in cards {
-            let known: Option<SeenRow> =
-                sqlx::query_as(KNOWN).bind(card_id).fetch_optional(&mut self.connection).await?;
-            let Some((first_ms, last_ms, sim_id, usage_ms, series_id)) = known else { continue };
-            let usage = usage_ms.zip(series_id);
-            let before = CardSeen { first_ms, last: (last_ms, sim_id), usage };
-            let Some(seen) = self.seen_of_what_is_left(card_id, before).await? else {
-                for statement in NONE {
-                    sqlx::query(statement).bind(card_id).execute(&mut self.connection).await?;
-                }
-                self.interned = Default::default();
-                continue;
-            };
-            let (usage_ms, series_id) = seen.usage.unzip();
-            sqlx::query(SEEN)
-                .bind(card_id)
-                .bind(seen.first_ms)
-                .bind(seen.last.0)
-                .bind(seen.last.1)
-                .bind(usage_ms)
-                .bind(series_id)
-                .execute(&mut self.connection)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Records that were pruned are known by the day only: where only they can tell, what was known
-    /// before is kept.
-    async fn seen_of_what_is_left(
-        &mut self,
-        card_id: i64,
-        before: CardSeen,
-    ) -> Result<Option<CardSeen>, StoreError> {
-        const USAGE: &str = "
-            with recursive days(day) as (
-                select min(day) from usage_key
-                union all
-                select (select min(day) from usage_key where usage_key.day > days.day)
-                from days where day is not null
-            ), of_card(day) as materialized (
-                select days.day from days where days.day is not null and exists (
-                    select 1 from sim cross join usage_key as key
-                        on key.day = days.day and key.sim_id = sim.id
-                    where sim.card_id = $1)
-            )
-            select key.sim_id, $1 as card_id, usage.series_id, key.start_ms, usage.data_usage
-            from sim cross join usage_key as key on key.sim_id = sim.id
-                and key.day in ((select min(day) from of_card), (select max(day) from of_card))
-            cross join usage on usage.id = key.id
-            where sim.card_id = $1";
-        const SMS: &str = "
-            select sim_id, $1 as card_id, event_ms from sms
-            where sim_id in (select id from sim where card_id = $1)";
-        const SUMMED: &str = "
-            select min(day), max(day) from usage_sim_day
-            where sim_id in (select id from sim where card_id = $1)";
-        let usage: Vec<TailUsage> =
-            sqlx::query_as(USAGE).bind(card_id).fetch_all(&mut self.connection).await?;
-        let sms: Vec<TailSms> =
-            sqlx::query_as(SMS).bind(card_id).fetch_all(&mut self.connection).await?;
-        let left = CardSums::of(&usage, &sms, &self.days).seen.remove(&card_id);
-        let summed: (Option<i64>, Option<i64>) =
-            sqlx::query_as(SUMMED).bind(card_id).fetch_one(&mut self.connection).await?;
-        let Some((first_day, last_day)) = summed.0.zip(summed.1) else { return Ok(left) };
-        let Some(mut seen) = left else { return Ok(Some(before)) };
-        // A day of the store's zone begins and ends within one of UTC's beside it.
-        if (first_day + 2) * DAY_MS < seen.first_ms {
-            seen.first_ms = before.first_ms;
-        }
-        if seen.usage.is_none_or(|(usage_ms, _)| usage_ms < (last_day - 1) * DAY_MS) {
-            (seen.last, seen.usage) = (before.last, before.usage);
-        }
-        Ok(Some(seen))
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const LIFT: &str = "
+            update retracted set lifted_ms = $3
+            where date_push_s = $1 and source = $2 and lifted_ms is null";
+        run(&mut self.connection, "begin immediate").await?;
+        sqlx::query(LIFT)
+            .bind(question.date_push_s)
+            .bind(octets(question.source))
+            .bind(now.unix_ms())
+            .execute(&mut self.connection)
+            .await?;
+        let target = question.to_string();
+        audit(&mut self.connection, caller, "lift retraction", &target, now).await?;
+        run(&mut self.connection, "commit").await
     }
 }
 
-impl CardUsage {
-    fn folded(&self) -> TailUsage {
-        let GoingUsage { sim_id, start_ms, series_id, data_usage, .. } = self.usage;
-        TailUsage { sim_id, card_id: self.card_id, series_id, start_ms, data_usage }
-    }
-}
-
-/// Adds where the records come from that a step takes.
-fn push_records(sql: &mut QueryBuilder<Sqlite>, table: &'static str, question: RetractQuestion) {
-    sql.push(format_args!(
-        " from push cross join {table} as pushed
-            on pushed.id between push.id and push.id + push.ids - 1
-                and pushed.date_push_s = push.date_push_s"
-    ));
-    if table != "notification" {
-        sql.push(" cross join sim on sim.id = pushed.sim_id");
-    }
-    sql.push(" where ");
-    push_pushes(sql, question);
-    sql.push(" limit ").push_bind(STEP_ROWS);
-}
-
-/// Adds which rows of `push` are meant.
-pub(in crate::store) fn push_pushes(sql: &mut QueryBuilder<Sqlite>, question: RetractQuestion) {
-    sql.push("push.date_push_s = ").push_bind(question.date_push_s);
+/// Adds which rows of `push`, or of a table with the same columns, are meant.
+pub(in crate::store) fn push_pushes(
+    sql: &mut QueryBuilder<Sqlite>,
+    table: &'static str,
+    question: RetractQuestion,
+) {
+    sql.push(format_args!("{table}.date_push_s = ")).push_bind(question.date_push_s);
     if let Some(source) = question.source {
-        sql.push(" and push.source = ").push_bind(source_octets(source));
+        sql.push(format_args!(" and {table}.source = ")).push_bind(source_octets(source));
     }
 }
 

@@ -19,6 +19,13 @@ pub(super) struct UsageKey {
     pub(super) h: i64,
 }
 
+/// The record that a key was taken in with: its id, and the `datePush` that it came under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct First {
+    pub(super) id: i64,
+    pub(super) date_push_s: i64,
+}
+
 /// A part of the database that is complete up to a mark of its own. They move one at a time, so that
 /// no commit has to wait for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +52,8 @@ struct KeyedUsage {
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     /// Keys that the key tree does not have, and those of repeats of what it has, with the
-    /// `datePush` that they came under first.
-    keys: HashMap<UsageKey, i64>,
+    /// record that came first.
+    keys: HashMap<UsageKey, First>,
     /// Usage records after the oldest mark of the two kinds of sums …
     usage: Vec<TailUsage>,
     /// … of which the first so many are in the one kind …
@@ -122,7 +129,7 @@ impl Tail {
         for KeyedUsage { id, h, date_push_s, usage } in rows {
             if id > keys {
                 let TailUsage { sim_id, start_ms, .. } = usage;
-                tail.keys.insert(UsageKey { sim_id, start_ms, h }, date_push_s);
+                tail.keys.insert(UsageKey { sim_id, start_ms, h }, First { id, date_push_s });
             }
             tail.usage.push(usage);
             tail.in_sums += usize::from(id <= sums);
@@ -137,11 +144,11 @@ impl Tail {
     }
 
     /// Takes a key in; false if it was there.
-    pub(super) fn take(&mut self, key: UsageKey, date_push_s: i64) -> bool {
+    pub(super) fn take(&mut self, key: UsageKey, first: First) -> bool {
         match self.keys.entry(key) {
             Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
-                free.insert(date_push_s);
+                free.insert(first);
                 self.taken.push(key);
                 true
             }
@@ -165,14 +172,35 @@ impl Tail {
         (self.received_ms, self.last_id) = (before.received_ms, before.last_id);
     }
 
-    /// Notes that the key tree has a key that was taken in, under this `datePush`.
-    pub(super) fn came_first_under(&mut self, key: UsageKey, date_push_s: i64) {
-        self.keys.insert(key, date_push_s);
+    /// Notes that the key tree has a key that was taken in, from this record.
+    pub(super) fn came_first_with(&mut self, key: UsageKey, first: First) {
+        self.keys.insert(key, first);
     }
 
-    /// The `datePush` that a key came under first.
-    pub(super) fn first_date_push_s(&self, key: UsageKey) -> Option<i64> {
+    /// The record that a key came with first.
+    pub(super) fn first_of(&self, key: UsageKey) -> Option<First> {
         self.keys.get(&key).copied()
+    }
+
+    /// Forgets keys of records that are gone.
+    pub(super) fn forget_keys(&mut self, keys: impl Iterator<Item = UsageKey>) {
+        for key in keys {
+            self.keys.remove(&key);
+        }
+    }
+
+    /// The subscribers of all that is in it.
+    pub(super) fn sims(&self) -> impl Iterator<Item = i64> {
+        let keys = self.keys.keys().map(|key| key.sim_id);
+        keys.chain(self.usage.iter().map(|usage| usage.sim_id))
+            .chain(self.sms.iter().map(|sms| sms.sim_id))
+    }
+
+    /// Whether something of a card is in it that the sums by SIM do not have.
+    pub(super) fn has_card(&self, card_id: i64) -> bool {
+        let (usage, sms) = self.for_sims();
+        usage.iter().any(|usage| usage.card_id == card_id)
+            || sms.iter().any(|sms| sms.card_id == card_id)
     }
 
     /// Adds a record that is received now.
@@ -264,10 +292,12 @@ mod tests {
     const LIMITS: Limits =
         Limits { quarantine_bytes_max: 0, tail_records_max: 4_000, sums_tail_records_max: 3_000 };
 
+    const FIRST: First = First { id: 1, date_push_s: 0 };
+
     /// Adds so many records, of different milliseconds from this one on.
     fn add(tail: &mut Tail, from_ms: i64, records: i64) {
         for start_ms in from_ms..from_ms + records {
-            assert!(tail.take(UsageKey { sim_id: 1, start_ms, h: 0 }, 0));
+            assert!(tail.take(UsageKey { sim_id: 1, start_ms, h: 0 }, FIRST));
             let usage = TailUsage { sim_id: 1, card_id: 1, series_id: 1, start_ms, data_usage: 1 };
             tail.add_usage(usage, Timestamp::from_unix_ms(0));
         }
@@ -348,7 +378,7 @@ mod tests {
     #[test]
     fn what_begins_before_a_moment_is_found_in_each_part_of_the_tail() {
         let mut of_keys = Tail::default();
-        of_keys.take(UsageKey { sim_id: 1, start_ms: 10, h: 0 }, 0);
+        of_keys.take(UsageKey { sim_id: 1, start_ms: 10, h: 0 }, FIRST);
         let mut of_usage = Tail::default();
         add(&mut of_usage, 10, 1);
         of_usage.moved(Summary::Keys);

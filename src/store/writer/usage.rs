@@ -1,13 +1,14 @@
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use super::{
     TallyChange, Verdict, Writer, count,
     insert::{Row, is_redated, repeat},
     intern::SeriesKey,
     push::Runs,
+    push_repeat::Repeats,
     round::{ROWS_MAX, Round, values},
     sims::{SimIds, SimKey},
-    tail::UsageKey,
+    tail::{First, UsageKey},
 };
 use crate::{
     domain::{Timestamp, UsageRecord},
@@ -20,18 +21,14 @@ use crate::{
 /// A usage record that is not in the tail; the key tree decides whether it is new.
 struct Candidate<'a> {
     id: i64,
-    submission: usize,
-    source: Option<IpAddr>,
-    date_push_s: i64,
-    h: i64,
-    record: &'a UsageRecord,
+    row: &'a Row<'a, UsageRecord>,
     folded: TailUsage,
 }
 
 impl Candidate<'_> {
     fn key(&self) -> UsageKey {
         let TailUsage { sim_id, start_ms, .. } = self.folded;
-        UsageKey { sim_id, start_ms, h: self.h }
+        UsageKey { sim_id, start_ms, h: self.row.new.identity }
     }
 }
 
@@ -62,46 +59,50 @@ impl Writer {
             let UsageRecord { start_ms, data_usage, .. } = *row.record;
             let (h, date_push_s) = (row.new.identity, row.new.date_push_s);
             let key = UsageKey { sim_id, start_ms, h };
-            if !self.tail.take(key, date_push_s) {
-                repeats.push((row.submission, key, date_push_s));
+            if !self.tail.take(key, First { id, date_push_s }) {
+                repeats.push((row, key));
                 continue;
             }
             let folded = TailUsage { sim_id, card_id, series_id, start_ms, data_usage };
-            let Row { submission, source, record, .. } = *row;
-            candidates.push(Candidate { id, submission, source, date_push_s, h, record, folded });
+            candidates.push(Candidate { id, row, folded });
         }
         let there = self.append(&candidates, round, now).await?;
         let mut runs = Runs::default();
         for candidate in candidates {
             if let Some(first) = there.get(&candidate.id) {
-                self.tail.came_first_under(candidate.key(), *first);
-                repeats.push((candidate.submission, candidate.key(), candidate.date_push_s));
+                self.tail.came_first_with(candidate.key(), *first);
+                repeats.push((candidate.row, candidate.key()));
                 continue;
             }
             let volume = tally.data_usage.checked_add(candidate.folded.data_usage);
             tally.data_usage = volume.ok_or(StoreError::VolumeOverflow)?;
             tally.records += 1;
             self.tail.add_usage(candidate.folded, now);
-            runs.add(candidate.id, candidate.source, candidate.date_push_s);
-            count(verdicts, candidate.submission, |outcome| outcome.stored += 1);
+            runs.add(candidate.id, candidate.row.source, candidate.row.new.date_push_s);
+            count(verdicts, candidate.row.submission, |outcome| outcome.stored += 1);
         }
-        // Only now is it known of all of them under which datePush they came first.
-        for (submission, key, date_push_s) in repeats {
-            let first_s = self.tail.first_date_push_s(key);
-            let redated = first_s.is_none_or(|first_s| is_redated(first_s, date_push_s));
-            repeat(verdicts, submission, tally, redated);
+        runs.write(round)?;
+        // Only now is it known of all of them with which record they came first.
+        let mut noted = Repeats::default();
+        for (row, key) in repeats {
+            let (first, again_s) = (self.tail.first_of(key), row.new.date_push_s);
+            let redated = first.is_none_or(|first| is_redated(first.date_push_s, again_s));
+            repeat(verdicts, row.submission, tally, redated);
+            if let Some(first) = first {
+                noted.add(first, row);
+            }
         }
-        runs.write(round)
+        noted.write(round)
     }
 
-    /// Appends what the key tree does not have; gives the ids of what it has, with the `datePush`
-    /// that they came under first.
+    /// Appends what the key tree does not have; gives the ids of what it has, with the record that
+    /// came first.
     async fn append(
         &mut self,
         candidates: &[Candidate<'_>],
         round: &mut Round,
         now: Timestamp,
-    ) -> Result<BTreeMap<i64, i64>, StoreError> {
+    ) -> Result<BTreeMap<i64, First>, StoreError> {
         const INSERT: &str = "
             insert into usage (id, received_ms, sim_id, series_id, start_ms, data_usage, duration,
                 date_push_s, h, extra)
@@ -114,14 +115,15 @@ impl Writer {
                 where key.day = column5 / 86400000 and key.sim_id = column3
                     and key.start_ms = column5 and key.h = column9);";
         const THERE: &str = "
-            select row.value ->> 0, first.date_push_s from json_each($1) as row
+            select row.value ->> 0, first.id, first.date_push_s from json_each($1) as row
             join usage_key as key on key.day = row.value ->> 1 and key.sim_id = row.value ->> 2
                 and key.start_ms = row.value ->> 3 and key.h = row.value ->> 4
             join usage as first on first.id = key.id";
         let mut appended = 0;
         for chunk in candidates.chunks(ROWS_MAX) {
             round.add(INSERT).add(&values(chunk.len(), 10)).add(UNLESS_THERE);
-            for Candidate { id, date_push_s, h, record, folded, .. } in chunk {
+            for Candidate { id, row, folded } in chunk {
+                let (new, record) = (row.new, row.record);
                 round
                     .bind(id)?
                     .bind(now.unix_ms())?
@@ -130,8 +132,8 @@ impl Writer {
                     .bind(folded.start_ms)?
                     .bind(folded.data_usage)?
                     .bind(record.duration)?
-                    .bind(date_push_s)?
-                    .bind(h)?
+                    .bind(new.date_push_s)?
+                    .bind(new.identity)?
                     .bind(record.extra.as_deref())?;
             }
             appended += round.run(&mut self.connection).await?;
@@ -141,14 +143,16 @@ impl Writer {
         }
         let keys: Vec<_> = candidates
             .iter()
-            .map(|Candidate { id, h, folded: TailUsage { sim_id, start_ms, .. }, .. }| {
-                (id, start_ms / DAY_MS, sim_id, start_ms, h)
+            .map(|candidate| {
+                let UsageKey { sim_id, start_ms, h } = candidate.key();
+                (candidate.id, start_ms / DAY_MS, sim_id, start_ms, h)
             })
             .collect();
-        let there: Vec<(i64, i64)> = sqlx::query_as(THERE)
+        let there: Vec<(i64, i64, i64)> = sqlx::query_as(THERE)
             .bind(serde_json::to_string(&keys)?)
             .fetch_all(&mut self.connection)
             .await?;
-        Ok(there.into_iter().collect())
+        let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
+        Ok(there.into_iter().map(first).collect())
     }
 }

@@ -18,6 +18,8 @@ mod quarantine;
 mod records;
 mod request_id;
 mod retract;
+mod retract_beside;
+mod retract_cut_short;
 mod rezone;
 mod room;
 mod sources;

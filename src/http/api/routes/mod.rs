@@ -1,21 +1,23 @@
 //! Every address of the internal listener, what serves it and what the OpenAPI document says of it.
-//! The one place to add a route: [`pushed`] has those about what SmartHub pushed, this file the others.
+//! The one place to add a route: [`pushed`] has those about what SmartHub pushed, [`removals`]
+//! those that take something out of the store, this file the others.
 use super::{
     attention, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
-    erasures, fleet, health, held, held_many, index, keep, keys, list, metrics, params,
+    fleet, health, held, held_many, index, keep, keys, list, metrics, params,
     rcms::OFF,
-    retract, sign_in_links, status, summary, test_nonces,
+    sign_in_links, status, summary, test_nonces,
 };
 use crate::domain::Scope;
 
 mod pushed;
+mod removals;
 
 /// All of them.
 pub(super) fn routes() -> Routes {
     let records = pushed::routes(Routes::default());
     let people = sign_in_links(keys(held(devices(records))));
-    open(server(erasures(upkeep(people))))
+    open(server(removals::routes(upkeep(people))))
 }
 
 fn devices(routes: Routes) -> Routes {
@@ -201,21 +203,6 @@ fn upkeep(routes: Routes) -> Routes {
             ),
         )
         .at(
-            "/v1/retract",
-            Documented::post(
-                retract::retract,
-                doc("Take out what was pushed under one `datePush`")
-                    .about(
-                        "Records that somebody attached to a captured signature leave lists and \
-                         sums, and `/v1/changes` tells of it. What still comes under that second \
-                         (from that source, where one is named) is held as `date_retracted`; the \
-                         same record under another `datePush` is stored.",
-                    )
-                    .takes::<retract::RetractIn>()
-                    .gives::<retract::RetractionOut>(200, "How much was taken out."),
-            ),
-        )
-        .at(
             "/v1/backup",
             Documented::post(
                 keep::back_up,
@@ -223,51 +210,6 @@ fn upkeep(routes: Routes) -> Routes {
                     .about("Without refused pushes, signatures and keys, checked, and whole.")
                     .gives::<keep::BackupOut>(200, "Where it is.")
                     .problem(409, "One is being made already, or the disk has no room for it."),
-            ),
-        )
-}
-
-fn erasures(routes: Routes) -> Routes {
-    let doc = |summary| Doc::new(Tag::Server, summary).needs(Scope::Admin);
-    routes
-        .at(
-            "/v1/erase",
-            Documented::post(
-                erasures::erase,
-                doc("Take a SIM out of everything")
-                    .about(
-                        "For good: what still comes of it is acknowledged and not kept, and no \
-                         backup brings it back. Its kept records are taken out of all sums; what \
-                         pruned records have added to sums that name no SIM stays. A number of \
-                         which nothing is known is 404 unless `force` is true.",
-                    )
-                    .takes::<erasures::EraseIn>()
-                    .gives::<erasures::ErasedOut>(200, "How much was taken away.")
-                    .problem(404, "Nothing is known of this SIM."),
-            ),
-        )
-        .at(
-            "/v1/erasures",
-            Documented::get(
-                erasures::list,
-                doc("List erased SIMs")
-                    .gives_all::<erasures::ErasureOut>("All there ever were, the last one first."),
-            ),
-        )
-        .at(
-            "/v1/erasures/{giccid}",
-            Documented::get(
-                erasures::show,
-                doc("See what an erasure would take away")
-                    .about("Nothing is changed.")
-                    .gives::<erasures::TracesOut>(200, "What there is of the SIM."),
-            )
-            .and_delete(
-                erasures::lift,
-                doc("Keep again what comes of an erased SIM")
-                    .about("From now on. What was erased stays so, also after a restore.")
-                    .gives_nothing(204, "What comes of it from now on is kept.")
-                    .problem(409, "It is still being erased."),
             ),
         )
 }
