@@ -3,7 +3,12 @@
 //! What is at fault is found by halves, first among the pushes, then among the records of each push
 //! that fails alone. Whatever can be stored is stored, pushes without a fault first; what cannot lies
 //! aside by itself. It takes a commit for each halving, never one for each record.
-use std::{collections::BTreeSet, error::Error, mem, slice, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    mem, slice,
+    time::Instant,
+};
 
 use super::{
     Intake,
@@ -12,13 +17,14 @@ use super::{
     task::{Batch, IntakeError, WriterTask, sum, verdict_of},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, NewRecord},
+    domain::{HeldClass, HeldReason, NewHeld, NewRecord, SourceBlock},
     smarthub::{Body, ReadRules},
     store::{Outcome, StoreError, Submission, Verdict},
 };
 
-/// So often is a part of a push halved for each batch. A record that is at fault takes as many as
-/// its push has records, by their logarithm; where far more are at fault, they lie aside together.
+/// So often is a part of a push halved for each batch and sender, so that nobody takes those of
+/// another. A record that is at fault takes as many as its push has records, by their logarithm; where
+/// far more are at fault, they lie aside together.
 const HALVINGS_MAX: u32 = 32;
 
 impl WriterTask {
@@ -36,9 +42,11 @@ impl WriterTask {
                 }
             }
         }
-        let mut halvings = HALVINGS_MAX;
+        let mut halvings = HashMap::new();
         for (submission, ticket) in faulty {
-            match self.commit_without_culprits(submission, &ticket, &mut halvings).await {
+            let sender = submission.source.map(SourceBlock::from);
+            let halvings = halvings.entry(sender).or_insert(HALVINGS_MAX);
+            match self.commit_without_culprits(submission, &ticket, halvings).await {
                 Ok(outcome) => ticket.answer(outcome),
                 Err(error) => {
                     ticket.answer(Err(Busy));

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
+    mem,
 };
 
 use sqlx::SqliteConnection;
@@ -29,6 +30,8 @@ pub(super) struct Left<'s> {
     pub(super) submission: Cow<'s, Submission>,
     /// How many of its records and held bodies are all about erased SIMs.
     pub(super) erased: u64,
+    /// What came of them, by hash. It counts if what is left is stored.
+    pub(super) came: BTreeMap<String, i64>,
 }
 
 impl ErasedSims {
@@ -57,12 +60,15 @@ impl ErasedSims {
 
     /// A submission without what is of erased SIMs. Most often that is all of it, as it is.
     pub(super) fn left_of<'s>(&mut self, submission: &'s Submission) -> Left<'s> {
-        let untouched = Left { submission: Cow::Borrowed(submission), erased: 0 };
+        let untouched =
+            Left { submission: Cow::Borrowed(submission), erased: 0, came: BTreeMap::new() };
         if self.is_empty() {
             return untouched;
         }
+        let earlier = mem::take(&mut self.came_again);
         let records: Vec<_> = submission.records.iter().map(|new| self.record(new)).collect();
         let quarantine: Vec<_> = submission.quarantine.iter().map(|one| self.held(one)).collect();
+        let came = mem::replace(&mut self.came_again, earlier);
         let is_whole = records.iter().all(|it| matches!(it, Some(Cow::Borrowed(_))))
             && quarantine.iter().all(|it| matches!(it, Some(Cow::Borrowed(_))));
         if is_whole {
@@ -75,7 +81,14 @@ impl ErasedSims {
             quarantine: quarantine.into_iter().flatten().map(Cow::into_owned).collect(),
             ..*submission
         };
-        Left { submission: Cow::Owned(submission), erased: gone as u64 }
+        Left { submission: Cow::Owned(submission), erased: gone as u64, came }
+    }
+
+    /// Counts what came with a submission that is stored.
+    pub(super) fn add_counts(&mut self, came: &BTreeMap<String, i64>) {
+        for (hash, count) in came {
+            *self.came_again.entry(hash.clone()).or_default() += count;
+        }
     }
 
     /// What is left of a held push; nothing if all of it is about erased SIMs.
@@ -93,7 +106,7 @@ impl ErasedSims {
 
     /// What has come since this was asked last, by hash.
     pub(super) fn counted(&mut self) -> BTreeMap<String, i64> {
-        std::mem::take(&mut self.came_again)
+        mem::take(&mut self.came_again)
     }
 
     fn record<'r>(&mut self, new: &'r NewRecord) -> Option<Cow<'r, NewRecord>> {

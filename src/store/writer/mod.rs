@@ -117,6 +117,10 @@ impl Submission {
         self.releases.is_some() || !self.quarantine.is_empty()
     }
 
+    fn changes_rings(&self) -> bool {
+        self.releases.is_some() || self.quarantine.iter().any(|held| held.ring.is_some())
+    }
+
     /// Whether a record in it is older than what is kept. Tests are kept by number, not by age.
     fn is_too_old(&self, kept_from: &KeptFrom) -> bool {
         !self.is_test && self.records.iter().any(|new| kept_from.refuses(new))
@@ -214,13 +218,9 @@ impl Writer {
             return Err(StoreError::Retracted);
         }
         let before = self.before(batch);
-        let done = self.try_commit(batch, now).await;
-        match done {
-            Err(error) if error.is_of_data() => {
-                self.undo(before).await;
-                Err(error)
-            }
-            done => self.undo_unless(done).await,
+        match self.try_commit(batch, now).await {
+            Err(error) => self.undo_commit(error, before).await,
+            done => done,
         }
     }
 
@@ -272,11 +272,12 @@ impl Writer {
             batch.iter().map(|_| Verdict::Stored(Outcome::default())).collect();
         let left: Vec<_> = batch.iter().map(|one| self.erased_sims.left_of(one)).collect();
         let mut rows = Batch::default();
-        for (nth, Left { submission, erased }) in left.iter().enumerate() {
+        for (nth, Left { submission, erased, came }) in left.iter().enumerate() {
             if !self.has_room(&submission.quarantine, submission.releases).await? {
                 verdicts[nth] = Verdict::QuarantineFull;
                 continue;
             }
+            self.erased_sims.add_counts(came);
             if let Some(id) = submission.releases {
                 self.delete_held(id).await?;
             }

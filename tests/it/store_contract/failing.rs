@@ -25,22 +25,23 @@ const FULL_AT_13: &str = "create table full_up (id integer primary key autoincre
     begin insert into full_up values (null); end";
 
 /// One of 666 is refused for what it holds.
-const REFUSE_666: &str = "create trigger refuse before insert on usage when new.data_usage = 666
+pub(super) const REFUSE_666: &str =
+    "create trigger refuse before insert on usage when new.data_usage = 666
     begin select raise(abort, 'not this one'); end";
 
 /// How many records fill one commit.
-const BATCH_RECORDS_MAX: u32 = 4_096;
+pub(super) const BATCH_RECORDS_MAX: u32 = 4_096;
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller { label: "a test".into(), scope: Scope::Admin }
 }
 
-fn outcome(stored: u64, duplicates: u64, quarantined: u64) -> Outcome {
+pub(super) fn outcome(stored: u64, duplicates: u64, quarantined: u64) -> Outcome {
     Outcome { stored, duplicates, quarantined, erased: 0 }
 }
 
 /// Another program that holds the database's write lock.
-async fn lock(place: &Place) -> SqliteConnection {
+pub(super) async fn lock(place: &Place) -> SqliteConnection {
     let mut other = place.raw().await;
     sqlx::raw_sql("begin immediate").execute(&mut other).await.unwrap();
     other
@@ -48,7 +49,7 @@ async fn lock(place: &Place) -> SqliteConnection {
 
 /// Has pushes of so many records wait together, so that they are in one batch, and one before them
 /// that fills a batch. Gives what was stored of each, or none where it is to be sent again.
-async fn together(
+pub(super) async fn together(
     place: &Place,
     intake: &Intake,
     pushes: &[Push],

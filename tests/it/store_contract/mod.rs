@@ -9,6 +9,7 @@ mod keep;
 mod records;
 mod sims;
 mod sums;
+mod undone;
 mod zones;
 
 use std::path::PathBuf;
