@@ -229,6 +229,19 @@ impl Simdeck {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// Sends a JSON body to the internal listener, and does not wait for the answer.
+    pub(crate) async fn begin(&self, path: &str, body: &str) {
+        let mut wire = Wire::to(&self.internal).await;
+        let length = body.len();
+        wire.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+        // Another question, so that the first one has likely begun.
+        self.get("/v1/retractions").await;
+    }
+
     /// The status of a question with another key.
     pub(crate) async fn status_with(&self, key: &str, path: &str) -> u16 {
         let url = format!("http://{}{path}", self.internal);

@@ -30,9 +30,10 @@ pub(super) async fn agree(
     sims(server, world).await?;
     held(server, world).await?;
     follower.follow(server).await;
-    let ever: BTreeSet<Key> = world.records.keys().copied().collect();
-    same("what a follower has seen", &follower.seen, &ever)?;
-    same("erased SIMs, as a follower has seen", &follower.tombstones.len(), &world.erased.len())
+    let seen: BTreeSet<Key> = follower.seen.keys().copied().collect();
+    same("what a follower has seen", &seen, &world.followed)?;
+    let erased = world.ever_erased.len();
+    same("erased SIMs, as a follower has seen", &follower.tombstones.len(), &erased)
 }
 
 async fn lists(server: &Simdeck, world: &World) -> Result<(), String> {

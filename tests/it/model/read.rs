@@ -1,10 +1,11 @@
 //! What the server says it holds, in the model's words.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::{
-    record::{Kind, Spec},
+    record::{Kind, SIMS, Spec},
     world::{Held, HeldPart, Key},
 };
 use crate::server::Simdeck;
@@ -66,8 +67,15 @@ pub(super) async fn quarantine(server: &Simdeck, began_ms: i64) -> Vec<(i64, Hel
 fn held_of(whole: &Value, began_ms: i64) -> Vec<Held> {
     let kind = whole["kind"].as_str().unwrap();
     let kind = Kind::ALL.into_iter().find(|it| it.slug() == kind).unwrap();
-    let reasons =
-        ["date_old", "date_ahead", "field_missing", "repeated_key", "store_refused"].into_iter();
+    let reasons = [
+        "date_old",
+        "date_ahead",
+        "date_retracted",
+        "field_missing",
+        "repeated_key",
+        "store_refused",
+    ]
+    .into_iter();
     let reason = reasons.clone().find(|it| whole["reason"] == *it);
     let reason = reason.unwrap_or_else(|| panic!("{whole}"));
     let body: Value = serde_json::from_str(whole["body"].as_str().unwrap()).unwrap();
@@ -115,12 +123,18 @@ fn part_of(kind: Kind, record: &Map<String, Value>, began_ms: i64) -> HeldPart {
     HeldPart { spec, is_bad }
 }
 
-/// What a follower of `/v1/changes` has seen.
+/// The second that a row says it was pushed in; 0 where it says none.
+pub(super) fn second_of(row: &Value) -> i64 {
+    row["datePush"].as_str().map_or(0, |date| date.parse::<jiff::Timestamp>().unwrap().as_second())
+}
+
+/// What a follower of `/v1/changes` has, who takes away what the tombstones say.
 #[derive(Default)]
 pub(super) struct Follower {
     next: Option<String>,
     last_id: i64,
-    pub(super) seen: BTreeSet<Key>,
+    /// Each with the second that it was pushed in.
+    pub(super) seen: BTreeMap<Key, i64>,
     /// What stands for the numbers of the SIMs that were erased: one that is erased again is told again.
     pub(super) tombstones: BTreeSet<String>,
 }
@@ -141,8 +155,16 @@ impl Follower {
                 self.last_id = id;
                 if row["kind"] == "erased" {
                     self.tombstones.insert(row["giccid_hmac"].as_str().unwrap().to_owned());
+                    let is_it =
+                        |sim: &&str| row["giccid_sha256"] == hex::encode(Sha256::digest(sim));
+                    let sim = SIMS.into_iter().find(is_it).unwrap();
+                    self.seen.retain(|(spec, _), _| spec.giccid() != sim);
+                } else if row["kind"] == "retracted" {
+                    let second = second_of(&row);
+                    self.seen.retain(|_, pushed| *pushed != second);
                 } else {
-                    assert!(self.seen.insert(key_of(&row)), "stored twice: {row}");
+                    let before = self.seen.insert(key_of(&row), second_of(&row));
+                    assert_eq!(before, None, "stored twice: {row}");
                 }
             }
         }

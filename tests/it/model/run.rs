@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use super::{
     compare::agree,
-    read::{Follower, all_rows, key_of, quarantine},
+    read::{Follower, all_rows, key_of, quarantine, second_of},
     record::{Kind, SIMS, Spec, text_of},
     step::{Age, Part, Push, Shape, Step},
-    world::{Counts, Key, RETENTION_H, World, date_push_s},
+    world::{Counts, Key, RETENTION_H, World, captured_s, date_push_s},
 };
 use crate::{
     disk::{Disk, Number},
@@ -45,7 +45,8 @@ struct Run {
 struct File {
     query: String,
     text: String,
-    keys: Vec<Key>,
+    /// The records, each with the second that the file says; 0 where it says none.
+    rows: Vec<(Key, i64)>,
 }
 
 /// Takes these steps, and compares after each.
@@ -118,6 +119,9 @@ impl Run {
             }
             Step::WrongKey(spec) => self.wrong_key(*spec).await,
             Step::Erase(sim) => self.erase(SIMS[*sim]).await,
+            Step::LiftErasure(sim) => self.lift_erasure(SIMS[*sim]).await,
+            Step::Retract(nth, is_killed) => self.retract(*nth, *is_killed).await,
+            Step::LiftRetraction(nth) => self.lift_retraction(*nth).await,
             Step::Prune => {
                 let (status, answer) = self.server().ask(Method::POST, "/v1/prune").await;
                 self.world.prune();
@@ -224,6 +228,51 @@ impl Run {
         same("erase", status, 200, &answer)
     }
 
+    async fn lift_erasure(&mut self, sim: &'static str) -> Result<(), String> {
+        let path = format!("/v1/erasures/{sim}");
+        let (status, answer) = self.server().ask(Method::DELETE, &path).await;
+        let wanted = if self.world.erased.remove(sim) { 204 } else { 404 };
+        same("lift of an erasure", status, wanted, &answer)
+    }
+
+    /// The retractions of a captured second that are not lifted.
+    async fn retractions(&self, nth: i64) -> Vec<i64> {
+        let second = captured_s(nth, self.world.began_ms);
+        let rows = self.server().get("/v1/retractions").await;
+        let rows = rows.as_array().unwrap().iter();
+        rows.filter(|row| second_of(row) == second && row["lifted_at"].is_null())
+            .map(|row| row["id"].as_i64().unwrap())
+            .collect()
+    }
+
+    async fn retract(&mut self, nth: i64, is_killed: bool) -> Result<(), String> {
+        let second = captured_s(nth, self.world.began_ms);
+        let body = json!({ "datePush": second, "force": true }).to_string();
+        if !is_killed {
+            let (status, answer) =
+                self.server().send_json(Method::POST, "/v1/retract", &body).await;
+            self.world.retract(second);
+            return same("retract", status, 200, &answer);
+        }
+        let before = self.retractions(nth).await.len();
+        self.server().begin("/v1/retract", &body).await;
+        drop(self.server.take());
+        self.start();
+        // One that had begun is finished by the start.
+        if self.retractions(nth).await.len() > before {
+            self.world.retract(second);
+        }
+        Ok(())
+    }
+
+    async fn lift_retraction(&mut self, nth: i64) -> Result<(), String> {
+        let Some(id) = self.retractions(nth).await.first().copied() else { return Ok(()) };
+        let path = format!("/v1/retractions/{id}");
+        let (status, answer) = self.server().ask(Method::DELETE, &path).await;
+        self.world.retracted.remove(&captured_s(nth, self.world.began_ms));
+        same("lift of a retraction", status, 204, &answer)
+    }
+
     /// Tries a held push again, and those that cannot be told from it.
     async fn retry(&mut self, which: &proptest::sample::Index) -> Result<(), String> {
         if self.world.held.is_empty() {
@@ -264,15 +313,16 @@ impl Run {
         let (status, text) = self.server().ask_text(Method::GET, &path).await;
         let rows = all_rows(self.server(), &format!("/v1/{list}")).await;
         let query = format!("kind={list}&format={form}");
-        self.exports.push(File { query, text, keys: rows.iter().map(key_of).collect() });
+        let rows = rows.iter().map(|row| (key_of(row), second_of(row))).collect();
+        self.exports.push(File { query, text, rows });
         same("export", status, 200, "")
     }
 
     async fn import(&mut self, nth: usize) -> Result<(), String> {
-        let File { query, text, keys } = &self.exports[nth];
+        let File { query, text, rows } = &self.exports[nth];
         let path = format!("/v1/import?{query}");
         let (status, answer) = self.server().send_json(Method::POST, &path, text).await;
-        let wanted = self.world.import(keys);
+        let wanted = self.world.import(rows);
         same("import", status, 200, &answer)?;
         let count = |name: &str| answer[name].as_u64().unwrap();
         let told = (count("stored"), count("duplicates"), count("refused_lines"));
@@ -283,19 +333,19 @@ impl Run {
         // Without a time of its own a row would have to say when it was pushed.
         let kind = if kind == Kind::Future { Kind::Status } else { kind };
         let specs = specs.iter().map(|spec| Spec { kind, ..*spec });
-        let keys: Vec<Key> = specs.map(|spec| (spec, None)).collect();
-        let lines = keys.iter().map(|(spec, _)| {
+        let rows: Vec<(Key, i64)> = specs.map(|spec| ((spec, None), 0)).collect();
+        let lines = rows.iter().map(|((spec, _), _)| {
             let members = text_of(&spec.members(self.world.began_ms), false);
             format!("{{{members}}}\n")
         });
         let (query, text) = (format!("kind={}&format=ndjson", kind.slug()), lines.collect());
-        self.exports.push(File { query, text, keys });
+        self.exports.push(File { query, text, rows });
         self.import(self.exports.len() - 1).await
     }
 
     /// The body of a push of this second.
     fn body(&self, push: &Push, second: i64) -> String {
-        let date = date_push_s(push.age, second);
+        let date = date_push_s(push.age, second, self.world.began_ms);
         let mut parts = push.parts.iter().map(|part| self.members(*part, push.backwards));
         match push.shape {
             Shape::Single => signed_at(date, &parts.next().unwrap()),

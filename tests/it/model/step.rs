@@ -38,7 +38,12 @@ pub(super) enum Age {
     Old,
     /// In ten minutes.
     Ahead,
+    /// One of a few seconds whose signature somebody has captured.
+    Captured(i64),
 }
+
+/// How many seconds were captured.
+const CAPTURED: i64 = 3;
 
 /// A push that is signed.
 #[derive(Clone, Debug)]
@@ -60,6 +65,11 @@ pub(super) enum Step {
     Flood(usize),
     WrongKey(Spec),
     Erase(usize),
+    /// What comes of an erased SIM is kept again.
+    LiftErasure(usize),
+    /// What came under a captured second is taken out; the server may be killed on the way.
+    Retract(i64, bool),
+    LiftRetraction(i64),
     Prune,
     Restart,
     Kill,
@@ -87,6 +97,15 @@ fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
+/// A push on its own: which of several comes first nobody could say.
+fn lone_push() -> impl Strategy<Value = Push> {
+    let captured = proptest::option::weighted(0.4, 0..CAPTURED);
+    (push(), captured).prop_map(|(push, captured)| match captured {
+        Some(nth) => Push { age: Age::Captured(nth), ..push },
+        None => push,
+    })
+}
+
 fn push() -> impl Strategy<Value = Push> {
     let shape = prop_oneof![Just(Shape::Single), Just(Shape::Container), Just(Shape::Array)];
     let age = prop_oneof![6 => Just(Age::Fresh), 1 => Just(Age::Old), 1 => Just(Age::Ahead)];
@@ -104,11 +123,15 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     let burst = (vec(push(), 2..12), proptest::option::weighted(0.4, 0..8_usize));
     let new = kind().prop_flat_map(|kind| (Just(kind), vec(spec(kind), 1..6)));
     prop_oneof![
-        14 => push().prop_map(Step::Push),
+        14 => lone_push().prop_map(Step::Push),
         4 => burst.prop_map(|(pushes, kill)| Step::Burst(pushes, kill)),
         1 => (0..6_usize).prop_map(Step::Flood),
         1 => spec(Kind::Usage).prop_map(Step::WrongKey),
         2 => (0..6_usize).prop_map(Step::Erase),
+        1 => (0..6_usize).prop_map(Step::LiftErasure),
+        2 => (0..CAPTURED, prop::bool::weighted(0.3))
+            .prop_map(|(nth, killed)| Step::Retract(nth, killed)),
+        1 => (0..CAPTURED).prop_map(Step::LiftRetraction),
         2 => Just(Step::Prune),
         1 => Just(Step::Restart),
         1 => Just(Step::Kill),

@@ -13,6 +13,8 @@ pub(super) type Key = (Spec, Option<i64>);
 pub(super) const RETENTION_H: i64 = 48;
 const MAX_AGE_S: i64 = 7 * 86_400;
 const MAX_AHEAD_S: i64 = 300;
+/// A second that nothing is pushed in.
+const NOBODY: i64 = -1;
 
 /// A part of a push that lies in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,9 +53,18 @@ pub(super) struct World {
     pub(super) began_ms: i64,
     /// Every record that was ever stored, and whether it still is.
     pub(super) records: BTreeMap<Key, bool>,
+    /// The seconds that each of them was pushed in, the one that it is stored under first; 0 is a file.
+    pushed: BTreeMap<Key, Vec<i64>>,
+    /// What a follower has who takes away what the tombstones say.
+    pub(super) followed: BTreeSet<Key>,
     /// What was pruned and, as far as sums go, still counts.
     pub(super) pruned: BTreeSet<Key>,
+    /// Those of them whose SIM was erased later: they count where no SIM is told.
+    pruned_of_erased: BTreeSet<Key>,
     pub(super) erased: BTreeSet<&'static str>,
+    pub(super) ever_erased: BTreeSet<&'static str>,
+    /// Seconds that were retracted and not lifted.
+    pub(super) retracted: BTreeSet<i64>,
     pub(super) held: BTreeSet<Held>,
     /// Pushes that were signed with another key, each with its second.
     pub(super) refused: BTreeSet<(Spec, i64)>,
@@ -68,8 +79,13 @@ impl World {
         Self {
             began_ms,
             records: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            followed: BTreeSet::new(),
             pruned: BTreeSet::new(),
+            pruned_of_erased: BTreeSet::new(),
             erased: BTreeSet::new(),
+            ever_erased: BTreeSet::new(),
+            retracted: BTreeSet::new(),
             held: BTreeSet::new(),
             refused: BTreeSet::new(),
             kept_from_ms: BTreeMap::new(),
@@ -79,9 +95,10 @@ impl World {
 
     /// What a push of this second does, and what it is answered.
     pub(super) fn push(&mut self, push: &Push, second: i64, now_s: i64) -> Counts {
-        let date_push_s = date_push_s(push.age, second);
+        let date_push_s = date_push_s(push.age, second, self.began_ms);
         let clock_s = now_s + self.ahead_s;
         let whole = match date_push_s {
+            date if self.retracted.contains(&date) => Some("date_retracted"),
             date if date < clock_s - MAX_AGE_S => Some("date_old"),
             date if date > clock_s + MAX_AHEAD_S => Some("date_ahead"),
             _ => None,
@@ -125,7 +142,7 @@ impl World {
                 let parts = vec![HeldPart { spec, is_bad }];
                 counts.quarantined += 1;
                 self.held.insert(Held { reason, kind: spec.kind, second, parts });
-            } else if self.store(spec, second) {
+            } else if self.store(key(spec, second), second, false) {
                 counts.stored += 1;
             } else {
                 counts.duplicates += 1;
@@ -134,8 +151,45 @@ impl World {
         counts
     }
 
-    fn store(&mut self, spec: Spec, second: i64) -> bool {
-        self.records.insert(key(spec, second), true).is_none()
+    fn store(&mut self, key: Key, second: i64, is_file: bool) -> bool {
+        if self.records.insert(key, true).is_none() {
+            self.pushed.insert(key, vec![second]);
+            self.followed.insert(key);
+            return true;
+        }
+        let pushed = self.pushed.get_mut(&key).unwrap();
+        // What came by a file first is retracted by nobody.
+        if pushed[0] != 0 && !pushed.contains(&second) && !(is_file && second == pushed[0]) {
+            pushed.push(second);
+        }
+        false
+    }
+
+    /// Takes out what is stored under this second. What others brought, too, stays as theirs.
+    pub(super) fn retract(&mut self, second: i64) {
+        self.retracted.insert(second);
+        for (key, mut pushed) in std::mem::take(&mut self.pushed) {
+            let is_under = pushed[0] == second;
+            let is_kept = self.records[&key];
+            pushed.retain(|it| *it != second);
+            if is_under && is_kept && pushed.is_empty() {
+                self.records.remove(&key);
+                self.followed.remove(&key);
+                continue;
+            }
+            if is_under && !is_kept {
+                // It was pruned: only who has a copy takes it away.
+                self.followed.remove(&key);
+            }
+            if is_under {
+                pushed.sort_unstable();
+            }
+            if pushed.is_empty() {
+                // Pruned, and told by nobody else.
+                pushed.push(NOBODY);
+            }
+            self.pushed.insert(key, pushed);
+        }
     }
 
     pub(super) fn is_erased(&self, spec: Spec) -> bool {
@@ -171,10 +225,15 @@ impl World {
 
     pub(super) fn erase(&mut self, sim: &'static str) {
         self.erased.insert(sim);
-        let gone: Vec<Key> = self.kept().filter(|(spec, _)| self.is_erased(*spec)).collect();
-        for key in gone {
-            self.records.insert(key, false);
-        }
+        self.ever_erased.insert(sim);
+        let is_gone = |(spec, _): &Key| spec.giccid() == sim;
+        self.records.retain(|key, _| !is_gone(key));
+        self.pushed.retain(|key, _| !is_gone(key));
+        self.followed.retain(|key| !is_gone(key));
+        let (gone, left) = std::mem::take(&mut self.pruned).into_iter().partition(is_gone);
+        self.pruned = left;
+        let gone: BTreeSet<Key> = gone;
+        self.pruned_of_erased.extend(gone);
         self.refused.retain(|(spec, _)| spec.giccid() != sim);
         for mut held in std::mem::take(&mut self.held) {
             held.parts = self.without_erased(held.parts);
@@ -205,15 +264,15 @@ impl World {
     }
 
     /// Rows of a file; what is refused is not held.
-    pub(super) fn import(&mut self, keys: &[Key]) -> (u64, u64, u64) {
+    pub(super) fn import(&mut self, rows: &[(Key, i64)]) -> (u64, u64, u64) {
         let (mut stored, mut duplicates, mut refused) = (0, 0, 0);
-        for key in keys {
+        for (key, second) in rows {
             if self.is_erased(key.0) {
                 continue;
             }
             if self.is_too_old(*key) {
                 refused += 1;
-            } else if self.store(key.0, key.1.unwrap_or_default()) {
+            } else if self.store(*key, *second, true) {
                 stored += 1;
             } else {
                 duplicates += 1;
@@ -233,9 +292,10 @@ impl World {
 
     /// The usage that sums count: of a SIM only what is told by SIM.
     pub(super) fn counted(&self, by_sim: bool) -> impl Iterator<Item = Spec> {
-        let pruned = self.pruned.iter().copied();
+        let of_erased = self.pruned_of_erased.iter().copied().filter(move |_| !by_sim);
+        let pruned = self.pruned.iter().copied().chain(of_erased);
         let all = self.kept().chain(pruned).map(|(spec, _)| spec);
-        all.filter(move |it| it.kind == Kind::Usage && !(by_sim && self.is_erased(*it)))
+        all.filter(|it| it.kind == Kind::Usage)
     }
 }
 
@@ -255,10 +315,16 @@ fn held_part(part: Part) -> HeldPart {
 }
 
 /// The second that a push says.
-pub(super) fn date_push_s(age: Age, second: i64) -> i64 {
+pub(super) fn date_push_s(age: Age, second: i64, began_ms: i64) -> i64 {
     match age {
+        Age::Captured(nth) => captured_s(nth, began_ms),
         Age::Fresh => second,
         Age::Old => second - 8 * 86_400,
         Age::Ahead => second + 600,
     }
+}
+
+/// A captured second, not long before the case began.
+pub(super) fn captured_s(nth: i64, began_ms: i64) -> i64 {
+    began_ms / 1_000 - 1_000 - nth
 }
