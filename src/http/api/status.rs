@@ -95,6 +95,7 @@ struct QueueOut {
 #[derive(Debug, Serialize, ToSchema)]
 struct KindOut {
     records: i64,
+    /// Their volume, without what was erased or retracted.
     data_usage: i64,
     /// Records that came again and changed nothing.
     repeats: i64,

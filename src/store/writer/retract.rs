@@ -28,9 +28,10 @@ use crate::{
 /// How long one step should take before its commit: a push that comes then waits for it. The commit
 /// takes as long as the disk does, whatever is in it.
 const STEP_TIME: Duration = Duration::from_millis(10);
-const STEP_ROWS: usize = 64;
+const STEP_ROWS: usize = 32;
 const STEP_ROWS_MIN: usize = 16;
-const STEP_ROWS_MAX: usize = 512;
+/// Where each of them has to be stored anew, it is still no long wait.
+const STEP_ROWS_MAX: usize = 128;
 /// Pushes that are looked at in one step.
 const STEP_PUSHES: i64 = 256;
 
