@@ -164,6 +164,9 @@ impl Writer {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Retracting, StoreError> {
+        // One that the database broke off has the same left to do, and no more.
+        const REPLACE: &str =
+            "update retracted set pending = 0 where date_push_s = $1 and source = $2";
         const NOTE: &str = "
             insert into retracted (id, at_ms, date_push_s, source, pending)
             values ($1, $2, $3, $4, 1)";
@@ -171,6 +174,11 @@ impl Writer {
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
         let id = self.tail.last_id;
+        sqlx::query(REPLACE)
+            .bind(question.date_push_s)
+            .bind(octets(question.source))
+            .execute(&mut self.connection)
+            .await?;
         sqlx::query(NOTE)
             .bind(id)
             .bind(now.unix_ms())

@@ -9,6 +9,7 @@ mod lost_writes;
 mod migration;
 mod mounted;
 mod retention_clock;
+mod ring;
 mod sender;
 
 use std::{

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use simdeck::{
     domain::{HeldClass, HeldFilter, HeldReason, NewHeld, RetractQuestion, Ring},
     intake::Push,
-    store::{Submission, Verdict},
+    store::{Lift, Submission, Verdict},
 };
 use sqlx::Connection;
 
@@ -145,4 +145,30 @@ async fn a_push_that_was_read_before_a_retraction_and_comes_after_it_is_set_asid
     let filter = HeldFilter { reason: vec![HeldReason::DateRetracted], ..HeldFilter::default() };
     assert_eq!(intake.count_held(&filter).await.unwrap().0, 1);
     assert_eq!(intake.accept(push(&[3])).await.unwrap(), outcome(0, 0, 1));
+}
+
+#[tokio::test]
+async fn a_retraction_that_is_asked_for_again_takes_the_place_of_one_that_was_broken_off() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let records = (0..300).map(|nth| usage(1, NOW.unix_ms() - nth, nth)).collect();
+    let source = Some([192, 0, 2, 1].into());
+    let pushed = Submission { records, source, ..Submission::default() };
+    opened.writer.commit(&[pushed], NOW).await.unwrap();
+    let question = RetractQuestion { date_push_s: NOW.unix_seconds(), source: None };
+    let mut broken = opened.writer.begin_retraction(question, &caller(), NOW).await.unwrap();
+    while broken.counts().usage == 0 {
+        opened.writer.retract_some(&mut broken).await.unwrap();
+    }
+    let lift = opened.writer.lift_retraction(broken.counts().id, &caller(), NOW).await.unwrap();
+    assert_eq!(lift, Lift::Pending);
+    let mut again = opened.writer.begin_retraction(question, &caller(), NOW).await.unwrap();
+    while !again.is_done() {
+        opened.writer.retract_some(&mut again).await.unwrap();
+    }
+    assert_eq!(broken.counts().usage + again.counts().usage, 300);
+    assert_eq!(place.number("select count(*) from retracted where pending").await, 0);
+    let lift = opened.writer.lift_retraction(broken.counts().id, &caller(), NOW).await.unwrap();
+    assert_eq!(lift, Lift::Done);
+    assert_eq!(place.number("select count(*) from retracted where lifted_ms is null").await, 0);
 }
