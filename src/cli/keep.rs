@@ -45,12 +45,13 @@ pub(super) async fn prune(
     let pruned: Value = api.long("/v1/prune", query, None).await?;
     let people = format!(
         "Pruned {} usage records, {} messages, {} notifications, {} quarantined and {} refused \
-         pushes.",
+         pushes, {} audit rows.",
         cell(&pruned["data_usage"]),
         cell(&pruned["mo_sms"]),
         cell(&pruned["notifications"]),
         cell(&pruned["quarantined"]),
-        cell(&pruned["refused"])
+        cell(&pruned["refused"]),
+        cell(&pruned["audit"])
     );
     output.text(&people, &pruned)?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! The command line: settings, wiring, one file for each subcommand.
 mod alert;
+mod audit;
 mod client;
 mod completions;
 mod config;
@@ -26,6 +27,7 @@ mod output;
 mod push;
 mod rcms;
 mod rebuild;
+mod recorded;
 mod reload;
 mod restore;
 mod retract;
@@ -181,6 +183,10 @@ enum Command {
                       simdeck retract list\n  simdeck retract lift --id 1714"
     )]
     Retract(retract::Retract),
+    /// Show who changed what or took it away, and who came in, the newest first
+    #[command(after_help = "Examples:\n  simdeck audit --action sign_in.failed\n  \
+        simdeck audit --who grafana --from 2024-09-01T00:00:00Z --output json")]
+    Audit(audit::Audit),
     /// Ask the public listener whether it is alive; for containers
     #[command(after_help = "Example:\n  simdeck healthcheck || echo 'not well'")]
     Healthcheck,
@@ -271,6 +277,7 @@ fn run(
         Command::Retract(retract) => {
             runtime()?.block_on(retract::run(retract, &settings()?, output))
         }
+        Command::Audit(audit) => runtime()?.block_on(audit::run(audit, &settings()?, output)),
         Command::Erase(erase) => runtime()?.block_on(erase::run(erase, &settings()?, output)),
         Command::Rebuild => runtime()?.block_on(rebuild::run(&settings()?, output)),
         Command::Restore(command) => {

@@ -23,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Failure, keys,
     made::Secrets,
+    recorded,
     settings::{Settings, SettingsError, Source},
     systemd,
     told::ListenerTls,
 };
 use crate::{
-    domain::Secret,
+    domain::{AuditOutcome, Secret},
     http::{LiveAdminKey, PathTokens, digest_of},
     intake::Intake,
     smarthub::signature::{PushKey, Verifier},
@@ -124,9 +125,9 @@ impl Reload {
     fn renew_all(&mut self) {
         systemd::reloading();
         self.secret_files.take();
-        self.tls_files.take();
+        let is_other_certificate = self.tls_files.take();
         self.renew_credentials();
-        self.renew_certificate();
+        self.renew_certificate(is_other_certificate);
         tracing::info!("Read keys, tokens and certificate again, as asked");
         systemd::ready();
     }
@@ -136,20 +137,32 @@ impl Reload {
             self.renew_credentials();
         }
         if self.tls_files.have_changed().await {
-            self.renew_certificate();
+            self.renew_certificate(true);
         }
     }
 
-    fn renew_certificate(&self) {
+    fn renew_certificate(&self, is_other: bool) {
         for tls in self.renewing.tls.pairs() {
             match tls.reload() {
-                Ok(()) => tracing::info!("Read the certificate again"),
-                Err(error) => tracing::error!(
-                    error = &error as &dyn Error,
-                    "Kept the certificate that was in force: the files hold no pair that fits"
-                ),
+                Ok(()) => {
+                    tracing::info!("Read the certificate again");
+                    if is_other {
+                        self.record(AuditOutcome::Done, "certificate replaced");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        "Kept the certificate that was in force: the files hold no pair that fits"
+                    );
+                    self.record(AuditOutcome::Failed, "certificate kept: no pair that fits");
+                }
             }
         }
+    }
+
+    fn record(&self, outcome: AuditOutcome, details: &str) {
+        recorded::reload(&self.renewing.intake, outcome, details);
     }
 
     fn renew_credentials(&mut self) {
@@ -158,6 +171,10 @@ impl Reload {
             Err(error) => {
                 let failure = Failure::from(error);
                 tracing::error!(%failure, "Kept the push keys, path tokens and API key that were in force");
+                self.record(
+                    AuditOutcome::Failed,
+                    "keys and tokens kept: the settings have a fault",
+                );
                 return;
             }
         };
@@ -182,6 +199,7 @@ impl Reload {
                 api.key = now.api_key.expose() != before.api_key.expose(),
                 "Renewed the push keys, path tokens and API key"
             );
+            self.record(AuditOutcome::Done, &recorded::changes(&before, &now));
             let date_shift_s = self.settings.push.date_shift_s;
             self.renewing.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
             self.path_tokens.replace(&now.path_tokens);
@@ -211,7 +229,7 @@ impl Credentials {
         self.exposed() == other.exposed()
     }
 
-    fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 3] {
+    pub(super) fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 3] {
         let keys = self.push_keys.iter().map(|key| (key.label.as_deref(), key.key.expose()));
         let tokens = self.path_tokens.iter().map(|token| (None, token.expose()));
         [keys.collect(), tokens.collect(), vec![(None, self.api_key.expose())]]
@@ -239,9 +257,11 @@ impl Files {
         }
     }
 
-    /// What they hold now is being read for another reason.
-    fn take(&mut self) {
+    /// What they hold now is being read for another reason; says whether it is something else.
+    fn take(&mut self) -> bool {
+        let before = self.taken;
         *self = Self::new(std::mem::take(&mut self.paths));
+        self.taken != before
     }
 
     /// Whether they hold something else than before, and have done so for two looks.

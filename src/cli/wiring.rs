@@ -18,6 +18,7 @@ use super::{
     demo, instance,
     listeners::Listeners,
     made::{Secrets, secrets},
+    recorded,
     reload::{self, Reload, Renewing, Reread},
     settings::Settings,
     systemd, test_push,
@@ -209,6 +210,7 @@ impl Server {
             ..
         } = self;
         parts.internal.live.stop = stop.clone();
+        recorded::start(&parts.intake, &settings);
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());
@@ -223,6 +225,7 @@ impl Server {
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
         let credentials = reload.credentials.subscribe();
         let page = page_settings(&settings, credentials, demo.is_some());
+        let state = parts.internal.clone();
         let internal = proving(internal_router(parts.internal, page), instance_secret);
         if let Some(listener) = listeners.public {
             let counts = counts.public;
@@ -245,6 +248,7 @@ impl Server {
         tokio::spawn(reload.run(stop.clone()));
         let mut intake = parts.tasks;
         let ended_early = until_stopped(&mut fronts, &mut intake, &failures, &stop).await?;
+        recorded::stop(&state).await;
         parts.stop_intake.cancel();
         let outcome = match intake.await {
             Ok(Ok(())) => ended_early.map_or(Ok(()), Err),
@@ -338,6 +342,7 @@ async fn parts(
             requests_per_hour: settings.api.requests_per_hour,
             is_unlimited: settings.api.requests_per_hour.is_none(),
             cors_origins: settings.api.cors_origins.clone(),
+            trusted_proxies: settings.public.trusted_proxies.clone().into(),
         }),
     };
     let tasks = tokio::spawn(tasks.run());

@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::{Timestamp, held::UnknownWord};
 
@@ -38,6 +38,20 @@ pub struct Caller {
     pub label: String,
     /// What the key allows.
     pub scope: Scope,
+    /// The address that asks, if it is asked from one.
+    pub source: Option<IpAddr>,
+}
+
+impl Caller {
+    /// The holder of a key, from no address.
+    pub fn new(label: impl Into<String>, scope: Scope) -> Self {
+        Self { label: label.into(), scope, source: None }
+    }
+
+    /// The same at this address.
+    pub fn at(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
+    }
 }
 
 impl Scope {

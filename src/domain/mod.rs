@@ -4,6 +4,7 @@
 //! types has already been checked; the layers above pass them on without looking again.
 mod aggregate;
 mod attention;
+mod audit;
 mod calendar;
 mod change;
 mod clock;
@@ -36,6 +37,9 @@ mod usual;
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
 pub use attention::{
     HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,
+};
+pub use audit::{
+    AUDITED_COMMAND, AUDITED_SERVER, AuditAction, AuditFilter, AuditNote, AuditOutcome, AuditRow,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};

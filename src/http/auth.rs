@@ -5,19 +5,24 @@
 //! that act where the page that made them is ours.
 //!
 //! A handler that takes a [`Reader`] or an [`Admin`] cannot be reached without a key of that scope.
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
     domain::{Caller, KeyDigest, PassDigest, Scope, Secret},
-    http::{cookie, key_failures::KeyFailures, rate::Meter, server::Peer},
+    http::{client_ip::client_ip, cookie, key_failures::KeyFailures, rate::Meter, server::Peer},
     intake::Intake,
 };
 
@@ -34,6 +39,8 @@ pub(super) struct Gate {
     pub(super) failures: Arc<KeyFailures>,
     /// Whether a source that shows dead keys again and again is sent away.
     pub(super) limits_failures: bool,
+    /// Who is believed about the address of a client.
+    pub(super) trusted_proxies: Arc<[IpNet]>,
 }
 
 /// The digest of the admin key of settings or data directory, which may be replaced while we run.
@@ -148,7 +155,7 @@ impl Gate {
             None => self.session(parts).await?,
         };
         let caller = match self.holder(&shown.key) {
-            Some(caller) => caller,
+            Some(caller) => caller.at(self.source(parts)),
             // A session's key may have been revoked: its browser guesses nothing.
             None if shown.session.is_some() => return Err(Denied::NoKey),
             None => return Err(self.unknown_key(parts)),
@@ -159,11 +166,21 @@ impl Gate {
         }
     }
 
-    /// What to say of a key that is not live. What a page asks in process has no source: its browser
-    /// was let in before.
+    /// The address that a request comes from; a page that asks in process hands on its browser's.
+    pub(super) fn source(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = parts.extensions.get::<Peer>()?.0.ip();
+        Some(client_ip(peer, &parts.headers, &self.trusted_proxies))
+    }
+
+    /// Counts a key or a link that is not live; says how long its source should wait when it has had
+    /// its share.
+    pub(super) fn failed(&self, source: Option<IpAddr>) -> Result<(), Duration> {
+        source.map_or(Ok(()), |source| self.failures.failed(source, &self.intake))
+    }
+
+    /// What to say of a key that is not live.
     fn unknown_key(&self, parts: &Parts) -> Denied {
-        let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
-        match source.map_or(Ok(()), |source| self.failures.failed(source)) {
+        match self.failed(self.source(parts)) {
             Err(wait) if self.limits_failures => {
                 let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
                 Denied::TooOften { retry_after_s: seconds.saturating_add(1) }
@@ -195,7 +212,7 @@ impl Gate {
         let is_admin = self.admin_key.get().is_some_and(|admin| admin.ct_eq(digest).into());
         let stored = self.intake.caller(digest);
         if is_admin {
-            return Some(Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin });
+            return Some(Caller::new(ADMIN_LABEL, Scope::Admin));
         }
         stored
     }

@@ -4,26 +4,40 @@
 //! A live key is never refused for what else its source sent: behind a proxy many share an address. Who
 //! guesses is told to wait, is in the log once a minute, and in a metric.
 use std::{
-    net::IpAddr,
+    collections::HashMap,
+    mem,
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use governor::Quota;
+use tokio::time::sleep;
 
 use super::failures::FailureLimiter;
+use crate::intake::Intake;
 
 /// How often a source may fail in a minute: no person does so, and a key of ours has 256 bits.
 const FAILURES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 /// How many failures pass before the sources that have their whole share again are forgotten.
 const FAILURES_A_PRUNE: u64 = 1_024;
+/// How long failures are gathered before they are written.
+const WRITTEN_AFTER: Duration = Duration::from_secs(1);
+/// So many sources are told apart until then; the others count as one, at an address that nobody has.
+const SOURCES_MAX: usize = 256;
+const OTHERS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Counts them.
 pub(super) struct KeyFailures {
     sources: FailureLimiter,
     logged: FailureLimiter,
     all: AtomicU64,
+    /// Those that the audit does not have yet, by source.
+    unwritten: Mutex<HashMap<IpAddr, u64>>,
 }
 
 impl Default for KeyFailures {
@@ -33,13 +47,18 @@ impl Default for KeyFailures {
             sources: FailureLimiter::new(Quota::per_minute(FAILURES_A_MINUTE)),
             logged: FailureLimiter::new(Quota::per_minute(NonZeroU32::MIN)),
             all: AtomicU64::new(0),
+            unwritten: Mutex::default(),
         }
     }
 }
 
 impl KeyFailures {
     /// Counts one failure; says how long its source should wait when it has had its share.
-    pub(super) fn failed(&self, source: IpAddr) -> Result<(), Duration> {
+    pub(super) fn failed(
+        self: &Arc<Self>,
+        source: IpAddr,
+        intake: &Intake,
+    ) -> Result<(), Duration> {
         let all = self.all.fetch_add(1, Ordering::Relaxed) + 1;
         if all.is_multiple_of(FAILURES_A_PRUNE) {
             self.sources.prune();
@@ -53,7 +72,37 @@ impl KeyFailures {
                  once a minute"
             );
         }
+        if self.is_first_unwritten(source) {
+            let (failures, intake) = (Arc::clone(self), intake.clone());
+            // What comes meanwhile goes with it: who guesses makes no more than one write in this time.
+            tokio::spawn(async move {
+                sleep(WRITTEN_AFTER).await;
+                failures.write(&intake).await;
+            });
+        }
         self.sources.failed(source)
+    }
+
+    /// Writes into the audit what it does not have yet.
+    pub(super) async fn write(&self, intake: &Intake) {
+        let failures = mem::take(&mut *self.unwritten());
+        if !failures.is_empty() {
+            intake.audit_failed_sign_ins(failures.into_iter().collect()).await;
+        }
+    }
+
+    /// Counts one for the audit; says whether nobody is about to write it.
+    fn is_first_unwritten(&self, source: IpAddr) -> bool {
+        let mut unwritten = self.unwritten();
+        let is_first = unwritten.is_empty();
+        let is_known = unwritten.contains_key(&source);
+        let source = if is_known || unwritten.len() < SOURCES_MAX { source } else { OTHERS };
+        *unwritten.entry(source).or_default() += 1;
+        is_first
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many there were since the start.

@@ -1,17 +1,15 @@
-use std::{
-    net::IpAddr,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::{
-    Intake, Push, Trouble, accept::quarantine, chores::Upkeep, queue::Origin, refused::Dropped,
+    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, queue::Origin,
+    refused::Dropped,
 };
 use crate::{
     domain::{
-        ApiKey, Caller, DevicePoll, HeldClass, HeldReason, KeyDigest, Kind, LabelChange, NewHeld,
-        Pass, PassDigest, PassKind, Scope, SerialNumber,
+        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
+        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Scope,
     },
     smarthub::{Body, NotJson, Refusal},
     store::{Outcome, StoreError, Submission},
@@ -34,11 +32,7 @@ pub(super) enum Command {
         caller: Caller,
         reply: Reply<u64>,
     },
-    AuditRetry {
-        id: i64,
-        caller: Caller,
-        reply: Reply<()>,
-    },
+    Audit(Record),
     CreateKey {
         label: String,
         scope: Scope,
@@ -53,7 +47,6 @@ pub(super) enum Command {
     },
     AddPass {
         pass: Pass,
-        source: Option<IpAddr>,
         caller: Caller,
         reply: Reply<()>,
     },
@@ -64,16 +57,6 @@ pub(super) enum Command {
     },
     KeepPoll {
         poll: Box<DevicePoll>,
-        reply: Reply<()>,
-    },
-    AuditDeviceGroup {
-        sn: SerialNumber,
-        caller: Caller,
-        reply: Reply<()>,
-    },
-    AuditImport {
-        file: String,
-        caller: Caller,
         reply: Reply<()>,
     },
     KeepHistory {
@@ -135,6 +118,28 @@ impl Intake {
         as_kind: Option<Kind>,
         caller: &Caller,
     ) -> Result<Outcome, RetryError> {
+        let done = self.try_retry(id, as_kind).await;
+        let note = AuditNote::by(caller, AuditAction::HeldRetry, id.to_string());
+        match &done {
+            Ok(outcome) if outcome.quarantined == 0 => {
+                self.audit(note.ended(AuditOutcome::Done, in_words(outcome))).await?;
+            }
+            Ok(outcome) => self.audit(note.ended(AuditOutcome::Failed, in_words(outcome))).await?,
+            // Nothing was there to be tried.
+            Err(RetryError::Unknown) => (),
+            Err(error) => {
+                self.audit_or_tell(note.ended(AuditOutcome::Failed, error.to_string())).await;
+            }
+        }
+        done
+    }
+
+    /// The same, and no row says so.
+    pub(super) async fn try_retry(
+        &self,
+        id: i64,
+        as_kind: Option<Kind>,
+    ) -> Result<Outcome, RetryError> {
         let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
         let held = held.ok_or(RetryError::Unknown)?;
         let kind = as_kind.unwrap_or_else(|| held.held.kind.clone());
@@ -159,22 +164,18 @@ impl Intake {
         let reading = authentic.read(&self.rules(&push, None, None, read_at));
         let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
         let lies_in_quarantine = held.held.class == HeldClass::Quarantined;
-        let outcome = if still_unread && lies_in_quarantine {
-            Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() }
-        } else {
-            let submission = Submission {
-                records: reading.records,
-                quarantine: quarantine(reading.unread, &push.kind, push.source),
-                source,
-                releases: Some(id),
-                ..Submission::default()
-            };
-            let origin = Origin { push, age: None, read_at, lies_in_quarantine };
-            self.submit(submission, origin).await.map_err(|_| RetryError::Busy)?
+        if still_unread && lies_in_quarantine {
+            return Ok(Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() });
+        }
+        let submission = Submission {
+            records: reading.records,
+            quarantine: quarantine(reading.unread, &push.kind, push.source),
+            source,
+            releases: Some(id),
+            ..Submission::default()
         };
-        let caller = caller.clone();
-        self.ask(|reply| Command::AuditRetry { id, caller, reply }).await?;
-        Ok(outcome)
+        let origin = Origin { push, age: None, read_at, lies_in_quarantine };
+        self.submit(submission, origin).await.map_err(|_| RetryError::Busy)
     }
 
     /// Waits until the writer has come by: while it does, it neither hangs nor has ended.
@@ -215,15 +216,10 @@ impl Intake {
         Ok(was_live)
     }
 
-    /// Keeps a link or a session of a browser at this address.
-    pub async fn add_pass(
-        &self,
-        pass: Pass,
-        source: Option<IpAddr>,
-        caller: &Caller,
-    ) -> Result<(), AdminError> {
+    /// Keeps a link, or a session of the caller's browser.
+    pub async fn add_pass(&self, pass: Pass, caller: &Caller) -> Result<(), AdminError> {
         let caller = caller.clone();
-        self.ask(|reply| Command::AddPass { pass, source, caller, reply }).await
+        self.ask(|reply| Command::AddPass { pass, caller, reply }).await
     }
 
     /// The key that a live session stands for.
@@ -246,16 +242,6 @@ impl Intake {
         self.may_queue()?;
         let poll = Box::new(poll);
         self.ask(|reply| Command::KeepPoll { poll, reply }).await
-    }
-
-    /// Notes that a person had RCMS move a device to another group.
-    pub async fn audit_device_group(
-        &self,
-        sn: &SerialNumber,
-        caller: &Caller,
-    ) -> Result<(), AdminError> {
-        let (sn, caller) = (sn.clone(), caller.clone());
-        self.ask(|reply| Command::AuditDeviceGroup { sn, caller, reply }).await
     }
 
     /// Changes what people say of SIMs, a few at a time: pushes that wait come first. Gives how many
@@ -286,4 +272,10 @@ impl Intake {
         self.shared.commands.send(command(reply)).await.map_err(|_| AdminError::Stopping)?;
         Ok(answer.await.map_err(|_| AdminError::Stopping)??)
     }
+}
+
+/// What became of held pushes, for the audit.
+pub(super) fn in_words(outcome: &Outcome) -> String {
+    let Outcome { stored, duplicates, quarantined, .. } = outcome;
+    format!("{stored} stored, {duplicates} duplicates, {quarantined} quarantined")
 }

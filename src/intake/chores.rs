@@ -25,7 +25,6 @@ const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 pub(super) enum Upkeep {
     /// By a person, or by us.
     Prune {
-        caller: Option<Caller>,
         /// A person vouches for our clock, whatever authentic pushes say.
         by_clock: bool,
         reply: Reply<Pruned>,
@@ -62,10 +61,6 @@ pub(super) enum Upkeep {
     /// While a copy is made, or when it is done.
     HoldCheckpoints {
         is_held: bool,
-        reply: Reply<()>,
-    },
-    AuditBackup {
-        caller: Caller,
         reply: Reply<()>,
     },
 }
@@ -187,15 +182,8 @@ impl WriterTask {
         now: Timestamp,
     ) -> Result<(), IntakeError> {
         match upkeep {
-            Upkeep::Prune { caller, by_clock, reply } => {
-                let noted = match &caller {
-                    Some(caller) => self.writer.audit_keep(caller, "prune", "records", now).await,
-                    None => Ok(()),
-                };
-                let begun = match noted {
-                    Ok(()) => self.begin_prune(now, by_clock).await,
-                    Err(error) => Err(error),
-                };
+            Upkeep::Prune { by_clock, reply } => {
+                let begun = self.begin_prune(now, by_clock).await;
                 self.begin(begun, reply, Chore::Prune)
             }
             Upkeep::Erase { giccid, caller, reply } => {
@@ -221,9 +209,6 @@ impl WriterTask {
             }
             Upkeep::HoldCheckpoints { is_held, reply } => {
                 answer(reply, self.writer.hold_checkpoints(is_held).await)
-            }
-            Upkeep::AuditBackup { caller, reply } => {
-                answer(reply, self.writer.audit_keep(&caller, "backup", "store", now).await)
             }
         }
     }
@@ -275,7 +260,7 @@ mod tests {
         let mut chores = Chores::new(None);
         assert!(!chores.is_due() && chores.due().now_or_never().is_none());
         let day = 24 * hour;
-        let retention = Retention { records: day, messages: day, refused: day };
+        let retention = Retention { records: day, ..Retention::default() };
         let pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
         chores.waiting.push_back(Chore::Prune(pruning, oneshot::channel().0));
         assert!(chores.is_due());

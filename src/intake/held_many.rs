@@ -1,7 +1,10 @@
 //! Many held pushes at once: what a person decides of all that a filter names.
-use super::{AdminError, Intake, RetryError, admin::Command};
+use super::{
+    AdminError, Intake, RetryError,
+    admin::{Command, in_words},
+};
 use crate::{
-    domain::{Caller, HeldFilter, Kind},
+    domain::{AuditAction, AuditNote, Caller, HeldFilter, Kind},
     store::{Outcome, StoreError},
 };
 
@@ -52,6 +55,19 @@ impl Intake {
         as_kind: Option<&Kind>,
         caller: &Caller,
     ) -> Result<RetriedMany, RetryError> {
+        let (matched, _) = self.count_held(filter).await.map_err(AdminError::from)?;
+        let note = AuditNote::by(caller, AuditAction::HeldRetry, format!("{matched} of {filter}"));
+        let says = |all: &RetriedMany| {
+            format!("{}, {} still refused", in_words(&all.outcome), all.still_refused)
+        };
+        self.audited(note, self.try_retry_held(filter, as_kind), says).await
+    }
+
+    async fn try_retry_held(
+        &self,
+        filter: &HeldFilter,
+        as_kind: Option<&Kind>,
+    ) -> Result<RetriedMany, RetryError> {
         let store = &self.shared.store;
         let top = store.held_top().await.map_err(AdminError::from)?;
         let (mut after, mut all) = (0, RetriedMany::default());
@@ -61,7 +77,7 @@ impl Intake {
             let Some(last) = ids.last().copied() else { return Ok(all) };
             after = last;
             for id in ids {
-                match self.retry(id, as_kind.cloned(), caller).await {
+                match self.try_retry(id, as_kind.cloned()).await {
                     Ok(outcome) => all.outcome = super::task::sum(all.outcome, outcome),
                     Err(RetryError::StillRefused(_)) => all.still_refused += 1,
                     // Somebody else took it out meanwhile.

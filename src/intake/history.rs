@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use super::{
-    Intake,
+    Audited, Intake,
     admin::{AdminError, Command},
     task::sum,
 };
 use crate::{
-    domain::{Caller, Kind, NewRecord},
+    domain::{AuditAction, AuditNote, Caller, Kind, NewRecord},
     smarthub::{HistoryRow, ReadRules, RowFault},
     store::{Outcome, Submission},
 };
@@ -40,11 +40,10 @@ impl Intake {
         })
     }
 
-    /// Notes that a person has a file read in.
-    pub async fn audit_import(&self, file: &str, caller: &Caller) -> Result<(), AdminError> {
+    /// Notes that a person has a file read in, if anything can be stored now.
+    pub async fn begin_import(&self, file: &str, caller: &Caller) -> Result<Audited, AdminError> {
         self.may_queue()?;
-        let (file, caller) = (file.to_owned(), caller.clone());
-        self.ask(|reply| Command::AuditImport { file, caller, reply }).await
+        self.begin_audit(AuditNote::by(caller, AuditAction::Import, file)).await
     }
 
     /// Stores rows of a file in one transaction: few enough, so that no push waits long. Pushes that

@@ -13,7 +13,7 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{Caller, RetractQuestion, Timestamp},
+    domain::{AuditAction, AuditNote, Caller, RetractQuestion, Timestamp},
     store::{
         Backup, BackupError, Lift, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
         forget_copies, newest_backup,
@@ -52,7 +52,8 @@ impl KeepOptions {
     /// What holds for a database where nobody says anything else.
     pub fn usual(database: PathBuf) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let retention = Retention { records: 400 * DAY, messages: 400 * DAY, refused: 7 * DAY };
+        let (long, refused) = (400 * DAY, 7 * DAY);
+        let retention = Retention { records: long, messages: long, refused, audit: long };
         let backup_dir = database.with_file_name("backups");
         Self { database, retention, backup_every: None, backups_kept: 7, backup_dir }
     }
@@ -81,11 +82,22 @@ impl Intake {
         caller: Option<&Caller>,
         by_clock: bool,
     ) -> Result<Pruned, AdminError> {
-        let caller = caller.cloned();
-        let pruned = self.keep_up(|reply| Upkeep::Prune { caller, by_clock, reply }).await?;
+        let (intake, caller) = (self.clone(), caller.cloned());
+        // Whoever asked may go: it is finished all the same, and the audit says how.
+        let pruning = tokio::spawn(async move {
+            let doing = intake.keep_up(|reply| Upkeep::Prune { by_clock, reply });
+            match caller {
+                None => doing.await,
+                Some(caller) => {
+                    let note = AuditNote::by(&caller, AuditAction::Prune, "records");
+                    intake.audited(note, doing, in_words).await
+                }
+            }
+        });
+        let pruned = pruning.await.unwrap_or(Err(AdminError::Stopping))?;
         if pruned != Pruned::default() {
-            let Pruned { usage, sms, notifications, quarantined, refused } = pruned;
-            tracing::info!(usage, sms, notifications, quarantined, refused, "Pruned");
+            let Pruned { usage, sms, notifications, quarantined, refused, audit } = pruned;
+            tracing::info!(usage, sms, notifications, quarantined, refused, audit, "Pruned");
         }
         Ok(pruned)
     }
@@ -127,7 +139,14 @@ impl Intake {
         let caller = caller.cloned();
         let intake = self.clone();
         let making = tokio::spawn(async move {
-            let made = intake.make_backup(caller).await;
+            let making = intake.make_backup();
+            let made = match caller {
+                None => making.await,
+                Some(caller) => {
+                    let note = AuditNote::by(&caller, AuditAction::Backup, "store");
+                    intake.audited(note, making, |made| copy_in_words(made)).await
+                }
+            };
             intake.shared.backup_failure.note(&made, intake.now());
             made
         });
@@ -140,14 +159,11 @@ impl Intake {
         self.shared.backup_failure.read()
     }
 
-    async fn make_backup(&self, caller: Option<Caller>) -> Result<Backup, KeepError> {
+    async fn make_backup(&self) -> Result<Backup, KeepError> {
         let Ok(_only) = self.shared.backing_up.try_lock() else {
             return Err(KeepError::InTheMaking);
         };
         let keep = &self.shared.options.keep;
-        if let Some(caller) = caller {
-            self.keep_up(|reply| Upkeep::AuditBackup { caller, reply }).await?;
-        }
         // What is written meanwhile is brought back beside the writer, not by a push that would have
         // to wait for all of it.
         self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: true, reply }).await?;
@@ -242,6 +258,21 @@ impl Intake {
     ) -> Result<T, AdminError> {
         self.ask(|reply| Command::KeepUp(upkeep(reply))).await
     }
+}
+
+/// What a prune took away, for the audit.
+fn in_words(pruned: &Pruned) -> String {
+    let Pruned { usage, sms, notifications, quarantined, refused, audit } = pruned;
+    format!(
+        "{usage} usage records, {sms} messages, {notifications} notifications, {quarantined} \
+         quarantined, {refused} refused, {audit} audit rows"
+    )
+}
+
+/// Which copy was made, for the audit.
+fn copy_in_words(made: &Backup) -> String {
+    let name = made.path.file_name().unwrap_or_default().display();
+    format!("{name}, {} records", made.records)
 }
 
 /// Since when no backup could be made, and why.

@@ -7,6 +7,7 @@
 mod accept;
 mod admin;
 mod answers;
+mod audit;
 mod chores;
 mod culprits;
 mod disk;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::{AdminError, RetryError};
+pub use audit::Audited;
 pub use disk::DiskState;
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
@@ -276,7 +278,7 @@ impl Intake {
         let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.iter().filter(|key| key.revoked_at.is_none()).fold(None, |found, key| {
             let is_it: bool = key.digest.ct_eq(digest).into();
-            if is_it { Some(Caller { label: key.label.clone(), scope: key.scope }) } else { found }
+            if is_it { Some(Caller::new(&*key.label, key.scope)) } else { found }
         })
     }
 

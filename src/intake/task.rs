@@ -11,6 +11,7 @@ use super::{
     accept::Busy,
     admin::{Command, Reply},
     answers::{self, Answers},
+    audit::Record,
     chores::Chores,
     queue::{Job, Ticket},
     refused::{Dropped, RefusedQueue},
@@ -206,28 +207,20 @@ impl WriterTask {
             Command::DiscardAll { ids, noted, caller, reply } => {
                 answer(reply, self.writer.discard_all(&ids, noted.as_deref(), &caller, now).await)
             }
-            Command::AuditRetry { id, caller, reply } => {
-                answer(reply, self.writer.audit_retry(id, &caller, now).await)
-            }
+            Command::Audit(record) => self.record(record, now).await,
             Command::CreateKey { label, scope, digest, caller, reply } => {
                 answer(reply, self.writer.create_key(&label, scope, digest, &caller, now).await)
             }
             Command::RevokeKey { id, caller, reply } => {
                 answer(reply, self.writer.revoke_key(id, &caller, now).await)
             }
-            Command::AddPass { pass, source, caller, reply } => {
-                answer(reply, self.writer.add_pass(&pass, source, &caller, now).await)
+            Command::AddPass { pass, caller, reply } => {
+                answer(reply, self.writer.add_pass(&pass, &caller, now).await)
             }
             Command::TakePass { kind, digest, reply } => {
                 answer(reply, self.writer.take_pass(kind, &digest, now).await)
             }
             Command::KeepPoll { poll, reply } => answer(reply, self.writer.keep_poll(&poll).await),
-            Command::AuditDeviceGroup { sn, caller, reply } => {
-                answer(reply, self.writer.audit_device_group(&sn, &caller, now).await)
-            }
-            Command::AuditImport { file, caller, reply } => {
-                answer(reply, self.writer.audit_import(&file, &caller, now).await)
-            }
             Command::Beat { reply } => answer(reply, Ok(())),
             Command::KeepHistory { history, reply } => {
                 answer(reply, self.keep_history(&history, now).await)
@@ -235,6 +228,21 @@ impl WriterTask {
             Command::KeepUp(upkeep) => self.keep_up(upkeep, now).await,
             Command::LabelSims { changes, caller, reply } => {
                 answer(reply, self.writer.label_sims(&changes, &caller, now).await)
+            }
+        }
+    }
+
+    async fn record(&mut self, record: Record, now: Timestamp) -> Result<(), IntakeError> {
+        match record {
+            Record::Row { note, reply } => answer(reply, self.writer.audit(&note, now).await),
+            Record::End { id, outcome, details, reply } => {
+                answer(reply, self.writer.end_audit(id, outcome, &details).await)
+            }
+            Record::Start { version, settings, reply } => {
+                answer(reply, self.writer.audit_start(&version, &settings, now).await)
+            }
+            Record::FailedSignIns { failures, reply } => {
+                answer(reply, self.writer.audit_failed_sign_ins(&failures, now).await)
             }
         }
     }

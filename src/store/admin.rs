@@ -1,8 +1,13 @@
 //! What people change, each with a row that says who did it.
-use sqlx::{Connection, SqliteConnection};
+use sqlx::Connection;
 
-use super::{StoreError, Writer};
-use crate::domain::{ApiKey, Caller, KeyDigest, Scope, SerialNumber, Timestamp};
+use super::{
+    StoreError, Writer,
+    writer::audit::{audit, insert},
+};
+use crate::domain::{
+    ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, KeyDigest, Scope, Timestamp,
+};
 
 impl Writer {
     /// Throws a held push away; false if it is not there.
@@ -43,6 +48,9 @@ impl Writer {
         const INSERT: &str = "
             insert into api_key (label, scope, digest, created_ms) values ($1, $2, $3, $4)
             returning id";
+        self.refresh().await?;
+        let note = AuditNote::by(caller, AuditAction::KeyCreate, self.shown(label).await?);
+        let note = note.ended(AuditOutcome::Done, scope.as_str());
         let mut change = self.connection.begin_with("begin immediate").await?;
         let id = sqlx::query_scalar(INSERT)
             .bind(label)
@@ -51,7 +59,7 @@ impl Writer {
             .bind(now.unix_ms())
             .fetch_one(&mut *change)
             .await?;
-        audit(&mut change, caller, "key.create", label, now).await?;
+        insert(&mut change, &note, now).await?;
         change.commit().await?;
         let label = label.to_owned();
         Ok(ApiKey { id, label, scope, digest, created_at: now, revoked_at: None })
@@ -64,61 +72,22 @@ impl Writer {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        const LABEL: &str = "select label from api_key where id = $1";
         const REVOKE: &str =
             "update api_key set revoked_ms = $2 where id = $1 and revoked_ms is null";
+        self.refresh().await?;
+        let label: Option<String> =
+            sqlx::query_scalar(LABEL).bind(id).fetch_optional(&mut self.connection).await?;
+        let subject = self.shown(&format!("{id} {}", label.unwrap_or_default())).await?;
         let mut change = self.connection.begin_with("begin immediate").await?;
         let revoked =
             sqlx::query(REVOKE).bind(id).bind(now.unix_ms()).execute(&mut *change).await?;
         let was_live = revoked.rows_affected() > 0;
         if was_live {
-            audit(&mut change, caller, "key.revoke", &id.to_string(), now).await?;
+            audit(&mut change, caller, AuditAction::KeyRevoke, &subject, now).await?;
         }
         change.commit().await?;
         Ok(was_live)
-    }
-
-    /// Notes that a person had a held push tried again.
-    pub async fn audit_retry(
-        &mut self,
-        id: i64,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        audit(&mut self.connection, caller, "held.retry", &id.to_string(), now).await
-    }
-
-    /// Notes that a person had RCMS move a device to another group.
-    pub async fn audit_device_group(
-        &mut self,
-        sn: &SerialNumber,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.refresh().await?;
-        audit(&mut self.connection, caller, "device.group", sn.as_str(), now).await
-    }
-
-    /// Notes that a person had a file of records read in.
-    pub async fn audit_import(
-        &mut self,
-        file: &str,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.refresh().await?;
-        audit(&mut self.connection, caller, "import", file, now).await
-    }
-
-    /// Notes that a person had something done to the store as a whole.
-    pub async fn audit_keep(
-        &mut self,
-        caller: &Caller,
-        action: &'static str,
-        target: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.refresh().await?;
-        audit(&mut self.connection, caller, action, target, now).await
     }
 
     async fn try_discard(
@@ -130,7 +99,8 @@ impl Writer {
         super::writer::run(&mut self.connection, "begin immediate").await?;
         let was_there = self.delete_held(id).await?;
         if was_there {
-            audit(&mut self.connection, caller, "held.discard", &id.to_string(), now).await?;
+            audit(&mut self.connection, caller, AuditAction::HeldDiscard, &id.to_string(), now)
+                .await?;
         }
         super::writer::run(&mut self.connection, "commit").await?;
         Ok(was_there)
@@ -149,26 +119,9 @@ impl Writer {
             discarded += u64::from(self.delete_held(*id).await?);
         }
         if let Some(noted) = noted {
-            audit(&mut self.connection, caller, "held.discard", noted, now).await?;
+            audit(&mut self.connection, caller, AuditAction::HeldDiscard, noted, now).await?;
         }
         super::writer::run(&mut self.connection, "commit").await?;
         Ok(discarded)
     }
-}
-
-pub(super) async fn audit(
-    connection: &mut SqliteConnection,
-    caller: &Caller,
-    action: &'static str,
-    target: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query("insert into audit (at_ms, who, action, target) values ($1, $2, $3, $4)")
-        .bind(now.unix_ms())
-        .bind(&caller.label)
-        .bind(action)
-        .bind(target)
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -18,6 +18,7 @@ use super::{
     days::{StoreDays, name_of},
     erasures,
 };
+use crate::domain::{AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -196,6 +197,8 @@ pub async fn rebuild(options: &OpenOptions) -> Result<String, OpenError> {
     };
     let mut work = Rebuilding::new(zone, STEP_TIME);
     while !writer.rebuild_some(&mut work).await.map_err(failed)? {}
+    let note = AuditNote::by_itself(AUDITED_COMMAND, AuditAction::Rebuild, &*name, "");
+    writer.audit(&note, SystemClock.now()).await.map_err(failed)?;
     opened.store.close().await;
     writer.close().await.map_err(failed)?;
     Ok(name)

@@ -1,17 +1,14 @@
 //! The links and sessions that let browsers in.
-use std::net::IpAddr;
-
 use sqlx::{Connection, SqliteConnection};
 
-use super::{StoreError, Writer};
-use crate::domain::{Caller, KeyDigest, Pass, PassDigest, PassKind, Timestamp};
+use super::{StoreError, Writer, writer::audit::audit};
+use crate::domain::{AuditAction, Caller, KeyDigest, Pass, PassDigest, PassKind, Timestamp};
 
 impl Writer {
     /// Keeps a link or a session, and forgets those that have ended.
     pub async fn add_pass(
         &mut self,
         pass: &Pass,
-        source: Option<IpAddr>,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -31,11 +28,10 @@ impl Writer {
             .execute(&mut *change)
             .await?;
         let action = match pass.kind {
-            PassKind::Link => "sign_in.link",
-            PassKind::Session => "sign_in.session",
+            PassKind::Link => AuditAction::SignInLink,
+            PassKind::Session => AuditAction::SignIn,
         };
-        let source = source.map(|source| source.to_string()).unwrap_or_default();
-        audit_once_an_hour(&mut change, caller, action, &source, now).await?;
+        audit_once_an_hour(&mut change, caller, action, now).await?;
         change.commit().await?;
         Ok(())
     }
@@ -61,26 +57,28 @@ impl Writer {
     }
 }
 
-/// Notes who came in and from where, once an hour: a program that signs in with each request must not
-/// fill the disk.
+/// Notes who came in and from where, in one row an hour: a program that signs in with each request must
+/// not fill the disk.
 async fn audit_once_an_hour(
     connection: &mut SqliteConnection,
     caller: &Caller,
-    action: &'static str,
-    source: &str,
+    action: AuditAction,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const NOTE: &str = "
-        insert into audit (at_ms, who, action, target) select $1, $2, $3, $4
-        where not exists (
-            select 1 from (select * from audit order by id desc limit 1000)
-            where at_ms between $1 - 3600000 and $1 and who = $2 and action = $3 and target = $4)";
-    sqlx::query(NOTE)
+    const AGAIN: &str = "
+        update audit set count = count + 1 where id = (
+            select max(id) from audit
+            where at_ms between $1 - 3600000 and $1 and who = $2 and action = $3 and source = $4)";
+    let source = caller.source.map(|source| source.to_string()).unwrap_or_default();
+    let again = sqlx::query(AGAIN)
         .bind(now.unix_ms())
         .bind(&caller.label)
-        .bind(action)
+        .bind(action.as_str())
         .bind(source)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    match again.rows_affected() {
+        0 => audit(connection, caller, action, "", now).await,
+        _ => Ok(()),
+    }
 }

@@ -15,7 +15,7 @@ use super::{
     erasures,
     open::{for_writing, open_with},
 };
-use crate::domain::Timestamp;
+use crate::domain::{AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp};
 
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +65,24 @@ pub async fn restore(
     merge_lists(&erasures::list_in(folder_of(backup)), &list).map_err(wrong)?;
     let opened =
         open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
+    let mut writer = opened.writer;
     opened.store.close().await;
-    opened.writer.close().await.map_err(|error| wrong(error.into()))?;
+    writer
+        .audit(&note(backup, &restored), SystemClock.now())
+        .await
+        .map_err(|error| wrong(error.into()))?;
+    writer.close().await.map_err(|error| wrong(error.into()))?;
     restored.replaced = set_aside(database).await.map_err(wrong)?;
     put_in_place(&partial, database).map_err(wrong)?;
     Ok(restored)
+}
+
+/// What the restored store says of how it came about.
+fn note(backup: &Path, restored: &Restored) -> AuditNote {
+    let name = backup.file_name().unwrap_or_default().display().to_string();
+    let as_of = restored.backed_up_at.map_or("an unknown time".to_owned(), |at| at.to_string());
+    let details = format!("{} records, as of {as_of}", restored.records);
+    AuditNote::by_itself(AUDITED_COMMAND, AuditAction::Restore, name, details)
 }
 
 /// Copies the file, with no log of an earlier try beside it.

@@ -149,14 +149,27 @@ async fn signing_in_over_and_over_is_limited_and_noted_once() {
     let noted = api.audit().await;
     let of_key: Vec<_> = noted.iter().filter(|(who, ..)| who == "restless").collect();
     assert_eq!(of_key.len(), 1, "{of_key:?}");
-    assert_eq!((of_key[0].1.as_str(), of_key[0].2.as_str()), ("sign_in.session", "127.0.0.1"));
+    assert_eq!(of_key[0].1, "sign_in");
+    let row = api.rows("/v1/audit?action=sign_in").await.remove(0);
+    let came_in = statuses.iter().filter(|status| **status == 303).count();
+    assert_eq!((&row["source"], &row["count"]), (&"127.0.0.1".into(), &came_in.into()));
     // Others come in.
     assert_eq!(Browser::new(&api).sign_in(&[("key", ADMIN_KEY)]).await.status(), 303);
     let rows = api.audit().await.len();
     for _ in 0..50 {
         Browser::new(&api).sign_in(&[("key", "sd_wrong")]).await;
     }
-    assert_eq!(api.audit().await.len(), rows, "who does not come in writes nothing");
+    let began = Instant::now();
+    let failed = loop {
+        let failed = api.rows("/v1/audit?action=sign_in.failed").await;
+        if failed.iter().map(|row| row["count"].as_i64().unwrap()).sum::<i64>() == 50 {
+            break failed;
+        }
+        assert!(began.elapsed() < GUARD, "{failed:?}");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(failed.len(), 1, "a row a source and minute");
+    assert_eq!(api.audit().await.len(), rows + 1);
 }
 
 #[tokio::test]

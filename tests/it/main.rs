@@ -17,6 +17,7 @@ mod api_summary;
 mod api_timeline;
 mod api_usual;
 mod architecture;
+mod audit;
 mod backup_load;
 mod browser;
 mod caddy;

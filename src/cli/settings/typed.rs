@@ -291,11 +291,7 @@ impl Settings {
             quarantine: Quarantine { max_bytes: 0 },
             disk: Disk { reserve_bytes: 0 },
             alert: Alert { url: None },
-            retention: Retention {
-                records: Duration::ZERO,
-                messages: Duration::ZERO,
-                refused: Duration::ZERO,
-            },
+            retention: Retention::default(),
             backup: Backup { every: None, kept: 0, dir: PathBuf::new() },
             in_force: Vec::new(),
             warnings: Vec::new(),

@@ -65,6 +65,12 @@ pub fn without_in_record_of_other(text: &[u8], is_gone: impl Fn(&str) -> bool) -
     cut.checked(left)
 }
 
+/// A plain text with this in the place of each mention of a SIM.
+pub fn replaced(text: &str, giccid: &str, by: &str) -> String {
+    let left = exchanged(text.as_bytes(), &|number| number == giccid, by.as_bytes());
+    String::from_utf8_lossy(&left).into_owned()
+}
+
 /// Whom the object is about that a value lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -227,24 +233,27 @@ impl Cut<'_> {
 
     /// A text with a word in place of each number that goes.
     fn redacted(&self, text: &[u8]) -> Vec<u8> {
-        let is_gone = |run: &[u8]| {
-            LENGTHS.contains(&run.len())
-                && std::str::from_utf8(run).is_ok_and(|run| (self.is_gone)(run))
-        };
-        let mut left = Vec::with_capacity(text.len());
-        for run in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
-            if is_gone(run) {
-                left.extend(PLACEHOLDER);
-            } else if is_number_of_its_own(run) {
-                left.extend(run);
-            } else {
-                for part in run.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
-                    left.extend(if is_gone(part) { PLACEHOLDER } else { part });
-                }
+        exchanged(text, self.is_gone, PLACEHOLDER)
+    }
+}
+
+/// A text with something else in the place of each number for which this is true.
+fn exchanged(text: &[u8], is_gone: &dyn Fn(&str) -> bool, by: &[u8]) -> Vec<u8> {
+    let is_gone =
+        |run: &[u8]| LENGTHS.contains(&run.len()) && std::str::from_utf8(run).is_ok_and(is_gone);
+    let mut left = Vec::with_capacity(text.len());
+    for run in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
+        if is_gone(run) {
+            left.extend(by);
+        } else if is_number_of_its_own(run) {
+            left.extend(run);
+        } else {
+            for part in run.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
+                left.extend(if is_gone(part) { by } else { part });
             }
         }
-        left
     }
+    left
 }
 
 fn numbers(text: &[u8]) -> impl Iterator<Item = &str> {

@@ -38,6 +38,11 @@ pub(super) struct ConditionOut {
 }
 
 impl InternalState {
+    /// Writes the failed sign-ins into the audit that it does not have yet.
+    pub async fn write_failed_sign_ins(&self) {
+        self.live.key_failures.write(&self.intake).await;
+    }
+
     /// What is wrong now; by the last look, if another takes too long.
     pub(super) async fn conditions(&self) -> Vec<Condition> {
         let state = self.clone();

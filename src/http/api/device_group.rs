@@ -14,7 +14,11 @@ use super::{
     params,
     rcms::OFF,
 };
-use crate::{http::auth::Admin, rcms::RcmsError};
+use crate::{
+    domain::{AuditAction, AuditNote, AuditOutcome},
+    http::auth::Admin,
+    rcms::RcmsError,
+};
 
 const RESOURCE: &str = "devices";
 const NAME: &str = "groupName";
@@ -57,11 +61,16 @@ pub(super) async fn put(
     members.end(RESOURCE)?;
     let rcms = state.rcms.ok_or_else(|| ApiError::Conflict(OFF.to_owned(), None))?;
     // What is about to change elsewhere is on record here even if we never learn how it ended.
-    state.intake.audit_device_group(&sn, &caller).await?;
-    rcms.client.set_group(&sn, &group_name).await.map_err(|error| match error {
-        RcmsError::Refused(_) => Invalid::field(RESOURCE, NAME, error.to_string()).into(),
-        other => ApiError::Rcms(other),
-    })?;
+    let note = AuditNote::by(&caller, AuditAction::DeviceGroup, sn.as_str());
+    let audited = state.intake.begin_audit(note).await?;
+    if let Err(error) = rcms.client.set_group(&sn, &group_name).await {
+        audited.end(AuditOutcome::Failed, error.to_string()).await;
+        return Err(match error {
+            RcmsError::Refused(_) => Invalid::field(RESOURCE, NAME, error.to_string()).into(),
+            other => ApiError::Rcms(other),
+        });
+    }
+    audited.end(AuditOutcome::Done, format!("into {group_name}")).await;
     Ok(Json(GroupOut { sn: sn.to_string(), group_name }))
 }
 

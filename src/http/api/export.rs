@@ -17,7 +17,7 @@ use super::{
     list::{Asked, List, RowsOf, older_than, rows_of},
 };
 use crate::{
-    domain::{PageSize, Place, Walk},
+    domain::{AuditAction, AuditNote, AuditOutcome, PageSize, Place, Walk},
     http::paging::Key,
     store::Portion,
 };
@@ -73,8 +73,19 @@ struct Export<L: List> {
     page: Option<Vec<L::Key>>,
     /// How many rows were written.
     rows: u64,
+    /// Whether it came to its end.
+    is_whole: bool,
     /// The request's, which the body outlives.
     span: Span,
+}
+
+/// However a whole list ends, also with its reader, the audit says who took it.
+impl<L: List> Drop for Export<L> {
+    fn drop(&mut self) {
+        if self.page.is_none() {
+            self.note_in_audit();
+        }
+    }
 }
 
 /// What comes next.
@@ -91,7 +102,7 @@ enum Step<K> {
 
 impl<L: List> Export<L> {
     fn new(list: Asked<L>, page: Option<Vec<L::Key>>) -> Self {
-        Self { list, step: Step::Tail, page, rows: 0, span: Span::current() }
+        Self { list, step: Step::Tail, page, rows: 0, is_whole: false, span: Span::current() }
     }
 
     /// An answer that begins with these rows.
@@ -120,6 +131,21 @@ impl<L: List> Export<L> {
         Ok(response)
     }
 
+    /// Writes into the audit who took how many rows away, and whether those were all.
+    fn note_in_audit(&self) {
+        let list = &self.list;
+        let subject = L::path(&list.within);
+        let note = AuditNote::by(&list.guest.caller, AuditAction::Export, subject);
+        let outcome = if self.is_whole { AuditOutcome::Done } else { AuditOutcome::Failed };
+        let mut details = format!("{} rows as {}", self.rows, list.form.format().as_str());
+        // Without values: they may be what is erased some day.
+        let filters = list.question.narrowed_by();
+        if !filters.is_empty() {
+            details += &format!(", filtered by {}", filters.join(", "));
+        }
+        list.state.intake.audit_beside(note.ended(outcome, details));
+    }
+
     async fn next(&mut self) -> Result<Option<Frame<Bytes>>, ApiError> {
         match self.step {
             Step::Read(walk) => {
@@ -133,6 +159,7 @@ impl<L: List> Export<L> {
                 Ok(Some(Frame::data(tail.into())))
             }
             Step::Trailer => {
+                self.is_whole = true;
                 self.step = Step::End;
                 Ok(Some(trailer(self.rows)))
             }

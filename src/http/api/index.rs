@@ -9,7 +9,7 @@ use super::{base::Base, error::ApiError, params};
 use crate::http::auth::Reader;
 
 /// The members of the list, and where each leads.
-const ENDPOINTS: [(&str, &str); 34] = [
+const ENDPOINTS: [(&str, &str); 35] = [
     ("data_usage_url", "/v1/data-usage"),
     ("data_usage_aggregate_url", "/v1/data-usage/aggregate"),
     ("mo_sms_url", "/v1/mo-sms"),
@@ -24,6 +24,7 @@ const ENDPOINTS: [(&str, &str); 34] = [
     ("held_discard_url", "/v1/held/discard"),
     ("held_retry_url", "/v1/held/retry"),
     ("keys_url", "/v1/keys"),
+    ("audit_url", "/v1/audit"),
     ("sign_in_links_url", "/v1/sign-in-links"),
     ("prune_url", "/v1/prune"),
     ("erase_url", "/v1/erase"),

@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "data_usage": 502, "mo_sms": 3, "notifications": 1, "quarantined": 0, "refused": 17,
+    "audit": 0,
 })))]
 pub(super) struct PrunedOut {
     data_usage: u64,
@@ -26,6 +27,8 @@ pub(super) struct PrunedOut {
     quarantined: u64,
     /// Refused pushes.
     refused: u64,
+    /// Rows of the audit.
+    audit: u64,
 }
 
 /// A copy of the database.
@@ -62,6 +65,7 @@ pub(super) async fn prune(
         notifications: pruned.notifications,
         quarantined: pruned.quarantined,
         refused: pruned.refused,
+        audit: pruned.audit,
     }))
 }
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{body::Members, doc::words, error::ApiError, params, row_id::RowId};
 use crate::{
-    domain::ApiKey,
+    domain::{AUDITED_COMMAND, AUDITED_SERVER, ApiKey},
     http::auth::{ADMIN_LABEL, Admin, Reader, digest_of, new_api_key},
     intake::Intake,
     store::Store,
@@ -127,11 +127,13 @@ impl From<ApiKey> for KeyOut {
     }
 }
 
-/// The audit names a caller by label, so two live keys do not share one.
+/// The audit names a caller by label, so two live keys do not share one, and none has a name by which
+/// the audit calls somebody else.
 async fn is_taken(store: &Store, label: &str) -> Result<bool, ApiError> {
     let keys = store.api_keys().await?;
     let is_live = |key: &ApiKey| key.revoked_at.is_none() && key.label == label;
-    Ok(label == ADMIN_LABEL || keys.iter().any(is_live))
+    let is_reserved = [ADMIN_LABEL, AUDITED_SERVER, AUDITED_COMMAND].contains(&label);
+    Ok(is_reserved || keys.iter().any(is_live))
 }
 
 fn is_label(label: &str) -> bool {

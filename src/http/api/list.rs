@@ -19,7 +19,7 @@ use super::{
     row_id::RowId,
 };
 use crate::{
-    domain::{PageSize, Place, Walk},
+    domain::{PageSize, Place, Scope, Walk},
     http::{
         auth::{Guest, Reader},
         paging::{
@@ -53,6 +53,8 @@ pub(super) type RowsOf<L> = Portion<<L as List>::Row, <L as List>::Key>;
 pub(super) trait List: Sized + Send + Sync + 'static {
     /// Its parameters and its name.
     const ROUTE: &'static Route;
+    /// Who may look.
+    const SCOPE: Scope = Scope::Read;
     /// What the rows depend on beside the query string: whose they are, or as of when.
     type Within: FromRequestParts<InternalState> + Send + Sync + 'static;
     /// A row as the store gives it.
@@ -110,6 +112,9 @@ pub(super) async fn show<L: List>(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    if guest.caller.scope < L::SCOPE {
+        return Err(ApiError::Forbidden);
+    }
     let question = L::ROUTE.read(query.as_deref())?;
     let form = Form::of(&question, &headers);
     let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };
@@ -146,10 +151,10 @@ pub(super) async fn show_one<L: ById>(
 
 /// A list as it was asked for.
 pub(super) struct Asked<L: List> {
-    state: InternalState,
-    guest: Guest,
-    within: L::Within,
-    question: Question,
+    pub(super) state: InternalState,
+    pub(super) guest: Guest,
+    pub(super) within: L::Within,
+    pub(super) question: Question,
     /// What its rows need to be shown.
     pub(super) view: View,
     /// In which form.

@@ -11,6 +11,7 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
+use ipnet::IpNet;
 
 use super::auth::{Denied, Gate, LiveAdminKey};
 use crate::{domain::Clock, intake::Intake, store::Store};
@@ -18,6 +19,7 @@ use crate::{domain::Clock, intake::Intake, store::Store};
 mod aggregate;
 mod aggregate_row;
 mod attention;
+mod audit;
 mod base;
 mod body;
 mod cells;
@@ -116,6 +118,8 @@ pub struct ApiSettings {
     pub is_unlimited: bool,
     /// The origins whose pages may ask from a browser.
     pub cors_origins: Vec<Origin>,
+    /// Who is believed about the address of a client.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 impl ApiSettings {
@@ -136,6 +140,7 @@ impl FromRef<InternalState> for Gate {
             intake: state.intake.clone(),
             failures: Arc::clone(&state.live.key_failures),
             limits_failures: !state.settings.is_unlimited,
+            trusted_proxies: Arc::clone(&state.settings.trusted_proxies),
         }
     }
 }

@@ -54,14 +54,14 @@ impl InternalState {
         let word = new_word();
         let ends_at = self.clock.now().plus(GOOD_FOR);
         let pass = Pass { kind: PassKind::Link, digest: digest_of(word.expose()), key, ends_at };
-        self.intake.add_pass(pass, None, caller).await?;
+        self.intake.add_pass(pass, caller).await?;
         Ok((format!("{base_url}/sign-in#token={}", word.expose()).into(), ends_at))
     }
 
     /// The same for whoever starts the server, with what the admin key may do.
     pub async fn first_sign_in_link(&self, base_url: &str) -> Result<Option<Secret>, AdminError> {
         let Some(key) = self.admin_key.get() else { return Ok(None) };
-        let caller = Caller { label: ADMIN_LABEL.to_owned(), scope: Scope::Admin };
+        let caller = Caller::new(ADMIN_LABEL, Scope::Admin);
         let (link, _) = self.sign_in_link(base_url, key, &caller).await?;
         Ok(Some(link))
     }

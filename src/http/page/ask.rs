@@ -15,12 +15,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tower::ServiceExt;
 
 use super::call::Call;
+use crate::http::server::Peer;
 
 /// What of a request goes along to the API: who asks, and by which name it calls us.
-const HANDED_ON: [HeaderName; 5] = [
+const HANDED_ON: [HeaderName; 6] = [
     header::COOKIE,
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-forwarded-for"),
     header::HOST,
     header::ORIGIN,
 ];
@@ -31,6 +33,8 @@ pub(super) struct Api {
     router: Router,
     recent: Recent,
     headers: HeaderMap,
+    /// From where the browser asks.
+    peer: Option<Peer>,
 }
 
 /// What the API answered.
@@ -100,11 +104,12 @@ impl Api {
     pub(super) fn of(router: &Router, recent: &Recent, parts: &Parts) -> Self {
         let mut headers = HeaderMap::new();
         for name in HANDED_ON {
-            if let Some(value) = parts.headers.get(&name) {
-                headers.insert(name, value.clone());
+            for value in parts.headers.get_all(&name) {
+                headers.append(name.clone(), value.clone());
             }
         }
-        Self { router: router.clone(), recent: recent.clone(), headers }
+        let peer = parts.extensions.get::<Peer>().copied();
+        Self { router: router.clone(), recent: recent.clone(), headers, peer }
     }
 
     /// The name by which the browser calls us.
@@ -176,6 +181,9 @@ impl Api {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let mut request = request.body(body).map_err(|_| broken())?;
         request.headers_mut().extend(self.headers.clone());
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
         // A router's own error is no error.
         let response =
             self.router.clone().oneshot(request).await.unwrap_or_else(|none| match none {});

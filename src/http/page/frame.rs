@@ -21,6 +21,8 @@ pub(super) enum Here {
     Messages,
     Routers,
     Api,
+    /// For admins.
+    Audit,
     /// None of them.
     Elsewhere,
 }
@@ -166,17 +168,19 @@ impl Frame {
         }
     }
 
-    /// The pages of the bar: where, its word, and the letter that leads there.
-    pub(super) fn places(&self) -> [(&'static str, &'static str, Here); 6] {
+    /// The pages of the bar that this visitor may see: where, its word, and which it is.
+    pub(super) fn places(&self) -> Vec<(&'static str, &'static str, Here)> {
         let nav = &self.w.nav;
-        [
+        let audit = self.is_admin.then_some(("/audit", nav.audit, Here::Audit));
+        let places = [
             ("/", nav.overview, Here::Overview),
             ("/live", nav.live, Here::Live),
             ("/sims", nav.sims, Here::Sims),
             ("/messages", nav.messages, Here::Messages),
             ("/routers", nav.routers, Here::Routers),
             ("/api", nav.api, Here::Api),
-        ]
+        ];
+        places.into_iter().chain(audit).collect()
     }
 }
 

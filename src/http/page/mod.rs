@@ -28,6 +28,7 @@ use crate::domain::{Caller, Scope};
 mod api_page;
 mod ask;
 mod assets;
+mod audit;
 mod beats;
 mod call;
 mod chart;
@@ -129,6 +130,7 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         .route("/routers", get(routers::show))
         .route("/routers/{sn}", get(router::show).post(router::act))
         .route("/api", get(api_page::show).post(api_page::act))
+        .route("/audit", get(audit::show))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/preferences", post(preferences::set))

@@ -12,11 +12,10 @@ use serde::Deserialize;
 
 use super::{Frame, Look, PageState, page_of, place_of};
 use crate::{
-    domain::{KeyDigest, Pass, PassKind},
+    domain::{AuditAction, AuditNote, KeyDigest, Pass, PassKind},
     http::{
         auth::{digest_of, is_of_our_page, new_word},
         cookie,
-        server::Peer,
     },
 };
 
@@ -57,7 +56,7 @@ impl FromRequestParts<PageState> for FromOurPage {
 
     async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Self, Response> {
         if is_of_our_page(parts) {
-            return Ok(Self(parts.extensions.get::<Peer>().map(|peer| peer.0.ip())));
+            return Ok(Self(state.gate().source(parts)));
         }
         let look = Look::of(&parts.headers);
         let elsewhere = Some(look.words.sign_in.elsewhere);
@@ -84,8 +83,7 @@ pub(super) async fn enter(
     let key = match key_of(&state, &sent).await {
         Ok(Some(key)) => key,
         Ok(None) => {
-            let failures = &state.api.live.key_failures;
-            let waits = source.is_some_and(|source| failures.failed(source).is_err());
+            let waits = state.gate().failed(source).is_err();
             let (word, status) = if waits {
                 (look.words.sign_in.too_often, StatusCode::TOO_MANY_REQUESTS)
             } else {
@@ -110,11 +108,26 @@ pub(super) async fn leave(State(state): State<PageState>, request: Request) -> R
     let (parts, _) = request.into_parts();
     if let Some(word) = cookie::word(&parts.headers, state.is_https())
         && is_of_our_page(&parts)
-        && let Err(error) = state.api.intake.take_pass(PassKind::Session, digest_of(word)).await
     {
-        tracing::warn!(error = &error as &dyn std::error::Error, "A session could not be ended");
+        match state.api.intake.take_pass(PassKind::Session, digest_of(word)).await {
+            Ok(Some(key)) => note_sign_out(&state, &key, &parts).await,
+            Ok(None) => (),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "A session could not be ended");
+            }
+        }
     }
     onward("/sign-in", cookie::end(state.is_https()))
+}
+
+/// A key that was revoked meanwhile is nobody's.
+async fn note_sign_out(state: &PageState, key: &KeyDigest, parts: &Parts) {
+    let gate = state.gate();
+    if let Some(caller) = gate.holder(key) {
+        let caller = caller.at(gate.source(parts));
+        state.api.intake.audit_or_tell(AuditNote::by(&caller, AuditAction::SignOut, "")).await;
+    }
 }
 
 /// The store does not answer.
@@ -137,7 +150,7 @@ async fn begin(
     key: KeyDigest,
     source: Option<IpAddr>,
 ) -> Result<Option<HeaderValue>, Unavailable> {
-    let caller = state.gate().holder(&key).ok_or(Unavailable)?;
+    let caller = state.gate().holder(&key).ok_or(Unavailable)?.at(source);
     let word = new_word();
     let pass = Pass {
         kind: PassKind::Session,
@@ -145,7 +158,7 @@ async fn begin(
         key,
         ends_at: state.api.clock.now().plus(cookie::SESSION_TIME),
     };
-    state.api.intake.add_pass(pass, source, &caller).await.map_err(|_| Unavailable)?;
+    state.api.intake.add_pass(pass, &caller).await.map_err(|_| Unavailable)?;
     Ok(cookie::begin(word.expose(), state.is_https()))
 }
 

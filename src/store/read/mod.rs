@@ -2,6 +2,7 @@
 //! that no reader can hold back a checkpoint for long.
 mod aggregate;
 mod attention;
+mod audit;
 mod change;
 mod device;
 mod device_history;

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Writer,
+    audit::audit,
     erase_text::{SMS_EXTRA, USAGE_EXTRA},
     removal::GoingUsage,
     run,
     tail::Summary,
 };
 use crate::{
-    domain::{Caller, Giccid, Timestamp},
+    domain::{AuditAction, Caller, Giccid, Timestamp},
     store::{
         StoreError,
-        admin::audit,
         card::reversed,
         erasures::hashed,
         rollup::{DAY_MS, HOUR_MS, QUARTER_HOUR_MS, Sum},
@@ -133,7 +133,7 @@ impl Writer {
             .fetch_one(&mut self.connection)
             .await?;
         if let Some(caller) = caller {
-            audit(&mut self.connection, caller, "erase", &keyed, now).await?;
+            audit(&mut self.connection, caller, AuditAction::Erase, &keyed, now).await?;
         }
         run(&mut self.connection, "commit").await?;
         self.erased_sims.add(hash);

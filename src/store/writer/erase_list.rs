@@ -5,12 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Writer, erase::erasing, run};
+use super::{Writer, audit::audit, erase::erasing, run};
 use crate::{
-    domain::{Caller, Giccid, Timestamp, mention::mentions},
+    domain::{AuditAction, Caller, Giccid, Timestamp, mention::mentions},
     store::{
         StoreError,
-        admin::audit,
         erasures::{self, Listed, hashed},
     },
 };
@@ -75,7 +74,7 @@ impl Writer {
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
         self.note_lifted(hash, lifted_at).await?;
-        audit(&mut self.connection, caller, "erase.lift", keyed, now).await?;
+        audit(&mut self.connection, caller, AuditAction::EraseLift, keyed, now).await?;
         run(&mut self.connection, "commit").await
     }
 

@@ -95,13 +95,7 @@ impl Writer {
         for statement in BY_NUMBER {
             sqlx::query(statement).bind(&erasing.giccid).execute(&mut self.connection).await?;
         }
-        let keyed = self.keyed(&erasing.giccid).await?;
-        sqlx::query("update audit set target = $2 where target = $1")
-            .bind(&erasing.giccid)
-            .bind(&keyed)
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
+        self.erase_from_audit(&erasing.giccid).await
     }
 
     /// Brings the log back into the database and empties it; false where readers keep it from that

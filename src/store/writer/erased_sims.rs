@@ -143,7 +143,7 @@ impl ErasedSims {
     }
 
     /// The numbers of erased SIMs in a text, each once.
-    fn named_in(&self, text: &[u8]) -> BTreeSet<String> {
+    pub(super) fn named_in(&self, text: &[u8]) -> BTreeSet<String> {
         let (mut seen, mut named) = (HashSet::new(), BTreeSet::new());
         if self.is_empty() || text.is_empty() {
             return named;

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::{Writer, run};
+use super::{Writer, audit::audit, run};
 use crate::{
-    domain::{Caller, LabelChange, Timestamp},
-    store::{StoreError, admin::audit, card::reversed},
+    domain::{AuditAction, Caller, LabelChange, Timestamp},
+    store::{StoreError, card::reversed},
 };
 
 impl Writer {
@@ -62,7 +62,7 @@ impl Writer {
             [giccid] => giccid.to_owned(),
             _ => format!("{} SIMs", giccids.len()),
         };
-        audit(&mut self.connection, caller, "sim.label", &target, now).await?;
+        audit(&mut self.connection, caller, AuditAction::SimLabel, &target, now).await?;
         run(&mut self.connection, "commit").await?;
         Ok(unknown.unsigned_abs())
     }

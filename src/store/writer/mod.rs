@@ -3,6 +3,7 @@
 //! A batch is one `begin immediate` transaction with one statement for each table. What makes
 //! records unique, and all sums, are held in memory for the records after a mark and written in
 //! sorted bulk when the mark moves; until then a push costs one append.
+pub(super) mod audit;
 mod device;
 mod device_status;
 mod erase;

@@ -18,7 +18,7 @@ const STEP_ROWS_MAX: usize = 4_096;
 const ROWS_PER_BODY: usize = 16;
 
 /// How long what was stored is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Usage records by own time, and what lies in quarantine by the time at which it came, as far
     /// as the clock is known to have been right.
@@ -27,6 +27,8 @@ pub struct Retention {
     pub messages: Duration,
     /// Refused pushes, by the time at which they came.
     pub refused: Duration,
+    /// Rows of the audit.
+    pub audit: Duration,
 }
 
 /// What a prune took away.
@@ -42,6 +44,8 @@ pub struct Pruned {
     pub quarantined: u64,
     /// Refused pushes.
     pub refused: u64,
+    /// Rows of the audit.
+    pub audit: u64,
 }
 
 /// A prune on its way.
@@ -51,6 +55,7 @@ pub struct Pruning {
     messages_before_ms: i64,
     refused_before_ms: i64,
     by_clock: bool,
+    audit_before_ms: i64,
     stage: Stage,
     /// How many of the summaries have been brought up to date.
     settled: usize,
@@ -71,6 +76,7 @@ enum Stage {
     Pushes,
     Quarantined,
     Refused,
+    Audit,
     Done,
 }
 
@@ -83,6 +89,7 @@ impl Pruning {
             messages_before_ms: now.minus(retention.messages).unix_ms(),
             refused_before_ms: now.minus(retention.refused).unix_ms(),
             by_clock: false,
+            audit_before_ms: now.minus(retention.audit).unix_ms(),
             stage: Stage::Settle,
             settled: 0,
             at_id: 0,
@@ -134,7 +141,8 @@ impl Pruning {
             Stage::Notifications => Stage::Pushes,
             Stage::Pushes => Stage::Quarantined,
             Stage::Quarantined => Stage::Refused,
-            Stage::Refused | Stage::Done => Stage::Done,
+            Stage::Refused => Stage::Audit,
+            Stage::Audit | Stage::Done => Stage::Done,
         };
     }
 }
@@ -179,6 +187,11 @@ impl Writer {
             Stage::Refused => {
                 let gone = self.prune_held("refused", pruning.refused_before_ms, pruning).await?;
                 pruning.pruned.refused += gone;
+                Ok(gone == 0)
+            }
+            Stage::Audit => {
+                let gone = self.prune_audit(pruning.audit_before_ms, pruning).await?;
+                pruning.pruned.audit += gone;
                 Ok(gone == 0)
             }
             Stage::Done => Ok(true),
@@ -349,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_step_takes_as_many_rows_as_fit_into_its_time() {
-        let retention = Retention { records: DAY, messages: DAY, refused: DAY };
+        let retention = Retention { records: DAY, ..Retention::default() };
         let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
         let mut paced = |millis| {
             pruning.pace(Duration::from_millis(millis));

@@ -15,12 +15,11 @@ use std::{
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{Lift, Submission, Writer, run, tail::Summary};
+use super::{Lift, Submission, Writer, audit::audit, run, tail::Summary};
 use crate::{
-    domain::{Caller, NewRecord, RetractQuestion, Retracted, Timestamp},
+    domain::{AuditAction, Caller, NewRecord, RetractQuestion, Retracted, Timestamp},
     store::{
         StoreError,
-        admin::audit,
         push::{source_octets, source_of},
     },
 };
@@ -186,7 +185,8 @@ impl Writer {
             .bind(octets(question.source))
             .execute(&mut self.connection)
             .await?;
-        audit(&mut self.connection, caller, "retract", &question.to_string(), now).await?;
+        audit(&mut self.connection, caller, AuditAction::Retract, &question.to_string(), now)
+            .await?;
         run(&mut self.connection, "commit").await?;
         Arc::make_mut(&mut self.retracted).add(question);
         Ok(Retracting::new(id, question, now))
@@ -327,7 +327,7 @@ impl Writer {
             .execute(&mut self.connection)
             .await?;
         let target = question.to_string();
-        audit(&mut self.connection, caller, "lift retraction", &target, now).await?;
+        audit(&mut self.connection, caller, AuditAction::RetractLift, &target, now).await?;
         run(&mut self.connection, "commit").await
     }
 }

@@ -159,11 +159,12 @@ async fn schema(database: &Path) -> Schema {
 }
 
 async fn rows(database: &Path) -> Rows {
-    // But when it was migrated, and who sent what the older version kept, which did not note that.
+    // But when it was migrated and started, with which settings, and who sent what the older version
+    // kept, which did not note that.
     const TABLES: &str = "
         select m.name, group_concat('quote(\"' || c.name || '\")', ' || '','' || ')
         from sqlite_schema m join pragma_table_info(m.name) c
-        where m.type = 'table' and m.name <> '_sqlx_migrations'
+        where m.type = 'table' and m.name not in ('_sqlx_migrations', 'audit')
             and (m.name, c.name) <> ('push', 'source') group by 1";
     let mut connection = read(database).await;
     let tables: Vec<(String, String)> =
@@ -172,7 +173,9 @@ async fn rows(database: &Path) -> Rows {
     for (table, columns) in tables {
         let all = format!("select {columns} from \"{table}\" order by 1");
         let all = sqlx::query_scalar(AssertSqlSafe(all)).fetch_all(&mut connection).await;
-        rows.insert(table, all.unwrap());
+        let mut all: Vec<String> = all.unwrap();
+        all.retain(|row| table != "meta" || !row.contains("'settings'"));
+        rows.insert(table, all);
     }
     rows
 }

@@ -158,7 +158,7 @@ async fn push(
 
 async fn prune(opened: &mut Opened, model: &mut Model, before_ms: i64) {
     let zero = Duration::ZERO;
-    let retention = Retention { records: zero, messages: zero, refused: zero };
+    let retention = Retention { records: zero, messages: zero, refused: zero, audit: zero };
     let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(before_ms));
     while !pruning.is_done() {
         opened.writer.prune_some(&mut pruning).await.unwrap();
@@ -170,7 +170,7 @@ async fn prune(opened: &mut Opened, model: &mut Model, before_ms: i64) {
 }
 
 async fn erase(opened: &mut Opened, model: &mut Model, sim: u8) {
-    let caller = Caller { label: "tester".to_owned(), scope: Scope::Admin };
+    let caller = Caller::new("tester", Scope::Admin);
     let now = Timestamp::from_unix_ms(FIRST_MS);
     let mut erasing = opened.writer.begin_erasure(&giccid(sim), &caller, now).await.unwrap();
     while !erasing.is_done() {

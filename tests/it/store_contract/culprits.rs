@@ -137,7 +137,7 @@ async fn where_far_more_are_at_fault_than_can_be_searched_they_lie_aside_and_the
     // A retry of what is still refused says so, and it stays.
     let before = quarantined(&intake).await;
     let top = intake.store().held_top().await.unwrap();
-    let caller = Caller { label: "a test".into(), scope: Scope::Admin };
+    let caller = Caller::new("a test", Scope::Admin);
     let id = place.number("select max(id) from held").await;
     assert_eq!(intake.retry(id, None, &caller).await.unwrap(), outcome(0, 0, 1));
     assert_eq!(quarantined(&intake).await, before);

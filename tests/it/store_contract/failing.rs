@@ -33,7 +33,7 @@ pub(super) const REFUSE_666: &str =
 pub(super) const BATCH_RECORDS_MAX: u32 = 4_096;
 
 pub(super) fn caller() -> Caller {
-    Caller { label: "a test".into(), scope: Scope::Admin }
+    Caller::new("a test", Scope::Admin)
 }
 
 pub(super) fn outcome(stored: u64, duplicates: u64, quarantined: u64) -> Outcome {

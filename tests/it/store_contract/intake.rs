@@ -3,8 +3,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use simdeck::{
     domain::{
-        Caller, DevicePoll, DeviceStatus, FixedClock, Freshness, HeldClass, HeldFilter, HeldReason,
-        PageSize, Place as At, Scope, Secret, SerialNumber, Walk,
+        AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, DeviceStatus, FixedClock,
+        Freshness, HeldClass, HeldFilter, HeldReason, PageSize, Place as At, Scope, Secret,
+        SerialNumber, Walk,
     },
     intake::{Acknowledge, AdminError, Health, Intake, IntakeOptions, KeepOptions, Push},
     smarthub::{
@@ -102,7 +103,7 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
     );
 
     // Still refused, it stays, and that is said.
-    let caller = Caller { label: "a test".into(), scope: Scope::Admin };
+    let caller = Caller::new("a test", Scope::Admin);
     assert_eq!(intake.retry(culprit.id, None, &caller).await.unwrap(), outcome(0, 1));
     assert_eq!(store.held_count(&HeldFilter::default(), top).await.unwrap(), 1);
     place.sql("drop trigger refuse").await;
@@ -144,11 +145,41 @@ async fn a_poll_that_the_database_refuses_fails_alone() {
 async fn who_moved_a_device_to_another_group_is_written_down() {
     let place = Place::new();
     let intake = intake(&place).await;
-    let caller = Caller { label: "a test".into(), scope: Scope::Admin };
-    intake.audit_device_group(&sn(), &caller).await.unwrap();
-    let rows = "select count(*) from audit
-        where who = 'a test' and action = 'device.group' and target = 'RB1'";
-    assert_eq!(place.number(rows).await, 1);
+    let caller = Caller::new("a test", Scope::Admin);
+    let note = AuditNote::by(&caller, AuditAction::DeviceGroup, "RB1");
+    let begun = intake.begin_audit(note.clone()).await.unwrap();
+    const BEGUN: &str = "select count(*) from audit where outcome = 'begun' and target = 'RB1'";
+    const DONE: &str = "select count(*) from audit where outcome = 'done' and details = 'into B'
+        and who = 'a test' and action = 'device.group' and target = 'RB1'";
+    const CUT: &str = "select count(*) from audit where outcome = 'failed'
+        and details = 'cut short'";
+    assert_eq!(place.number(BEGUN).await, 1);
+    begun.end(AuditOutcome::Done, "into B".to_owned()).await;
+    assert_eq!((place.number(BEGUN).await, place.number(DONE).await), (0, 1));
+    // Whoever goes away without a word has not seen the end.
+    drop(intake.begin_audit(note).await.unwrap());
+    while place.number(CUT).await == 0 {
+        intake.beat().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_audit_row_that_the_database_refuses_fails_no_push() {
+    let place = Place::new();
+    let intake = intake(&place).await;
+    place
+        .sql("create trigger refuse before insert on audit begin select raise(abort, 'no'); end")
+        .await;
+    let note = AuditNote::by(&Caller::new("a test", Scope::Admin), AuditAction::Export, "sims");
+    let (audited, pushed) = tokio::join!(intake.audit(note.clone()), intake.accept(push(&[1])));
+    assert!(matches!(audited, Err(AdminError::Store(_))), "{audited:?}");
+    assert_eq!(pushed.unwrap().stored, 1);
+    intake.audit_failed_sign_ins(vec![([192, 0, 2, 1].into(), 3)]).await;
+    assert_eq!(intake.health(), Health::Ready);
+    assert_eq!(intake.accept(push(&[2])).await.unwrap().stored, 1);
+    place.sql("drop trigger refuse").await;
+    intake.audit(note).await.unwrap();
+    assert_eq!(place.number("select count(*) from audit").await, 1);
 }
 
 #[tokio::test]

@@ -31,6 +31,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        section: "retention",
+        key: "audit",
+        default: Some("400d"),
+        hint: "SPAN",
+        doc: "How long it is kept who did what.",
+        set: |s, given| given.one(duration).map(|v| s.retention.audit = v),
+        ..PLAIN
+    },
+    Setting {
         section: "backup",
         key: "every",
         default: Some("off"),

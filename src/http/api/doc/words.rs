@@ -5,8 +5,8 @@ use utoipa::openapi::schema::{
 
 use crate::{
     domain::{
-        Change, ConditionKind, DeviceEventWord, DeviceState, HeldClass, HeldReason,
-        PollFailureKind, Scope,
+        AuditAction, AuditOutcome, Change, ConditionKind, DeviceEventWord, DeviceState, HeldClass,
+        HeldReason, PollFailureKind, Scope,
     },
     http::{
         api::attention::{AttentionKind, Severity},
@@ -17,6 +17,16 @@ use crate::{
 /// `read` or `admin`.
 pub(in crate::http::api) fn scope() -> Object {
     one_of(Scope::ALL.map(Scope::as_str))
+}
+
+/// What somebody did.
+pub(in crate::http::api) fn audit_action() -> Object {
+    one_of(AuditAction::ALL.map(AuditAction::as_str))
+}
+
+/// How it ended.
+pub(in crate::http::api) fn audit_outcome() -> Object {
+    one_of(AuditOutcome::ALL.map(AuditOutcome::as_str))
 }
 
 /// What can be wrong with how data comes in.

@@ -24,9 +24,9 @@ use super::{
     params::{self, Format},
 };
 use crate::{
-    domain::{Caller, Kind, NewRecord},
+    domain::{AuditOutcome, Caller, Kind, NewRecord},
     http::auth::Admin,
-    intake::Intake,
+    intake::{Audited, Intake},
 };
 
 const RESOURCE: &str = "import";
@@ -128,7 +128,7 @@ struct Import {
     /// What waits to be stored, each with where it stands.
     batch: Vec<(Span, NewRecord)>,
     batch_bytes: usize,
-    is_audited: bool,
+    audited: Option<Audited>,
     /// Rows since the last that said how many there were.
     uncounted: u64,
 }
@@ -158,6 +158,13 @@ pub(super) async fn import(
     let done = import.read_all(&mut source, body).await;
     let HistoryOut { lines, stored, duplicates, refused_lines, .. } = import.out;
     let is_whole = done.is_ok();
+    if let Some(audited) = import.audited.take() {
+        let outcome = if is_whole { AuditOutcome::Done } else { AuditOutcome::Failed };
+        let details = format!(
+            "{lines} lines: {stored} stored, {duplicates} duplicates, {refused_lines} refused"
+        );
+        audited.end(outcome, details).await;
+    }
     tracing::info!(is_whole, lines, stored, duplicates, refused_lines, "Read a file in");
     done.map(|()| Json(import.out))
 }
@@ -180,7 +187,7 @@ impl Import {
             out: HistoryOut::default(),
             batch: Vec::new(),
             batch_bytes: 0,
-            is_audited: false,
+            audited: None,
             uncounted: 0,
         }
     }
@@ -245,11 +252,10 @@ impl Import {
         }
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        if !batch.is_empty() && !self.is_audited {
+        if !batch.is_empty() && self.audited.is_none() {
             let kind = self.kind.as_ref().map_or("any", |kind| kind.as_str());
             let file = format!("{kind} {}", self.format.as_str());
-            self.intake.audit_import(&file, &self.caller).await?;
-            self.is_audited = true;
+            self.audited = Some(self.intake.begin_import(&file, &self.caller).await?);
         }
         let mut batch = batch.into_iter().peekable();
         while batch.peek().is_some() {

@@ -6,12 +6,13 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Invalid};
 use crate::{
     domain::{
-        DeviceFilter, Filter, GroupBy, HeldFilter, HistoryFilter, Interval, Kind, SimFilter,
-        SimSort,
+        AuditFilter, DeviceFilter, Filter, GroupBy, HeldFilter, HistoryFilter, Interval, Kind,
+        SimFilter, SimSort,
     },
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
 
+mod audit;
 mod live;
 mod shape;
 mod sims;
@@ -19,6 +20,7 @@ mod sums;
 mod table;
 mod values;
 
+pub(super) use audit::AUDIT;
 pub(super) use live::{CHANGES, LiveQuestion, PUSHES, STREAM};
 pub(super) use shape::Shape;
 pub(super) use table::{
@@ -50,6 +52,8 @@ pub(super) struct Question {
     pub(super) search: Option<String>,
     /// Which held pushes.
     pub(super) held: HeldFilter,
+    /// Which rows of the audit.
+    pub(super) audit: AuditFilter,
     /// Whether it is only told what would be done.
     pub(super) dry_run: bool,
     /// Into which sums.
@@ -153,7 +157,8 @@ impl Eq for Param {}
 /// Reads a query string as every list does, and gives for each that takes it the query string that
 /// asks for the same rows. It needs no store, which is what a fuzzer wants.
 pub fn read_as_every_list(query: &str) -> Vec<Option<String>> {
-    let lists: [&Route; 12] = [
+    let lists: [&Route; 13] = [
+        &AUDIT,
         &CHANGES,
         &STREAM,
         &PUSHES,
@@ -266,6 +271,13 @@ impl Question {
     /// Whether not all rows are meant, so that finding some may take a walk through many.
     pub(super) fn is_narrowed(&self) -> bool {
         !self.narrowed_by.is_empty()
+    }
+
+    /// By what the rows are narrowed, each name once.
+    pub(super) fn narrowed_by(&self) -> Vec<&'static str> {
+        let mut names: Vec<&str> = self.narrowed_by.iter().map(|(param, _)| param.name).collect();
+        names.dedup();
+        names
     }
 
     fn flags(&self) -> [(&'static str, bool); 3] {

@@ -37,7 +37,7 @@ pub(super) const fn repeated(
 pub(super) const SIZE: Shape = Shape::Number { min: 1, max: PageSize::MAX, example: 100 };
 
 /// How a list is shown.
-const SHOWN: &[Param] = &[
+pub(super) const SHOWN: &[Param] = &[
     one(
         "page",
         Shape::Page,

@@ -2,7 +2,7 @@
 //! The one place to add a route: [`pushed`] has those about what SmartHub pushed, [`removals`]
 //! those that take something out of the store, this file the others.
 use super::{
-    attention, device_group, device_history, devices,
+    attention, audit, device_group, device_history, devices,
     doc::{Doc, Documented, Routes, Tag, page},
     fleet, health, held, held_many, index, keep, keys, list, metrics, params,
     rcms::OFF,
@@ -170,7 +170,18 @@ fn keys(routes: Routes) -> Routes {
 }
 
 fn sign_in_links(routes: Routes) -> Routes {
-    routes.at(
+    let audit = Documented::get(
+        list::show::<audit::Audit>,
+        Doc::new(Tag::Keys, "List who did what")
+            .about(
+                "All that changed something or took a whole list away, and who came in or did not. \
+                 What is only looked at is not recorded. Rows are kept as \
+                 `SIMDECK_RETENTION_AUDIT` says.",
+            )
+            .needs(Scope::Admin)
+            .list::<audit::Audit>("The newest first."),
+    );
+    routes.at("/v1/audit", audit).at(
         "/v1/sign-in-links",
         Documented::post(
             sign_in_links::make,

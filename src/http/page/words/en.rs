@@ -1,5 +1,6 @@
 use super::{
-    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, routers,
+    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, audit,
+    routers,
 };
 
 /// English.
@@ -14,6 +15,7 @@ pub(in crate::http::page) static EN: Words = Words {
         messages: "Messages",
         routers: "Routers",
         api: "API",
+        audit: "Audit",
         pages: "Pages",
         skip: "Skip to content",
         search: "Search",
@@ -80,6 +82,7 @@ pub(in crate::http::page) static EN: Words = Words {
     messages: MESSAGES,
     routers: routers::EN,
     api_page: api_page::EN,
+    audit: audit::EN,
     keys: Keys {
         title: "Keys",
         search: "search",

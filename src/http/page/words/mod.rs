@@ -2,6 +2,7 @@
 use jiff::Zoned;
 
 mod api_page;
+mod audit;
 mod en;
 mod first_run;
 mod live;
@@ -12,6 +13,7 @@ mod sims;
 mod zh;
 
 pub(super) use api_page::ApiPage;
+pub(super) use audit::Audit;
 pub(super) use en::EN;
 pub(super) use first_run::FirstRun;
 pub(super) use live::Live;
@@ -40,6 +42,7 @@ pub(super) struct Words {
     pub(super) messages: Messages,
     pub(super) routers: Routers,
     pub(super) api_page: ApiPage,
+    pub(super) audit: Audit,
     pub(super) keys: Keys,
     /// From where on a number is told in a larger unit, and that unit's name; the largest first.
     large: [(f64, &'static str); 3],
@@ -62,6 +65,9 @@ impl Words {
             "mcc" => "MCC",
             "mnc" => "MNC",
             "apn" => common.apn,
+            "action" => self.audit.action,
+            "who" => self.audit.who,
+            "source" => self.audit.source,
             "from_msisdn" => self.messages.from,
             "to_msisdn" => self.messages.to,
             _ => common.sim,
@@ -83,6 +89,7 @@ pub(super) struct Nav {
     pub(super) messages: &'static str,
     pub(super) routers: &'static str,
     pub(super) api: &'static str,
+    pub(super) audit: &'static str,
     pub(super) pages: &'static str,
     pub(super) skip: &'static str,
     pub(super) search: &'static str,

@@ -1,5 +1,6 @@
 use super::{
-    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, routers,
+    Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, audit,
+    routers,
 };
 
 /// Chinese.
@@ -14,6 +15,7 @@ pub(in crate::http::page) static ZH: Words = Words {
         messages: "短信",
         routers: "路由器",
         api: "API",
+        audit: "审计",
         pages: "页面",
         skip: "跳到正文",
         search: "搜索",
@@ -80,6 +82,7 @@ pub(in crate::http::page) static ZH: Words = Words {
     messages: MESSAGES,
     routers: routers::ZH,
     api_page: api_page::ZH,
+    audit: audit::ZH,
     keys: Keys {
         title: "快捷键",
         search: "搜索",

@@ -19,6 +19,7 @@ const RETENTION: Retention = Retention {
     records: Duration::from_secs(10 * 86_400),
     messages: Duration::from_secs(10 * 86_400),
     refused: Duration::from_secs(2 * 86_400),
+    audit: Duration::from_secs(10 * 86_400),
 };
 
 /// Takes away what is older than ten days.

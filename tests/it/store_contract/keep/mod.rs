@@ -24,7 +24,7 @@ const DAY_MS: i64 = 86_400_000;
 const NOW_MS: i64 = NOW.unix_ms();
 
 fn caller() -> Caller {
-    Caller { label: "tester".to_owned(), scope: Scope::Admin }
+    Caller::new("tester", Scope::Admin)
 }
 
 async fn erase(opened: &mut Opened, sim: usize) -> Erased {

@@ -1,0 +1,137 @@
+//! Who changed what or took it away, and who came in; for admins.
+use askama::Template;
+use axum::{extract::RawQuery, http::StatusCode, response::Response};
+use serde::Deserialize;
+
+use super::{
+    Frame, Here, Source, StatusIn, Visitor,
+    ask::{Answer, Refused},
+    call::Call,
+    failed,
+    filters::Filters,
+    format::Format,
+    page_of,
+    routers::When,
+    turns::{PLACE, Pages},
+    words::Words,
+};
+use crate::domain::{AuditAction, AuditOutcome};
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    frame: Frame,
+    filters: Filters,
+    list: Result<List, Refused>,
+    /// The word in the API, the one on the page, and whether it is chosen.
+    actions: Vec<(&'static str, &'static str, bool)>,
+    who: String,
+    source: String,
+}
+
+struct List {
+    rows: Vec<Row>,
+    pages: Pages,
+    source: Source,
+}
+
+struct Row {
+    when: When,
+    who: Option<String>,
+    source: String,
+    /// The word in the API.
+    action: String,
+    /// The one on the page.
+    told: String,
+    subject: String,
+    outcome: String,
+    /// The class of the outcome's chip.
+    class: &'static str,
+    details: String,
+    /// How often, where it was more than once.
+    times: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RowIn {
+    at: String,
+    who: Option<String>,
+    source: Option<String>,
+    action: String,
+    subject: String,
+    outcome: String,
+    details: String,
+    count: i64,
+}
+
+/// The filters that the list knows.
+const KNOWN: [&str; 3] = ["action", "who", "source"];
+
+/// `GET /audit`
+pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+    let words = visitor.look.words;
+    let filters = Filters::among(&KNOWN, "/audit", query.as_deref(), &PLACE, words);
+    let (status, list) = tokio::join!(StatusIn::of(&visitor.api), list(&visitor, &filters));
+    if let Err(refused) = &list
+        && refused.status == StatusCode::FORBIDDEN
+    {
+        return failed(&visitor, refused);
+    }
+    let value = |name| filters.value(name).unwrap_or_default().to_owned();
+    let chosen = value("action");
+    let action = |action: AuditAction| {
+        let word = action.as_str();
+        (word, (words.audit.actions)(action), word == chosen)
+    };
+    let page = AuditPage {
+        frame: visitor.frame(Here::Audit, words.nav.audit, &status),
+        actions: AuditAction::ALL.into_iter().map(action).collect(),
+        who: value("who"),
+        source: value("source"),
+        list,
+        filters,
+    };
+    page_of(StatusCode::OK, &page)
+}
+
+async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
+    let call = filters.on(Call::to("/v1/audit"));
+    let call = PLACE.into_iter().fold(call, |call, name| call.with_some(name, filters.value(name)));
+    let answer: Answer<Vec<RowIn>> = visitor.api.get(&call).await?;
+    let format = visitor.format();
+    let pages = Pages::of(&answer, &filters.here, &format);
+    let rows = answer.body.into_iter().map(|row| Row::of(row, &format)).collect();
+    let call = PLACE.into_iter().fold(call, Call::without);
+    Ok(List { rows, pages, source: visitor.source(&call) })
+}
+
+impl Row {
+    fn of(row: RowIn, format: &Format) -> Self {
+        let words = format.words;
+        let outcome = AuditOutcome::ALL.into_iter().find(|it| it.as_str() == row.outcome);
+        let class = match outcome {
+            Some(AuditOutcome::Done) => "plain",
+            Some(AuditOutcome::Begun) | None => "",
+            Some(AuditOutcome::Failed | AuditOutcome::Refused) => "alarm",
+        };
+        let again = u64::try_from(row.count).unwrap_or_default();
+        Self {
+            when: When::of(&row.at, format),
+            who: row.who,
+            source: row.source.unwrap_or_default(),
+            told: told(&row.action, words),
+            action: row.action,
+            subject: row.subject,
+            outcome: outcome.map_or(row.outcome, |it| (words.audit.outcomes)(it).to_owned()),
+            class,
+            details: row.details,
+            times: (again > 1).then(|| (words.audit.times)(&format.number(again))),
+        }
+    }
+}
+
+/// An action in words; one that only a newer version knows as it stands there.
+fn told(action: &str, words: &Words) -> String {
+    let known: Option<AuditAction> = action.parse().ok();
+    known.map_or(action, |known| (words.audit.actions)(known)).to_owned()
+}

@@ -1,0 +1,120 @@
+//! Rows that say who did what. Each is written between pushes, by the one writer, and none that cannot be
+//! written fails a push.
+use std::{collections::BTreeMap, error::Error, fmt::Display, net::IpAddr};
+
+use tokio::runtime::Handle;
+
+use super::{
+    AdminError, Intake,
+    admin::{Command, Reply},
+};
+use crate::domain::{AuditNote, AuditOutcome};
+
+/// What the writer is asked to record.
+pub(super) enum Record {
+    Row { note: AuditNote, reply: Reply<i64> },
+    End { id: i64, outcome: AuditOutcome, details: String, reply: Reply<()> },
+    Start { version: String, settings: BTreeMap<String, String>, reply: Reply<()> },
+    FailedSignIns { failures: Vec<(IpAddr, u64)>, reply: Reply<()> },
+}
+
+/// A row that says that something has begun. Where nobody says how it ended, it was cut short.
+pub struct Audited {
+    intake: Intake,
+    id: Option<i64>,
+}
+
+impl Audited {
+    /// Says how it ended.
+    pub async fn end(mut self, outcome: AuditOutcome, details: String) {
+        if let Some(id) = self.id.take() {
+            self.intake.end_audit(id, outcome, details).await;
+        }
+    }
+}
+
+impl Drop for Audited {
+    fn drop(&mut self) {
+        let (Some(id), Ok(runtime)) = (self.id.take(), Handle::try_current()) else { return };
+        let intake = self.intake.clone();
+        runtime.spawn(async move {
+            intake.end_audit(id, AuditOutcome::Failed, "cut short".to_owned()).await;
+        });
+    }
+}
+
+impl Intake {
+    /// Writes a row.
+    pub async fn audit(&self, note: AuditNote) -> Result<(), AdminError> {
+        self.ask_audit(|reply| Record::Row { note, reply }).await.map(drop)
+    }
+
+    /// The same for what has happened already: where it cannot be written, the log says so.
+    pub async fn audit_or_tell(&self, note: AuditNote) {
+        let action = note.action;
+        if let Err(error) = self.audit(note).await {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, %action, "The audit lacks a row that could not be written");
+        }
+    }
+
+    /// The same beside whoever has no time to wait.
+    pub fn audit_beside(&self, note: AuditNote) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let intake = self.clone();
+        runtime.spawn(async move { intake.audit_or_tell(note).await });
+    }
+
+    /// Writes that something has begun, before it does.
+    pub async fn begin_audit(&self, note: AuditNote) -> Result<Audited, AdminError> {
+        let note = note.ended(AuditOutcome::Begun, "");
+        let id = self.ask_audit(|reply| Record::Row { note, reply }).await?;
+        Ok(Audited { intake: self.clone(), id: Some(id) })
+    }
+
+    /// Does something between a row that says that it has begun, and one word on how it ended.
+    pub(super) async fn audited<T, E: From<AdminError> + Display>(
+        &self,
+        note: AuditNote,
+        doing: impl Future<Output = Result<T, E>>,
+        says: impl FnOnce(&T) -> String,
+    ) -> Result<T, E> {
+        let audited = self.begin_audit(note).await?;
+        let done = doing.await;
+        match &done {
+            Ok(done) => audited.end(AuditOutcome::Done, says(done)).await,
+            Err(error) => audited.end(AuditOutcome::Failed, error.to_string()).await,
+        }
+        done
+    }
+
+    /// Writes that the server starts, and which settings have another digest than at the last start.
+    pub async fn audit_start(&self, version: String, settings: BTreeMap<String, String>) {
+        let written = self.ask_audit(|reply| Record::Start { version, settings, reply }).await;
+        if let Err(error) = written {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "The audit does not say that the server started");
+        }
+    }
+
+    /// Counts sign-ins that failed, by source.
+    pub async fn audit_failed_sign_ins(&self, failures: Vec<(IpAddr, u64)>) {
+        let written = self.ask_audit(|reply| Record::FailedSignIns { failures, reply }).await;
+        if let Err(error) = written {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "The audit lacks failed sign-ins that could not be written");
+        }
+    }
+
+    async fn end_audit(&self, id: i64, outcome: AuditOutcome, details: String) {
+        let written = self.ask_audit(|reply| Record::End { id, outcome, details, reply }).await;
+        if let Err(error) = written {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, id, "The audit does not say how something ended");
+        }
+    }
+
+    async fn ask_audit<T>(&self, record: impl FnOnce(Reply<T>) -> Record) -> Result<T, AdminError> {
+        self.ask(|reply| Command::Audit(record(reply))).await
+    }
+}

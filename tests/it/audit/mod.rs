@@ -1,0 +1,5 @@
+//! The audit: who did what, from where, when, and how it ended.
+mod page;
+mod recorded;
+mod server;
+mod shown;

@@ -1,0 +1,116 @@
+//! What the server itself records, and what becomes of the audit in copies.
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    commands::stdout,
+    server::{API_KEY, Simdeck, signed, usage},
+};
+
+const GUARD: Duration = Duration::from_secs(30);
+const SIM: &str = "8944501503181377993";
+
+/// Rows of one action, the newest first, once there are so many.
+async fn rows(simdeck: &Simdeck, action: &str, how_many: usize) -> Vec<Value> {
+    let began = Instant::now();
+    loop {
+        let rows = simdeck.get(&format!("/v1/audit?action={action}")).await;
+        let rows = rows.as_array().unwrap();
+        if rows.len() >= how_many {
+            return rows.clone();
+        }
+        assert!(began.elapsed() < GUARD, "{action}: {rows:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn starts_stops_and_changed_settings_are_on_record() {
+    let simdeck = Simdeck::start(&[]);
+    let started = rows(&simdeck, "start", 1).await.remove(0);
+    assert_eq!(started["who"], "simdeck");
+    assert_eq!(started["source"], Value::Null);
+    assert!(started["subject"].as_str().unwrap().starts_with(env!("CARGO_PKG_VERSION")));
+    let simdeck = simdeck.restart(&[("SIMDECK_API_FIRST_PAGE", "1")]);
+    let started = rows(&simdeck, "start", 2).await.remove(0);
+    assert_eq!(started["details"], "changed settings: api.first_page");
+    assert_eq!(rows(&simdeck, "stop", 1).await.len(), 1);
+    let simdeck = simdeck.restart(&[("SIMDECK_API_FIRST_PAGE", "1")]);
+    let started = rows(&simdeck, "start", 3).await.remove(0);
+    assert_eq!(started["details"], "");
+}
+
+#[tokio::test]
+async fn a_reload_says_what_changed_and_never_the_secret() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let tokens = folder.path().join("tokens");
+    fs::write(&tokens, "token-of-the-first-day\n").unwrap();
+    let variables = [("SIMDECK_PUBLIC_PATH_TOKEN_FILE", tokens.to_str().unwrap())];
+    let simdeck = Simdeck::start_in(folder.clone(), &variables);
+    fs::write(&tokens, "token-of-the-first-day\ntoken-of-the-second-day\n").unwrap();
+    kill_process(simdeck.pid(), Signal::HUP).unwrap();
+    let row = rows(&simdeck, "reload", 1).await.remove(0);
+    assert_eq!(row["details"], "path tokens: 1 added");
+    assert_eq!((&row["who"], &row["outcome"]), (&"simdeck".into(), &"done".into()));
+    // A change is also seen without being asked to look.
+    fs::write(&tokens, "token-of-the-second-day\n").unwrap();
+    let row = rows(&simdeck, "reload", 2).await.remove(0);
+    assert_eq!(row["details"], "path tokens: 1 removed");
+    let all = Value::from(simdeck.rows("/v1/audit").await).to_string();
+    assert!(!all.contains("token-of"), "{all}");
+}
+
+#[tokio::test]
+async fn a_backup_brings_the_audit_and_a_restored_store_says_that_it_is_one() {
+    let simdeck = Simdeck::start(&[]);
+    simdeck.push("data-usage", signed(&usage(SIM))).await;
+    let wanted = r#"{"label":"ops","scope":"read"}"#;
+    simdeck.send_json(reqwest::Method::POST, "/v1/keys", wanted).await;
+    let made = simdeck.run(&["backup", "--output", "json"]);
+    let made: Value = serde_json::from_str(&stdout(&made)).unwrap();
+    let file = made["path"].as_str().unwrap().to_owned();
+    let folder = simdeck.folder();
+    simdeck.end();
+    let file = folder.path().join(file);
+    let restored = crate::server::run(
+        folder.path(),
+        "127.0.0.1:0",
+        "127.0.0.1:0",
+        &["restore", file.to_str().unwrap()],
+    );
+    stdout(&restored);
+    let rebuilt = crate::server::run(folder.path(), "127.0.0.1:0", "127.0.0.1:0", &["rebuild"]);
+    stdout(&rebuilt);
+    let simdeck = Simdeck::start_in(folder, &[]);
+    assert_eq!(rows(&simdeck, "key.create", 1).await.len(), 1);
+    let row = rows(&simdeck, "restore", 1).await.remove(0);
+    assert_eq!(row["who"], "command line");
+    assert_eq!(row["subject"].as_str().unwrap(), file.file_name().unwrap().to_str().unwrap());
+    assert!(row["details"].as_str().unwrap().starts_with("1 records, as of 20"), "{row}");
+    let row = rows(&simdeck, "rebuild", 1).await.remove(0);
+    assert_eq!((&row["who"], &row["subject"]), (&"command line".into(), &"UTC".into()));
+}
+
+#[tokio::test]
+async fn the_command_shows_the_audit_as_a_table_and_as_json() {
+    let simdeck = Simdeck::start(&[]);
+    let wanted = r#"{"label":"ops","scope":"read"}"#;
+    simdeck.send_json(reqwest::Method::POST, "/v1/keys", wanted).await;
+    let args = ["audit", "--action", "key.create", "--output"];
+    let table = stdout(&simdeck.run(&[args.as_slice(), &["table"]].concat()));
+    assert!(table.contains("ACTION") || table.contains("action"), "{table}");
+    assert!(table.contains("key.create") && table.contains("127.0.0.1"), "{table}");
+    assert!(!table.contains("start") && !table.contains(API_KEY), "{table}");
+    let json = stdout(&simdeck.run(&[args.as_slice(), &["json"]].concat()));
+    let rows: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!((rows.len(), &rows[0]["subject"]), (1, &"ops".into()));
+    let args = ["audit", "--who", "nobody", "--output", "json"];
+    assert_eq!(stdout(&simdeck.run(&args)).trim(), "[]");
+}
