@@ -267,11 +267,11 @@ impl World {
     pub(super) fn import(&mut self, rows: &[(Key, i64)]) -> (u64, u64, u64) {
         let (mut stored, mut duplicates, mut refused) = (0, 0, 0);
         for (key, second) in rows {
-            if self.is_erased(key.0) {
-                continue;
-            }
+            // It is told of a row before it is asked whose it is.
             if self.is_too_old(*key) {
                 refused += 1;
+            } else if self.is_erased(key.0) {
+                continue;
             } else if self.store(*key, *second, true) {
                 stored += 1;
             } else {
