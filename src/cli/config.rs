@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    Failure,
+    Failure, made,
     output::{self, Output},
     settings::{self, Environment, Flags, Settings, Source},
 };
@@ -38,17 +38,23 @@ pub(super) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says what the server would say at its start, as far as the settings alone tell.
 fn check(settings: &Settings, output: Output) -> Result<(), Failure> {
+    if let Some(key) = &settings.api.key {
+        made::refuse_short(key)?;
+    }
+    let short = made::warning_of_short(&settings.push.keys);
+    let warnings: Vec<&String> = settings.warnings.iter().chain(&short).collect();
     let changed = settings
         .in_force
         .iter()
         .filter(|line| !matches!(line.source, Source::Default | Source::Derived))
         .count();
     let mut people = format!("The settings can be used; {changed} differ from the defaults.");
-    for warning in &settings.warnings {
+    for warning in &warnings {
         people += &format!("\nWarning: {warning}.");
     }
-    output.text(&people, &json!({"usable": true, "set": changed, "warnings": settings.warnings}))
+    output.text(&people, &json!({"usable": true, "set": changed, "warnings": warnings}))
 }
 
 fn print(settings: &Settings, output: Output) -> Result<(), Failure> {

@@ -37,13 +37,7 @@ pub(super) fn secrets(
         Some(key) => key.clone(),
         None => kept_or_made(folder, API_KEY_FILE, "sd_", &mut made)?,
     };
-    if api_key.expose().chars().count() < API_KEY_CHARACTERS_MIN {
-        return Err(Failure::new(format!(
-            "the admin's API key has fewer than {API_KEY_CHARACTERS_MIN} characters and could be \
-             guessed: set SIMDECK_API_KEY to a longer one (`openssl rand -hex 32` makes one), or \
-             leave it out to have one made"
-        )));
-    }
+    refuse_short(&api_key)?;
     let push_keys = if !settings.push.keys.is_empty() {
         settings.push.keys.clone()
     } else if store_is_empty || kept(folder, PUSH_KEY_FILE)?.is_some() {
@@ -55,16 +49,33 @@ pub(super) fn secrets(
              set SIMDECK_PUSH_KEY to the key that SmartHub signs with",
         ));
     };
-    let is_short = |key: &&PushKey| key.key.expose().chars().count() < PUSH_KEY_CHARACTERS_MIN;
-    let short = push_keys.iter().filter(is_short).count();
-    if short > 0 {
-        tracing::warn!(
-            push.keys.short = short,
-            "A push key of fewer than {PUSH_KEY_CHARACTERS_MIN} characters can be guessed from one \
-             push that was seen: set a longer one in SmartHub and in SIMDECK_PUSH_KEY"
-        );
+    if let Some(warning) = warning_of_short(&push_keys) {
+        tracing::warn!("{warning}");
     }
     Ok(Secrets { push_keys, api_key, made })
+}
+
+/// Refuses an admin's key that could be guessed.
+pub(super) fn refuse_short(api_key: &Secret) -> Result<(), Failure> {
+    if api_key.expose().chars().count() >= API_KEY_CHARACTERS_MIN {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the admin's API key has fewer than {API_KEY_CHARACTERS_MIN} characters and could be \
+         guessed: set SIMDECK_API_KEY to a longer one (`openssl rand -hex 32` makes one), or \
+         leave it out to have one made"
+    )))
+}
+
+/// What to say of push keys that could be guessed.
+pub(super) fn warning_of_short(push_keys: &[PushKey]) -> Option<String> {
+    let is_short = |key: &PushKey| key.key.expose().chars().count() < PUSH_KEY_CHARACTERS_MIN;
+    push_keys.iter().any(is_short).then(|| {
+        format!(
+            "A push key of fewer than {PUSH_KEY_CHARACTERS_MIN} characters can be guessed from one \
+             push that was seen: set a longer one in SmartHub and in SIMDECK_PUSH_KEY"
+        )
+    })
 }
 
 fn kept_or_made(

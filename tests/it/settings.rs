@@ -589,6 +589,24 @@ fn a_refusal_is_one_line_on_standard_error_and_exit_code_1() {
 }
 
 #[test]
+fn a_check_says_of_short_keys_what_the_server_would_say() {
+    let folder = TempDir::new().unwrap();
+    let check =
+        |variables: &[(&str, &str)]| simdeck(folder.path(), &["config", "check"], variables);
+    let refused = check(&[("SIMDECK_API_KEY", "0123456789abcdef012")]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("the admin's API key has fewer than 20 characters"), "{said}");
+    assert!(!said.contains("0123456789") && refused.stdout.is_empty(), "{said}");
+    let warned = stdout(&check(&[("SIMDECK_PUSH_KEY", "0123456789abcde")]));
+    assert!(warned.contains("A push key of fewer than 16 characters"), "{warned}");
+    let long =
+        [("SIMDECK_API_KEY", "0123456789abcdef0123"), ("SIMDECK_PUSH_KEY", "0123456789abcdef")];
+    assert!(!stdout(&check(&long)).contains("fewer than"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
 fn the_version_names_the_commit() {
     let folder = TempDir::new().unwrap();
     let version = stdout(&simdeck(folder.path(), &["--version"], &[]));
