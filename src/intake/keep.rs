@@ -144,7 +144,7 @@ impl Intake {
                 None => making.await,
                 Some(caller) => {
                     let note = AuditNote::by(&caller, AuditAction::Backup, "store");
-                    intake.audited(note, making, |made| copy_in_words(made)).await
+                    intake.audited(note, making, copy_in_words).await
                 }
             };
             intake.shared.backup_failure.note(&made, intake.now());

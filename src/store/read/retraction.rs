@@ -15,6 +15,16 @@ struct Row {
     source: Vec<u8>,
 }
 
+#[derive(FromRow)]
+struct NotedRow {
+    id: i64,
+    date_push_s: i64,
+    source: Vec<u8>,
+    at_ms: i64,
+    pending: bool,
+    lifted_ms: Option<i64>,
+}
+
 impl Store {
     /// All that was retracted, the last one first.
     pub async fn retractions(&self) -> Result<Vec<Retraction>, StoreError> {
@@ -22,20 +32,14 @@ impl Store {
             select id, date_push_s, source, at_ms, pending, lifted_ms from retracted
             order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<(i64, i64, Vec<u8>, i64, bool, Option<i64>)> =
+        let rows: Vec<NotedRow> =
             sqlx::query_as(ALL).fetch_all(&mut *reader).await.map_err(of_read)?;
-        let row = |(id, date_push_s, source, at_ms, is_pending, lifted_ms): (
-            i64,
-            i64,
-            Vec<u8>,
-            i64,
-            bool,
-            Option<i64>,
-        )| {
-            let of = question(date_push_s, &source);
-            let (at, lifted_at) =
-                (Timestamp::from_unix_ms(at_ms), lifted_ms.map(Timestamp::from_unix_ms));
-            Retraction { id, of, at, is_pending, lifted_at }
+        let row = |row: NotedRow| Retraction {
+            id: row.id,
+            of: question(row.date_push_s, &row.source),
+            at: Timestamp::from_unix_ms(row.at_ms),
+            is_pending: row.pending,
+            lifted_at: row.lifted_ms.map(Timestamp::from_unix_ms),
         };
         Ok(rows.into_iter().map(row).collect())
     }

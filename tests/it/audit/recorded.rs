@@ -100,18 +100,11 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
         ("erase.lift", "admin", &hmac, "done", ""),
         ("key.revoke", "admin", &format!("{id} ops"), "done", ""),
     ];
+    let expected = expected.map(|(action, who, subject, outcome, details)| {
+        [action, who, subject, outcome, details].map(str::to_owned)
+    });
     let mut rows = api.rows("/v1/audit").await;
     rows.reverse();
-    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    let told = |row: &Value| {
-        ["action", "who", "subject", "outcome", "details"].map(|name| text(row, name))
-    };
-    let expected: Vec<_> = expected
-        .iter()
-        .map(|(action, who, subject, outcome, details)| {
-            [action, who, subject, outcome, details].map(|it| (*it).to_owned())
-        })
-        .collect();
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected);
     for row in &rows {
         assert_eq!((&row["source"], &row["count"]), (&"127.0.0.1".into(), &1.into()), "{row}");
@@ -119,6 +112,11 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
     }
     let all = Value::from(rows).to_string();
     assert!(!all.contains(SIM) && !all.contains(text_of_key(&key)), "{all}");
+}
+
+fn told(row: &Value) -> [String; 5] {
+    ["action", "who", "subject", "outcome", "details"]
+        .map(|name| row[name].as_str().unwrap_or_default().to_owned())
 }
 
 fn text_of_key(key: &Value) -> &str {

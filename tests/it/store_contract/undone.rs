@@ -43,7 +43,7 @@ async fn what_a_failed_commit_pushed_out_of_a_ring_is_still_in_it_and_counted_on
     let one_more = Submission { quarantine: vec![stale(SHARE)], ..Submission::default() };
     let culprit = Submission { records: vec![usage(1, NOW.unix_ms(), 666)], ..one_more.clone() };
     for _ in 0..3 {
-        let error = opened.writer.commit(&[culprit.clone()], NOW).await.unwrap_err();
+        let error = opened.writer.commit(std::slice::from_ref(&culprit), NOW).await.unwrap_err();
         assert!(error.is_of_data(), "{error}");
     }
     // The disk has no room, which is no fault of the data.
@@ -57,7 +57,7 @@ async fn what_a_failed_commit_pushed_out_of_a_ring_is_still_in_it_and_counted_on
         )
         .await;
     for _ in 0..3 {
-        let error = opened.writer.commit(&[culprit.clone()], NOW).await.unwrap_err();
+        let error = opened.writer.commit(std::slice::from_ref(&culprit), NOW).await.unwrap_err();
         assert!(!error.is_of_data(), "{error}");
     }
     opened.writer.commit(&[one_more], NOW).await.unwrap();
@@ -87,7 +87,7 @@ async fn what_comes_of_an_erased_sim_with_a_push_that_finds_no_room_is_not_count
     };
     let fits = Submission { quarantine: Vec::new(), ..too_much.clone() };
     for _ in 0..3 {
-        let verdicts = opened.writer.commit(&[too_much.clone()], NOW).await.unwrap();
+        let verdicts = opened.writer.commit(std::slice::from_ref(&too_much), NOW).await.unwrap();
         assert_eq!(verdicts, [Verdict::QuarantineFull]);
     }
     assert_eq!(place.number("select came_again from erased").await, 0);
