@@ -1,16 +1,19 @@
 use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
+};
 
 use super::{
     Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
-    large::SMALL_BYTES_MAX,
+    large::{AT_ONCE_BYTES_MAX, Read, SMALL_BYTES_MAX},
     queue::{Job, Origin, Ticket},
 };
 use crate::{
     domain::{HeldClass, HeldReason, KeptFrom, Kind, NewHeld, Retracted, Ring, Timestamp},
-    smarthub::{AgePolicy, Body, NotJson, ReadRules, Reading, Unproved, Unread},
+    smarthub::{AgePolicy, Body, NotJson, ReadRules, Reading, TooHeavy, Unproved, Unread},
     store::{Outcome, Submission},
 };
 
@@ -81,7 +84,7 @@ impl Refused {
         let parsed = (reason != HeldReason::NotJson).then(|| Body::parse(&push.body));
         let (body, signatures) = match parsed {
             Some(Ok(body)) => body.without_signature(),
-            Some(Err(NotJson)) | None => (push.body.to_vec(), None),
+            Some(Err(NotJson)) | None => (push.body.into(), None),
         };
         NewHeld {
             class: HeldClass::Refused,
@@ -111,13 +114,17 @@ impl Intake {
     /// The same, and why something in it could not be read.
     pub async fn accept_told(&self, push: Push) -> Result<Accepted, AcceptError> {
         let read_at = self.now();
-        let read = if push.body.len() <= SMALL_BYTES_MAX {
-            self.read(&push, read_at)
-        } else {
-            self.read_large(&push, read_at).await
+        let read = match push.body.len() {
+            ..=SMALL_BYTES_MAX => match self.read(&push, read_at, AT_ONCE_BYTES_MAX) {
+                Ok(Err(TooHeavy)) => self.read_large(&push, read_at).await,
+                read => {
+                    read.map(|reading| Read { reading: reading.unwrap_or_default(), room: None })
+                }
+            },
+            _ => self.read_large(&push, read_at).await,
         };
-        let reading = match read {
-            Ok(reading) => reading,
+        let Read { reading, room } = match read {
+            Ok(read) => read,
             Err((reason, ring)) => {
                 return Err(AcceptError::Refused(Refused { reason, ring, push }));
             }
@@ -144,7 +151,7 @@ impl Intake {
         };
         let age = Some(self.shared.options.age);
         let origin = Origin { push, age, read_at, lies_in_quarantine: false };
-        let outcome = self.submit(submission, origin).await;
+        let outcome = self.submit(submission, reading.bytes, room, origin).await;
         outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
     }
 
@@ -168,10 +175,13 @@ impl Intake {
         self.shared.waiting.count_dropped(refused.ring, refused.reason);
     }
 
-    /// Hands records to the writer and waits until they are on disk.
+    /// Hands records to the writer and waits until they are on disk. They take so many bytes beside
+    /// their body, for which there may be room until the queue has it.
     pub(super) async fn submit(
         &self,
         submission: Submission,
+        bytes: usize,
+        read_in: Option<OwnedSemaphorePermit>,
         origin: Origin,
     ) -> Result<Outcome, Busy> {
         if self.refuses_all() {
@@ -184,12 +194,14 @@ impl Intake {
             quarantined: submission.quarantine.len() as u64,
             erased: 0,
         };
-        let Some(room) = self.shared.queue.room(records, origin.push.body.len()) else {
+        let bytes = bytes.saturating_add(origin.push.body.len());
+        let Some(room) = self.shared.queue.room(records, bytes) else {
             self.shared
                 .sent_away
                 .tell("the queue is full: pushes come faster than the disk takes them");
             return Err(Busy);
         };
+        drop(read_in);
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { origin, reply, room };
         self.shared.queue.send(Job { submission, ticket })?;
@@ -211,8 +223,13 @@ impl Intake {
         }
     }
 
-    /// Verifies a push and reads its records.
-    pub(super) fn read(&self, push: &Push, now: Timestamp) -> Result<Reading, (HeldReason, Ring)> {
+    /// Verifies a push and reads its records, unless they take more memory than this.
+    pub(super) fn read(
+        &self,
+        push: &Push,
+        now: Timestamp,
+        bytes_max: usize,
+    ) -> Result<Result<Reading, TooHeavy>, (HeldReason, Ring)> {
         let body = Body::parse(&push.body).map_err(Unproved::NotJson);
         let authentic =
             body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
@@ -220,7 +237,7 @@ impl Intake {
         // No lock is held while the body is read, which may be large.
         let retracted = self.retracted();
         let age = Some(self.shared.options.age);
-        Ok(authentic.read(&self.rules(push, age, Some(&retracted), now)))
+        Ok(authentic.read_within(&self.rules(push, age, Some(&retracted), now), bytes_max))
     }
 
     /// Why a push is refused, and which ring it goes to.

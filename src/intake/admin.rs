@@ -3,15 +3,15 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 use super::{
-    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, queue::Origin,
-    refused::Dropped,
+    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, large::Read,
+    queue::Origin, refused::Dropped,
 };
 use crate::{
     domain::{
         ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
-        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Scope,
+        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Scope, Timestamp,
     },
-    smarthub::{Body, NotJson, Refusal},
+    smarthub::{Body, NotJson, Reading, Refusal},
     store::{Outcome, StoreError, Submission},
 };
 
@@ -150,20 +150,15 @@ impl Intake {
             source: source.unwrap_or([0, 0, 0, 0].into()),
             test_nonce: None,
         };
-        let body = Body::parse(&push.body)
-            .map_err(|NotJson| RetryError::StillRefused(HeldReason::NotJson))?;
-        let authentic = match held.held.class {
-            HeldClass::Quarantined => body.trust(),
-            HeldClass::Refused => {
-                let signatures = held.signatures.as_deref().unwrap_or_default();
-                body.verify_kept(signatures, &self.verifier())
-            }
-        }
-        .map_err(|Refusal { reason, .. }| RetryError::StillRefused(reason))?;
-        let read_at = self.now();
-        let reading = authentic.read(&self.rules(&push, None, None, read_at));
+        let (class, read_at) = (held.held.class, self.now());
+        let signatures = held.signatures.unwrap_or_default();
+        let read = self.read_aside(&push, move |intake, push| {
+            intake.read_held(push, class, &signatures, read_at)
+        });
+        let Read { reading, room } =
+            read.await.unwrap_or(Err(HeldReason::NotJson)).map_err(RetryError::StillRefused)?;
         let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
-        let lies_in_quarantine = held.held.class == HeldClass::Quarantined;
+        let lies_in_quarantine = class == HeldClass::Quarantined;
         if still_unread && lies_in_quarantine {
             return Ok(Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() });
         }
@@ -175,7 +170,24 @@ impl Intake {
             ..Submission::default()
         };
         let origin = Origin { push, age: None, read_at, lies_in_quarantine };
-        self.submit(submission, origin).await.map_err(|_| RetryError::Busy)
+        self.submit(submission, reading.bytes, room, origin).await.map_err(|_| RetryError::Busy)
+    }
+
+    /// Reads a held body, once it is known to be authentic.
+    fn read_held(
+        &self,
+        push: &Push,
+        class: HeldClass,
+        signatures: &[u8],
+        read_at: Timestamp,
+    ) -> Result<Reading, HeldReason> {
+        let body = Body::parse(&push.body).map_err(|NotJson| HeldReason::NotJson)?;
+        let authentic = match class {
+            HeldClass::Quarantined => body.trust(),
+            HeldClass::Refused => body.verify_kept(signatures, &self.verifier()),
+        };
+        let authentic = authentic.map_err(|Refusal { reason, .. }| reason)?;
+        Ok(authentic.read(&self.rules(push, None, None, read_at)))
     }
 
     /// Waits until the writer has come by: while it does, it neither hangs nor has ended.

@@ -12,15 +12,19 @@ use tokio::{
 use super::{Intake, Push, Refused};
 use crate::{
     domain::{HeldReason, Ring, Timestamp},
-    smarthub::{PART_BYTES, Reading, prove},
+    smarthub::{PART_BYTES, Reading, prove, reading_bytes_max},
 };
 
 /// A body larger than this is read on a thread that may block.
 pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 
+/// A smaller one is, too, if its records take more memory than this.
+pub(super) const AT_ONCE_BYTES_MAX: usize = 1 << 20;
+
 /// How many are proved at once.
 const PROVED_AT_ONCE: usize = 2;
-/// How much memory the parts of bodies may take. One that needs more has all of it.
+/// How much memory may be taken by the parts of bodies, and by what is read from them until the queue
+/// has it. One that needs more has all of it.
 const PARTS_BYTES_MAX: usize = 48 << 20;
 const UNIT_BYTES: usize = 1 << 10;
 
@@ -40,13 +44,19 @@ impl Default for LargeBodies {
 }
 
 impl LargeBodies {
-    /// Waits for the memory of so many parts.
-    async fn room_for_parts(&self, parts: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = parts.saturating_mul(PART_BYTES).min(PARTS_BYTES_MAX);
+    /// Waits for the memory of so many parts, and of so many bytes beside them.
+    async fn room_for_parts(&self, parts: usize, beside: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = parts.saturating_mul(PART_BYTES).saturating_add(beside).min(PARTS_BYTES_MAX);
         let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX).max(1);
         // Only a closed semaphore gives none, and nobody closes this one.
         Arc::clone(&self.parts).acquire_many_owned(units).await.ok()
     }
+}
+
+/// What was read, and the room for it until it has another.
+pub(super) struct Read {
+    pub(super) reading: Reading,
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// A refused push is counted as dropped when this is dropped: its sender may leave while it waits.
@@ -71,7 +81,7 @@ impl Intake {
         &self,
         push: &Push,
         read_at: Timestamp,
-    ) -> Result<Reading, (HeldReason, Ring)> {
+    ) -> Result<Read, (HeldReason, Ring)> {
         const BROKE: (HeldReason, Ring) = (HeldReason::NotJson, Ring::Noise);
         let turn = Arc::clone(&self.shared.large.proved).acquire_owned().await;
         let (body, verifier) = (push.body.clone(), self.verifier());
@@ -83,14 +93,37 @@ impl Intake {
         });
         let proved = proving.await.map_err(|_| BROKE)?;
         let proved = proved.map_err(|unproved| self.refused_as(unproved))?;
-        let room = self.shared.large.room_for_parts(proved.parts).await;
-        let (intake, push) = (self.clone(), push.clone());
-        let reading = task::spawn_blocking(move || {
-            let reading = intake.read(&push, read_at);
-            drop(room);
-            reading
+        let read = self.read_parts_aside(push, proved.parts, move |intake, push| {
+            let reading = intake.read(push, read_at, usize::MAX)?;
+            Ok(reading.unwrap_or_default())
         });
-        reading.await.unwrap_or(Err(BROKE))
+        read.await.unwrap_or(Err(BROKE))
+    }
+
+    /// Reads a push that was held, of which it is not known how many parts it has. None if reading
+    /// panicked.
+    pub(super) async fn read_aside<E: Send + 'static>(
+        &self,
+        push: &Push,
+        read: impl FnOnce(&Self, &Push) -> Result<Reading, E> + Send + 'static,
+    ) -> Option<Result<Read, E>> {
+        // There are at most half as many as bytes.
+        self.read_parts_aside(push, push.body.len() / 2, read).await
+    }
+
+    async fn read_parts_aside<E: Send + 'static>(
+        &self,
+        push: &Push,
+        parts: usize,
+        read: impl FnOnce(&Self, &Push) -> Result<Reading, E> + Send + 'static,
+    ) -> Option<Result<Read, E>> {
+        // What will be read is not known before it is: but it is never more than this.
+        let most = reading_bytes_max(push.body.len());
+        let room = self.shared.large.room_for_parts(parts, most).await;
+        let (intake, push) = (self.clone(), push.clone());
+        let reading =
+            task::spawn_blocking(move || Ok(Read { reading: read(&intake, &push)?, room }));
+        reading.await.ok()
     }
 
     /// Keeps a large refused push, if there is room for it among those that wait.
@@ -103,7 +136,7 @@ impl Intake {
         }
         // There are at most half as many parts as bytes. What is no JSON is not taken apart.
         let parts = if reason == HeldReason::NotJson { 0 } else { bytes / 2 };
-        let room = self.shared.large.room_for_parts(parts).await;
+        let room = self.shared.large.room_for_parts(parts, bytes).await;
         let held = task::spawn_blocking(move || {
             counted.is_held = true;
             counted.intake.shared.waiting.add(refused.into_held());

@@ -14,8 +14,8 @@ use crate::{
 
 /// How many records may wait for the writer.
 const RECORDS_MAX: usize = 50_000;
-/// How many bytes of bodies.
-const BYTES_MAX: usize = 64 << 20;
+/// How many bytes of bodies, and of what was read from them.
+const BYTES_MAX: usize = 48 << 20;
 
 /// A push on its way to the writer.
 pub(super) struct Job {
@@ -62,7 +62,7 @@ pub(super) struct Queue {
 pub struct QueueDepth {
     /// Records.
     pub records: usize,
-    /// Bytes of the bodies they came in.
+    /// Bytes that they and their bodies take in memory, about.
     pub bytes: usize,
 }
 
@@ -104,6 +104,13 @@ impl Queue {
             records: self.used.records.load(Ordering::Relaxed),
             bytes: self.used.bytes.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Room {
+    /// How much memory it is for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

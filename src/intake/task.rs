@@ -21,8 +21,9 @@ use crate::{
     store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
 
-/// How many records one commit holds, one push more or less.
+/// How many records one commit holds, one push more or less, and how much memory they take.
 const BATCH_RECORDS_MAX: usize = 4_096;
+const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// What the intake runs beside the requests. Somebody has to await [`IntakeTasks::run`].
 pub struct IntakeTasks {
@@ -157,13 +158,15 @@ impl WriterTask {
     /// Commits a job together with what waits behind it.
     async fn commit(&mut self, first: Job) -> Result<(), IntakeError> {
         let mut batch = Batch::default();
-        let mut records = 0;
+        let (mut records, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(Job { submission, ticket }) = next {
             records += submission.records.len();
+            bytes += ticket.room.bytes();
             batch.submissions.push(submission);
             batch.tickets.push(ticket);
-            next = (records < BATCH_RECORDS_MAX).then(|| self.jobs.try_recv().ok()).flatten();
+            let has_room = records < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX;
+            next = has_room.then(|| self.jobs.try_recv().ok()).flatten();
         }
         let now = self.intake.now();
         let began = Instant::now();

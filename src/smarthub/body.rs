@@ -142,6 +142,11 @@ impl<'a> Body<'a> {
 }
 
 impl Authentic<'_> {
+    /// How many bytes the body has.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.bytes.len()
+    }
+
     /// Each element with its `datePush` in whole seconds since 1970.
     pub(super) fn elements(&self) -> impl Iterator<Item = (Value<'_>, i64)> {
         self.body.elements().zip(self.dates_s.iter().copied())

@@ -4,7 +4,7 @@ use super::{
     body::{date_push, find_once},
     identity::{DATE_PUSH, check_keys},
     json::{Tape, What},
-    read::{Copies, Fault, Push, Reading},
+    read::{Fault, Push, Reading, Stop, reading_bytes_max},
 };
 use crate::domain::{HeldReason, NO_DATE_PUSH_S, NewRecord, Record};
 
@@ -61,7 +61,10 @@ impl HistoryRow<'_> {
                     ),
                 };
                 let mut reading = Reading::default();
-                push(date).read(&mut reading, &mut Copies::default())?;
+                match push(date).read(&mut reading, reading_bytes_max(text.len()), usize::MAX) {
+                    Err(Stop::Fault(fault)) => return Err(fault.into()),
+                    Ok(()) | Err(Stop::TooHeavy) => (),
+                }
                 match reading.unread.first() {
                     None => Ok(reading.records),
                     Some(unread) => Err(RowFault { reason: unread.reason, field: unread.field }),

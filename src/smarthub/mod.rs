@@ -22,4 +22,4 @@ pub use body::{Authentic, Body, NotJson, Refusal};
 pub use history::{HistoryRow, RowFault};
 pub use json::PART_BYTES;
 pub use proof::{Proved, Unproved, prove};
-pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, Unread};
+pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, TooHeavy, Unread, reading_bytes_max};

@@ -63,6 +63,8 @@ pub struct Reading {
     pub unread: Vec<Unread>,
     /// When the body was pushed, by the latest `datePush` in it.
     pub pushed_at: Option<Timestamp>,
+    /// About how much memory all of this takes.
+    pub bytes: usize,
 }
 
 /// A part of an authentic body that could not be read, made into a body of its own that can be
@@ -83,29 +85,64 @@ pub(super) struct Fault {
     pub(super) field: Option<&'static str>,
 }
 
+/// What a body holds would take more memory than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooHeavy;
+
 impl Authentic<'_> {
     /// Turns every element into records, and what cannot be read into bodies for quarantine.
     pub fn read(&self, rules: &ReadRules<'_>) -> Reading {
-        let (mut reading, mut copies) = (Reading::default(), Copies::default());
+        self.read_within(rules, usize::MAX).unwrap_or_default()
+    }
+
+    /// The same, unless that takes more memory than so many bytes. What would is never made.
+    pub fn read_within(
+        &self,
+        rules: &ReadRules<'_>,
+        bytes_max: usize,
+    ) -> Result<Reading, TooHeavy> {
+        let (mut reading, whole_above) = (Reading::default(), reading_bytes_max(self.bytes()));
         for (element, date_push_s) in self.elements() {
             let pushed_at = stands_for(date_push_s, rules);
             reading.pushed_at = reading.pushed_at.max(Some(pushed_at));
             let push = Push { element, date_push_s, rules };
-            if let Err(fault) = push.read(&mut reading, &mut copies) {
-                reading.unread.push(fault.of(push.kept_whole()));
+            match push.read(&mut reading, whole_above, bytes_max) {
+                Ok(()) => (),
+                Err(Stop::TooHeavy) => return Err(TooHeavy),
+                Err(Stop::Fault(fault)) => {
+                    let body = push.kept_whole();
+                    reading.bytes += RECORD_BYTES + body.len();
+                    reading.unread.push(fault.of(body));
+                }
             }
         }
-        reading
+        Ok(reading)
     }
 }
 
-/// How many bytes the records of one push may add by what stands beside their containers, which is
-/// kept with each of them.
-const COPIES_BYTES_MAX: usize = 16 << 20;
+/// What a record takes in memory beside its text, at least; so does a part for quarantine.
+const RECORD_BYTES: usize = 400;
+const _: () = assert!(RECORD_BYTES > size_of::<NewRecord>() + size_of::<Unread>());
 
-/// How many they have added.
-#[derive(Default)]
-pub(super) struct Copies(usize);
+/// The records of one push may take so many bytes, or so many times what the push has. That is
+/// enough for any records that stand for themselves. What stands beside a container is kept with each
+/// of its records, and a record may be next to nothing: there a small body could cost gigabytes.
+/// Such an element is kept whole, and once.
+const READING_BYTES_MIN: usize = 16 << 20;
+const READING_TO_BODY: usize = 8;
+
+/// How much memory the records of a body of so many bytes may take at most.
+pub fn reading_bytes_max(body_bytes: usize) -> usize {
+    READING_BYTES_MIN.max(body_bytes.saturating_mul(READING_TO_BODY))
+}
+
+/// Why an element is not read to its end.
+pub(super) enum Stop {
+    /// Something in it cannot be read.
+    Fault(Fault),
+    /// See [`TooHeavy`].
+    TooHeavy,
+}
 
 /// One element of a body.
 pub(super) struct Push<'a> {
@@ -116,14 +153,26 @@ pub(super) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    pub(super) fn read(&self, reading: &mut Reading, copies: &mut Copies) -> Result<(), Fault> {
+    pub(super) fn read(
+        &self,
+        reading: &mut Reading,
+        whole_above: usize,
+        bytes_max: usize,
+    ) -> Result<(), Stop> {
         self.check_age()?;
         let Some((name, container)) = self.container() else {
+            reading.take(RECORD_BYTES + self.element.source().len(), bytes_max)?;
             reading.records.push(self.record(self.element, None)?);
             return Ok(());
         };
+        let others = self.element.source().len() - container.source().len();
+        let (count, bytes) = weight(others, container);
+        if reading.bytes.saturating_add(bytes) > whole_above {
+            let field = (others > RECORD_BYTES && count > 1).then_some("_push");
+            return Err(Fault { reason: HeldReason::Unreadable, field }.into());
+        }
         let beside = self.beside(name)?;
-        self.copy_beside(name, container, copies)?;
+        reading.take(bytes, bytes_max)?;
         let single = (container.what() == What::Object).then_some(container);
         for record in single.into_iter().chain(container.elements()) {
             match self.record(record, beside.as_deref()) {
@@ -206,27 +255,6 @@ impl<'a> Push<'a> {
         }))
     }
 
-    /// Counts what keeping the members beside a container with each of its records costs. A small
-    /// body could cost gigabytes; such an element is kept whole, and once.
-    fn copy_beside(
-        &self,
-        container: Value<'a>,
-        records: Value<'a>,
-        copies: &mut Copies,
-    ) -> Result<(), Fault> {
-        let others = self.element.source().len() - records.source().len();
-        let beside = others - container.source().len();
-        let count = match records.what() {
-            What::Array => records.elements().count(),
-            _ => 1,
-        };
-        copies.0 = copies.0.saturating_add(beside.saturating_mul(count.saturating_sub(1)));
-        if copies.0 > COPIES_BYTES_MAX {
-            return Err(Fault { reason: HeldReason::Unreadable, field: Some("_push") });
-        }
-        Ok(())
-    }
-
     pub(super) fn record(
         &self,
         record: Value<'a>,
@@ -292,6 +320,16 @@ impl<'a> Push<'a> {
     }
 }
 
+/// How many records a container has, and how much memory they take, each with what stands beside it.
+fn weight(beside: usize, container: Value<'_>) -> (usize, usize) {
+    let count = match container.what() {
+        What::Array => container.elements().count(),
+        _ => 1,
+    };
+    let copies = count.saturating_mul(RECORD_BYTES.saturating_add(beside));
+    (count, copies.saturating_add(container.source().len()))
+}
+
 /// The moment that a `datePush` stands for.
 fn stands_for(date_push_s: i64, rules: &ReadRules<'_>) -> Timestamp {
     Timestamp::from_unix_ms((date_push_s + rules.date_shift_s) * 1000)
@@ -312,6 +350,20 @@ impl Fault {
 
     fn of(self, body: Vec<u8>) -> Unread {
         Unread { reason: self.reason, field: self.field, body }
+    }
+}
+
+impl Reading {
+    /// Counts memory that is about to be taken.
+    fn take(&mut self, bytes: usize, bytes_max: usize) -> Result<(), Stop> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > bytes_max { Err(Stop::TooHeavy) } else { Ok(()) }
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use simdeck::{
     domain::{HeldReason, KeptFrom, Kind, NO_DATE_PUSH_S, Record, Secret, Timestamp},
     smarthub::{
-        AgePolicy, Body, HistoryRow, IdentityRule, ReadRules, Reading, RowFault, date_push,
+        AgePolicy, Body, HistoryRow, IdentityRule, ReadRules, Reading, RowFault, TooHeavy,
+        date_push,
         explain::{explain, name_of},
         signature::{PushKey, Verifier},
     },
@@ -297,4 +298,33 @@ fn a_kept_record_needs_a_date_only_where_it_has_no_time() {
     }
     assert_eq!(row("sim-status", "{}", None), Err(missing));
     assert_eq!(row("sim-status", "{}", Some(SECOND)), Ok(SECOND));
+}
+
+#[test]
+fn the_shortest_records_that_stand_for_themselves_are_read_as_many_as_fit_into_a_body() {
+    let record = |nth: i64| {
+        let start_ms = 1_713_888_842_473 + nth;
+        format!(r#"{{"giccid":"894450150318137799","data_usage":1,"start_time":{start_ms}}}"#)
+    };
+    let records = (0..56_000).map(record).collect::<Vec<_>>().join(",");
+    let body = format!(r#"{{"datePush":{SECOND},"records":[{records}]}}"#);
+    assert!((4_100_000..4 << 20).contains(&body.len()), "{} bytes", body.len());
+    let reading = read("data-usage", &body);
+    assert_eq!((reading.records.len(), reading.unread.len()), (56_000, 0));
+    // What they take in memory is told; nobody says that it is less than the body has.
+    assert!((body.len()..=8 * body.len()).contains(&reading.bytes), "{}", reading.bytes);
+}
+
+#[test]
+fn what_would_take_more_memory_than_it_may_is_not_read() {
+    let note = "x".repeat(1_000);
+    let body =
+        format!(r#"{{"datePush":{SECOND},"note":"{note}","records":[{{"a":1}},{{"a":2}}]}}"#);
+    let kind = "sim-status".parse().unwrap();
+    let body = Body::parse(body.as_bytes()).unwrap().trust().unwrap();
+    let whole = body.read(&rules(&kind));
+    assert_eq!(whole.records.len(), 2);
+    assert!(whole.bytes > 2 * note.len(), "the note is kept with each: {}", whole.bytes);
+    assert_eq!(body.read_within(&rules(&kind), whole.bytes).unwrap(), whole);
+    assert_eq!(body.read_within(&rules(&kind), whole.bytes - 1), Err(TooHeavy));
 }

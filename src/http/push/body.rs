@@ -14,6 +14,9 @@ use super::budget::{Budget, NoRoom, Room};
 /// How long a body may take, from its head to its last byte.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// A body up to this size is copied out of its connection's buffer, which may be larger.
+const COPIED_BYTES_MAX: usize = 8 << 10;
+
 /// A whole body, and its room until it is dropped.
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
@@ -137,6 +140,12 @@ impl<B: RequestBody> Reading<'_, B> {
         if let Some(room) = &mut self.room {
             room.is_whole()?;
         }
+        // It may wait in the queue for longer than its connection lasts, and would keep all of the
+        // connection's buffer.
+        let bytes = match bytes.len() {
+            ..=COPIED_BYTES_MAX => Bytes::copy_from_slice(&bytes),
+            _ => bytes,
+        };
         Ok(WholeBody { bytes, _room: self.room })
     }
 }

@@ -190,12 +190,14 @@ impl Visit<'_> {
         }
     }
 
-    /// Notes the body; a copy of its beginning, since the whole would hold more memory than it is
-    /// large.
+    /// Notes the body; of a long one a copy of its beginning, since the whole would hold more memory.
     pub(super) fn note_body(&mut self, body: &Bytes) {
         self.note(|row| {
             row.bytes = Some(body.len() as u64);
-            row.body = Bytes::copy_from_slice(&body[..body.len().min(BODY_BYTES_MAX)]);
+            row.body = match body.len() {
+                ..=BODY_BYTES_MAX => body.clone(),
+                _ => Bytes::copy_from_slice(&body[..BODY_BYTES_MAX]),
+            };
         });
     }
 

@@ -6,7 +6,7 @@ use super::{
     Submission, TallyChange, Verdict, Writer, count,
     push::Runs,
     push_repeat::Repeats,
-    round::Round,
+    round::{Round, portions},
     sims::{SimIds, SimKey},
     tail::First,
 };
@@ -176,7 +176,8 @@ impl Writer {
                 (id, record.event_ms, sim_id, new.identity, group, from, to, new.date_push_s, extra)
             })
             .collect();
-        let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
+        let text_bytes = |row: &SmsRow<'_>| row.8.as_deref().map_or(0, str::len);
+        let there = self.insert_rows(INSERT, THERE, &inserts, text_bytes, now).await?;
         let tally = tally(tallies, "mo-sms");
         let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for ((row, insert), SimIds { sim_id, card_id }) in rows.iter().zip(&inserts).zip(&sims) {
@@ -231,11 +232,12 @@ impl Writer {
                     record.giccid.as_ref().map(|giccid| giccid.as_str()),
                     &*record.imsi,
                     record.event_ms,
-                    &record.payload,
+                    &*record.payload,
                 )
             })
             .collect();
-        let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
+        let text_bytes = |row: &NotificationRow<'_>| row.9.len();
+        let there = self.insert_rows(INSERT, THERE, &inserts, text_bytes, now).await?;
         let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for (row, insert) in rows.iter().zip(&inserts) {
             let first = there.get(&insert.0);
@@ -275,7 +277,7 @@ impl Writer {
             return Ok(());
         }
         let inserts: Vec<_> = rows.iter().zip(ids).map(test_row).collect();
-        let there = self.insert_rows(INSERT, THERE, &inserts, now).await?;
+        let there = self.insert_rows(INSERT, THERE, &inserts, |_| 0, now).await?;
         let mut in_no_total = TallyChange::default();
         for (row, insert) in rows.iter().zip(&inserts) {
             settle(verdicts, row.submission, &mut in_no_total, row.new, there.get(&insert.0));
@@ -290,25 +292,26 @@ impl Writer {
         insert: &'static str,
         there: &'static str,
         rows: &[T],
+        text_bytes: impl Fn(&T) -> usize,
         now: Timestamp,
     ) -> Result<BTreeMap<i64, First>, StoreError> {
-        if rows.is_empty() {
-            return Ok(BTreeMap::new());
+        let mut all_there = BTreeMap::new();
+        for rows in portions(rows, usize::MAX, text_bytes) {
+            let json = serde_json::to_string(rows)?;
+            let inserted = sqlx::query(insert)
+                .bind(&json)
+                .bind(now.unix_ms())
+                .execute(&mut self.connection)
+                .await?
+                .rows_affected();
+            if inserted < rows.len() as u64 {
+                let there: Vec<(i64, i64, i64)> =
+                    sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
+                let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
+                all_there.extend(there.into_iter().map(first));
+            }
         }
-        let json = serde_json::to_string(rows)?;
-        let inserted = sqlx::query(insert)
-            .bind(&json)
-            .bind(now.unix_ms())
-            .execute(&mut self.connection)
-            .await?
-            .rows_affected();
-        if inserted == rows.len() as u64 {
-            return Ok(BTreeMap::new());
-        }
-        let there: Vec<(i64, i64, i64)> =
-            sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
-        let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
-        Ok(there.into_iter().map(first).collect())
+        Ok(all_there)
     }
 }
 
@@ -341,6 +344,9 @@ fn move_tallies(
     Ok(())
 }
 
+type SmsRow<'a> = (i64, i64, &'a i64, i64, &'a str, &'a str, &'a str, i64, &'a Option<Box<str>>);
+type NotificationRow<'a> =
+    (i64, i64, i64, i64, &'a str, Option<&'a str>, Option<&'a str>, &'a str, Option<i64>, &'a str);
 type TestRow<'a> = (i64, i64, i64, &'a str, Option<&'a str>);
 
 fn test_row<'a>((row, id): (&Row<'a, Record>, i64)) -> TestRow<'a> {

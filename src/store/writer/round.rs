@@ -64,3 +64,47 @@ const ROOM: [usize; 4] = [8, 32, 128, ROWS_MAX];
 
 /// The most rows that one `values` clause has.
 pub(super) const ROWS_MAX: usize = 512;
+
+/// Rows for one statement after another: so many at most, and no more long text than is worth a
+/// statement, unless a single row has more. What a statement is given lies in memory several times.
+pub(super) fn portions<T>(
+    rows: &[T],
+    rows_max: usize,
+    text_bytes: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(rows_max).take_while(|row| {
+            let is_first = bytes == 0;
+            bytes += text_bytes(row).max(1);
+            is_first || bytes <= STATEMENT_TEXT_BYTES_MAX
+        });
+        let (portion, after) = rest.split_at(fits.count());
+        rest = after;
+        (!portion.is_empty()).then_some(portion)
+    })
+}
+
+/// How much long text one statement is given.
+const STATEMENT_TEXT_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portion_ends_by_rows_and_by_text_and_one_long_row_goes_alone() {
+        let most = STATEMENT_TEXT_BYTES_MAX;
+        for (rows, lengths) in [
+            (vec![], vec![]),
+            (vec![0; 7], vec![3, 3, 1]),
+            (vec![most / 2, most / 2, 1], vec![2, 1]),
+            (vec![2 * most, 0, 2 * most, 1, 1], vec![1, 1, 1, 2]),
+            (vec![1, most, most], vec![1, 1, 1]),
+        ] {
+            let found: Vec<_> = portions(&rows, 3, |bytes| *bytes).map(<[_]>::len).collect();
+            assert_eq!(found, lengths, "{rows:?}");
+        }
+    }
+}

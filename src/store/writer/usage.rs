@@ -6,7 +6,7 @@ use super::{
     intern::SeriesKey,
     push::Runs,
     push_repeat::Repeats,
-    round::{ROWS_MAX, Round, values},
+    round::{ROWS_MAX, Round, portions, values},
     sims::{SimIds, SimKey},
     tail::{First, UsageKey},
 };
@@ -120,7 +120,9 @@ impl Writer {
                 and key.start_ms = row.value ->> 3 and key.h = row.value ->> 4
             join usage as first on first.id = key.id";
         let mut appended = 0;
-        for chunk in candidates.chunks(ROWS_MAX) {
+        for chunk in
+            portions(candidates, ROWS_MAX, |it| it.row.record.extra.as_deref().map_or(0, str::len))
+        {
             round.add(INSERT).add(&values(chunk.len(), 10)).add(UNLESS_THERE);
             for Candidate { id, row, folded } in chunk {
                 let (new, record) = (row.new, row.record);

@@ -159,3 +159,16 @@ async fn much_beside_many_records_is_kept_once_and_little_with_each() {
     assert_eq!((stored + duplicates, quarantined), (1_000, 0));
     simdeck.end();
 }
+
+#[tokio::test]
+async fn very_many_records_that_are_next_to_nothing_are_kept_whole() {
+    let simdeck = Simdeck::start(&[]);
+    // Read one by one, each would take a hundred times the memory that it has in the body.
+    for (kind, record) in [("sim-status", "{}"), ("data-usage", "{}"), ("mo-sms", r#"{"a":0}"#)] {
+        let body = signed(&format!(r#""records":[{}]"#, vec![record; 200_000].join(",")));
+        assert_eq!(simdeck.push(kind, body).await, (0, 0, 1), "{kind}");
+        let row = simdeck.rows("/v1/held").await.remove(0);
+        assert_eq!((&row["reason"], &row["field"]), (&json!("unreadable"), &json!(null)), "{kind}");
+    }
+    simdeck.end();
+}
