@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::fmt::rfc2822;
@@ -8,6 +8,7 @@ use reqwest::{
     redirect,
 };
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 
 use super::{
     account::Account,
@@ -106,7 +107,7 @@ impl Client {
     /// A page of the device list.
     pub async fn devices(&self, page: Page) -> Result<DevicePage, RcmsError> {
         let data = self.call(&Request::devices(page)?).await?;
-        answer::device_page(data.as_deref())
+        aside(move || answer::device_page(data.as_deref())).await
     }
 
     /// All that RCMS says of one device, as JSON.
@@ -124,7 +125,7 @@ impl Client {
     ) -> Result<StatusPage, RcmsError> {
         let request = Request::status_data(sn, page, begin.unix_ms(), end.unix_ms())?;
         let data = self.call(&request).await?;
-        answer::status_page(data.as_deref(), begin, end)
+        aside(move || answer::status_page(data.as_deref(), begin, end)).await
     }
 
     /// Puts a device into a group.
@@ -150,12 +151,15 @@ impl Client {
         let response = sending.send().await.map_err(|error| self.broken(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let clock_ahead_ms = self.clock_ahead_ms(&headers);
-        let body = self.body(response).await;
+        let opened = match self.body(response).await {
+            Ok(body) => aside(move || answer::open(&body, clock_ahead_ms)).await,
+            Err(error) => Err(error),
+        };
         match status {
-            StatusCode::OK => answer::open(&body?, clock_ahead_ms),
+            StatusCode::OK => opened,
             // RCMS may say with any status that the signature is the reason.
-            _ => match body.map(|body| answer::open(&body, clock_ahead_ms)) {
-                Ok(Err(refused @ RcmsError::Signature { .. })) => Err(refused),
+            _ => match opened {
+                Err(refused @ RcmsError::Signature { .. }) => Err(refused),
                 _ => Err(RcmsError::Status {
                     status: status.as_u16(),
                     retry_after: self.retry_after(&headers),
@@ -201,6 +205,15 @@ impl Client {
         };
         Some(Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0)))
     }
+}
+
+/// Reads an answer on a thread of its own: it may be as large as [`ANSWER_BYTES_MAX`], and this one
+/// answers pushes.
+async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, RcmsError> + Send + 'static,
+) -> Result<T, RcmsError> {
+    let read = spawn_blocking(read).await;
+    read.unwrap_or_else(|broken| resume_unwind(broken.into_panic()))
 }
 
 /// A date as HTTP writes it.

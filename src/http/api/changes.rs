@@ -1,12 +1,15 @@
 //! `/v1/changes`: everything that is stored, in order of commit. Who follows it has each row once.
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{
     extract::{RawQuery, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     InternalState,
@@ -48,18 +51,25 @@ pub(super) async fn show(
         return Err(ApiError::NoKey);
     }
     let view = View { base, sms_text_field: follower.state.settings.sms_text_field.clone() };
+    let base = view.base.clone();
+    // Their texts may be long: see `Form::rows_aside`.
+    let body = spawn_blocking(move || written(&rows, &view)).await.map_err(io::Error::from)??;
+    let content_type = HeaderValue::from_static("application/json");
+    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    add_link(&mut response, &follower.link(reach, &base));
+    Ok(response)
+}
+
+fn written(rows: &[Change], view: &View) -> Result<Vec<u8>, ApiError> {
     let mut body = b"[".to_vec();
-    for row in &rows {
+    for row in rows {
         if body.len() > 1 {
             body.push(b',');
         }
-        change_row::write(&mut body, row, &view)?;
+        change_row::write(&mut body, row, view)?;
     }
     body.push(b']');
-    let content_type = HeaderValue::from_static("application/json");
-    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    add_link(&mut response, &follower.link(reach, &view.base));
-    Ok(response)
+    Ok(body)
 }
 
 /// Which records of the one sequence a question means.

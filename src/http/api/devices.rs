@@ -127,7 +127,7 @@ impl List for Devices {
         ask: &Question,
         walk: &Walk,
     ) -> Result<Portion<Device>, StoreError> {
-        Ok(store.devices(&ask.devices, *as_of, walk).await?.into())
+        store.devices(&ask.devices, *as_of, walk).await
     }
 
     async fn count(

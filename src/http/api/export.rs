@@ -40,11 +40,11 @@ pub(super) async fn stream<L: List>(list: Asked<L>) -> Result<Response, ApiError
 }
 
 /// A page of which this much was read; the rest is read as it is sent.
-pub(super) fn page<L: List>(list: Asked<L>, first: RowsOf<L>) -> Result<Response, ApiError> {
+pub(super) async fn page<L: List>(list: Asked<L>, first: RowsOf<L>) -> Result<Response, ApiError> {
     let Portion { rows, left } = first;
     let mut export = Export::new(list, Some(left.clone()));
     export.step = rows.last().map_or(Step::Tail, |row| next_of_page(L::id(row), &left));
-    let first = export.write(&rows)?;
+    let first = export.write(rows).await?;
     export.respond(first)
 }
 
@@ -182,17 +182,17 @@ impl<L: List> Export<L> {
             }
             (Some(_), None) => Step::Tail,
         };
-        self.write(&rows)
+        self.write(rows).await
     }
 
-    fn write(&mut self, rows: &[L::Row]) -> Result<Vec<u8>, ApiError> {
+    async fn write(&mut self, rows: Vec<L::Row>) -> Result<Vec<u8>, ApiError> {
         let form = self.list.form;
         let mut out = Vec::new();
         if self.rows > 0 && !rows.is_empty() {
             out.extend(form.between());
         }
         self.rows += rows.len() as u64;
-        out.extend(form.rows::<L>(rows, &self.list.view)?);
+        out.extend(form.rows_aside::<L>(rows, &self.list.view).await?.0);
         Ok(out)
     }
 }

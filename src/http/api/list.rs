@@ -217,8 +217,8 @@ impl<L: List> Asked<L> {
         let link = page.links(edges, &self.links(&url, &same_rows));
         // A page by number has all its rows, or those after them would stand on no page.
         let mut response = match left.is_empty() {
-            true => respond::rows::<L>(&rows, &self.view, self.form)?,
-            false => export::page(self, Portion { rows, left })?,
+            true => respond::rows::<L>(rows, &self.view, self.form).await?,
+            false => export::page(self, Portion { rows, left }).await?,
         };
         response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(page.total));
         add_link(&mut response, &link);
@@ -270,9 +270,10 @@ impl<L: List> Asked<L> {
             older_than(after, size)
         };
         let Portion { rows, left } = self.rows(&walk).await?;
-        let mut response = respond::rows::<L>(&rows, &self.view, self.form)?;
-        if let Some(oldest) = rows.last().map(L::id)
-            && (!left.is_empty() || (rows.len() == rows_of(size) && self.has_more(oldest).await?))
+        let (oldest, is_full) = (rows.last().map(L::id), rows.len() == rows_of(size));
+        let mut response = respond::rows::<L>(rows, &self.view, self.form).await?;
+        if let Some(oldest) = oldest
+            && (!left.is_empty() || (is_full && self.has_more(oldest).await?))
         {
             let url = self.url();
             let same_rows = self.question.same_rows();

@@ -1,9 +1,12 @@
 //! Rows as the client wants them: an array, lines, or a table.
+use std::io;
+
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 
 use super::{
     cells::{CellRule, Cells},
@@ -88,8 +91,24 @@ impl Form {
         if self.format == Format::Json { b"," } else { b"" }
     }
 
+    /// The same, and the rows again. Texts of theirs may make a megabyte of them: writing that takes
+    /// longer than others should wait for this thread.
+    pub(super) async fn rows_aside<L: List>(
+        self,
+        rows: Vec<L::Row>,
+        view: &View,
+    ) -> Result<(Vec<u8>, Vec<L::Row>), ApiError> {
+        let view = view.clone();
+        let writing = spawn_blocking(move || {
+            let written = self.rows::<L>(&rows, &view);
+            (written, rows)
+        });
+        let (written, rows) = writing.await.map_err(io::Error::from)?;
+        Ok((written?, rows))
+    }
+
     /// Rows, of which none was written before.
-    pub(super) fn rows<L: List>(self, rows: &[L::Row], view: &View) -> Result<Vec<u8>, ApiError> {
+    fn rows<L: List>(self, rows: &[L::Row], view: &View) -> Result<Vec<u8>, ApiError> {
         let mut out = Vec::new();
         if self.format == Format::Csv {
             let mut cells = Cells::new(self.rule);
@@ -138,13 +157,14 @@ impl Form {
 }
 
 /// One page.
-pub(super) fn rows<L: List>(
-    rows: &[L::Row],
+pub(super) async fn rows<L: List>(
+    rows: Vec<L::Row>,
     view: &View,
     form: Form,
 ) -> Result<Response, ApiError> {
     let mut body = form.head::<L>(view)?;
-    body.extend(form.rows::<L>(rows, view)?);
+    let (written, rows) = form.rows_aside::<L>(rows, view).await?;
+    body.extend(written);
     body.extend(form.tail::<L>(rows.len() as u64, view)?);
     let mut response = body.into_response();
     form.label::<L>(&mut response);

@@ -1,6 +1,11 @@
 use sqlx::{Connection, FromRow, QueryBuilder, Sqlite};
 
-use super::{READ_TIME_MAX, Store, filter::push_list, page};
+use super::{
+    READ_TIME_MAX, Store,
+    filter::push_list,
+    page,
+    portion::{HasText, Portion, unless_long},
+};
 use crate::{
     domain::{
         Device, DeviceFilter, DeviceState, Fleet, FleetTotals, Freshness, KnownDevice,
@@ -9,11 +14,13 @@ use crate::{
     store::{StoreError, error::of_read},
 };
 
-const SELECT_LISTED: &str = "
-    select id, sn, name, model, device_group, firmware_version, description, create_time, extra,
-        state_now as state,
+const SELECT_LISTED: &str = concat!(
+    "select id, sn, name, model, device_group, firmware_version, description, create_time, ",
+    unless_long!("extra"),
+    ", state_now as state,
         iif(state_now = state, state_ms, coalesce(until_ms, state_ms)) as state_ms,
-        is_listed, seen_ms, status_asked_ms";
+        is_listed, seen_ms, status_asked_ms"
+);
 const SELECT_STATUS: &str = ",
         status_ms, status_system_time, status_device_model, status_firmware_version, status_uptime,
         status_ip, status_gateway, status_link_uptime";
@@ -29,6 +36,7 @@ struct ListedRow {
     description: String,
     create_time: String,
     extra: Option<String>,
+    text_bytes: Option<i64>,
     state: String,
     state_ms: i64,
     is_listed: bool,
@@ -69,12 +77,12 @@ impl Store {
         filter: &DeviceFilter,
         freshness: Freshness,
         walk: &Walk,
-    ) -> Result<Vec<Device>, StoreError> {
+    ) -> Result<Portion<Device>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT_LISTED);
         push_devices(sql.push(SELECT_STATUS), freshness);
         narrow(&mut sql, filter);
         page::narrow(&mut sql, "id", walk);
-        Ok(page::newest_first(walk, self.rows::<Row, _>(sql).await?))
+        self.portion::<Row, _>(sql, Some(walk)).await
     }
 
     /// How many devices a filter leaves, up to a number.
@@ -109,7 +117,7 @@ impl Store {
         let mut sql = QueryBuilder::new(SELECT_LISTED);
         push_devices(sql.push(SELECT_STATUS), freshness);
         sql.push(" and sn = ").push_bind(sn.as_str());
-        Ok(self.rows::<Row, _>(sql).await?.pop())
+        Ok(self.portion::<Row, _>(sql, None).await?.rows.pop())
     }
 
     /// All devices, as the poller compares them with the list.
@@ -120,7 +128,7 @@ impl Store {
         let mut sql = QueryBuilder::new(SELECT_LISTED);
         push_devices(&mut sql, freshness);
         sql.push(" order by id");
-        self.rows::<ListedRow, _>(sql).await
+        Ok(self.portion::<ListedRow, _>(sql, None).await?.rows)
     }
 
     /// All devices together, at one moment.
@@ -183,6 +191,30 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &DeviceFilter) {
     }
     if !filter.q.is_empty() {
         sql.push(")");
+    }
+}
+
+impl HasText for ListedRow {
+    const TEXT_OF_ID: &'static str = "select extra from device where id = $1";
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn text(&mut self) -> (&mut Option<String>, Option<i64>) {
+        (&mut self.extra, self.text_bytes)
+    }
+}
+
+impl HasText for Row {
+    const TEXT_OF_ID: &'static str = ListedRow::TEXT_OF_ID;
+
+    fn id(&self) -> i64 {
+        self.listed.id
+    }
+
+    fn text(&mut self) -> (&mut Option<String>, Option<i64>) {
+        self.listed.text()
     }
 }
 

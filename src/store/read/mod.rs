@@ -1,6 +1,7 @@
 //! Questions. Each runs on a connection of its own that cannot write, and ends by its deadline, so
 //! that no reader can hold back a checkpoint for long.
 mod aggregate;
+mod aside;
 mod attention;
 mod audit;
 mod change;

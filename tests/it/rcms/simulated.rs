@@ -143,7 +143,8 @@ impl Polled {
     pub(super) async fn devices(&self) -> Vec<Device> {
         let walk = Walk { top: i64::MAX, place: Place::Oldest, size: PageSize::LARGEST };
         let filter = DeviceFilter::default();
-        let mut devices = self.store.devices(&filter, self.freshness(), &walk).await.unwrap();
+        let portion = self.store.devices(&filter, self.freshness(), &walk).await.unwrap();
+        let mut devices = portion.rows;
         devices.reverse();
         devices
     }

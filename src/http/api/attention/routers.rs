@@ -5,7 +5,8 @@ use super::{
 };
 use crate::{
     domain::{Device, DeviceFilter, DeviceState, PageSize, Place, PollCall, PollReport, Walk},
-    http::api::error::ApiError,
+    http::api::{error::ApiError, list::older_than},
+    store::Portion,
 };
 
 /// So many routers are told of one by one.
@@ -37,8 +38,16 @@ impl Asked<'_> {
         }
         let filter = DeviceFilter { state: vec![DeviceState::Offline], ..DeviceFilter::default() };
         let (top, size) = (store.device_top().await?, PageSize::LARGEST);
-        let walk = Walk { top, place: Place::Newest, size };
-        let mut offline = store.devices(&filter, freshness, &walk).await?;
+        let (mut walk, mut offline) = (Walk { top, place: Place::Newest, size }, Vec::new());
+        loop {
+            let Portion { rows, left } = store.devices(&filter, freshness, &walk).await?;
+            let oldest = rows.last().map(|device| device.id);
+            offline.extend(rows);
+            match oldest {
+                Some(oldest) if !left.is_empty() => walk = older_than(oldest, size),
+                _ => break,
+            }
+        }
         offline.sort_by_key(|device| std::cmp::Reverse(device.state_since));
         items.extend(offline.iter().map(|device| self.offline(device)));
         Ok(items)

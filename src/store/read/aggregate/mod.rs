@@ -23,7 +23,7 @@ use self::{
     plan::{Edges, Kept, Piece, Plan, joined, portions},
     tail::Rest,
 };
-use super::{READ_TIME_MAX, Store, filter::is_of_sims, kept::need_from, packed};
+use super::{READ_TIME_MAX, Store, aside::aside, filter::is_of_sims, kept::need_from, packed};
 use crate::{
     domain::{AggregateQuestion, AggregateRow, Calendar, GroupBy, Span},
     store::{
@@ -44,6 +44,14 @@ const SIM_RECORDS_PORTION_MS: i64 = 2_000 * DAY_MS;
 impl Store {
     /// Sums of usage records, in order of time and group, that of others last.
     pub async fn usage_aggregate(
+        &self,
+        question: &AggregateQuestion,
+    ) -> Result<Vec<AggregateRow>, StoreError> {
+        let (store, question) = (self.clone(), question.clone());
+        aside(async move { store.usage_sums(&question).await }).await
+    }
+
+    async fn usage_sums(
         &self,
         question: &AggregateQuestion,
     ) -> Result<Vec<AggregateRow>, StoreError> {

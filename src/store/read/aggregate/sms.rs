@@ -2,7 +2,7 @@
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
-    READ_TIME_MAX, Store,
+    READ_TIME_MAX, Store, aside,
     cells::{key, push_asked, with_pieces},
     fold::{CELL_COLUMNS, Cell, Fold, asked},
     packed,
@@ -40,6 +40,14 @@ const REST: Columns = Columns {
 impl Store {
     /// Counts of messages, in order of time and group, that of others last.
     pub async fn sms_aggregate(
+        &self,
+        question: &AggregateQuestion,
+    ) -> Result<Vec<AggregateRow>, StoreError> {
+        let (store, question) = (self.clone(), question.clone());
+        aside(async move { store.sms_sums(&question).await }).await
+    }
+
+    pub(super) async fn sms_sums(
         &self,
         question: &AggregateQuestion,
     ) -> Result<Vec<AggregateRow>, StoreError> {

@@ -2,10 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Connection;
-use tokio::task::spawn_blocking;
 
 use super::{
-    READ_TIME_MAX, Store,
+    READ_TIME_MAX, Store, aside,
     fold::{ROWS_MAX, asked},
 };
 use crate::{
@@ -35,7 +34,8 @@ impl Store {
         &self,
         question: &AggregateQuestion,
     ) -> Result<Vec<ComparedRow>, StoreError> {
-        self.compared(question, Of::Usage).await
+        let (store, question) = (self.clone(), question.clone());
+        aside(async move { store.compared(&question, Of::Usage).await }).await
     }
 
     /// The same for [`Store::sms_aggregate`].
@@ -43,7 +43,8 @@ impl Store {
         &self,
         question: &AggregateQuestion,
     ) -> Result<Vec<ComparedRow>, StoreError> {
-        self.compared(question, Of::Sms).await
+        let (store, question) = (self.clone(), question.clone());
+        aside(async move { store.compared(&question, Of::Sms).await }).await
     }
 
     async fn compared(
@@ -74,9 +75,7 @@ impl Store {
             weeks.push(self.week(question, of, &rows, span).await.map_err(four_weeks_on)?);
         }
         let known_from_ms = calendar.span_of(known.start_ms).start_ms;
-        // Many intervals of many years take longer than others should wait for this thread.
-        let compared = move || compare(rows, range, &calendar, &weeks, known_from_ms);
-        spawn_blocking(compared).await.map_err(|_| StoreError::Busy)?
+        compare(rows, range, &calendar, &weeks, known_from_ms)
     }
 
     async fn aggregate(
@@ -85,8 +84,8 @@ impl Store {
         of: Of,
     ) -> Result<Vec<AggregateRow>, StoreError> {
         match of {
-            Of::Usage => self.usage_aggregate(question).await,
-            Of::Sms => self.sms_aggregate(question).await,
+            Of::Usage => self.usage_sums(question).await,
+            Of::Sms => self.sms_sums(question).await,
         }
     }
 

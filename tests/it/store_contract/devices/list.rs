@@ -285,8 +285,8 @@ async fn filters_narrow_and_pages_meet() {
             let place = ids.last().map_or(At::Newest, |last| At::OlderThan(*last));
             let walk = Walk { top, place, size: PageSize::within(5, 5).unwrap() };
             let page = opened.store.devices(filter, freshness(0), &walk).await.unwrap();
-            ids.extend(page.iter().map(|device| device.id));
-            if page.len() < 5 {
+            ids.extend(page.rows.iter().map(|device| device.id));
+            if page.rows.len() < 5 {
                 break;
             }
         }
@@ -300,7 +300,35 @@ async fn filters_narrow_and_pages_meet() {
     keep(&mut opened, walk(0, vec![listed(50, Online)], &[])).await;
     let walk = Walk { top, place: At::Skip(0), size: PageSize::ONE };
     let page = opened.store.devices(&none, freshness(0), &walk).await.unwrap();
-    assert_eq!(page[0].listed.sn, sn(99));
+    assert_eq!(page.rows[0].listed.sn, sn(99));
     assert_eq!(opened.store.device_count(&none, freshness(0), top).await.unwrap(), 24);
     assert_eq!(history(&opened, 99).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_of_devices_ends_by_bytes_as_well_as_by_rows() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let long = format!(r#"{{"note":"{}"}}"#, "x".repeat(3 << 20));
+    let devices = (0..6).map(|nth| match nth % 2 {
+        0 => ListedDevice { extra: Some(long.as_str().into()), ..listed(nth, Online) },
+        _ => listed(nth, Online),
+    });
+    keep(&mut opened, walk(0, devices.collect(), &[])).await;
+    let top = opened.store.device_top().await.unwrap();
+    let (mut seen, mut reads, mut at) = (Vec::new(), 0, At::Newest);
+    loop {
+        let walk = Walk { top, place: at, size: PageSize::LARGEST };
+        let page = opened.store.devices(&DeviceFilter::default(), freshness(0), &walk).await;
+        let page = page.unwrap();
+        let extras = page.rows.iter().map(|device| device.listed.extra.as_deref());
+        let bytes: usize = extras.map(|extra| extra.map_or(0, str::len)).sum();
+        assert!(bytes <= 8 << 20, "{bytes} bytes at once");
+        assert!(page.rows.iter().all(|device| device.listed.extra.is_some()));
+        seen.extend(page.rows.iter().map(|device| device.id));
+        reads += 1;
+        let Some(oldest) = page.rows.last().filter(|_| !page.left.is_empty()) else { break };
+        at = At::OlderThan(oldest.id);
+    }
+    assert_eq!((seen.len(), reads), (6, 2), "{seen:?}");
 }
