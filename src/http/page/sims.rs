@@ -3,7 +3,7 @@ use std::cmp::Reverse;
 
 use askama::Template;
 use axum::{extract::RawQuery, http::StatusCode, response::Response};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Frame, Here, Source, StatusIn, Visitor,
@@ -184,12 +184,27 @@ async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
     let call = filters.on(Call::to("/v1/sims"));
     let names = OWN.into_iter().chain(PLACE);
     let call = names.fold(call, |call, name| call.with_some(name, filters.value(name)));
-    let call = call.with("tz", visitor.format().zone_name());
-    let answer: Answer<Vec<SimIn>> = visitor.api.get(&call).await?;
+    let (call, answer): (Call, Answer<Vec<SimIn>>) = in_readers_zone(visitor, call).await?;
     let format = visitor.format();
     let pages = Pages::of(&answer, &filters.here, &format);
     let rows = answer.body.into_iter().map(|sim| row(sim, &filters.top(), &format)).collect();
     Ok(List { rows, pages, source: visitor.source(&call) })
+}
+
+/// Today and this month are those of the reader; where records are kept for so short a time that
+/// nobody knows them any more, those of the server.
+pub(super) async fn in_readers_zone<T: DeserializeOwned>(
+    visitor: &Visitor,
+    call: Call,
+) -> Result<(Call, Answer<T>), Refused> {
+    let zoned = call.clone().with("tz", visitor.format().zone_name());
+    match visitor.api.get(&zoned).await {
+        Err(refused) if refused.status == StatusCode::CONFLICT => {
+            let answer = visitor.api.get(&call).await?;
+            Ok((call, answer))
+        }
+        answer => Ok((zoned, answer?)),
+    }
 }
 
 fn row(sim: SimIn, top: &Call, format: &Format) -> Row {

@@ -33,6 +33,8 @@ pub(super) struct Span {
     /// Its days.
     days: std::ops::Range<i64>,
     edges: Vec<Edge>,
+    /// All that is asked for.
+    whole: Edge,
 }
 
 /// Records that have to be added, or taken away.
@@ -109,6 +111,7 @@ impl Span {
             number,
             days: day_number(kept.first)..day_number(kept.next),
             edges: edges.into_iter().filter(|edge| edge.from_ms < edge.to_ms).collect(),
+            whole: Edge { from_ms: asked.from_ms, to_ms: asked.to_ms, sign: 1 },
         })
     }
 
@@ -131,6 +134,10 @@ impl Span {
                 on kept.month = $1 and kept.card_id = asked.value";
         let kept = if self.unit == Unit::Day { DAY } else { MONTH };
         let kept = sqlx::query(kept).bind(self.number).bind(serde_json::to_string(card_ids)?);
+        if !self.has_all_edges(moment).await? {
+            let rows = self.whole.records(moment, Some(card_ids)).await?;
+            return Ok(rows.into_iter().map(told).collect());
+        }
         let rows: Vec<(i64, i64, i64)> = packed(kept, 3, moment).await?;
         let mut sums = HashMap::with_capacity(rows.len());
         for (card_id, data_usage, records) in rows {
@@ -152,6 +159,14 @@ impl Span {
         tail: &CardTail,
     ) -> Result<HashMap<i64, Sum>, StoreError> {
         let mut sums: HashMap<i64, Sum> = HashMap::new();
+        if !self.has_all_edges(moment).await? {
+            sums.extend(self.whole.records(moment, None).await?.into_iter().map(told));
+            for (card_id, data_usage, records) in self.all_kept(moment).await? {
+                let kept = Sum { data_usage: -data_usage, records: -records };
+                sums.entry(card_id).or_default().add(kept);
+            }
+            return Ok(sums);
+        }
         let days = (self.days.start, i64::MIN)..(self.days.end, i64::MIN);
         for ((_, card_id), sum) in tail.sums.by_day.range(days) {
             sums.entry(*card_id).or_default().add(*sum);
@@ -160,14 +175,39 @@ impl Span {
         Ok(sums)
     }
 
+    /// Whether the records at all edges are kept. Where those are gone that the store's sums have too
+    /// many, all that is asked for may still be there, to be added up by itself.
+    async fn has_all_edges(&self, moment: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let first_ms = self.edges.iter().map(|edge| edge.from_ms).min();
+        match need_from(first_ms, "data-usage", moment).await {
+            Err(StoreError::Pruned { .. }) => {
+                need_from(Some(self.whole.from_ms), "data-usage", moment).await.map(|()| false)
+            }
+            done => done.map(|()| true),
+        }
+    }
+
+    /// The store's sums of this month or day, of all cards.
+    async fn all_kept(
+        &self,
+        moment: &mut SqliteConnection,
+    ) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+        const DAY: &str = "
+            select sim.card_id, sum(kept.data_usage), sum(kept.records)
+            from usage_sim_day as kept join sim on sim.id = kept.sim_id
+            where kept.day = $1 group by sim.card_id";
+        const MONTH: &str = "
+            select card_id, data_usage, records from usage_card_month where month = $1";
+        let kept = if self.unit == Unit::Day { DAY } else { MONTH };
+        packed(sqlx::query(kept).bind(self.number), 3, moment).await
+    }
+
     async fn add_edges(
         &self,
         moment: &mut SqliteConnection,
         card_ids: Option<&[i64]>,
         sums: &mut HashMap<i64, Sum>,
     ) -> Result<(), StoreError> {
-        let first_ms = self.edges.iter().map(|edge| edge.from_ms).min();
-        need_from(first_ms, "data-usage", moment).await?;
         for edge in &self.edges {
             for (card_id, data_usage, records) in edge.records(moment, card_ids).await? {
                 let (data_usage, records) = (edge.sign * data_usage, edge.sign * records);
@@ -176,6 +216,11 @@ impl Span {
         }
         Ok(())
     }
+}
+
+/// A row as a sum of a card.
+fn told((card_id, data_usage, records): (i64, i64, i64)) -> (i64, Sum) {
+    (card_id, Sum { data_usage, records })
 }
 
 impl Edge {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use simdeck::{
     domain::{PageSize, Place as At, Sim, SimFilter, SimSort, Timestamp, Walk},
-    store::{Limits, Opened, SimMoment, SimQuestion},
+    store::{Limits, Opened, Pruning, Retention, SimMoment, SimQuestion, StoreError},
 };
 
 use super::{Place, commit, giccid, push, sms, usage};
@@ -69,6 +69,67 @@ async fn today_and_this_month_are_those_of_the_asked_zone_whatever_the_stores() 
                 assert_eq!(told, wanted, "{stores} {tail} {zone} {now_ms}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn under_a_short_retention_sums_in_another_zone_are_exact_or_refused() {
+    for stores in ["UTC", "Asia/Tokyo"] {
+        let (mut told, mut refused) = (0, 0);
+        for pruned_hours in [-60, -30, -20, -10, -2, 3, 10, 20] {
+            let place = place(7);
+            let mut opened = place.try_open(Some(stores)).await.unwrap();
+            let mut records: Vec<(i64, i64)> = Vec::new();
+            for (nth, hour) in (-60..60).enumerate() {
+                let record = (LAST_MS + hour * HOUR_MS, 1 << (nth % 40));
+                commit(&mut opened, &[push(vec![usage(0, record.0, record.1)])]).await;
+                records.push(record);
+            }
+            let kept_from_ms = LAST_MS + pruned_hours * HOUR_MS;
+            let zero = std::time::Duration::ZERO;
+            let retention = Retention { records: zero, messages: zero, refused: zero, audit: zero };
+            let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(kept_from_ms));
+            while !pruning.is_done() {
+                opened.writer.prune_some(&mut pruning).await.unwrap();
+            }
+            for zone in ["UTC", "Asia/Tokyo", "America/St_Johns", "Pacific/Kiritimati"] {
+                let now_ms = LAST_MS + 50 * HOUR_MS;
+                let zone = TimeZone::get(zone).unwrap();
+                let date = |ms| {
+                    let moment = jiff::Timestamp::from_millisecond(ms).unwrap();
+                    moment.to_zoned(zone.clone()).date()
+                };
+                let as_of = &SimMoment { now: Timestamp::from_unix_ms(now_ms), zone: zone.clone() };
+                let ask =
+                    SimQuestion { filter: &SimFilter::default(), sort: SimSort::DataUsage, as_of };
+                let walk = Walk { top: i64::MAX, place: At::Newest, size: PageSize::LARGEST };
+                let month = date(now_ms).first_of_month();
+                let from_ms = month.to_zoned(zone.clone()).unwrap().timestamp().as_millisecond();
+                let wanted = |is_in: &dyn Fn(i64) -> bool| -> i64 {
+                    records.iter().filter(|(ms, _)| is_in(*ms)).map(|(_, volume)| volume).sum()
+                };
+                match opened.store.sims(ask, &walk).await {
+                    Ok(listed) => {
+                        let (spot, sim) = &listed[0];
+                        let today = wanted(&|ms| date(ms) == date(now_ms));
+                        let this_month = wanted(&|ms| date(ms).first_of_month() == month);
+                        assert_eq!(sim.today.data_usage, today, "{stores} {pruned_hours}");
+                        assert_eq!(
+                            sim.this_month.data_usage, this_month,
+                            "{stores} {pruned_hours}"
+                        );
+                        assert_eq!(spot.value, this_month);
+                        told += 1;
+                    }
+                    Err(StoreError::Pruned { from_ms: kept_ms, .. }) => {
+                        assert!(from_ms < kept_ms, "{stores} {pruned_hours}: all of it is kept");
+                        refused += 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        assert!(told > 10 && refused > 3, "{told} {refused}");
     }
 }
 

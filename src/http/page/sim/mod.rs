@@ -17,7 +17,7 @@ use super::{
     format::Format,
     page_of, place_of,
     routers::When,
-    sims::{Link, Number, SimIn, narrowed},
+    sims::{Link, Number, SimIn, in_readers_zone, narrowed},
     turns::PLACE,
 };
 use crate::domain::Giccid;
@@ -167,9 +167,9 @@ async fn none(visitor: &Visitor) -> Response {
 
 async fn known(visitor: &Visitor, giccid: &Giccid) -> Result<Known, Refused> {
     let format = visitor.format();
-    let call = Call::to(format!("/v1/sims/{giccid}")).with("tz", format.zone_name());
-    let sim: OneSimIn = visitor.api.get(&call).await?.body;
-    Ok(Known::of(sim, visitor.source(&call), &format))
+    let call = Call::to(format!("/v1/sims/{giccid}"));
+    let (call, answer) = in_readers_zone::<OneSimIn>(visitor, call).await?;
+    Ok(Known::of(answer.body, visitor.source(&call), &format))
 }
 
 impl Known {
