@@ -25,6 +25,8 @@ pub(super) enum AttentionKind {
     PushesOverdue,
     PushesQuarantined,
     PushesRefused,
+    /// Authentic pushes were pushed out of their ring.
+    PushesDropped,
     RcmsFailing,
     SimAboveUsual,
     ImeiChange,
@@ -46,10 +48,11 @@ pub(super) enum Severity {
 
 impl AttentionKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::PushesOverdue,
         Self::PushesQuarantined,
         Self::PushesRefused,
+        Self::PushesDropped,
         Self::RcmsFailing,
         Self::SimAboveUsual,
         Self::ImeiChange,
@@ -64,6 +67,7 @@ impl AttentionKind {
             Self::PushesOverdue => "pushes_overdue",
             Self::PushesQuarantined => "pushes_quarantined",
             Self::PushesRefused => "pushes_refused",
+            Self::PushesDropped => "pushes_dropped",
             Self::RcmsFailing => "rcms_failing",
             Self::SimAboveUsual => "sim_above_usual",
             Self::ImeiChange => "imei_change",

@@ -6,7 +6,7 @@ use super::{
     wording::{number, span},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, HeldTally, PushPause},
+    domain::{HeldClass, HeldReason, HeldTally, PushPause, Timestamp},
     http::{api::error::ApiError, query_string::append},
 };
 
@@ -18,6 +18,8 @@ impl Asked<'_> {
         let store = &self.state.store;
         let held = store.held_by_reason(self.now.minus(REFUSED_TOLD_FOR)).await?;
         let mut items: Vec<Item> = held.iter().map(|tally| self.held(tally)).collect();
+        let dropped = store.authentic_dropped(self.now.minus(REFUSED_TOLD_FOR)).await?;
+        items.extend(dropped.map(|(count, since)| self.dropped(count, since)));
         let pause = store.usage_pause(self.now).await?;
         items.extend(pause.filter(|pause| pause.is_overdue(self.now)).map(|it| self.overdue(it)));
         Ok(items)
@@ -56,6 +58,21 @@ impl Asked<'_> {
         let url = self.base.url(&format!("/v1/held?{query}"));
         let mut item = Item::new(severity, kind, url, sentence).since(tally.since).count(count);
         item.out.reason = Some(reason.as_str());
+        item
+    }
+
+    /// Authentic pushes that are kept nowhere, because too many came that are too old.
+    fn dropped(&self, count: u64, since: Timestamp) -> Item {
+        let sentence = format!(
+            "{} dropped in the last 24 hours, because too many came whose `datePush` is too old. \
+             Set this server's clock right or raise SIMDECK_PUSH_MAX_AGE, then retry those that are \
+             left, so that no more are dropped.",
+            number(count, "authentic push was", "authentic pushes were"),
+        );
+        let url = self.base.url("/v1/held?class=quarantined&reason=date_old");
+        let kind = AttentionKind::PushesDropped;
+        let mut item = Item::new(Severity::Critical, kind, url, sentence).since(since).count(count);
+        item.out.reason = Some(HeldReason::DateOld.as_str());
         item
     }
 

@@ -106,6 +106,7 @@ fn title(row: &AttentionIn, format: &Format) -> String {
         "rcms_failing" => words.rcms_title.to_owned(),
         "pushes_overdue" => (words.pushes_overdue)(&span(row.pause_s)),
         "pushes_refused" => (words.pushes_refused)(&count),
+        "pushes_dropped" => (words.pushes_dropped)(&count),
         "pushes_quarantined" => (words.pushes_quarantined)(&count),
         // What a newer API tells of is told in its own words.
         _ => row.sentence.clone(),

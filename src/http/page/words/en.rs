@@ -180,6 +180,10 @@ const OVERVIEW: Overview = Overview {
     rcms_note: "what is known of routers is old",
     pushes_overdue: |pause| format!("No push for {pause}"),
     pushes_overdue_note: |usual| format!("the longest pause of a day is usually {usual}"),
+    pushes_dropped: |count| match count {
+        "1" => "1 authentic push was dropped".to_owned(),
+        count => format!("{count} authentic pushes were dropped"),
+    },
     pushes_refused: |count| match count {
         "1" => "1 push refused".to_owned(),
         _ => format!("{count} pushes refused"),

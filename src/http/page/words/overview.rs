@@ -71,6 +71,7 @@ pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) pushes_overdue: fn(&str) -> String,
     pub(in crate::http::page) pushes_overdue_note: fn(&str) -> String,
     pub(in crate::http::page) pushes_refused: fn(&str) -> String,
+    pub(in crate::http::page) pushes_dropped: fn(&str) -> String,
     pub(in crate::http::page) pushes_quarantined: fn(&str) -> String,
     /// By the reason's word in the API.
     pub(in crate::http::page) held_reason: fn(&str) -> &'static str,

@@ -117,7 +117,7 @@ pub(super) const ZH: Routers = Routers {
     not_said: "RCMS 未提供",
     by_rcms: "RCMS 统计",
     polled: |ago| format!("{ago}轮询"),
-    failing_since: |at| format!("RCMS 最后响应于 {at},显示当时状态。"),
+    failing_since: |at| format!("RCMS 最后响应于 {at}，显示当时状态。"),
     off: "尚未接入 RCMS",
     off_note: "路由器及其状态来自 RCMS。请设置 SIMDECK_RCMS_CLIENT_ID 与 SIMDECK_RCMS_CLIENT_SECRET \
         后重启 simdeck。",
@@ -132,7 +132,7 @@ pub(super) const ZH: Routers = Routers {
     words: "名称或序列号",
     apply: "筛选",
     beats: |hours, online, offline, unknown, drops| {
-        format!("近 {hours} 小时:在线 {online},离线 {offline},未知 {unknown};{drops}。")
+        format!("近 {hours} 小时：在线 {online}，离线 {offline}，未知 {unknown}；{drops}。")
     },
     drops: |drops| match drops {
         0 => "无掉线".to_owned(),
@@ -149,17 +149,17 @@ pub(super) const ZH: Routers = Routers {
     samples: "采样",
     what: "事件",
     sample: "状态上报",
-    cut: "仅显示开头部分,调用可得全部。",
+    cut: "仅显示开头部分，调用可得全部。",
     no_history: "尚无任何消息。",
     sims: "所插 SIM 卡",
-    no_sims: "尚未登记其中的 SIM 卡:可在 SIM 卡页面填写。",
+    no_sims: "尚未登记其中的 SIM 卡：可在 SIM 卡页面填写。",
     this_month: "本月用量",
     last_record: "最后记录",
     to_move: "移到其他分组",
-    move_note: "分组在 RCMS 中更改,对所有人生效。",
+    move_note: "分组在 RCMS 中更改，对所有人生效。",
     group: "RCMS 分组",
     act: "移动",
-    moved: "RCMS 已接受。RCMS 下次列出该路由器时,这里会显示新分组。",
+    moved: "RCMS 已接受。RCMS 下次列出该路由器时，这里会显示新分组。",
     not_moved: "未能移动。",
     not_found: "没有这个序列号的路由器。",
     all: "全部路由器",

@@ -21,6 +21,25 @@ impl Store {
         self.held_tallies(BY_REASON, refused_since.unix_ms()).await
     }
 
+    /// How many authentic pushes were pushed out of their ring since then, to the hour, and when that
+    /// began.
+    pub async fn authentic_dropped(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<(u64, Timestamp)>, StoreError> {
+        const DROPPED: &str = "
+            select sum(pushes), min(max(hour_ms, $1)) from dropped_push
+            where ring = 'stale' and hour_ms > $1 - 3600000";
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        let (pushes, since_ms): (Option<i64>, Option<i64>) = sqlx::query_as(DROPPED)
+            .bind(since.unix_ms())
+            .fetch_one(&mut *reader)
+            .await
+            .map_err(of_read)?;
+        let dropped = pushes.zip(since_ms);
+        Ok(dropped.map(|(pushes, ms)| (pushes.unsigned_abs(), Timestamp::from_unix_ms(ms))))
+    }
+
     /// What lies in quarantine, by reason, counted up to so many: cheap, however much there is.
     pub async fn quarantine_by_reason(&self, count_max: u32) -> Result<Vec<HeldTally>, StoreError> {
         const BY_REASON: &str = "
