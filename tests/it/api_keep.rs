@@ -78,6 +78,11 @@ async fn a_follower_whose_next_rows_were_pruned_is_sent_back_to_the_start() {
     let (status, problem) = api.problem(&behind).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (409, &json!("cursor")));
     assert!(problem["detail"].as_str().unwrap().contains("pruned"));
+    // Once told, it goes on where it was, and misses nothing that is kept.
+    let refused = api.try_get(&behind).await.unwrap();
+    let told = link(&refused, "next").unwrap();
+    assert_ne!(told, behind);
+    assert_eq!(api.rows(&told).await, api.rows("/v1/changes").await);
     assert_eq!(api.rows(&ahead).await, [] as [Value; 0]);
     let anew = api.get("/v1/changes?size=1").await;
     let next = link(&anew, "next").unwrap();

@@ -45,7 +45,15 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let question = params::CHANGES.read(query.as_deref())?;
     let follower = Follower::new(state, question).await?;
-    let (rows, reach) = follower.wait().await?;
+    let (rows, reach) = match follower.wait().await? {
+        Looked::AtRows(rows, reach) => (rows, reach),
+        Looked::AtGap(reach) => {
+            // Who has been told goes on at the same place: what is kept after it still comes.
+            let mut response = missed().into_response();
+            add_link(&mut response, &follower.link(reach, &base));
+            return Ok(response);
+        }
+    };
     // It may have waited; meanwhile the key may have ended.
     if !guest.has_live_key() {
         return Err(ApiError::NoKey);
@@ -86,6 +94,14 @@ struct Follower {
     binding: Binding,
     reach: Reach,
     size: PageSize,
+}
+
+/// What a look at the next rows finds.
+enum Looked {
+    /// Rows, or none, and how far it looked.
+    AtRows(Vec<Change>, Reach),
+    /// Rows are gone that were not read; from there they are told to have been missed.
+    AtGap(Reach),
 }
 
 /// How far a reader has come, and how often stored records had gone by then: what goes later and
@@ -136,7 +152,7 @@ impl Follower {
     /// The next rows, as soon as there are any, or none when the time is up; and how far has been
     /// looked. That may be behind the last row: what a filter leaves out was looked at, too, and
     /// whoever has seen all that there is misses nothing when it is pruned.
-    async fn wait(&self) -> Result<(Vec<Change>, Reach), ApiError> {
+    async fn wait(&self) -> Result<Looked, ApiError> {
         let wait = self.question.live.wait.as_ref().map_or(Duration::ZERO, |(wait, _)| *wait);
         let ends = Instant::now() + wait;
         let (filter, stop) = (filter_of(&self.question, false), &self.state.live.stop);
@@ -150,19 +166,19 @@ impl Follower {
             let changes = store.changes(&filter, after, self.size.rows()).await?;
             let reach = Reach { after: changes.through, generation: now_generation };
             if store.has_missed(after, generation).await? {
-                return Err(missed());
+                return Ok(Looked::AtGap(Reach { after, generation: now_generation }));
             }
             let news = async {
                 sleep_until(Instant::now() + REST).await;
                 newest.changed().await
             };
             if !changes.rows.is_empty() || wait.is_zero() {
-                return Ok((changes.rows, reach));
+                return Ok(Looked::AtRows(changes.rows, reach));
             }
             tokio::select! {
                 Ok(()) = news => (),
-                () = sleep_until(ends) => return Ok((Vec::new(), reach)),
-                () = stop.cancelled() => return Ok((Vec::new(), reach)),
+                () = sleep_until(ends) => return Ok(Looked::AtRows(Vec::new(), reach)),
+                () = stop.cancelled() => return Ok(Looked::AtRows(Vec::new(), reach)),
             }
         }
     }
@@ -182,8 +198,9 @@ impl Follower {
 
 /// Nobody is told that a row is there no more, so who was behind has to be told that some are not.
 fn missed() -> ApiError {
-    const WHY: &str = "Records after this cursor were pruned before they were read. Start again \
-                       without it: all that is kept comes.";
+    const WHY: &str = "Records after this cursor were pruned before they were read. Go on without \
+                       them by `Link`, rel `next`, or start again without a cursor: all that is \
+                       kept comes.";
     let field = "cursor".to_owned();
     let error = FieldError { resource: "changes", field, code: Code::Invalid };
     ApiError::Conflict(WHY.to_owned(), Some(error))
