@@ -275,12 +275,14 @@ async fn refusal(response: Response) -> Failure {
              --data-dir to where the server keeps its own",
         );
     }
-    if status == StatusCode::NOT_FOUND {
-        return Failure::new("the server has none of that number: `list` shows those there are");
-    }
     let Ok(problem) = response.json::<Problem>().await else {
         return Failure::new(format!("the server answered {status}"));
     };
+    if status == StatusCode::NOT_FOUND {
+        return Failure::new(problem.detail.unwrap_or_else(|| {
+            "the server has none of that number: `list` shows those there are".to_owned()
+        }));
+    }
     let mut sentence = format!("the server answered {}, {}", status.as_u16(), problem.title);
     if let Some(detail) = problem.detail {
         sentence += &format!(": {}", detail.trim_end_matches('.'));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     client::ApiClient,
-    output::{self, Output, cell},
+    output::{self, Output, cell, counted},
     settings::Settings,
 };
 
@@ -34,6 +34,12 @@ pub(super) struct Erase {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show whether a SIM was erased and when, and what there is of it
+    #[command(after_help = "Example:\n  simdeck erase show 8986001234567890123")]
+    Show {
+        /// The number of the SIM
+        giccid: String,
+    },
     /// Show what was erased, the last one first
     #[command(after_help = "Example:\n  simdeck erase list")]
     List,
@@ -58,6 +64,7 @@ pub(super) async fn run(
             let rows: Vec<Value> = api.json(Method::GET, "/v1/erasures", &[], None).await?;
             output.records(&COLUMNS, &rows)?;
         }
+        (Some(Command::Show { giccid }), _) => show(&api, giccid, output).await?,
         (Some(Command::Lift { giccid }), _) => {
             api.send(Method::DELETE, &format!("/v1/erasures/{giccid}"), &[], None).await?;
             let people = "What comes of this SIM from now on is kept.";
@@ -67,6 +74,36 @@ pub(super) async fn run(
         (None, None) => return Err(Failure::new("name the SIM with --giccid".to_owned())),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether a SIM was erased, and what there is of it.
+async fn show(api: &ApiClient, giccid: &str, output: Output) -> Result<(), Failure> {
+    let there: Value = api.json(Method::GET, &format!("/v1/erasures/{giccid}"), &[], None).await?;
+    let erased = match (there["erased_at"].as_str(), there["lifted_at"].as_str()) {
+        (None, _) => "It was not erased.".to_owned(),
+        (Some(at), None) => format!(
+            "It was erased at {at}, and what still comes of it is not kept: {} so far.",
+            cell(&there["came_again"])
+        ),
+        (Some(at), Some(lifted)) => {
+            format!("It was erased at {at}; what has come of it since {lifted} is kept.")
+        }
+    };
+    output.text(&format!("{}.\n{erased}", told(giccid, &there)), &there)
+}
+
+/// What there is of a SIM.
+fn told(giccid: &str, there: &Value) -> String {
+    format!(
+        "SIM {giccid}, name {}: {}, {}, {}, {}; first record {}, last record {}",
+        cell(&there["name"]),
+        counted(&there["data_usage"], "usage record", "usage records"),
+        counted(&there["mo_sms"], "message", "messages"),
+        counted(&there["notifications"], "notification", "notifications"),
+        counted(&there["held"], "held push", "held pushes"),
+        cell(&there["first_record_at"]),
+        cell(&there["last_record_at"]),
+    )
 }
 
 /// Takes a SIM out of everything. What its number is still found in has not been erased.
@@ -83,12 +120,12 @@ async fn erase_sim(
     let done: Value = api.long("/v1/erase", &[], Some(&body)).await?;
     let is_gone = done["is_in_no_file"] == true;
     let mut people = format!(
-        "Erased {} usage records, {} messages, {} notifications and {} held pushes. What still \
-         comes of this SIM is not kept, until `simdeck erase lift`.",
-        cell(&done["data_usage"]),
-        cell(&done["mo_sms"]),
-        cell(&done["notifications"]),
-        cell(&done["held"])
+        "Erased {}, {}, {} and {}. What still comes of this SIM is not kept, until `simdeck erase \
+         lift`.",
+        counted(&done["data_usage"], "usage record", "usage records"),
+        counted(&done["mo_sms"], "message", "messages"),
+        counted(&done["notifications"], "notification", "notifications"),
+        counted(&done["held"], "held push", "held pushes")
     );
     people += match is_gone {
         true => "\nBackups made before still hold it: a restore takes it out.",
@@ -108,6 +145,15 @@ async fn confirm(api: &ApiClient, giccid: &str, is_forced: bool) -> Result<(), F
         return Ok(());
     }
     let there: Value = api.json(Method::GET, &format!("/v1/erasures/{giccid}"), &[], None).await?;
+    if let Some(at) = there["erased_at"].as_str()
+        && there["is_known"] != true
+        && !is_forced
+    {
+        return Err(Failure::new(format!(
+            "the SIM {giccid} was erased at {at}, and nothing has been kept of it since: there is \
+             nothing left to erase"
+        )));
+    }
     if there["is_known"] != true && !is_forced {
         return Err(Failure::new(format!(
             "nothing is known of the SIM {giccid}: check its number, or say --force so that nothing \
@@ -115,15 +161,8 @@ async fn confirm(api: &ApiClient, giccid: &str, is_forced: bool) -> Result<(), F
         )));
     }
     output::note(&format!(
-        "SIM {giccid}, name {}: {} usage records, {} messages, {} notifications, {} held pushes; \
-         first record {}, last record {}.\nThis cannot be undone. Type the number again to erase it:",
-        cell(&there["name"]),
-        cell(&there["data_usage"]),
-        cell(&there["mo_sms"]),
-        cell(&there["notifications"]),
-        cell(&there["held"]),
-        cell(&there["first_record_at"]),
-        cell(&there["last_record_at"]),
+        "{}.\nThis cannot be undone. Type the number again to erase it:",
+        told(giccid, &there)
     ));
     let mut typed = String::new();
     io::stdin().read_line(&mut typed).map_err(Failure::because("the answer cannot be read"))?;

@@ -105,10 +105,12 @@ pub(super) async fn run(
         Command::List(filter) => list(&api, filter, output).await?,
         Command::Show { id } => show(&api, *id, output).await?,
         Command::Retry { which, as_kind } => match which.one()? {
+            Some(id) if which.dry_run => tell_one(&api, id, "retried", output).await?,
             Some(id) => return retry(&api, id, as_kind.as_deref(), output).await,
             None => return retry_many(&api, which, as_kind.as_deref(), output).await,
         },
         Command::Discard { which } => match which.one()? {
+            Some(id) if which.dry_run => tell_one(&api, id, "discarded", output).await?,
             Some(id) => {
                 api.send(Method::DELETE, &format!("/v1/held/{id}"), &[], None).await?;
                 let people = format!("Held push {id} is discarded.");
@@ -118,6 +120,20 @@ pub(super) async fn run(
         },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which one would be meant, and changes nothing.
+async fn tell_one(api: &ApiClient, id: i64, done: &str, output: Output) -> Result<(), Failure> {
+    let held: Value = api.json(Method::GET, &format!("/v1/held/{id}"), &[], None).await?;
+    let people = format!(
+        "Held push {id} would be {done}: {}, {}, {} from {}, received {}. Nothing is changed.",
+        cell(&held["class"]),
+        cell(&held["reason"]),
+        cell(&held["kind"]),
+        cell(&held["source"]),
+        cell(&held["received_at"]),
+    );
+    output.text(&people, &json!({"id": id, "matched": 1, "dry_run": true}))
 }
 
 async fn list(api: &ApiClient, filter: &Filter, output: Output) -> Result<(), Failure> {
@@ -144,7 +160,7 @@ impl Which {
     /// The number of the one that is meant; none where a filter says which.
     fn one(&self) -> Result<Option<i64>, Failure> {
         match (self.id, self.narrow.query().is_empty()) {
-            (Some(id), true) if !self.dry_run => Ok(Some(id)),
+            (Some(id), true) => Ok(Some(id)),
             (None, false) => Ok(None),
             (Some(_), _) => Err(Failure::new("name one by its number, or many by a filter")),
             (None, true) => Err(Failure::new(
@@ -163,7 +179,10 @@ impl Which {
     ) -> Result<Counted, Failure> {
         let counting = [query, &[("dry_run", "true")]].concat();
         let counts: Value = api.json(Method::POST, path, &counting, None).await?;
-        let question = format!("{verb} {} of the held pushes?", cell(&counts["matched"]));
+        let question = match counts["matched"].as_u64() {
+            Some(1) => format!("{verb} 1 held push?"),
+            _ => format!("{verb} {} held pushes?", cell(&counts["matched"])),
+        };
         let goes = !self.dry_run && confirmed(&question, self.yes)?;
         Ok(Counted { counts, goes })
     }
@@ -179,14 +198,23 @@ async fn discard_many(api: &ApiClient, which: &Which, output: Output) -> Result<
     let (path, query) = ("/v1/held/discard", which.narrow.query());
     let Counted { mut counts, goes } = which.counted(api, path, &query, "Discard").await?;
     if goes {
-        counts = api.long(path, &query, None).await?;
+        // What came while the question stood is not what was asked about.
+        let through = cell(&counts["through"]);
+        counts = api.long(path, &[&query[..], &[("through", &through)]].concat(), None).await?;
     }
     let people = match goes {
-        true => format!("{} held pushes are discarded.", cell(&counts["discarded"])),
-        false => format!("{} held pushes match; nothing is changed.", cell(&counts["matched"])),
+        true => format!("Discarded: {}.", pushes(&counts["discarded"])),
+        false => format!("Matching: {}; nothing is changed.", pushes(&counts["matched"])),
     };
     output.text(&people, &counts)?;
     Ok(if goes || which.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn pushes(count: &Value) -> String {
+    match count.as_u64() {
+        Some(1) => "1 held push".to_owned(),
+        _ => format!("{} held pushes", cell(count)),
+    }
 }
 
 /// A retry after which some lie aside still has not done what was asked.
@@ -201,7 +229,8 @@ async fn retry_many(
     query.extend(as_kind.map(|kind| ("as", kind)));
     let Counted { mut counts, goes } = which.counted(api, path, &query, "Retry").await?;
     if goes {
-        counts = api.long(path, &query, None).await?;
+        let through = cell(&counts["through"]);
+        counts = api.long(path, &[&query[..], &[("through", &through)]].concat(), None).await?;
     }
     let people = match goes {
         true => format!(
@@ -213,7 +242,7 @@ async fn retry_many(
             cell(&counts["quarantined"]),
             cell(&counts["still_refused"])
         ),
-        false => format!("{} held pushes match; nothing is changed.", cell(&counts["matched"])),
+        false => format!("Matching: {}; nothing is changed.", pushes(&counts["matched"])),
     };
     output.text(&people, &counts)?;
     let left = counts["quarantined"] != 0 || counts["still_refused"] != 0;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Failure,
     client::ApiClient,
-    output::{Output, cell},
+    output::{Output, cell, counted},
     settings::Settings,
 };
 
@@ -25,9 +25,9 @@ pub(super) async fn back_up(settings: &Settings, output: Output) -> Result<ExitC
     let api = ApiClient::connect(settings).await?;
     let made: Value = api.long("/v1/backup", &[], None).await?;
     let people = format!(
-        "Backup of {} records, {} bytes: {}",
-        cell(&made["records"]),
-        cell(&made["bytes"]),
+        "Backup of {}, {}: {}",
+        counted(&made["records"], "record", "records"),
+        counted(&made["bytes"], "byte", "bytes"),
         cell(&made["path"])
     );
     output.text(&people, &made)?;
@@ -43,16 +43,22 @@ pub(super) async fn prune(
     let api = ApiClient::connect(settings).await?;
     let query: &[(&str, &str)] = if prune.by_clock { &[("by_clock", "true")] } else { &[] };
     let pruned: Value = api.long("/v1/prune", query, None).await?;
-    let people = format!(
-        "Pruned {} usage records, {} messages, {} notifications, {} quarantined and {} refused \
-         pushes, {} audit rows.",
-        cell(&pruned["data_usage"]),
-        cell(&pruned["mo_sms"]),
-        cell(&pruned["notifications"]),
-        cell(&pruned["quarantined"]),
-        cell(&pruned["refused"]),
-        cell(&pruned["audit"])
+    let mut people = format!(
+        "Pruned {}, {}, {}, {}, {} and {}.",
+        counted(&pruned["data_usage"], "usage record", "usage records"),
+        counted(&pruned["mo_sms"], "message", "messages"),
+        counted(&pruned["notifications"], "notification", "notifications"),
+        counted(&pruned["quarantined"], "quarantined push", "quarantined pushes"),
+        counted(&pruned["refused"], "refused push", "refused pushes"),
+        counted(&pruned["audit"], "audit row", "audit rows")
     );
+    if let Some(from) = pruned["counted_from"].as_str() {
+        people += &format!(
+            "\nAge counts from {from}, the newest time that authentic pushes confirm; this server's \
+             clock is more than a day later. Set the clock right if it is wrong. If it is right and \
+             nothing is pushed any more, use `simdeck prune --by-clock`."
+        );
+    }
     output.text(&people, &pruned)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -76,6 +76,12 @@ impl Output {
     }
 }
 
+/// A count of the answer with its noun.
+pub(super) fn counted(count: &Value, one: &str, many: &str) -> String {
+    let noun = if count.as_u64() == Some(1) { one } else { many };
+    format!("{} {noun}", cell(count))
+}
+
 /// A JSON value as people read it.
 pub(super) fn cell(value: &Value) -> String {
     match value {

@@ -23,19 +23,26 @@ pub struct RetriedMany {
 }
 
 impl Intake {
-    /// How many held pushes a filter names, and the newest of them all: what comes later is not meant.
-    pub async fn count_held(&self, filter: &HeldFilter) -> Result<(u64, i64), StoreError> {
-        let top = self.shared.store.held_top().await?;
+    /// How many held pushes a filter names up to a number, and that number: what comes later is not
+    /// meant. Without a number it is that of the newest of them all.
+    pub async fn count_held(
+        &self,
+        filter: &HeldFilter,
+        through: Option<i64>,
+    ) -> Result<(u64, i64), StoreError> {
+        let newest = self.shared.store.held_top().await?;
+        let top = through.map_or(newest, |through| through.min(newest));
         Ok((self.shared.store.held_count(filter, top).await?, top))
     }
 
-    /// Throws all away that a filter names; gives how many.
+    /// Throws all away that a filter names up to a number; gives how many.
     pub async fn discard_held(
         &self,
         filter: &HeldFilter,
+        through: Option<i64>,
         caller: &Caller,
     ) -> Result<u64, AdminError> {
-        let (count, top) = self.count_held(filter).await?;
+        let (count, top) = self.count_held(filter, through).await?;
         let mut noted = Some(format!("{count} of {filter}"));
         let (mut after, mut discarded) = (0, 0);
         loop {
@@ -52,24 +59,25 @@ impl Intake {
     pub async fn retry_held(
         &self,
         filter: &HeldFilter,
+        through: Option<i64>,
         as_kind: Option<&Kind>,
         caller: &Caller,
     ) -> Result<RetriedMany, RetryError> {
-        let (matched, _) = self.count_held(filter).await.map_err(AdminError::from)?;
+        let (matched, top) = self.count_held(filter, through).await.map_err(AdminError::from)?;
         let note = AuditNote::by(caller, AuditAction::HeldRetry, format!("{matched} of {filter}"));
         let says = |all: &RetriedMany| {
             format!("{}, {} still refused", in_words(&all.outcome), all.still_refused)
         };
-        self.audited(note, self.try_retry_held(filter, as_kind), says).await
+        self.audited(note, self.try_retry_held(filter, top, as_kind), says).await
     }
 
     async fn try_retry_held(
         &self,
         filter: &HeldFilter,
+        top: i64,
         as_kind: Option<&Kind>,
     ) -> Result<RetriedMany, RetryError> {
         let store = &self.shared.store;
-        let top = store.held_top().await.map_err(AdminError::from)?;
         let (mut after, mut all) = (0, RetriedMany::default());
         loop {
             let ids = store.held_ids(filter, (after, top), STEP_ROWS).await;

@@ -13,7 +13,7 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{AuditAction, AuditNote, Caller, RetractQuestion, Timestamp},
+    domain::{AuditAction, AuditNote, Caller, ClockEvidence, RetractQuestion, Timestamp},
     store::{
         Backup, BackupError, Lift, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
         forget_copies, newest_backup,
@@ -106,6 +106,13 @@ impl Intake {
     pub async fn clock_is_wrong(&self) -> Result<bool, AdminError> {
         let evidence = self.shared.store.clock_evidence().await?;
         Ok(evidence.is_some_and(|evidence| evidence.fault(self.now()).is_some()))
+    }
+
+    /// From when retention counts, where authentic pushes confirm no time within a day of our clock.
+    pub async fn retention_behind_clock(&self) -> Result<Option<Timestamp>, AdminError> {
+        let confirmed = self.shared.store.clock_evidence().await?.map(ClockEvidence::confirmed);
+        let is_behind = |at: &Timestamp| self.now().since(*at) > ClockEvidence::DIFFERENCE_MAX;
+        Ok(confirmed.filter(is_behind))
     }
 
     /// Takes out what was pushed under one `datePush`. Once that is on disk, what comes under it is set

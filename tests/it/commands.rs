@@ -359,7 +359,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 45, "23 commands, and those below config, erase, held, key, rcms and retract");
+    assert_eq!(seen, 46, "23 commands, and those below config, erase, held, key, rcms and retract");
 }
 
 #[test]

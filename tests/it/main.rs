@@ -62,5 +62,6 @@ mod smarthub_vectors;
 mod store_contract;
 mod trials;
 mod upkeep;
+mod upkeep_told;
 mod walker;
 mod withstand;

@@ -95,7 +95,7 @@ async fn an_erasure_shows_what_goes_and_asks_for_the_number_again() {
     let args = ["--giccid", GICCID, "--output", "json"];
     for typed in ["", "yes\n", "89860012345678901235\n"] {
         let said = refused(&erase_typing(&simdeck, &args, typed));
-        for part in ["Roof 7", "1 usage records", "2024-04-23T", "nothing was erased", "--yes"] {
+        for part in ["Roof 7", "1 usage record,", "2024-04-23T", "nothing was erased", "--yes"] {
             assert!(said.contains(part), "{part} is not in {said}");
         }
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{InternalState, body::Members, error::ApiError, params, sims::NamedSim};
 use crate::{
-    domain::Giccid,
+    domain::{Giccid, Timestamp},
     http::auth::Admin,
     intake::Intake,
     store::{ErasedEntry, Lift, Store},
@@ -68,6 +68,7 @@ pub(super) struct ErasedOut {
     "last_record_at": "2024-09-05T01:30:48.000Z", "data_usage": 502, "mo_sms": 3,
     "notifications": 1, "held": 0, "is_known": true,
     "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
+    "erased_at": null, "lifted_at": null, "came_again": 0,
 })))]
 pub(super) struct TracesOut {
     giccid: String,
@@ -86,6 +87,12 @@ pub(super) struct TracesOut {
     is_known: bool,
     /// What the row in `/v1/changes` says in place of its number, once it is erased.
     giccid_hmac: Option<String>,
+    /// When it was erased; null if it was not.
+    erased_at: Option<String>,
+    /// From when on what comes of it is kept again, although it was erased.
+    lifted_at: Option<String>,
+    /// Records and held pushes that came since it was erased, and were not kept.
+    came_again: i64,
 }
 
 /// A SIM that was erased.
@@ -125,7 +132,8 @@ pub(super) async fn erase(
     members.end("erase")?;
     // A mistyped number would be that of a SIM whose records are dropped for ever.
     if !is_forced && state.intake.traces(&giccid).await?.are_none() {
-        return Err(ApiError::NothingToErase);
+        let erased = state.store.erasure_of(&giccid).await?;
+        return Err(ApiError::NothingToErase(erased.map(|erased| erased.at)));
     }
     state.live.pushes.forget_bodies_with(giccid.as_str());
     let done = state.intake.erase(&giccid, &caller).await?;
@@ -162,7 +170,12 @@ pub(super) async fn show(
 ) -> Result<Json<TracesOut>, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
     let traces = intake.traces(&giccid).await?;
+    let erased = store.erasure_of(&giccid).await?;
+    let told = |at: Option<Timestamp>| at.map(|at| at.to_string());
     Ok(Json(TracesOut {
+        erased_at: told(erased.as_ref().map(|entry| entry.at)),
+        lifted_at: told(erased.as_ref().and_then(|entry| entry.lifted_at)),
+        came_again: erased.map_or(0, |entry| entry.came_again),
         is_known: !traces.are_none(),
         giccid: giccid.to_string(),
         name: Some(traces.name.to_string()).filter(|name| !name.is_empty()),

@@ -48,9 +48,9 @@ pub(in crate::http) enum ApiError {
     /// There is no SIM with this giccid.
     #[error("there is no SIM with this giccid")]
     NoSuchSim,
-    /// Nothing is known of the SIM that is to be erased.
+    /// Nothing is known of the SIM that is to be erased, and when it was erased before, if it was.
     #[error("nothing is known of the SIM that is to be erased")]
-    NothingToErase,
+    NothingToErase(Option<Timestamp>),
     /// Nothing came under the `datePush` that is to be retracted.
     #[error("nothing came under the datePush that is to be retracted")]
     NothingToRetract,
@@ -215,7 +215,7 @@ impl ApiError {
             Self::NoSuchRow(resource) => not_found(resource, "id"),
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
-            Self::NothingToErase => not_found("erase", "giccid"),
+            Self::NothingToErase(erased_at) => nothing_to_erase(*erased_at),
             Self::NothingToRetract => not_found("retract", "datePush"),
             Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
@@ -280,6 +280,22 @@ fn method_not_allowed() -> Problem {
 fn not_found(resource: &'static str, field: &str) -> Problem {
     let error = FieldError { resource, field: field.to_owned(), code: Code::Missing };
     Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![error])
+}
+
+/// There is nothing of a SIM, whether or not it was erased before.
+fn nothing_to_erase(erased_at: Option<Timestamp>) -> Problem {
+    let detail = match erased_at {
+        None => {
+            "Nothing is known of this SIM. Check its number; with --force (`force` in the API) \
+                 nothing of it is ever kept."
+                .to_owned()
+        }
+        Some(at) => format!(
+            "This SIM was erased at {at}, and nothing has been kept of it since: there is nothing \
+             left to erase."
+        ),
+    };
+    not_found("erase", "giccid").detail(detail)
 }
 
 /// Never a part of a sum: from when on there is the whole of it.

@@ -14,10 +14,12 @@ use crate::{domain::HeldReason, http::auth::Admin, intake::Intake};
 
 /// What was discarded, or would be.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!({"matched": 12, "discarded": 12, "dry_run": false})))]
+#[schema(examples(json!({"matched": 12, "discarded": 12, "through": 4711, "dry_run": false})))]
 pub(super) struct DiscardedManyOut {
     matched: u64,
     discarded: u64,
+    /// The last number that was looked at: those who came later are not counted.
+    through: i64,
     dry_run: bool,
 }
 
@@ -25,7 +27,7 @@ pub(super) struct DiscardedManyOut {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "matched": 12, "stored": 11, "duplicates": 0, "quarantined": 0, "still_refused": 1,
-    "dry_run": false,
+    "through": 4711, "dry_run": false,
 })))]
 pub(super) struct RetriedManyOut {
     matched: u64,
@@ -33,6 +35,8 @@ pub(super) struct RetriedManyOut {
     duplicates: u64,
     quarantined: u64,
     still_refused: u64,
+    /// The last number that was looked at: those who came later are not counted.
+    through: i64,
     dry_run: bool,
 }
 
@@ -45,9 +49,12 @@ pub(super) async fn discard(
     let ask = params::HELD_DISCARD_MANY.read(query.as_deref())?;
     must_narrow(&ask)?;
     let dry_run = ask.dry_run;
-    let (matched, _) = intake.count_held(&ask.held).await?;
-    let discarded = if dry_run { 0 } else { intake.discard_held(&ask.held, &caller).await? };
-    Ok(Json(DiscardedManyOut { matched: matched.max(discarded), discarded, dry_run }))
+    let (matched, through) = intake.count_held(&ask.held, ask.through).await?;
+    let discarded = match dry_run {
+        true => 0,
+        false => intake.discard_held(&ask.held, Some(through), &caller).await?,
+    };
+    Ok(Json(DiscardedManyOut { matched: matched.max(discarded), discarded, through, dry_run }))
 }
 
 /// `POST /v1/held/retry`
@@ -66,10 +73,11 @@ pub(super) async fn retry(
         filter.reason.retain(|reason| *reason != HeldReason::DateRetracted);
     }
     let mut done = crate::intake::RetriedMany::default();
+    let (matched, through) = intake.count_held(&filter, ask.through).await?;
     if dry_run {
-        done.matched = intake.count_held(&filter).await?.0;
+        done.matched = matched;
     } else {
-        done = intake.retry_held(&filter, ask.as_kind.as_ref(), &caller).await?;
+        done = intake.retry_held(&filter, Some(through), ask.as_kind.as_ref(), &caller).await?;
     }
     Ok(Json(RetriedManyOut {
         matched: done.matched,
@@ -77,6 +85,7 @@ pub(super) async fn retry(
         duplicates: done.outcome.duplicates,
         quarantined: done.outcome.quarantined,
         still_refused: done.still_refused,
+        through,
         dry_run,
     }))
 }

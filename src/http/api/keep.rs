@@ -1,4 +1,6 @@
 //! What keeps the store fit for years: `/v1/prune`, `/v1/backup`.
+use std::io::ErrorKind;
+
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -29,6 +31,11 @@ pub(super) struct PrunedOut {
     refused: u64,
     /// Rows of the audit.
     audit: u64,
+    /// From when age was counted, where that is more than a day before this server's clock: the newest
+    /// time that authentic pushes confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    counted_from: Option<String>,
 }
 
 /// A copy of the database.
@@ -58,6 +65,7 @@ pub(super) async fn prune(
             "The clock and authentic pushes differ by more than a day: set the clock first.";
         return Err(ApiError::Conflict(detail.to_owned(), None));
     }
+    let counted_from = if by_clock { None } else { intake.retention_behind_clock().await? };
     let pruned = intake.prune(Some(&caller), by_clock).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,
@@ -66,6 +74,7 @@ pub(super) async fn prune(
         quarantined: pruned.quarantined,
         refused: pruned.refused,
         audit: pruned.audit,
+        counted_from: counted_from.map(|at| at.to_string()),
     }))
 }
 
@@ -85,6 +94,30 @@ pub(super) async fn back_up(
     }))
 }
 
+/// What keeps a copy from being made, and what to do, where a person can do something.
+fn cause(error: &BackupError) -> Option<String> {
+    let BackupError::File { path, source } = error else { return None };
+    let path = path.display();
+    Some(match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => format!(
+            "the server may not write {path}; let its user write there, or choose another folder \
+             with SIMDECK_BACKUP_DIR"
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!(
+            "there is no room for {path}; free some room, or choose another folder with \
+             SIMDECK_BACKUP_DIR"
+        ),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => format!(
+            "{path} is no folder that can be used ({source}); make it one, or choose another with \
+             SIMDECK_BACKUP_DIR"
+        ),
+        _ => format!(
+            "{path} could not be written ({source}); look at its disk, or choose another folder with \
+             SIMDECK_BACKUP_DIR"
+        ),
+    })
+}
+
 impl From<KeepError> for ApiError {
     fn from(error: KeepError) -> Self {
         match error {
@@ -94,7 +127,10 @@ impl From<KeepError> for ApiError {
             KeepError::Backup(error @ BackupError::NoRoom { .. }) => {
                 Self::Conflict(format!("No backup was made: {error}."), None)
             }
-            KeepError::Backup(error) => Self::Backup(error),
+            KeepError::Backup(error) => match cause(&error) {
+                Some(cause) => Self::Conflict(format!("No backup was made: {cause}."), None),
+                None => Self::Backup(error),
+            },
             KeepError::Admin(error) => error.into(),
         }
     }

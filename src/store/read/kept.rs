@@ -85,6 +85,12 @@ impl Store {
         Ok(rows.into_iter().map(entry).collect())
     }
 
+    /// Whether this SIM was erased, and when.
+    pub async fn erasure_of(&self, giccid: &Giccid) -> Result<Option<ErasedEntry>, StoreError> {
+        let hash = erasures::hashed(giccid.as_str());
+        Ok(self.erased_list().await?.into_iter().find(|entry| entry.giccid_sha256 == hash))
+    }
+
     /// What may be shown of a number once it is erased.
     pub async fn keyed_giccid(&self, giccid: &Giccid) -> Result<Option<String>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;

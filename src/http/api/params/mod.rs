@@ -56,6 +56,8 @@ pub(super) struct Question {
     pub(super) audit: AuditFilter,
     /// Whether it is only told what would be done.
     pub(super) dry_run: bool,
+    /// The last number that is meant.
+    pub(super) through: Option<i64>,
     /// Into which sums.
     pub(super) sums: Sums,
     /// The number of the page.

@@ -221,6 +221,14 @@ const DRY_RUN: &[Param] =
         flag(text).map(|it| ask.dry_run = it)
     })];
 
+const THROUGH: &[Param] = &[one(
+    "through",
+    Shape::RowOrNone,
+    "The last number that is meant: what a count with `dry_run` gave as `through`. Held pushes that \
+     came later stay as they are.",
+    |ask, text| number(text, 0..=i64::MAX).map(|it| ask.through = Some(it)),
+)];
+
 const DEVICE: &[Param] = &[
     any_of(
         "state",
@@ -352,10 +360,10 @@ pub(in crate::http::api) const HELD_PUSHES: Route =
 pub(in crate::http::api) const HELD_RETRY: Route = Route { resource: "held", params: &[AS] };
 /// `POST /v1/held/retry`
 pub(in crate::http::api) const HELD_RETRY_MANY: Route =
-    Route { resource: "held", params: &[HELD, AS, DRY_RUN] };
+    Route { resource: "held", params: &[HELD, AS, DRY_RUN, THROUGH] };
 /// `POST /v1/held/discard`
 pub(in crate::http::api) const HELD_DISCARD_MANY: Route =
-    Route { resource: "held", params: &[HELD, DRY_RUN] };
+    Route { resource: "held", params: &[HELD, DRY_RUN, THROUGH] };
 /// `POST /v1/prune`
 pub(in crate::http::api) const PRUNE: Route = Route { resource: "prune", params: &[CLOCK] };
 /// `POST /v1/import`
