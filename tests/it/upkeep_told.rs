@@ -38,10 +38,10 @@ async fn what_arrives_after_held_pushes_were_counted_is_neither_discarded_nor_re
     // Of the first three one is left; the other three were tried again and are still there.
     assert_eq!(simdeck.rows("/v1/held").await.len(), 4);
     let id = simdeck.rows("/v1/held").await[0]["id"].to_string();
-    for verb in ["discard", "retry"] {
+    for (verb, done) in [("discard", "discarded"), ("retry", "retried")] {
         let told = simdeck.run(&["held", verb, &id, "--dry-run", "--output", "table"]);
         let told = (told.status.success(), said(&told));
-        assert!(told.0 && told.1.contains(&format!("Held push {id} would be {verb}")), "{told:?}");
+        assert!(told.0 && told.1.contains(&format!("Held push {id} would be {done}")), "{told:?}");
         assert!(told.1.contains("Nothing is changed."), "{told:?}");
         let none = simdeck.run(&["held", verb, "4711", "--dry-run"]);
         assert!(!none.status.success());

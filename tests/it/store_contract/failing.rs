@@ -47,6 +47,17 @@ pub(super) async fn lock(place: &Place) -> SqliteConnection {
     other
 }
 
+/// Waits until so many records wait for the writer.
+pub(super) async fn wait_for_records(intake: &Intake, records: usize) {
+    let wait = async {
+        while intake.queue_depth().records != records {
+            tokio::task::yield_now().await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(done.is_ok(), "{:?}, not {records} records", intake.queue_depth());
+}
+
 /// Has pushes of so many records wait together, so that they are in one batch, and one before them
 /// that fills a batch. Gives what was stored of each, or none where it is to be sent again.
 pub(super) async fn together(
@@ -58,21 +69,21 @@ pub(super) async fn together(
     let other = lock(place).await;
     let volumes: Vec<_> = (1_000_000..1_000_000 + BATCH_RECORDS_MAX).collect();
     let first = push(&volumes);
-    let before = QueueDepth { records: volumes.len(), bytes: first.body.len() };
+    let before = volumes.len();
     let filling = tokio::spawn({
         let intake = intake.clone();
         async move { intake.accept(first).await }
     });
-    while intake.queue_depth() != before {
-        tokio::task::yield_now().await;
-    }
+    wait_for_records(intake, before).await;
     let mut waiting: Vec<_> =
         pushes.iter().map(|push| Box::pin(intake.accept(push.clone()))).collect();
     for push in &mut waiting {
         assert!(push.now_or_never().is_none(), "nothing is acknowledged before it is on disk");
     }
-    let bytes = before.bytes + pushes.iter().map(|push| push.body.len()).sum::<usize>();
-    assert_eq!(intake.queue_depth(), QueueDepth { records: before.records + records, bytes });
+    let bodies = pushes.iter().map(|push| push.body.len()).sum::<usize>();
+    let depth = intake.queue_depth();
+    assert_eq!(depth.records, before + records);
+    assert!(depth.bytes > bodies, "{depth:?}: what was read of bodies takes room, too");
     other.close().await.unwrap();
     filling.await.unwrap().unwrap();
     let outcomes = join_all(waiting).await.into_iter().map(|answer| match answer {

@@ -11,7 +11,7 @@ use sqlx::Connection;
 
 use super::{
     NOW, Place,
-    failing::{BATCH_RECORDS_MAX, REFUSE_666, caller, lock, outcome, together},
+    failing::{BATCH_RECORDS_MAX, REFUSE_666, caller, lock, outcome, together, wait_for_records},
     giccid,
     intake::{intake, push},
     usage,
@@ -126,9 +126,7 @@ async fn a_push_that_was_read_before_a_retraction_and_comes_after_it_is_set_asid
         async move { intake.accept(push(&volumes)).await }
     });
     // It fills a batch, so that the next push waits behind it.
-    while intake.queue_depth().records == 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_for_records(&intake, BATCH_RECORDS_MAX as usize).await;
     let mut late = Box::pin(intake.accept(push(&[1, 2])));
     assert!(late.as_mut().now_or_never().is_none());
     let question = RetractQuestion { date_push_s: NOW.unix_seconds(), source: None };
