@@ -78,7 +78,7 @@ async fn routers_are_listed_with_their_state_in_a_word_and_what_they_were() {
     assert!(page.contains(r#"href="/v1/devices?format=csv""#));
 
     let zh = at(&api).await.in_chinese().page("/routers").await;
-    assert!(zh.contains("掉线 1 次") && zh.contains("近 6 小时:在线"), "{zh}");
+    assert!(zh.contains("掉线 1 次") && zh.contains("近 6 小时：在线"), "{zh}");
 }
 
 #[tokio::test]
