@@ -97,6 +97,18 @@ impl Chores {
         self.waiting.push_back(chore);
     }
 
+    /// Goes on with what has begun: what takes rows away ends before other work of that sort begins,
+    /// for it counts on nobody else changing what it has looked at.
+    fn go_on(&mut self, chore: Chore) {
+        self.waiting.push_front(chore);
+    }
+
+    /// Whether a SIM is being erased, or waits for it.
+    fn erases(&self, giccid: &Giccid) -> bool {
+        let is_it = |chore: &Chore| matches!(chore, Chore::Erase(work, _) if work.is_of(giccid));
+        self.waiting.iter().any(is_it)
+    }
+
     fn has_rebuild(&self) -> bool {
         self.waiting.iter().any(|chore| matches!(chore, Chore::Rebuild(_)))
     }
@@ -128,7 +140,7 @@ impl Chores {
 }
 
 impl WriterTask {
-    /// Does the next step of the work that has waited longest.
+    /// Does the next step of the work that has begun, or else of what has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
         let Some(chore) = self.chores.waiting.pop_front() else { return Ok(()) };
         if self.chores.holds_back(&chore) {
@@ -149,7 +161,7 @@ impl WriterTask {
             Chore::Prune(mut pruning, reply) => match self.writer.prune_some(&mut pruning).await {
                 Ok(()) if pruning.is_done() => answer(reply, Ok(pruning.pruned())),
                 Ok(()) => {
-                    self.chores.waiting.push_back(Chore::Prune(pruning, reply));
+                    self.chores.go_on(Chore::Prune(pruning, reply));
                     Ok(())
                 }
                 Err(error) => answer(reply, Err(error)),
@@ -157,7 +169,7 @@ impl WriterTask {
             Chore::Erase(mut erasing, reply) => match self.writer.erase_some(&mut erasing).await {
                 Ok(()) if erasing.is_done() => answer(reply, Ok(erasing.erased())),
                 Ok(()) => {
-                    self.chores.waiting.push_back(Chore::Erase(erasing, reply));
+                    self.chores.go_on(Chore::Erase(erasing, reply));
                     Ok(())
                 }
                 Err(error) => answer(reply, Err(error)),
@@ -165,7 +177,7 @@ impl WriterTask {
             Chore::Retract(mut work, reply) => match self.writer.retract_some(&mut work).await {
                 Ok(()) if work.is_done() => answer(reply, Ok(work.counts())),
                 Ok(()) => {
-                    self.chores.waiting.push_back(Chore::Retract(work, reply));
+                    self.chores.go_on(Chore::Retract(work, reply));
                     Ok(())
                 }
                 Err(error) => answer(reply, Err(error)),
@@ -189,6 +201,10 @@ impl WriterTask {
             Upkeep::Erase { giccid, caller, reply } => {
                 let begun = self.writer.begin_erasure(&giccid, &caller, now).await;
                 self.begin(begun, reply, Chore::Erase)
+            }
+            // Asked for twice, it goes on though the store has noted the first one's end.
+            Upkeep::Lift { giccid, reply, .. } if self.chores.erases(&giccid) => {
+                answer(reply, Ok(Lift::Pending))
             }
             Upkeep::Lift { giccid, caller, reply } => {
                 answer(reply, self.writer.lift_erasure(&giccid, &caller, now).await)

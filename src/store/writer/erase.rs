@@ -77,6 +77,11 @@ impl Erasing {
         self.stage == Stage::Done
     }
 
+    /// Whether it is this SIM that goes.
+    pub fn is_of(&self, giccid: &Giccid) -> bool {
+        self.giccid == giccid.as_str()
+    }
+
     fn next(&mut self) {
         self.at_id = 0;
         self.stage = match self.stage {

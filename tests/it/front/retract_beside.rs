@@ -162,3 +162,68 @@ async fn a_forgery_that_only_forged_pushes_repeat_goes_whichever_is_retracted_fi
         simdeck.end();
     }
 }
+
+/// Of a SIM that comes new, nothing may be there but what it brings.
+async fn push_new_sim(simdeck: &Simdeck, giccid: &str, second: i64) {
+    let record = usage(giccid, "460000000000009", second * 1000, "CN");
+    simdeck.push_as(TRUE_SENDER, "data-usage", second, &record).await;
+    let sums = simdeck.get("/v1/data-usage/aggregate?interval=none&group_by=giccid").await;
+    let told = sums.as_array().unwrap().iter().find(|row| row["giccid"] == *giccid).unwrap();
+    assert_eq!((&told["records"], &told["data_usage"]), (&json!(1), &json!(7)), "{sums}");
+    assert!(sums.as_array().unwrap().iter().all(|row| !row["giccid"].is_null()), "{sums}");
+    assert_eq!(simdeck.rows(&format!("/v1/data-usage?giccid={giccid}")).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_erasure_beside_a_retraction_leaves_nothing_that_another_sim_could_inherit() {
+    let second = now_s();
+    let ms = second * 1000;
+    let erase = json!({"giccid": SIM}).to_string();
+    for is_erased_first in [false, true] {
+        let simdeck = Simdeck::start(&[]);
+        let records: Vec<String> =
+            (1..800).map(|nth| usage(SIM, "460000000000001", ms - nth * 1000, "CN")).collect();
+        // Under both seconds: what the retraction takes out of the one stays as the other's.
+        for second in [second - 1, second] {
+            simdeck.push_as(FORGER, "data-usage", second, &records.join(",")).await;
+        }
+        let retraction = simdeck.retract(json!({"datePush": second - 1}));
+        let erasure = simdeck.send_json(Method::POST, "/v1/erase", &erase);
+        let (status, answer) = if is_erased_first {
+            tokio::join!(erasure, retraction).0
+        } else {
+            tokio::join!(retraction, erasure).1
+        };
+        assert_eq!(status, 200, "{answer}");
+        assert!(simdeck.rows("/v1/data-usage").await.is_empty());
+        push_new_sim(&simdeck, OTHER_SIM, second).await;
+        push_new_sim(&simdeck, FORGED_SIM, second).await;
+        simdeck.end();
+    }
+}
+
+#[tokio::test]
+async fn a_sim_that_is_erased_twice_is_kept_again_only_when_both_have_ended() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s();
+    let ms = second * 1000;
+    let records: Vec<String> =
+        (1..1_500).map(|nth| usage(SIM, "460000000000001", ms - nth * 1000, "CN")).collect();
+    simdeck.push_as(TRUE_SENDER, "data-usage", second, &records.join(",")).await;
+    let erase = json!({"giccid": SIM, "force": true}).to_string();
+    let erased = async || simdeck.send_json(Method::POST, "/v1/erase", &erase).await.0;
+    let lifted_and_pushed = async {
+        let path = format!("/v1/erasures/{SIM}");
+        let began = std::time::Instant::now();
+        while simdeck.ask(Method::DELETE, &path).await.0 != 204 {
+            assert!(began.elapsed().as_secs() < 60, "it is never lifted");
+        }
+        let record = usage(SIM, "460000000000001", ms, "CN");
+        simdeck.push_as(TRUE_SENDER, "data-usage", second, &record).await
+    };
+    let (first, again, pushed) = tokio::join!(erased(), erased(), lifted_and_pushed);
+    assert_eq!((first, again, &pushed["stored"]), (200, 200, &json!(1)));
+    assert_eq!(simdeck.rows(&format!("/v1/data-usage?giccid={SIM}")).await.len(), 1);
+    push_new_sim(&simdeck, OTHER_SIM, second).await;
+    simdeck.end();
+}
