@@ -9,9 +9,10 @@ use super::{
 use crate::{
     domain::{
         ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
-        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Scope, Timestamp,
+        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Retracted, Scope,
+        Timestamp,
     },
-    smarthub::{Body, NotJson, Reading, Refusal},
+    smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
 };
 
@@ -111,7 +112,8 @@ pub enum RetryError {
 impl Intake {
     /// Tries a held push again, whatever its age, under its own kind or another. A refused one has
     /// to verify now. What can be read is stored and taken out of the held pushes, in one
-    /// transaction; what still cannot stays.
+    /// transaction; what still cannot stays. What came under a `datePush` that was retracted since is
+    /// held for that reason instead, and stored if it is tried once more.
     pub async fn retry(
         &self,
         id: i64,
@@ -152,12 +154,19 @@ impl Intake {
         };
         let (class, read_at) = (held.held.class, self.now());
         let signatures = held.signatures.unwrap_or_default();
+        // What lies here for another reason is not taken in under a `datePush` that was retracted
+        // since: only then has a person decided of that.
+        let is_decided = held.held.reason == HeldReason::DateRetracted;
+        let retracted = (!is_decided).then(|| self.retracted());
         let read = self.read_aside(&push, move |intake, push| {
-            intake.read_held(push, class, &signatures, read_at)
+            intake.read_held(push, class, &signatures, retracted.as_deref(), read_at)
         });
         let Read { reading, room } =
             read.await.unwrap_or(Err(HeldReason::NotJson)).map_err(RetryError::StillRefused)?;
-        let still_unread = reading.records.is_empty() && !reading.unread.is_empty();
+        let is_retracted = |unread: &Unread| unread.reason == HeldReason::DateRetracted;
+        let still_unread = reading.records.is_empty()
+            && !reading.unread.is_empty()
+            && !reading.unread.iter().any(is_retracted);
         let lies_in_quarantine = class == HeldClass::Quarantined;
         if still_unread && lies_in_quarantine {
             return Ok(Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() });
@@ -179,6 +188,7 @@ impl Intake {
         push: &Push,
         class: HeldClass,
         signatures: &[u8],
+        retracted: Option<&Retracted>,
         read_at: Timestamp,
     ) -> Result<Reading, HeldReason> {
         let body = Body::parse(&push.body).map_err(|NotJson| HeldReason::NotJson)?;
@@ -187,7 +197,7 @@ impl Intake {
             HeldClass::Refused => body.verify_kept(signatures, &self.verifier()),
         };
         let authentic = authentic.map_err(|Refusal { reason, .. }| reason)?;
-        Ok(authentic.read(&self.rules(push, None, None, read_at)))
+        Ok(authentic.read(&self.rules(push, None, retracted, read_at)))
     }
 
     /// Waits until the writer has come by: while it does, it neither hangs nor has ended.

@@ -199,3 +199,30 @@ async fn what_comes_again_under_a_retracted_date_is_set_aside_and_under_another_
     }
     simdeck.end();
 }
+
+#[tokio::test]
+async fn what_was_held_before_its_date_was_retracted_does_not_come_in_with_others() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s();
+    // Each without what its kind needs: one of the captured second, one of another.
+    let record = format!(r#"{{"giccid":"{SIM}","text":"x"}}"#);
+    for (source, second) in [(FORGER, second), (TRUE_SENDER, second - 5)] {
+        let answer = simdeck.push_as(source, "mo-sms", second, &record).await;
+        assert_eq!(answer["quarantined"], 1, "{answer}");
+    }
+    let body = json!({"datePush": second, "force": true}).to_string();
+    let (status, answer) = simdeck.send_json(Method::POST, "/v1/retract", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    let all = "/v1/held/retry?reason=field_missing&as=sim-status";
+    let (status, answer) = simdeck.ask(Method::POST, all).await;
+    assert_eq!((status, &answer["stored"], &answer["quarantined"]), (200, &json!(1), &json!(1)));
+    let rows = simdeck.rows("/v1/notifications").await;
+    assert_eq!((rows.len(), &rows[0]["source"]), (1, &json!(TRUE_SENDER)), "{rows:?}");
+    let held = simdeck.rows("/v1/held").await;
+    assert_eq!((held.len(), &held[0]["reason"]), (1, &json!("date_retracted")), "{held:?}");
+    let retry = format!("/v1/held/{}/retry?as=sim-status", held[0]["id"]);
+    let (status, answer) = simdeck.ask(Method::POST, &retry).await;
+    assert_eq!((status, &answer["stored"]), (200, &json!(1)), "a person may take it in: {answer}");
+    assert!(simdeck.rows("/v1/held").await.is_empty());
+    simdeck.end();
+}
