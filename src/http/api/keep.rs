@@ -34,7 +34,7 @@ pub(super) struct PrunedOut {
     /// From when age was counted, where that is more than a day before this server's clock: the newest
     /// time that authentic pushes confirm.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     counted_from: Option<String>,
 }
 
