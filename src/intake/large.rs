@@ -25,7 +25,7 @@ pub(super) const AT_ONCE_BYTES_MAX: usize = 1 << 20;
 const PROVED_AT_ONCE: usize = 2;
 /// How much memory may be taken by the parts of bodies, and by what is read from them until the queue
 /// has it. One that needs more has all of it.
-const PARTS_BYTES_MAX: usize = 48 << 20;
+const PARTS_BYTES_MAX: usize = 24 << 20;
 const UNIT_BYTES: usize = 1 << 10;
 
 /// Whose turn it is.

@@ -4,7 +4,7 @@ use super::{
     body::{date_push, find_once},
     identity::{DATE_PUSH, check_keys},
     json::{Tape, What},
-    read::{Fault, Push, Reading, Stop, reading_bytes_max},
+    read::{Fault, Push, Reading, Stop, WholeAbove},
 };
 use crate::domain::{HeldReason, NO_DATE_PUSH_S, NewRecord, Record};
 
@@ -61,7 +61,7 @@ impl HistoryRow<'_> {
                     ),
                 };
                 let mut reading = Reading::default();
-                match push(date).read(&mut reading, reading_bytes_max(text.len()), usize::MAX) {
+                match push(date).read(&mut reading, WholeAbove::of(text.len()), usize::MAX) {
                     Err(Stop::Fault(fault)) => return Err(fault.into()),
                     Ok(()) | Err(Stop::TooHeavy) => (),
                 }

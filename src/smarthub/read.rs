@@ -65,6 +65,8 @@ pub struct Reading {
     pub pushed_at: Option<Timestamp>,
     /// About how much memory all of this takes.
     pub bytes: usize,
+    /// How much of it are copies of what stands beside containers.
+    copies: usize,
 }
 
 /// A part of an authentic body that could not be read, made into a body of its own that can be
@@ -101,7 +103,7 @@ impl Authentic<'_> {
         rules: &ReadRules<'_>,
         bytes_max: usize,
     ) -> Result<Reading, TooHeavy> {
-        let (mut reading, whole_above) = (Reading::default(), reading_bytes_max(self.bytes()));
+        let (mut reading, whole_above) = (Reading::default(), WholeAbove::of(self.bytes()));
         for (element, date_push_s) in self.elements() {
             let pushed_at = stands_for(date_push_s, rules);
             reading.pushed_at = reading.pushed_at.max(Some(pushed_at));
@@ -128,8 +130,23 @@ const _: () = assert!(RECORD_BYTES > size_of::<NewRecord>() + size_of::<Unread>(
 /// enough for any records that stand for themselves. What stands beside a container is kept with each
 /// of its records, and a record may be next to nothing: there a small body could cost gigabytes.
 /// Such an element is kept whole, and once.
-const READING_BYTES_MIN: usize = 16 << 20;
-const READING_TO_BODY: usize = 8;
+const READING_BYTES_MIN: usize = 4 << 20;
+const READING_TO_BODY: usize = 10;
+/// Of that, so much may be copies of what stands beside containers, or as much as the push has.
+const COPIES_BYTES_MIN: usize = 4 << 20;
+
+/// How much memory an element may take before it is kept whole.
+#[derive(Clone, Copy)]
+pub(super) struct WholeAbove {
+    reading: usize,
+    copies: usize,
+}
+
+impl WholeAbove {
+    pub(super) fn of(body_bytes: usize) -> Self {
+        Self { reading: reading_bytes_max(body_bytes), copies: COPIES_BYTES_MIN.max(body_bytes) }
+    }
+}
 
 /// How much memory the records of a body of so many bytes may take at most.
 pub fn reading_bytes_max(body_bytes: usize) -> usize {
@@ -156,7 +173,7 @@ impl<'a> Push<'a> {
     pub(super) fn read(
         &self,
         reading: &mut Reading,
-        whole_above: usize,
+        whole_above: WholeAbove,
         bytes_max: usize,
     ) -> Result<(), Stop> {
         self.check_age()?;
@@ -167,11 +184,14 @@ impl<'a> Push<'a> {
         };
         let others = self.element.source().len() - container.source().len();
         let (count, bytes) = weight(others, container);
-        if reading.bytes.saturating_add(bytes) > whole_above {
+        let beside = self.beside(name)?;
+        let copies = count.saturating_mul(beside.as_ref().map_or(0, Vec::len));
+        let is_copied_too_much = reading.copies.saturating_add(copies) > whole_above.copies;
+        if is_copied_too_much || reading.bytes.saturating_add(bytes) > whole_above.reading {
             let field = (others > RECORD_BYTES && count > 1).then_some("_push");
             return Err(Fault { reason: HeldReason::Unreadable, field }.into());
         }
-        let beside = self.beside(name)?;
+        reading.copies += copies;
         reading.take(bytes, bytes_max)?;
         let single = (container.what() == What::Object).then_some(container);
         for record in single.into_iter().chain(container.elements()) {
