@@ -8,6 +8,7 @@ use super::{
     output::{self, Output},
     settings::{self, Environment, Flags, Settings, Source},
 };
+use crate::domain::sentence;
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
@@ -32,27 +33,39 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     match command {
         Command::Example => output::text(&settings::example())?,
-        Command::Check => check(&Settings::load(flags, environment)?, output)?,
+        Command::Check => check(flags, environment, output)?,
         Command::Print => print(&Settings::load(flags, environment)?, output)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the server would say at its start, as far as the settings alone tell.
-fn check(settings: &Settings, output: Output) -> Result<(), Failure> {
+/// Says what the server would say at its start, as far as the settings alone tell, but every mistake
+/// and not only the first.
+fn check(flags: &Flags, environment: &Environment, output: Output) -> Result<(), Failure> {
+    let (settings, mistakes) = Settings::check(flags, environment);
+    let mut mistakes: Vec<Failure> = mistakes.into_iter().map(Failure::from).collect();
     if let Some(key) = &settings.api.key {
-        made::refuse_short(key)?;
+        mistakes.extend(made::refuse_short(key).err());
+    }
+    if let Some(last) = mistakes.pop() {
+        for mistake in mistakes {
+            output::note(&format!("error: {mistake}"));
+        }
+        return Err(last);
     }
     let short = made::warning_of_short(&settings.push.keys);
-    let warnings: Vec<&String> = settings.warnings.iter().chain(&short).collect();
+    let no_token = settings.warning_of_no_token();
+    let warnings = settings.warnings.iter().map(String::as_str);
+    let warnings: Vec<&str> = warnings.chain(no_token).chain(short.as_deref()).collect();
     let changed = settings
         .in_force
         .iter()
         .filter(|line| !matches!(line.source, Source::Default | Source::Derived))
         .count();
-    let mut people = format!("The settings can be used; {changed} differ from the defaults.");
+    let differ = if changed == 1 { "differs" } else { "differ" };
+    let mut people = format!("The settings can be used; {changed} {differ} from the defaults.");
     for warning in &warnings {
-        people += &format!("\nWarning: {warning}.");
+        people += &format!("\nWarning: {}", sentence(*warning));
     }
     output.text(&people, &json!({"usable": true, "set": changed, "warnings": warnings}))
 }

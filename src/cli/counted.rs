@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
+use crate::domain::counted;
+
 /// The rows of an export, without its count.
 pub(super) struct Counted<W> {
     out: W,
@@ -34,7 +36,7 @@ pub(super) enum CutError {
     #[error("it does not end with the number of its rows")]
     NoCount,
     /// The count is another.
-    #[error("it says that it has {told} rows")]
+    #[error("it says that it has {}", counted(*told, "row", "rows"))]
     Other {
         /// What it says.
         told: u64,

@@ -17,6 +17,7 @@ use super::{
     counted::{Counted, Form},
     settings::Settings,
 };
+use crate::domain;
 
 /// What to write out, and where to.
 #[derive(Args, Debug)]
@@ -202,7 +203,8 @@ async fn copy(
 }
 
 fn broke_off<E: Into<Box<dyn Error + Send + Sync>>>(rows: u64) -> impl FnOnce(E) -> Failure {
-    Failure::because(format!("the export broke off after {rows} rows and is not whole"))
+    let rows = domain::counted(rows, "row", "rows");
+    Failure::because(format!("the export broke off after {rows} and is not whole"))
 }
 
 /// Shows the rows so far on a terminal, unless the rows themselves go there.

@@ -8,7 +8,7 @@ use super::{
     Failure,
     client::ApiClient,
     confirm::confirmed,
-    output::{Output, cell},
+    output::{Output, cell, counted},
     settings::Settings,
 };
 
@@ -179,10 +179,7 @@ impl Which {
     ) -> Result<Counted, Failure> {
         let counting = [query, &[("dry_run", "true")]].concat();
         let counts: Value = api.json(Method::POST, path, &counting, None).await?;
-        let question = match counts["matched"].as_u64() {
-            Some(1) => format!("{verb} 1 held push?"),
-            _ => format!("{verb} {} held pushes?", cell(&counts["matched"])),
-        };
+        let question = format!("{verb} {}?", pushes(&counts["matched"]));
         let goes = !self.dry_run && confirmed(&question, self.yes)?;
         Ok(Counted { counts, goes })
     }
@@ -211,10 +208,7 @@ async fn discard_many(api: &ApiClient, which: &Which, output: Output) -> Result<
 }
 
 fn pushes(count: &Value) -> String {
-    match count.as_u64() {
-        Some(1) => "1 held push".to_owned(),
-        _ => format!("{} held pushes", cell(count)),
-    }
+    counted(count, "held push", "held pushes")
 }
 
 /// A retry after which some lie aside still has not done what was asked.
@@ -234,13 +228,12 @@ async fn retry_many(
     }
     let people = match goes {
         true => format!(
-            "Of {} held pushes: {} records stored, {} duplicates, {} quarantined again, {} pushes \
-             still refused.",
-            cell(&counts["matched"]),
-            cell(&counts["stored"]),
-            cell(&counts["duplicates"]),
+            "Of {}: {} stored, {}, {} quarantined again, {} still refused.",
+            pushes(&counts["matched"]),
+            counted(&counts["stored"], "record", "records"),
+            counted(&counts["duplicates"], "duplicate", "duplicates"),
             cell(&counts["quarantined"]),
-            cell(&counts["still_refused"])
+            counted(&counts["still_refused"], "push", "pushes")
         ),
         false => format!("Matching: {}; nothing is changed.", pushes(&counts["matched"])),
     };
@@ -274,9 +267,9 @@ async fn retry(
     let counts: Value = api.json(Method::POST, &path, &query, None).await?;
     let count = |name: &str| counts[name].as_u64().unwrap_or_default();
     let people = format!(
-        "Held push {id}: {} stored, {} duplicates, {} quarantined again.",
+        "Held push {id}: {} stored, {}, {} quarantined again.",
         count("stored"),
-        count("duplicates"),
+        counted(&counts["duplicates"], "duplicate", "duplicates"),
         count("quarantined")
     );
     output.text(&people, &counts)?;

@@ -17,6 +17,7 @@ use super::{
     client::{ApiClient, Sending},
     settings::Settings,
 };
+use crate::domain::counted;
 
 /// How much of the file is sent at once, and how many such pieces wait.
 const PIECE_BYTES: usize = 64 << 10;
@@ -105,9 +106,9 @@ pub(super) async fn run(
             let read = report.read_through_line;
             let read = read.map(|line| format!(" (nothing was read behind line {line})"));
             Err(Failure::new(format!(
-                "{refused} of {} lines were refused: mend them and import the file again, which \
+                "{refused} of {} refused: mend what was refused and import the file again, which \
                  stores nothing twice{}",
-                report.lines,
+                counted(report.lines, "line", "lines"),
                 read.unwrap_or_default()
             )))
         }
@@ -191,8 +192,11 @@ fn pieces(
 fn tell(report: &Report, output: Output) -> Result<(), Failure> {
     let Report { lines, stored, duplicates, refused_lines, refused, .. } = report;
     let people = format!(
-        "{lines} lines: {stored} records stored, {duplicates} were there already, \
-         {refused_lines} lines refused"
+        "{}: {} stored, {} there already, {} refused",
+        counted(*lines, "line", "lines"),
+        counted(*stored, "record", "records"),
+        counted(*duplicates, "record was", "records were"),
+        counted(*refused_lines, "line", "lines")
     );
     if refused.is_empty() {
         return output.text(&people, report);

@@ -36,6 +36,7 @@ pub mod settings;
 mod sign;
 mod signed;
 mod systemd;
+mod table;
 mod test_push;
 mod told;
 mod verify;

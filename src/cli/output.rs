@@ -6,7 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, indented::indented};
+use super::{Failure, indented::indented, table::table};
+use crate::domain;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,8 +79,7 @@ impl Output {
 
 /// A count of the answer with its noun.
 pub(super) fn counted(count: &Value, one: &str, many: &str) -> String {
-    let noun = if count.as_u64() == Some(1) { one } else { many };
-    format!("{} {noun}", cell(count))
+    domain::counted(count.as_u64().unwrap_or_default(), one, many)
 }
 
 /// A JSON value as people read it.
@@ -129,23 +129,4 @@ pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
     let json = serde_json::to_string(value)
         .map_err(Failure::because("the result could not be written as JSON"))?;
     text(&format!("{}\n", indented(&json)))
-}
-
-/// Columns as wide as their widest cell.
-fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|text| text.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    let mut text = line(&mut headings.iter().copied());
-    for row in rows {
-        text += &line(&mut row.iter().map(String::as_str));
-    }
-    text
 }

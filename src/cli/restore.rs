@@ -9,7 +9,10 @@ use super::{
     output::Output,
     settings::Settings,
 };
-use crate::store::{DataFolder, Limits, OpenOptions, Restored, kept_secret, restore};
+use crate::{
+    domain::counted,
+    store::{DataFolder, Limits, OpenOptions, Restored, kept_secret, restore},
+};
 
 /// Which backup, and how.
 #[derive(Args, Debug)]
@@ -39,8 +42,8 @@ pub(super) async fn run(
     let missing = missing_secrets(settings, &restored);
     let backed_up_at = restored.backed_up_at.map(|at| at.to_string());
     let mut people = format!(
-        "Restored {} records, as they were at {}. Cursors from before are no longer good.",
-        restored.records,
+        "Restored {}, as of {}. Cursors from before are no longer good.",
+        counted(restored.records, "record", "records"),
         backed_up_at.as_deref().unwrap_or("an unknown time")
     );
     if let Some(replaced) = &restored.replaced {

@@ -28,7 +28,7 @@ pub(super) async fn run(
     is_demo: bool,
 ) -> Result<ExitCode, Failure> {
     leave_no_core();
-    let has_token = is_demo || !settings.public.path_tokens.is_empty();
+    let no_token = settings.warning_of_no_token().filter(|_| !is_demo);
     let (settings, reread) = match is_demo {
         true => (demo::settings(settings), demo::reread(reread)),
         false => (settings, reread),
@@ -36,10 +36,8 @@ pub(super) async fn run(
     let server = Server::open(settings, reread, experiment, is_demo).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), server.wellness.clone())?;
-    if !has_token {
-        tracing::warn!(
-            "Anyone who finds the address can try to push: set SIMDECK_PUBLIC_PATH_TOKEN"
-        );
+    if let Some(warning) = no_token {
+        tracing::warn!("{warning}");
     }
     if server.tell_demo(&stop).await? {
         greet(&server);

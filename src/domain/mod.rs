@@ -75,5 +75,5 @@ pub use sim::{
 };
 pub use source::SourceBlock;
 pub use span::span;
-pub use text::{ShortText, TextTooLong};
+pub use text::{ShortText, TextTooLong, counted, sentence};
 pub use usual::{ComparedRow, Usual};

@@ -10,6 +10,21 @@ pub struct ShortText(Box<str>);
 #[error("a text has at most {max} bytes", max = ShortText::BYTES_MAX)]
 pub struct TextTooLong;
 
+/// A count with its noun: `1 record`, `2 records`.
+pub fn counted(count: impl Into<i128>, one: &str, many: &str) -> String {
+    let count = count.into();
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A sentence with a mark at its end, whether it has one already or not.
+pub fn sentence(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if !text.ends_with(['.', '?', '!']) {
+        text.push('.');
+    }
+    text
+}
+
 impl ShortText {
     /// The most bytes that such a text has.
     pub const BYTES_MAX: usize = 256;

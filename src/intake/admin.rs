@@ -10,7 +10,7 @@ use crate::{
     domain::{
         ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
         KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Retracted, Scope,
-        Timestamp,
+        Timestamp, counted,
     },
     smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
@@ -299,5 +299,6 @@ impl Intake {
 /// What became of held pushes, for the audit.
 pub(super) fn in_words(outcome: &Outcome) -> String {
     let Outcome { stored, duplicates, quarantined, .. } = outcome;
-    format!("{stored} stored, {duplicates} duplicates, {quarantined} quarantined")
+    let duplicates = counted(*duplicates, "duplicate", "duplicates");
+    format!("{stored} stored, {duplicates}, {quarantined} quarantined")
 }

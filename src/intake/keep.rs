@@ -13,7 +13,7 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{AuditAction, AuditNote, Caller, ClockEvidence, RetractQuestion, Timestamp},
+    domain::{AuditAction, AuditNote, Caller, ClockEvidence, RetractQuestion, Timestamp, counted},
     store::{
         Backup, BackupError, Lift, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
         forget_copies, newest_backup,
@@ -271,15 +271,18 @@ impl Intake {
 fn in_words(pruned: &Pruned) -> String {
     let Pruned { usage, sms, notifications, quarantined, refused, audit } = pruned;
     format!(
-        "{usage} usage records, {sms} messages, {notifications} notifications, {quarantined} \
-         quarantined, {refused} refused, {audit} audit rows"
+        "{}, {}, {}, {quarantined} quarantined, {refused} refused, {}",
+        counted(*usage, "usage record", "usage records"),
+        counted(*sms, "message", "messages"),
+        counted(*notifications, "notification", "notifications"),
+        counted(*audit, "audit row", "audit rows")
     )
 }
 
 /// Which copy was made, for the audit.
 fn copy_in_words(made: &Backup) -> String {
     let name = made.path.file_name().unwrap_or_default().display();
-    format!("{name}, {} records", made.records)
+    format!("{name}, {}", counted(made.records, "record", "records"))
 }
 
 /// Since when no backup could be made, and why.

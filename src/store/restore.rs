@@ -15,7 +15,9 @@ use super::{
     erasures,
     open::{for_writing, open_with},
 };
-use crate::domain::{AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp};
+use crate::domain::{
+    AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp, counted,
+};
 
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +83,8 @@ pub async fn restore(
 fn note(backup: &Path, restored: &Restored) -> AuditNote {
     let name = backup.file_name().unwrap_or_default().display().to_string();
     let as_of = restored.backed_up_at.map_or("an unknown time".to_owned(), |at| at.to_string());
-    let details = format!("{} records, as of {as_of}", restored.records);
+    let records = counted(restored.records, "record", "records");
+    let details = format!("{records}, as of {as_of}");
     AuditNote::by_itself(AUDITED_COMMAND, AuditAction::Restore, name, details)
 }
 

@@ -2,6 +2,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     process::{Command, Output, Stdio},
 };
 
@@ -70,6 +71,13 @@ impl Machine {
         // A command that does not read may be gone before it is given anything.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         child.wait_with_output().unwrap()
+    }
+
+    /// Puts a file into the folder.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -327,7 +335,7 @@ fn commands_that_find_no_server_say_so_and_make_nothing() {
         (vec!["held", "list"], "no server answers at http://127.0.0.1:9"),
         (vec!["export", "mo-sms"], "no server answers at http://127.0.0.1:9"),
         (vec!["push"], "these pushes cannot be marked as tests"),
-        (vec!["push", "--real"], "1 of 1 pushes failed: 1 × no connection"),
+        (vec!["push", "--real"], "1 of 1 push failed: 1 × no connection"),
         (vec!["healthcheck"], "nobody answers at 127.0.0.2:9"),
     ] {
         let output = machine.run_with(&args, &nowhere, "");

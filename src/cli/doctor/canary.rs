@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Finding;
 use crate::{
     cli::{Failure, client::ApiClient, client::http_client, keys, settings::Settings, test_push},
-    domain::{Clock, SystemClock},
+    domain::{Clock, SystemClock, sentence},
     smarthub::kind::DATA_USAGE,
 };
 
@@ -18,7 +18,7 @@ pub(super) async fn send(client: &ApiClient, settings: &Settings) -> Finding {
         Ok(finding) => finding,
         Err(failure) => Finding::problem(
             CHECK,
-            format!("The test push could not be made: {failure}."),
+            sentence(format!("The test push could not be made: {failure}")),
             "Give the settings of the server: SIMDECK_PUSH_KEY, SIMDECK_API_KEY, SIMDECK_DATA_DIR.",
         ),
     }
@@ -46,7 +46,7 @@ async fn sent(client: &ApiClient, settings: &Settings) -> Result<Finding, Failur
             Err(error) => {
                 // The error would name the address, and with it the path token.
                 let failure = Failure::told(&error.without_url());
-                let finding = format!("The address does not answer: {failure}.");
+                let finding = sentence(format!("The address does not answer: {failure}"));
                 let todo = "Look whether its name leads here, the firewall lets it in, the proxy in \
                             front runs, and its certificate is valid.";
                 return Ok(Finding::problem(CHECK, finding, todo));

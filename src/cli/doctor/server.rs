@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Finding;
 use crate::{
     cli::{Failure, client::ApiClient, settings::Settings},
-    domain::{Clock, SystemClock},
+    domain::{Clock, SystemClock, sentence},
 };
 
 const CHECK: &str = "server";
@@ -42,7 +42,7 @@ pub(super) async fn ask(settings: &Settings) -> Server {
     match status(settings).await {
         Ok((client, status)) => Server { findings: judge(settings, status), client: Some(client) },
         Err(failure) => {
-            let finding = format!("It did not say how it is: {failure}.");
+            let finding = sentence(format!("It did not say how it is: {failure}"));
             let todo = "Start `simdeck serve`, or name the right server with --internal-url and its \
                         key with SIMDECK_API_KEY. All else was looked at without it.";
             Server { findings: vec![Finding::problem(CHECK, finding, todo)], client: None }
@@ -74,7 +74,7 @@ fn judge(settings: &Settings, status: Status) -> Vec<Finding> {
     }
     if let Some(reason) = status.reason {
         let finding = "It runs, and stores nothing.";
-        findings.push(Finding::problem(CHECK, finding, format!("This is why: {reason}.")));
+        findings.push(Finding::problem(CHECK, finding, sentence(format!("This is why: {reason}"))));
     }
     for condition in status.conditions.into_iter().filter(|condition| condition.on) {
         let kind = condition.kind.map(|kind| format!(" ({kind})")).unwrap_or_default();

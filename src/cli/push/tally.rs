@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::load::Counts;
-use crate::cli::Failure;
+use crate::{cli::Failure, domain::counted};
 
 /// Latencies are told apart to three digits, up to this.
 const LATENCY_US_MAX: u64 = 600_000_000;
@@ -72,12 +72,14 @@ impl Tally {
             let reasons = reasons.join(", ");
             let advice = self.failed.keys().find_map(|reason| advice(reason)).unwrap_or_default();
             return Err(Failure::new(format!(
-                "{failed} of {asked} pushes failed: {reasons}{advice}"
+                "{failed} of {} failed: {reasons}{advice}",
+                counted(asked, "push", "pushes")
             )));
         }
         if self.accepted < asked {
             let sent = self.accepted;
-            return Err(Failure::new(format!("stopped after {sent} of {asked} pushes")));
+            let asked = counted(asked, "push", "pushes");
+            return Err(Failure::new(format!("stopped after {sent} of {asked}")));
         }
         Ok(())
     }

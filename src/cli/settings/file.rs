@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -11,24 +10,33 @@ use toml::{
 
 use super::{
     Setting, SettingsError, Shape, Source,
-    given::{Given, Item, in_file},
+    given::{Found, Given, Item, in_file},
     nearest,
 };
 use crate::domain::without_mark;
 
-/// Reads a settings file: what it says, by [`Setting::name`].
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Given>, SettingsError> {
-    let text = fs::read_to_string(path).map_err(|source| SettingsError::File {
-        place: "the settings".to_owned(),
-        path: path.to_owned(),
-        source,
-    })?;
-    let text = without_mark(&text);
-    let file = File { path, text };
-    let table = DeTable::parse(text).map_err(|err| file.syntax(&err))?;
-    let mut found = BTreeMap::new();
-    file.section("", table.get_ref(), &mut found)?;
-    Ok(found)
+/// Reads a settings file as far as it can be read.
+pub(super) fn read(path: &Path, mistakes: &mut Vec<SettingsError>) -> Found {
+    let mut found = Found::default();
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let text = without_mark(&text);
+            let file = File { path, text };
+            match DeTable::parse(text) {
+                Ok(table) => file.section("", table.get_ref(), &mut found, mistakes),
+                Err(err) => {
+                    mistakes.push(file.syntax(&err));
+                    found.unread = Setting::all().map(Setting::name).collect();
+                }
+            }
+        }
+        Err(source) => {
+            let place = "the settings".to_owned();
+            mistakes.push(SettingsError::File { place, path: path.to_owned(), source });
+            found.unread = Setting::all().map(Setting::name).collect();
+        }
+    }
+    found
 }
 
 struct File<'a> {
@@ -41,8 +49,9 @@ impl File<'_> {
         &self,
         section: &str,
         table: &DeTable<'_>,
-        found: &mut BTreeMap<String, Given>,
-    ) -> Result<(), SettingsError> {
+        found: &mut Found,
+        mistakes: &mut Vec<SettingsError>,
+    ) {
         // The parser sorts by key; people read from the top, so the first mistake is told first.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -53,17 +62,26 @@ impl File<'_> {
             };
             let line = self.line(key);
             if let Some(setting) = Setting::all().find(|setting| setting.name() == name) {
-                found.insert(name, self.given(setting, line, value)?);
+                match self.given(setting, line, value) {
+                    Ok(given) => {
+                        found.given.insert(name, given);
+                    }
+                    Err(mistake) => {
+                        mistakes.push(mistake);
+                        found.unread.insert(name);
+                    }
+                }
             } else if section.is_empty() && is_section(&name) {
-                let DeValue::Table(table) = value.get_ref() else {
-                    return Err(self.wrong(&name, line, "is a section and must be a table"));
-                };
-                self.section(&name, table, found)?;
+                match value.get_ref() {
+                    DeValue::Table(table) => self.section(&name, table, found, mistakes),
+                    _ => {
+                        mistakes.push(self.wrong(&name, line, "is a section and must be a table"));
+                    }
+                }
             } else {
-                return Err(self.unknown(name, line));
+                mistakes.push(self.unknown(name, line));
             }
         }
-        Ok(())
     }
 
     fn given(

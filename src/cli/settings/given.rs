@@ -1,4 +1,5 @@
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
 };
@@ -39,6 +40,14 @@ pub(super) struct Given {
     pub(super) setting: &'static Setting,
     pub(super) items: Vec<Item>,
     pub(super) source: Source,
+}
+
+/// What a settings file says, by [`Setting::name`].
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) given: BTreeMap<String, Given>,
+    /// What stands there, or may stand there, but could not be read.
+    pub(super) unread: BTreeSet<String>,
 }
 
 /// One value, or one of a list.

@@ -11,11 +11,12 @@ mod flags;
 mod given;
 mod nearest;
 mod table;
+mod together;
 mod typed;
 mod values;
 mod words;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 pub use environment::Environment;
 pub use error::SettingsError;
@@ -32,7 +33,7 @@ pub use words::{AllowMode, LogFormat, Probe};
 pub(super) use values::duration;
 pub(super) use words::Words;
 
-use given::Given;
+use given::{Found, Given};
 
 /// The settings file that is read where none is named, if it is there.
 pub const FILE_NAME: &str = "simdeck.toml";
@@ -49,24 +50,52 @@ pub struct InForce {
 }
 
 impl Settings {
-    /// Reads all settings: flags before environment before file before defaults.
+    /// Reads all settings: flags before environment before file before defaults. The first mistake
+    /// ends it.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, SettingsError> {
+        let mut mistakes = Vec::new();
+        let settings = Self::read(flags, environment, &mut mistakes);
+        match mistakes.into_iter().next() {
+            Some(first) => Err(first),
+            None => Ok(settings),
+        }
+    }
+
+    /// The same, with every mistake. Settings that depend on one that could not be read are not
+    /// judged.
+    pub fn check(flags: &Flags, environment: &Environment) -> (Self, Vec<SettingsError>) {
+        let mut mistakes = Vec::new();
+        let settings = Self::read(flags, environment, &mut mistakes);
+        (settings, mistakes)
+    }
+
+    fn read(flags: &Flags, environment: &Environment, mistakes: &mut Vec<SettingsError>) -> Self {
         let mut settings = Self::blank();
         settings.warnings = environment.unknown();
-        let from_file = match Self::file_path(flags, environment)? {
-            Some(path) => file::read(&path)?,
-            None => BTreeMap::new(),
-        };
-        for setting in Setting::all() {
-            let given = match (flags.given(setting)?, environment.given(setting)?) {
-                (Some(given), _) | (None, Some(given)) => Some(given),
-                (None, None) => from_file.get(&setting.name()).cloned(),
-            };
-            settings.take(setting, given.or_else(|| Given::default_of(setting)))?;
+        let mut found = Found::default();
+        match Self::file_path(flags, environment) {
+            Ok(Some(path)) => found = file::read(&path, mistakes),
+            Ok(None) => (),
+            Err(mistake) => mistakes.push(mistake),
         }
-        settings.finish()?;
+        let mut unread = found.unread;
+        for setting in Setting::all() {
+            let name = setting.name();
+            let given = match (flags.given(setting), environment.given(setting)) {
+                (Err(mistake), _) | (Ok(None), Err(mistake)) => Err(mistake),
+                (Ok(Some(given)), _) | (Ok(None), Ok(Some(given))) => Ok(Some(given)),
+                (Ok(None), Ok(None)) if unread.contains(&name) => continue,
+                (Ok(None), Ok(None)) => Ok(found.given.remove(&name)),
+            };
+            let given = given.map(|given| given.or_else(|| Given::default_of(setting)));
+            if let Err(mistake) = given.and_then(|given| settings.take(setting, given)) {
+                mistakes.push(mistake);
+                unread.insert(name);
+            }
+        }
+        settings.finish(&unread, mistakes);
         settings.warn_of_wide_files();
-        Ok(settings)
+        settings
     }
 
     fn take(

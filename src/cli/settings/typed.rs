@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{
-    InForce, SettingsError, Source,
+    InForce,
     words::{AllowMode, LogFormat, Probe},
 };
 use crate::{
@@ -295,82 +295,6 @@ impl Settings {
             backup: Backup { every: None, kept: 0, dir: PathBuf::new() },
             in_force: Vec::new(),
             warnings: Vec::new(),
-        }
-    }
-
-    /// What depends on more than one setting.
-    pub(super) fn finish(&mut self) -> Result<(), SettingsError> {
-        if self.database.as_os_str().is_empty() {
-            self.database = self.data_dir.join("simdeck.db");
-            self.derive("database_url", format!("sqlite://{}", self.database.display()));
-        }
-        if self.backup.dir.as_os_str().is_empty() {
-            self.backup.dir = self.data_dir.join("backups");
-            self.derive("backup.dir", self.backup.dir.display().to_string());
-        }
-        if self.internal.url.is_none() {
-            self.derive("internal.url", self.internal_url());
-        }
-        if self.public.allow_mode == AllowMode::Enforce && self.public.allow_sources.is_empty() {
-            return Err(SettingsError::Together(
-                "`public.allow_mode` is `enforce` but `public.allow_sources` is empty, so that \
-                 every push would be refused: name the sources or choose `monitor`",
-            ));
-        }
-        if self.public.listen == self.internal.listen && self.public.listen.port() != 0 {
-            return Err(SettingsError::Together(
-                "`public.listen` and `internal.listen` are the same address: give each its own",
-            ));
-        }
-        if self.public.tls_cert.is_some() != self.public.tls_key.is_some() {
-            return Err(SettingsError::Together(
-                "`public.tls_cert` and `public.tls_key` belong together: set both or neither",
-            ));
-        }
-        if self.internal.tls_cert.is_some() != self.internal.tls_key.is_some() {
-            return Err(SettingsError::Together(
-                "`internal.tls_cert` and `internal.tls_key` belong together: set both or neither",
-            ));
-        }
-        if !self.internal.listen.ip().to_canonical().is_loopback() && !self.internal_is_encrypted()
-        {
-            self.warnings.push(format!(
-                "API keys and answers cross the network unencrypted at {}: set \
-                 SIMDECK_INTERNAL_TLS_CERT and SIMDECK_INTERNAL_TLS_KEY, or let nobody but a proxy \
-                 or a container's own network reach it",
-                self.internal.listen
-            ));
-        }
-        self.finish_rcms()
-    }
-
-    fn finish_rcms(&mut self) -> Result<(), SettingsError> {
-        match (&self.rcms.client_id, &self.rcms.client_secret) {
-            (Some(_), Some(_)) => Ok(()),
-            (None, None) => {
-                if !self.rcms.devices.is_empty() {
-                    self.warnings.push(
-                        "`rcms.devices` has no effect without `rcms.client_id` and \
-                         `rcms.client_secret`"
-                            .to_owned(),
-                    );
-                }
-                Ok(())
-            }
-            (Some(_), None) => Err(SettingsError::Together(
-                "`rcms.client_id` is set without `rcms.client_secret`: set both or neither",
-            )),
-            (None, Some(_)) => Err(SettingsError::Together(
-                "`rcms.client_secret` is set without `rcms.client_id`: set both or neither",
-            )),
-        }
-    }
-
-    /// Shows what follows from other settings.
-    fn derive(&mut self, name: &str, value: String) {
-        for line in self.in_force.iter_mut().filter(|line| line.setting.name() == name) {
-            line.value = Some(value.clone());
-            line.source = Source::Derived;
         }
     }
 }

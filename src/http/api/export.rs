@@ -17,7 +17,7 @@ use super::{
     list::{Asked, List, RowsOf, older_than, rows_of},
 };
 use crate::{
-    domain::{AuditAction, AuditNote, AuditOutcome, PageSize, Place, Walk},
+    domain::{AuditAction, AuditNote, AuditOutcome, PageSize, Place, Walk, counted},
     http::paging::Key,
     store::Portion,
 };
@@ -137,7 +137,8 @@ impl<L: List> Export<L> {
         let subject = L::path(&list.within);
         let note = AuditNote::by(&list.guest.caller, AuditAction::Export, subject);
         let outcome = if self.is_whole { AuditOutcome::Done } else { AuditOutcome::Failed };
-        let mut details = format!("{} rows as {}", self.rows, list.form.format().as_str());
+        let rows = counted(self.rows, "row", "rows");
+        let mut details = format!("{rows} as {}", list.form.format().as_str());
         // Without values: they may be what is erased some day.
         let filters = list.question.narrowed_by();
         if !filters.is_empty() {

@@ -92,7 +92,7 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
             "admin",
             "data-usage ndjson",
             "done",
-            "1 lines: 1 stored, 0 duplicates, 0 refused",
+            "1 line: 1 stored, 0 duplicates, 0 refused",
         ),
         ("sign_in.link", "admin", "", "done", ""),
         ("retract", "admin", "datePush=2024-09-05T01:30:48.000Z", "done", ""),

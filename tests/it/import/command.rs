@@ -41,7 +41,7 @@ async fn what_export_writes_import_reads_with_a_server_and_with_none() {
     }
     let shown = second.run(&["import", &csv, "--kind", "data-usage", "--output", "table"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert_eq!(shown, "1 lines: 0 records stored, 1 were there already, 0 lines refused\n");
+    assert_eq!(shown, "1 line: 0 records stored, 1 record was there already, 0 lines refused\n");
     let empty = second.folder();
     second.end();
     let output = run(empty.path(), NOBODY[0], NOBODY[1], &["import", &csv, "--kind", "data-usage"]);
@@ -66,7 +66,7 @@ async fn it_fails_unless_every_row_was_taken_and_says_what_to_do() {
     let output = simdeck.run(&["import", &file, "--kind", "data-usage"]);
     assert_eq!(counts(&report(&output)), (1, 0, 1));
     assert_eq!(output.status.code(), Some(1));
-    assert!(error(&output).starts_with("error: 1 of 2 lines were refused: mend"), "{output:?}");
+    assert!(error(&output).starts_with("error: 1 of 2 lines refused: mend"), "{output:?}");
     let output = simdeck.run(&["import", &file, "--kind", "data-usage", "--output", "table"]);
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(

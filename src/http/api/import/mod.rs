@@ -24,7 +24,7 @@ use super::{
     params::{self, Format},
 };
 use crate::{
-    domain::{AuditOutcome, Caller, Kind, NewRecord},
+    domain::{AuditOutcome, Caller, Kind, NewRecord, counted},
     http::auth::Admin,
     intake::{Audited, Intake},
 };
@@ -161,7 +161,9 @@ pub(super) async fn import(
     if let Some(audited) = import.audited.take() {
         let outcome = if is_whole { AuditOutcome::Done } else { AuditOutcome::Failed };
         let details = format!(
-            "{lines} lines: {stored} stored, {duplicates} duplicates, {refused_lines} refused"
+            "{}: {stored} stored, {}, {refused_lines} refused",
+            counted(lines, "line", "lines"),
+            counted(duplicates, "duplicate", "duplicates")
         );
         audited.end(outcome, details).await;
     }
