@@ -19,6 +19,9 @@ pub(super) struct Audit {
     /// The address that it came from
     #[arg(long, value_name = "ADDRESS")]
     source: Option<String>,
+    /// How it ended: begun, done, failed or refused
+    #[arg(long)]
+    outcome: Option<String>,
     /// At this time or later
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -40,6 +43,7 @@ pub(super) async fn run(
         ("action", &audit.action),
         ("who", &audit.who),
         ("source", &audit.source),
+        ("outcome", &audit.outcome),
         ("from", &audit.from),
         ("to", &audit.to),
     ];

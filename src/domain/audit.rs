@@ -121,6 +121,8 @@ pub struct AuditFilter {
     pub who: Vec<String>,
     /// From which addresses.
     pub source: Vec<String>,
+    /// How it ended.
+    pub outcome: Vec<AuditOutcome>,
     /// From this millisecond on.
     pub from_ms: Option<i64>,
     /// Before this millisecond.
@@ -211,6 +213,14 @@ impl AuditOutcome {
             Self::Failed => "failed",
             Self::Refused => "refused",
         }
+    }
+}
+
+impl FromStr for AuditOutcome {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(UnknownWord)
     }
 }
 

@@ -54,8 +54,13 @@ fn question(select: &str, filter: &AuditFilter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
     sql.push(" from audit where true");
     let actions = filter.action.iter().map(|action| action.as_str().to_owned()).collect();
-    let fields: [(&str, Vec<String>); 3] =
-        [("action", actions), ("who", filter.who.clone()), ("source", filter.source.clone())];
+    let outcomes = filter.outcome.iter().map(|outcome| outcome.as_str().to_owned()).collect();
+    let fields: [(&str, Vec<String>); 4] = [
+        ("action", actions),
+        ("who", filter.who.clone()),
+        ("source", filter.source.clone()),
+        ("outcome", outcomes),
+    ];
     for (column, values) in fields.iter().filter(|(_, values)| !values.is_empty()) {
         sql.push(format_args!(" and {column} in "));
         push_list(&mut sql, values);

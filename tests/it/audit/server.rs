@@ -93,7 +93,7 @@ async fn a_backup_brings_the_audit_and_a_restored_store_says_that_it_is_one() {
     let row = rows(&simdeck, "restore", 1).await.remove(0);
     assert_eq!(row["who"], "command line");
     assert_eq!(row["subject"].as_str().unwrap(), file.file_name().unwrap().to_str().unwrap());
-    assert!(row["details"].as_str().unwrap().starts_with("1 records, as of 20"), "{row}");
+    assert!(row["details"].as_str().unwrap().starts_with("1 record, as of 20"), "{row}");
     let row = rows(&simdeck, "rebuild", 1).await.remove(0);
     assert_eq!((&row["who"], &row["subject"]), (&"command line".into(), &"UTC".into()));
 }
@@ -113,4 +113,41 @@ async fn the_command_shows_the_audit_as_a_table_and_as_json() {
     assert_eq!((rows.len(), &rows[0]["subject"]), (1, &"ops".into()));
     let args = ["audit", "--who", "nobody", "--output", "json"];
     assert_eq!(stdout(&simdeck.run(&args)).trim(), "[]");
+    let args = ["audit", "--outcome", "failed", "--output", "json"];
+    assert_eq!(stdout(&simdeck.run(&args)).trim(), "[]");
+}
+
+#[tokio::test]
+async fn the_table_fits_a_hundred_columns_and_loses_nothing() {
+    let simdeck = Simdeck::start(&[]);
+    simdeck.push("data-usage", signed(&usage(SIM))).await;
+    let label = "a-label-as-long-as-one-of-a-key-may-be-and-then-some";
+    let wanted = format!(r#"{{"label":"{label}","scope":"read"}}"#);
+    simdeck.send_json(reqwest::Method::POST, "/v1/keys", &wanted).await;
+    let wanted = format!(r#"{{"giccid":"{SIM}"}}"#);
+    simdeck.send_json(reqwest::Method::POST, "/v1/erase", &wanted).await;
+    let mac = simdeck.rows("/v1/audit?action=erase").await[0]["subject"].clone();
+    let table = stdout(&simdeck.run(&["audit", "--output", "table"]));
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "{}: {line}", line.chars().count());
+    }
+    // A cell that is too long goes on below itself.
+    let letters = |text: &str| text.chars().filter(|it| it.is_ascii_hexdigit()).count();
+    assert!(letters(&table) > letters(mac.as_str().unwrap()) + letters(label), "{table}");
+    assert!(table.contains("sign_in") || table.contains("key.create"), "{table}");
+}
+
+#[tokio::test]
+async fn an_action_or_outcome_that_does_not_exist_is_refused_with_those_that_do() {
+    let simdeck = Simdeck::start(&[]);
+    for (flag, given, meant, other) in [
+        ("--action", "key.creat", "key.create", "sign_in.failed"),
+        ("--outcome", "refusd", "refused", "begun"),
+    ] {
+        let output = simdeck.run(&["audit", flag, given]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{told}");
+        assert!(told.contains(&format!("did you mean `{meant}`?")), "{told}");
+        assert!(told.contains(other) && !told.trim_end().ends_with("?."), "{told}");
+    }
 }

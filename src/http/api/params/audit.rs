@@ -4,7 +4,7 @@ use super::{
     table::{SHOWN, any_of, when},
     values::{short, time_ms},
 };
-use crate::domain::AuditAction;
+use crate::domain::{AuditAction, AuditOutcome};
 
 const AUDITED: &[Param] = &[
     any_of(
@@ -12,11 +12,7 @@ const AUDITED: &[Param] = &[
         Shape::OneOf(|| AuditAction::ALL.map(AuditAction::as_str).to_vec()),
         "What was done.",
         |ask, text| {
-            let action = text.parse().map_err(|_| {
-                "one of the actions that the document of this API lists, such as sign_in, \
-                 sign_in.failed, key.create, export, erase"
-            })?;
-            ask.audit.action.push(action);
+            ask.audit.action.push(text.parse().map_err(|_| "an action")?);
             Ok(())
         },
     ),
@@ -29,6 +25,15 @@ const AUDITED: &[Param] = &[
     any_of("source", Shape::Short("192.0.2.1"), "Addresses that it came from.", |ask, text| {
         short(text).map(|it| ask.audit.source.push(it))
     }),
+    any_of(
+        "outcome",
+        Shape::OneOf(|| AuditOutcome::ALL.map(AuditOutcome::as_str).to_vec()),
+        "How it ended.",
+        |ask, text| {
+            ask.audit.outcome.push(text.parse().map_err(|_| "an outcome")?);
+            Ok(())
+        },
+    ),
     when("from", Shape::Time, "At this time or later.", |ask, text| {
         time_ms(text).map(|it| ask.audit.from_ms = Some(it))
     }),

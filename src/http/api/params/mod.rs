@@ -7,7 +7,7 @@ use super::error::{ApiError, Invalid};
 use crate::{
     domain::{
         AuditFilter, DeviceFilter, Filter, GroupBy, HeldFilter, HistoryFilter, Interval, Kind,
-        SimFilter, SimSort,
+        SimFilter, SimSort, sentence,
     },
     http::query_string::{self, append, decode, list_item, nearest, split_list},
 };
@@ -200,7 +200,12 @@ impl Route {
                 Takes::AnyOf(put) => (put, split_list(&value)),
             };
             for value in values {
-                put(&mut question, &value).map_err(refuse)?;
+                put(&mut question, &value).map_err(|why| match param.shape.words() {
+                    Some(words) if !words.contains(&value.as_str()) => {
+                        refuse(&one_of(&words, &value))
+                    }
+                    _ => refuse(why),
+                })?;
                 if param.narrows {
                     question.narrowed_by.push((param, value));
                 }
@@ -215,7 +220,8 @@ impl Route {
 
     /// `field` should be something else.
     pub(super) fn invalid(&self, field: &str, should_be: &str) -> Invalid {
-        Invalid::field(self.resource, field, format!("`{field}` should be {should_be}."))
+        let detail = sentence(format!("`{field}` should be {should_be}"));
+        Invalid::field(self.resource, field, detail)
     }
 
     fn all(&self) -> impl Iterator<Item = &'static Param> {
@@ -240,6 +246,15 @@ impl Route {
         };
         let detail = format!("`{shown}` is no parameter of this address; {hint}");
         Invalid::field(self.resource, &shown, detail)
+    }
+}
+
+/// One of these words, and which one may have been meant.
+fn one_of(words: &[&'static str], given: &str) -> String {
+    let all = words.join(", ");
+    match nearest(given, words.iter().copied()) {
+        Some(meant) => format!("one of {all}; did you mean `{meant}`?"),
+        None => format!("one of {all}"),
     }
 }
 

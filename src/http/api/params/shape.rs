@@ -54,6 +54,14 @@ pub(in crate::http::api) enum Shape {
 }
 
 impl Shape {
+    /// The words to choose from, where there are only some.
+    pub(super) fn words(&self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::OneOf(words) | Self::UpTo(_, words) => Some(words()),
+            _ => None,
+        }
+    }
+
     fn schema(&self, first_page: u32) -> Value {
         match self {
             Self::Giccid => json!({
