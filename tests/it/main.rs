@@ -44,6 +44,7 @@ mod mutated;
 mod openapi;
 mod page;
 mod page_messages;
+mod page_overview;
 mod page_routers;
 mod page_secrets;
 mod page_sims;

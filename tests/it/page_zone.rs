@@ -25,9 +25,10 @@ async fn times_are_told_in_the_zone_of_the_browser_until_its_reader_chooses_anot
         for url in PAGES {
             let page = browser.page(url).await;
             assert!(page.contains(&format!(r#"data-zone="{zone}""#)), "{url}, {cookies}: {page}");
-            let option = format!(r#"<option value="{chosen}" selected>"#);
-            assert!(page.contains(&option), "{url}, {cookies}: {page}");
         }
+        let page = browser.page("/time-zone").await;
+        let option = format!(r#"<option value="{chosen}" selected>"#);
+        assert!(page.contains(&option), "{cookies}: {page}");
         let page = browser.page("/?range=30d").await;
         assert!(page.contains(&format!("Times in {zone}")), "{cookies}: {page}");
         page
@@ -75,4 +76,49 @@ async fn a_reader_chooses_a_zone_without_a_script_and_only_one_that_there_is() {
     }
     let outside = Browser::new(&api).send(Method::GET, "/sign-in", "en").await;
     assert_eq!(outside.status(), 200);
+}
+
+#[tokio::test]
+async fn every_zone_of_the_database_can_be_found_each_with_its_offset_now() {
+    let api = Api::new(ApiSettings::default()).await;
+    let mut browser = Browser::with_key(&api, ADMIN_KEY).await;
+    let session = browser.cookie.clone().unwrap();
+    let page = browser.page("/time-zone").await;
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    assert!(names.len() > 400, "{}", names.len());
+    for name in &names {
+        let option = format!("<option value=\"{name}\"");
+        assert!(page.contains(&option), "{name}");
+    }
+    // The clock of the API stands in September.
+    for (name, told) in [
+        ("Asia/Kathmandu", "UTC+05:45"),
+        ("Europe/Berlin", "UTC+02:00"),
+        ("America/St_Johns", "UTC−02:30"),
+        ("UTC", "UTC+00:00"),
+    ] {
+        let option = format!("<option value=\"{name}\">{told} · {name}</option>");
+        assert!(page.contains(&option), "{option}: {page}");
+    }
+    for (query, found, lost) in [
+        ("kathmandu", "Asia/Kathmandu", "Europe/Berlin"),
+        ("new york", "America/New_York", "Asia/Tokyo"),
+        ("%2B5:45", "Asia/Kathmandu", "Asia/Kolkata"),
+        ("UTC%2B05:45", "Asia/Kathmandu", "Asia/Kolkata"),
+    ] {
+        let page = browser.page(&format!("/time-zone?q={query}")).await;
+        assert!(page.contains(&format!("<option value=\"{found}\"")), "{query}: {page}");
+        assert!(!page.contains(&format!("<option value=\"{lost}\"")), "{query}: {page}");
+    }
+    assert!(browser.page("/time-zone?q=moon").await.contains("No time zone"));
+    let chinese = browser.send(Method::GET, "/time-zone", "zh").await.text().await.unwrap();
+    assert!(chinese.contains(">应用</button>") && !chinese.contains(">设置</button>"), "{chinese}");
+    assert!(page.contains(">Apply</button>"), "{page}");
+    // Every page tells the zone with its offset, and leads to the choice and back.
+    browser.cookie = Some(format!("{session}; simdeck_zone=Asia/Kathmandu"));
+    let sims = browser.page("/sims?sort=newest").await;
+    assert!(sims.contains("/time-zone?next=%2Fsims%3Fsort%3Dnewest"), "{sims}");
+    assert!(sims.contains("Asia/Kathmandu (UTC+05:45)"), "{sims}");
+    let page = browser.page("/time-zone?next=%2Fsims%3Fsort%3Dnewest").await;
+    assert!(page.contains(r#"name="next" value="/sims?sort=newest""#), "{page}");
 }

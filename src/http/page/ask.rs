@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tower::ServiceExt;
 
-use super::call::Call;
+use super::{call::Call, words::Words};
 use crate::http::server::Peer;
 
 /// What of a request goes along to the API: who asks, and by which name it calls us.
@@ -54,6 +54,8 @@ pub(super) struct Refused {
     pub(super) title: String,
     /// In a sentence.
     pub(super) detail: Option<String>,
+    /// The parameter that is wrong.
+    pub(super) parameter: Option<String>,
 }
 
 /// What was answered a moment ago, for all who ask the same: ten open pages cost as much as one.
@@ -87,9 +89,19 @@ impl Recent {
 }
 
 impl Refused {
-    /// In words: of the API's, which are English.
-    pub(super) fn told(&self) -> &str {
-        self.detail.as_deref().unwrap_or(&self.title)
+    /// In a word of this language; else of the API's, which are English.
+    pub(super) fn headline(&self, words: &Words) -> String {
+        self.in_words(words).map_or_else(|| self.title.clone(), |(title, _)| title.to_owned())
+    }
+
+    /// In a sentence of this language; else of the API's.
+    pub(super) fn told(&self, words: &Words) -> String {
+        let own = self.detail.as_ref().unwrap_or(&self.title);
+        self.in_words(words).map_or_else(|| own.clone(), |(_, sentence)| sentence)
+    }
+
+    fn in_words(&self, words: &Words) -> Option<(&'static str, String)> {
+        (words.common.refused)(self.status.as_u16(), self.parameter.as_deref())
     }
 }
 
@@ -97,6 +109,13 @@ impl Refused {
 struct ProblemIn {
     title: String,
     detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<FieldIn>,
+}
+
+#[derive(Deserialize)]
+struct FieldIn {
+    field: Option<String>,
 }
 
 impl Api {
@@ -193,11 +212,14 @@ impl Api {
             return Ok(Raw { headers: head.headers, body });
         }
         let problem: Option<ProblemIn> = serde_json::from_slice(&body).ok();
-        let (title, detail) = match problem {
-            Some(problem) => (problem.title, problem.detail),
-            None => (head.status.to_string(), None),
-        };
-        Err(Refused { status: head.status, title, detail })
+        let status = head.status;
+        Err(match problem {
+            Some(ProblemIn { title, detail, errors }) => {
+                let parameter = errors.into_iter().find_map(|error| error.field);
+                Refused { status, title, detail, parameter }
+            }
+            None => Refused { status, title: status.to_string(), detail: None, parameter: None },
+        })
     }
 }
 
@@ -223,5 +245,6 @@ impl<T> Answer<T> {
 
 fn broken() -> Refused {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    Refused { status, title: "Internal server error".to_owned(), detail: None }
+    let title = "Internal server error".to_owned();
+    Refused { status, title, detail: None, parameter: None }
 }

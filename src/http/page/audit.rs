@@ -1,6 +1,7 @@
 //! Who changed what or took it away, and who came in; for admins.
 use askama::Template;
 use axum::{extract::RawQuery, http::StatusCode, response::Response};
+use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use super::{
@@ -25,8 +26,14 @@ struct AuditPage {
     list: Result<List, Refused>,
     /// The word in the API, the one on the page, and whether it is chosen.
     actions: Vec<(&'static str, &'static str, bool)>,
+    outcomes: Vec<(&'static str, &'static str, bool)>,
     who: String,
     source: String,
+    /// As the browser's fields for a day and a time of the reader's zone have them.
+    from: String,
+    to: String,
+    /// In which zone times are told.
+    zone: String,
 }
 
 struct List {
@@ -43,13 +50,20 @@ struct Row {
     action: String,
     /// The one on the page.
     told: String,
-    subject: String,
+    subject: Subject,
     outcome: String,
     /// The class of the outcome's chip.
     class: &'static str,
     details: String,
     /// How often, where it was more than once.
     times: Option<String>,
+}
+
+/// On what something was done.
+struct Subject {
+    shown: String,
+    /// All of it, where it is too long to be shown.
+    whole: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +79,9 @@ struct RowIn {
 }
 
 /// The filters that the list knows.
-const KNOWN: [&str; 3] = ["action", "who", "source"];
+const KNOWN: [&str; 6] = ["action", "who", "source", "outcome", "from", "to"];
+/// Those of them that are times.
+const TIMES: [&str; 2] = ["from", "to"];
 
 /// `GET /audit`
 pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
@@ -78,14 +94,22 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
         return failed(&visitor, refused);
     }
     let value = |name| filters.value(name).unwrap_or_default().to_owned();
-    let chosen = value("action");
+    let (chosen_action, chosen_outcome) = (value("action"), value("outcome"));
     let action = |action: AuditAction| {
         let word = action.as_str();
-        (word, (words.audit.actions)(action), word == chosen)
+        (word, (words.audit.actions)(action), word == chosen_action)
+    };
+    let outcome = |outcome: AuditOutcome| {
+        let word = outcome.as_str();
+        (word, (words.audit.outcomes)(outcome), word == chosen_outcome)
     };
     let page = AuditPage {
         frame: visitor.frame(Here::Audit, words.nav.audit, &status),
         actions: AuditAction::ALL.into_iter().map(action).collect(),
+        outcomes: AuditOutcome::ALL.into_iter().map(outcome).collect(),
+        from: value("from"),
+        to: value("to"),
+        zone: (words.overview.times_in)(visitor.format().zone_name()),
         who: value("who"),
         source: value("source"),
         list,
@@ -95,10 +119,14 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
 }
 
 async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
+    let format = visitor.format();
     let call = filters.on(Call::to("/v1/audit"));
+    let call = TIMES.into_iter().fold(call, |call, name| match filters.value(name) {
+        Some(time) => call.set(name, time_of(time, &format)),
+        None => call,
+    });
     let call = PLACE.into_iter().fold(call, |call, name| call.with_some(name, filters.value(name)));
     let answer: Answer<Vec<RowIn>> = visitor.api.get(&call).await?;
-    let format = visitor.format();
     let pages = Pages::of(&answer, &filters.here, &format);
     let rows = answer.body.into_iter().map(|row| Row::of(row, &format)).collect();
     let call = PLACE.into_iter().fold(call, Call::without);
@@ -116,18 +144,39 @@ impl Row {
         };
         let again = u64::try_from(row.count).unwrap_or_default();
         Self {
-            when: When::of(&row.at, format),
+            when: When::full(&row.at, format),
             who: row.who,
             source: row.source.unwrap_or_default(),
             told: told(&row.action, words),
             action: row.action,
-            subject: row.subject,
+            subject: Subject::of(row.subject),
             outcome: outcome.map_or(row.outcome, |it| (words.audit.outcomes)(it).to_owned()),
             class,
             details: row.details,
             times: (again > 1).then(|| (words.audit.times)(&format.number(again))),
         }
     }
+}
+
+impl Subject {
+    /// The MAC of an erased number fills a line and says nothing to a person.
+    fn of(subject: String) -> Self {
+        const SHOWN: usize = 8;
+        let is_mac = subject.len() == 64 && subject.bytes().all(|it| it.is_ascii_hexdigit());
+        match subject.get(..SHOWN) {
+            Some(head) if is_mac => Self { shown: format!("{head}…"), whole: Some(subject) },
+            _ => Self { shown: subject, whole: None },
+        }
+    }
+}
+
+/// A day and a time in the reader's zone as the API takes it. What is none is left for the API to
+/// refuse.
+fn time_of(text: &str, format: &Format) -> String {
+    let is_moment = text.parse::<jiff::Timestamp>().is_ok();
+    let there = text.parse::<DateTime>().ok().filter(|_| !is_moment);
+    let at = there.and_then(|there| there.to_zoned(format.zone.clone()).ok());
+    at.map_or_else(|| text.to_owned(), |at| at.timestamp().to_string())
 }
 
 /// An action in words; one that only a newer version knows as it stands there.

@@ -50,6 +50,40 @@ pub(super) struct Tick {
     pub(super) label: String,
 }
 
+/// What stands under a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct XTick {
+    /// In percent of the axis.
+    pub(super) at: String,
+    pub(super) label: String,
+    /// `edge` where the label lies around its tick instead of beginning there, `wide` where a phone has
+    /// no room for it.
+    pub(super) class: &'static str,
+}
+
+impl XTick {
+    /// Labels at their places in percent, from left to right. None goes beyond the edge, and none into
+    /// the next one.
+    pub(super) fn all(labels: Vec<(f64, String)>) -> Vec<Self> {
+        /// From here on no label has room, from there on none that begins at its tick.
+        const EDGES: (f64, f64) = (96.0, 90.0);
+        /// A phone has room for every second one, up to here, unless they are few.
+        const NARROW: (f64, usize) = (80.0, 4);
+        let is_few = labels.len() <= NARROW.1;
+        let tick = |(nth, (at, label)): (usize, (f64, String))| {
+            let is_wide = !is_few && (!nth.is_multiple_of(2) || at > NARROW.0);
+            let class = match (is_wide, at > EDGES.1) {
+                (true, true) => "wide edge",
+                (true, false) => "wide",
+                (false, true) => "edge",
+                (false, false) => "",
+            };
+            Self { at: format!("{at:.2}"), label, class }
+        };
+        labels.into_iter().filter(|(at, _)| *at <= EDGES.0).enumerate().map(tick).collect()
+    }
+}
+
 /// One interval of a chart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interval {
@@ -210,6 +244,19 @@ mod tests {
             chart.y_ticks.first(),
             Some(&Tick { at: "100".to_owned(), label: "0".to_owned() })
         );
+    }
+
+    #[test]
+    fn labels_stay_within_the_axis_and_a_phone_has_every_second_one() {
+        let classes = |first: f64| {
+            let labels = (0..8).map(|nth| (f64::from(nth) * 12.5 + first, nth.to_string()));
+            XTick::all(labels.collect()).iter().map(|tick| tick.class).collect::<Vec<_>>()
+        };
+        assert_eq!(classes(1.0), ["", "wide", "", "wide", "", "wide", "", "wide"]);
+        assert_eq!(classes(5.0), ["", "wide", "", "wide", "", "wide", "", "wide edge"]);
+        assert_eq!(classes(10.0).len(), 7);
+        let few = XTick::all(vec![(0.0, String::new()), (50.0, String::new())]);
+        assert!(few.iter().all(|tick| tick.class.is_empty()), "{few:?}");
     }
 
     #[test]

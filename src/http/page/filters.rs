@@ -21,7 +21,7 @@ pub(super) enum Range {
 impl Range {
     pub(super) const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
 
-    /// The word in the address and on the button.
+    /// The word in the address.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Hour => "1h",
@@ -168,10 +168,10 @@ impl Filters {
     }
 
     /// Links to the other ranges.
-    pub(super) fn ranges(&self) -> Vec<(&'static str, String, bool)> {
+    pub(super) fn ranges(&self, words: &Words) -> Vec<(&'static str, String, bool)> {
         let link = |range: Range| {
             let here = self.here.clone().set("range", range.as_str()).uri();
-            (range.as_str(), here, range == self.range)
+            ((words.overview.ranges)(range), here, range == self.range)
         };
         Range::ALL.into_iter().map(link).collect()
     }

@@ -170,7 +170,8 @@ impl Format {
         let (count, unit) = match seconds {
             0..90 => (seconds, 0),
             90..5_400 => (seconds / 60, 1),
-            5_400..129_600 => (seconds / 3_600, 2),
+            // Up to two days, so that no count of days is one.
+            5_400..172_800 => (seconds / 3_600, 2),
             _ => (seconds / 86_400, 3),
         };
         format!("{count} {}", self.words.common.span_units[unit])
@@ -288,5 +289,7 @@ mod tests {
         assert_eq!(format.moment(at("2024-09-04T15:30:00Z")), "4 Sep 23:30");
         assert_eq!(format.since(at("2024-09-05T01:18:00Z")), "42 min");
         assert_eq!(format.since(at("2024-09-06T01:18:00Z")), "0 s");
+        assert_eq!(format.since(at("2024-09-03T14:00:00Z")), "36 h");
+        assert_eq!(format.since(at("2024-09-03T02:00:00Z")), "2 days");
     }
 }

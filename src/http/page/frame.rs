@@ -9,7 +9,7 @@ use super::{
     format::{Format, told, whole},
     look::{Look, Theme},
     words::Words,
-    zone::{ZoneOption, name_of},
+    zone::name_of,
 };
 
 /// The pages in the bar.
@@ -65,8 +65,8 @@ pub(super) struct Frame {
     pub(super) zone: String,
     /// Whether that is the browser's, as far as it is known.
     pub(super) is_zone_of_browser: bool,
-    /// The zones to choose from; none before the sign-in.
-    pub(super) zones: Vec<ZoneOption>,
+    /// Its offset now; empty before the sign-in.
+    pub(super) zone_offset: String,
     pub(super) version: &'static str,
 }
 
@@ -155,7 +155,7 @@ impl Frame {
             unit_base: state.settings.unit_base.bytes(),
             zone: name_of(&state.api.store.zone()).to_owned(),
             is_zone_of_browser: true,
-            zones: Vec::new(),
+            zone_offset: String::new(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -166,6 +166,11 @@ impl Frame {
             Some(Theme::Dark) => "light",
             _ => "dark",
         }
+    }
+
+    /// Where the time zone is chosen, and from where one comes back to this page.
+    pub(super) fn zone_choice(&self) -> String {
+        Call::to("/time-zone").with("next", &self.address).uri()
     }
 
     /// The pages of the bar that this visitor may see: where, its word, and which it is.

@@ -50,6 +50,7 @@ mod search;
 mod sign_in;
 mod sim;
 mod sims;
+mod time_zone;
 mod turns;
 mod words;
 mod zone;
@@ -133,6 +134,7 @@ pub(super) fn router(api: InternalState, router: Router, settings: PageSettings)
         .route("/audit", get(audit::show))
         .route("/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
+        .route("/time-zone", get(time_zone::show))
         .route("/preferences", post(preferences::set))
         .route("/assets/{file}", get(assets::show))
         .route("/favicon.ico", get(nowhere::icon))
@@ -207,9 +209,7 @@ impl Visitor {
             can_test: self.is_admin() && self.state.api.live.test_pusher.is_some(),
             zone: zone::name_of(&self.zone.zone).to_owned(),
             is_zone_of_browser: self.zone.is_of_browser(),
-            zones: self
-                .zone
-                .options(self.look.words.nav.zone_of_browser, self.look.words.nav.zone_of_server),
+            zone_offset: zone::offset_of(&self.zone.zone, self.state.api.clock.now()),
             ..Frame::outside(&self.state, self.look, title)
         }
     }
@@ -261,7 +261,8 @@ fn page_of(status: StatusCode, template: &impl Template) -> Response {
 
 /// A page that cannot be made because the API refused.
 fn failed(visitor: &Visitor, refused: &Refused) -> Response {
-    let frame = visitor.frame(Here::Elsewhere, &refused.title, &Err(refused.clone()));
+    let title = refused.headline(visitor.look.words);
+    let frame = visitor.frame(Here::Elsewhere, &title, &Err(refused.clone()));
     page_of(refused.status, &Failed { frame, refused })
 }
 

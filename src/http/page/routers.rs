@@ -296,6 +296,12 @@ impl When {
             full: shown(Format::full).unwrap_or_default(),
         }
     }
+
+    /// The same with its day and its second, for lists that are searched for one.
+    pub(super) fn full(at: &str, format: &Format) -> Self {
+        let when = Self::of(at, format);
+        Self { text: when.full.clone(), ..when }
+    }
 }
 
 impl Row {

@@ -1,9 +1,10 @@
 //! In which time zone times are told to a reader: the one that was chosen, else that of the browser,
 //! else the server's. It is apart from the zone by whose days the store keeps its sums.
 use axum::http::HeaderMap;
-use jiff::tz::TimeZone;
+use jiff::tz::{self, TimeZone};
 
-use crate::http::cookie;
+use super::words::TimeZones;
+use crate::{domain::Timestamp, http::cookie};
 
 /// The cookie with the choice of the reader.
 pub(super) const CHOICE: &str = "simdeck_zone";
@@ -13,41 +14,6 @@ const BROWSER: &str = "simdeck_browser_zone";
 /// The words in the cookie that are no zone.
 const OF_BROWSER: &str = "browser";
 const OF_SERVER: &str = "server";
-
-/// What can be chosen beside these: a zone for each offset that many people live by.
-const COMMON: [&str; 31] = [
-    "UTC",
-    "Pacific/Honolulu",
-    "America/Anchorage",
-    "America/Los_Angeles",
-    "America/Denver",
-    "America/Chicago",
-    "America/New_York",
-    "America/Halifax",
-    "America/Sao_Paulo",
-    "Atlantic/Azores",
-    "Europe/London",
-    "Africa/Lagos",
-    "Europe/Berlin",
-    "Africa/Johannesburg",
-    "Europe/Athens",
-    "Africa/Nairobi",
-    "Europe/Istanbul",
-    "Asia/Riyadh",
-    "Asia/Tehran",
-    "Asia/Dubai",
-    "Asia/Karachi",
-    "Asia/Kolkata",
-    "Asia/Dhaka",
-    "Asia/Bangkok",
-    "Asia/Jakarta",
-    "Asia/Shanghai",
-    "Asia/Singapore",
-    "Asia/Tokyo",
-    "Australia/Adelaide",
-    "Australia/Sydney",
-    "Pacific/Auckland",
-];
 
 /// The zone of one reader.
 #[derive(Clone, Debug)]
@@ -64,10 +30,8 @@ pub(super) struct ReaderZone {
 pub(super) struct ZoneOption {
     /// What is sent.
     pub(super) value: String,
-    /// Which zone it is.
-    pub(super) name: String,
-    /// What it says before the name.
-    pub(super) whose: &'static str,
+    /// What a person reads: whose zone it is, its offset and its name.
+    pub(super) text: String,
     pub(super) is_chosen: bool,
 }
 
@@ -89,29 +53,69 @@ impl ReaderZone {
         self.choice == OF_BROWSER
     }
 
-    /// What can be chosen; `of_browser` and `of_server` say whose zone a line is.
-    pub(super) fn options(
+    /// The lines that name no zone themselves: the browser's and the server's. During a search
+    /// nothing is chosen before a zone is found.
+    pub(super) fn own(
         &self,
-        of_browser: &'static str,
-        of_server: &'static str,
-    ) -> Vec<ZoneOption> {
-        let option = |value: &str, name: &str, whose| ZoneOption {
+        words: &TimeZones,
+        now: Timestamp,
+        is_search: bool,
+    ) -> [ZoneOption; 2] {
+        let option = |value: &str, whose: &str, zone: Option<&TimeZone>| ZoneOption {
             value: value.to_owned(),
-            name: name.to_owned(),
-            whose,
-            is_chosen: value == self.choice,
+            text: match zone {
+                Some(zone) => format!("{whose} · {} · {}", offset_of(zone, now), name_of(zone)),
+                None => whose.to_owned(),
+            },
+            is_chosen: !is_search && value == self.choice,
         };
-        let browser = self.browser.as_ref().map_or("", name_of);
-        let mut options = vec![
-            option(OF_BROWSER, browser, of_browser),
-            option(OF_SERVER, name_of(&self.server), of_server),
-        ];
-        options.extend(COMMON.iter().map(|name| option(name, name, "")));
-        if !options.iter().any(|option| option.is_chosen) {
-            options.push(option(&self.choice, &self.choice, ""));
-        }
-        options
+        [
+            option(OF_BROWSER, words.of_browser, self.browser.as_ref()),
+            option(OF_SERVER, words.of_server, Some(&self.server)),
+        ]
     }
+
+    /// Every zone of the database whose name or offset has these words in it, from west to east. A
+    /// search chooses the first that it finds.
+    pub(super) fn found(&self, words: &str, now: Timestamp) -> Vec<ZoneOption> {
+        let words = words.trim().to_lowercase().replace(' ', "_").replace('\u{2212}', "-");
+        let mut zones: Vec<(i32, String, String)> = tz::db()
+            .available()
+            .filter_map(|name| {
+                let zone = named(name.as_str())?;
+                let offset = offset_of(&zone, now);
+                let is_found = searched(name.as_str(), &offset).contains(&words);
+                is_found.then(|| (seconds_of(&zone, now), name.as_str().to_owned(), offset))
+            })
+            .collect();
+        zones.sort_unstable();
+        let is_search = !words.is_empty();
+        let option = |(nth, (_, value, offset)): (usize, (i32, String, String))| ZoneOption {
+            text: format!("{offset} · {value}"),
+            is_chosen: if is_search { nth == 0 } else { value == self.choice },
+            value,
+        };
+        zones.into_iter().enumerate().map(option).collect()
+    }
+}
+
+/// What a search looks through: the name, and the offset also without its leading zero.
+fn searched(name: &str, offset: &str) -> String {
+    let offset = offset.to_lowercase().replace('\u{2212}', "-");
+    let short = offset.replace("+0", "+").replace("-0", "-");
+    format!("{} {offset} {short}", name.to_lowercase())
+}
+
+/// Its offset now, such as `UTC+05:45`.
+pub(super) fn offset_of(zone: &TimeZone, now: Timestamp) -> String {
+    let seconds = seconds_of(zone, now);
+    let sign = if seconds < 0 { '\u{2212}' } else { '+' };
+    let minutes = seconds.unsigned_abs() / 60;
+    format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+fn seconds_of(zone: &TimeZone, now: Timestamp) -> i32 {
+    jiff::Timestamp::from_millisecond(now.unix_ms()).map_or(0, |now| zone.to_offset(now).seconds())
 }
 
 /// Whether a browser may be told to remember it.
@@ -165,7 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn every_zone_in_the_list_is_known() {
-        assert!(COMMON.iter().all(|name| named(name).is_some()));
+    fn an_offset_is_that_of_the_season() {
+        let offset = |name: &str, at: &str| {
+            let at: jiff::Timestamp = at.parse().unwrap_or_default();
+            let zone = named(name).unwrap_or(TimeZone::UTC);
+            offset_of(&zone, Timestamp::from_unix_ms(at.as_millisecond()))
+        };
+        assert_eq!(offset("Europe/Berlin", "2024-01-05T00:00:00Z"), "UTC+01:00");
+        assert_eq!(offset("Europe/Berlin", "2024-07-05T00:00:00Z"), "UTC+02:00");
+        assert_eq!(offset("America/St_Johns", "2024-01-05T00:00:00Z"), "UTC\u{2212}03:30");
+        assert_eq!(offset("UTC", "2024-01-05T00:00:00Z"), "UTC+00:00");
     }
 }

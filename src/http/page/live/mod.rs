@@ -227,13 +227,14 @@ struct TestIn {
 /// `POST /test-push`: a real record, through the real front door.
 pub(super) async fn test_push(mut visitor: Visitor, Form(from): Form<From>) -> Response {
     let sent = visitor.api.post::<TestIn>("/v1/test-push").await;
-    let words = &visitor.look.words.first_run;
+    let words = visitor.look.words;
+    let first_run = &words.first_run;
     let said = match sent {
         Ok(sent) if sent.body.status < 300 => {
-            (words.test_done)(&format!("{:.0} ms", sent.body.took_ms))
+            (first_run.test_done)(&format!("{:.0} ms", sent.body.took_ms))
         }
-        Ok(sent) => (words.test_failed)(&sent.body.status.to_string()),
-        Err(refused) => (words.test_failed)(refused.told()),
+        Ok(sent) => (first_run.test_failed)(&sent.body.status.to_string()),
+        Err(refused) => (first_run.test_failed)(&refused.told(words)),
     };
     let is_first = from.next == "/";
     // Nothing can be asked of the address of this form: the page is one of these, and stays fresh as one.
@@ -247,13 +248,13 @@ pub(super) async fn test_push(mut visitor: Visitor, Form(from): Form<From>) -> R
 
 /// `POST /held/{id}/retry`
 pub(super) async fn retry(visitor: Visitor, Path(id): Path<i64>) -> Response {
-    let words = &visitor.look.words.live;
+    let words = visitor.look.words;
     let done = visitor.api.post::<serde_json::Value>(&format!("/v1/held/{id}/retry")).await;
     match done {
         Ok(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, place_of("/live?tab=held"))])
             .into_response(),
         Err(refused) => {
-            let said = (words.not_retried)(refused.told());
+            let said = (words.live.not_retried)(&refused.told(words));
             page(&visitor, Some("tab=held"), Some(said)).await
         }
     }

@@ -51,11 +51,14 @@ pub(super) struct AttentionIn {
     usual_pause_s: Option<u64>,
 }
 
+/// Where the API tells what needs a person.
+pub(super) const ATTENTION: &str = "/v1/attention";
+
 const ITEMS_MAX: usize = 8;
 
 impl Attention {
     pub(super) async fn ask(asked: &Asked<'_>) -> Result<Self, Refused> {
-        let call = Call::to("/v1/attention");
+        let call = Call::to(ATTENTION);
         let rows: Vec<AttentionIn> = asked.visitor.api.get_recent(&call).await?.body;
         let more = rows.len().saturating_sub(ITEMS_MAX);
         let format = asked.visitor.format();

@@ -109,7 +109,7 @@ impl Asked<'_> {
     fn compared(&self, figure: &FigureIn) -> (Option<Change>, String) {
         let (format, words) = (self.visitor.format(), &self.visitor.look.words.overview);
         match format.change(figure.value, figure.previous) {
-            Some(change) => (Some(change), (words.versus)(self.filters.range.as_str())),
+            Some(change) => (Some(change), (words.versus)((words.ranges)(self.filters.range))),
             None => (None, words.nothing_before.to_owned()),
         }
     }

@@ -118,7 +118,7 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     let times = times(&visitor, figures.as_ref().ok());
     let page = Overview {
         frame,
-        ranges: filters.ranges(),
+        ranges: filters.ranges(words),
         groups,
         times,
         figures,

@@ -4,7 +4,10 @@ use std::{cmp::Reverse, collections::HashMap, ops::Range};
 use futures_util::future::join_all;
 use jiff::ToSpan;
 
-use super::{Asked, Call, MESSAGES, Refused, Source, SumIn, USAGE, attention::AttentionIn};
+use super::{
+    Asked, Call, MESSAGES, Refused, Source, SumIn, USAGE,
+    attention::{ATTENTION, AttentionIn},
+};
 use crate::{
     domain::Timestamp,
     http::page::{
@@ -93,14 +96,25 @@ impl Asked<'_> {
         rows.retain(|row| !row.other && row.giccid.is_some());
         rows.sort_by_key(|row| Reverse(row.data_usage));
         let giccids: Vec<&str> = rows.iter().filter_map(|row| row.giccid.as_deref()).collect();
-        let (usual, hours, mut groups) =
-            tokio::join!(self.usual_days(&giccids), self.hours(&giccids), self.groups(&giccids));
-        let (usual, mut hours) = (usual?, hours?);
+        let (usual, hours, mut groups, above) = tokio::join!(
+            self.usual_days(&giccids),
+            self.hours(&giccids),
+            self.groups(&giccids),
+            self.above_usual(),
+        );
+        let (usual, mut hours, above) = (usual?, hours?, above?);
         let format = self.visitor.format();
         let sim = |row: SumIn| {
             let giccid = row.giccid.unwrap_or_default();
-            let day = usual.get(&giccid).copied().unwrap_or_default();
-            let ratio = self.as_a_day(row.data_usage, &days);
+            // What the list of what needs attention says of a SIM is said here too.
+            let told = above.iter().find(|above| above.giccid.as_ref() == Some(&giccid));
+            let (ratio, day) = match told.and_then(|above| above.data_usage.zip(above.usual)) {
+                Some(told) => told,
+                None => {
+                    let day = usual.get(&giccid).copied().unwrap_or_default();
+                    (self.as_a_day(row.data_usage, &days), day)
+                }
+            };
             Sim {
                 group: groups.remove(&giccid).unwrap_or_default(),
                 amount: format.bytes(row.data_usage).to_string(),
@@ -208,10 +222,16 @@ impl Asked<'_> {
         Ok(sums.into_iter().map(draw).collect())
     }
 
-    async fn top_by_change(&self) -> Result<Top, Refused> {
-        let call = Call::to("/v1/attention");
-        let mut rows: Vec<AttentionIn> = self.visitor.api.get_recent(&call).await?.body;
+    /// The SIMs that use far more than usual today.
+    async fn above_usual(&self) -> Result<Vec<AttentionIn>, Refused> {
+        let mut rows: Vec<AttentionIn> =
+            self.visitor.api.get_recent(&Call::to(ATTENTION)).await?.body;
         rows.retain(|row| row.kind == "sim_above_usual");
+        Ok(rows)
+    }
+
+    async fn top_by_change(&self) -> Result<Top, Refused> {
+        let mut rows = self.above_usual().await?;
         rows.truncate(SIMS_MAX);
         let format = self.visitor.format();
         let sim = |row: AttentionIn| {
@@ -230,7 +250,7 @@ impl Asked<'_> {
         Ok(Top {
             sims: rows.into_iter().map(sim).collect(),
             tabs: self.top_tabs(By::Change),
-            source: self.visitor.source(&call),
+            source: self.visitor.source(&Call::to(ATTENTION)),
             column: format.words.common.used,
             since: None,
             has_bars: false,

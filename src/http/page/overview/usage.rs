@@ -8,7 +8,7 @@ use crate::{
     domain::Timestamp,
     http::page::{
         ask::Answer,
-        chart::{Bars, Interval, Tick},
+        chart::{Bars, Interval, XTick},
         filters::Range,
         format::{as_f64, told, whole},
     },
@@ -20,7 +20,7 @@ const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 pub(super) struct Usage {
     pub(super) title: &'static str,
     pub(super) bars: Bars,
-    pub(super) x_ticks: Vec<Tick>,
+    pub(super) x_ticks: Vec<XTick>,
     pub(super) summary: String,
     /// The same as a table, where that is asked for.
     pub(super) table: Option<Vec<Line>>,
@@ -195,7 +195,7 @@ impl Asked<'_> {
     }
 
     /// A handful of times under the chart.
-    fn x_ticks(&self) -> Vec<Tick> {
+    fn x_ticks(&self) -> Vec<XTick> {
         let format = self.visitor.format();
         let intervals = self.starts.len().saturating_sub(1).max(1);
         let every = match self.filters.range {
@@ -218,10 +218,8 @@ impl Asked<'_> {
             Range::Day | Range::Week => is_on_tick(**at),
             _ => nth % every == 0,
         });
-        let tick = |(nth, at): (usize, &Timestamp)| Tick {
-            at: format!("{:.2}", nth as f64 / intervals as f64 * 100.0),
-            label: label(*at),
-        };
-        ticks.map(tick).collect()
+        let tick =
+            |(nth, at): (usize, &Timestamp)| (nth as f64 / intervals as f64 * 100.0, label(*at));
+        XTick::all(ticks.map(tick).collect())
     }
 }

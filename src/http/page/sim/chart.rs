@@ -8,7 +8,7 @@ use crate::{
     domain::Timestamp,
     http::page::{
         ask::Answer,
-        chart::{Bars, Interval, Tick},
+        chart::{Bars, Interval, XTick},
         filters::Range,
         format::{as_f64, told, whole},
     },
@@ -17,7 +17,7 @@ use crate::{
 /// The chart, in words and as a table too.
 pub(super) struct Chart {
     pub(super) bars: Bars,
-    pub(super) x_ticks: Vec<Tick>,
+    pub(super) x_ticks: Vec<XTick>,
     pub(super) summary: String,
     /// The same as a table, where that is asked for.
     pub(super) table: Option<Vec<Line>>,
@@ -153,11 +153,9 @@ fn summary(days: &[Day], above: usize, format: &Format) -> String {
     }
 }
 
-fn x_ticks(days: &[Day], format: &Format) -> Vec<Tick> {
+fn x_ticks(days: &[Day], format: &Format) -> Vec<XTick> {
     const EVERY: usize = 5;
-    let tick = |(nth, day): (usize, &Day)| Tick {
-        at: format!("{:.2}", nth as f64 / days.len() as f64 * 100.0),
-        label: format.day(day.start),
-    };
-    days.iter().enumerate().step_by(EVERY).map(tick).collect()
+    let label =
+        |(nth, day): (usize, &Day)| (nth as f64 / days.len() as f64 * 100.0, format.day(day.start));
+    XTick::all(days.iter().enumerate().step_by(EVERY).map(label).collect())
 }

@@ -152,7 +152,7 @@ async fn shown(
         if let Ok(known) = &mut known {
             known.label = label;
         }
-        (words.sims.not_saved)(refused.told())
+        (words.sims.not_saved)(&refused.told(words))
     });
     let number = Number::of(giccid.to_string());
     let frame = visitor.frame(Here::Sims, &format!("…{}", number.tail), &status);

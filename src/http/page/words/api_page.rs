@@ -128,7 +128,7 @@ pub(super) const ZH: ApiPage = ApiPage {
     free: "磁盘剩余",
     reserve: |bytes| format!("低于 {bytes} 时暂停接收推送（返回 503）"),
     full_at: |at| format!("照此速度将于 {at} 写满"),
-    held: "搁置的推送",
+    held: "未入库的推送",
     held_count: |refused, quarantined| format!("拒收 {refused} 条，待处理 {quarantined} 条"),
     conditions: "运行检查",
     condition: "项目",
@@ -139,7 +139,7 @@ pub(super) const ZH: ApiPage = ApiPage {
     condition_of: |name| match name {
         "silent" => "推送中断",
         "refused_run" => "推送连续被拒收",
-        "quarantining" => "推送无法读取",
+        "quarantining" => "推送无法解析",
         "kind_misspelt" => "地址拼写有误",
         "address_unknown" => "推送发到了未知地址",
         "not_acknowledged" => "推送未得到应答",

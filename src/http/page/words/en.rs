@@ -1,7 +1,8 @@
 use super::{
     Common, FirstRun, Keys, Live, Messages, Nav, Overview, SignIn, Sims, Words, api_page, audit,
-    routers,
+    routers, time_zone,
 };
+use crate::http::page::filters::Range;
 
 /// English.
 pub(in crate::http::page) static EN: Words = Words {
@@ -21,10 +22,6 @@ pub(in crate::http::page) static EN: Words = Words {
         search: "Search",
         search_hint: "SIM, IMSI, number, router…",
         theme: "Switch between light and dark",
-        zone: "Time zone",
-        zone_of_browser: "This browser’s",
-        zone_of_server: "The server’s",
-        set_zone: "Set",
         sign_out: "Sign out",
         receiving: "Receiving",
         a_second: "/s",
@@ -63,6 +60,7 @@ pub(in crate::http::page) static EN: Words = Words {
         other: "others",
         nowhere: "Nothing is here",
         nowhere_why: "No page has this address. The link may be old, or a letter is wrong.",
+        refused: |_, _| None,
     },
     sign_in: SignIn {
         title: "Sign in",
@@ -83,6 +81,7 @@ pub(in crate::http::page) static EN: Words = Words {
     routers: routers::EN,
     api_page: api_page::EN,
     audit: audit::EN,
+    time_zone: time_zone::EN,
     keys: Keys {
         title: "Keys",
         search: "search",
@@ -103,6 +102,7 @@ pub(in crate::http::page) static EN: Words = Words {
 
 const OVERVIEW: Overview = Overview {
     range: "Time range",
+    ranges: Range::as_str,
     all_groups: "All groups",
     times_in: |zone| format!("Times in {zone}"),
     complete_through: |at| format!("95% of data arrived through {at}"),
@@ -123,7 +123,10 @@ const OVERVIEW: Overview = Overview {
     rcms_off: "RCMS is not set up",
     rcms_failing: |at| format!("RCMS last answered {at}; showing that state"),
     rcms_waits: "RCMS has not answered yet",
-    records_note: |refused, repeats| format!("{refused} refused · {repeats} duplicates dropped"),
+    records_note: |refused, repeats| match repeats {
+        "1" => format!("{refused} refused · 1 duplicate dropped"),
+        _ => format!("{refused} refused · {repeats} duplicates dropped"),
+    },
     chart: |interval| match interval {
         "15m" => "Data used per 15 minutes",
         "1h" => "Data used per hour",
@@ -152,12 +155,13 @@ const OVERVIEW: Overview = Overview {
     by_change: "by change",
     by_messages: "by messages",
     versus_usual: "vs usual",
-    usual_is: "Usual is the median of the last 14 complete days with use.",
+    usual_is: "Usual is the median of the last 14 complete days with use. Told is by how much an average day \
+        of this time differs from it, or today, where the SIM needs attention.",
     breakdown: "Where data is used",
     routers: "Routers to look at",
     routers_about: "last 6 h",
     routers_fine: "Every router that RCMS lists is online.",
-    all_routers: |count| format!("All {count}"),
+    all_routers: |count| format!("Show all ({count})"),
     online: "online",
     offline: "offline",
     unknown: "unknown",

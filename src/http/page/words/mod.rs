@@ -10,6 +10,7 @@ mod messages;
 mod overview;
 mod routers;
 mod sims;
+mod time_zone;
 mod zh;
 
 pub(super) use api_page::ApiPage;
@@ -21,6 +22,7 @@ pub(super) use messages::Messages;
 pub(super) use overview::Overview;
 pub(super) use routers::Routers;
 pub(super) use sims::Sims;
+pub(super) use time_zone::TimeZones;
 pub(super) use zh::ZH;
 
 /// One language.
@@ -43,6 +45,7 @@ pub(super) struct Words {
     pub(super) routers: Routers,
     pub(super) api_page: ApiPage,
     pub(super) audit: Audit,
+    pub(super) time_zone: TimeZones,
     pub(super) keys: Keys,
     /// From where on a number is told in a larger unit, and that unit's name; the largest first.
     large: [(f64, &'static str); 3],
@@ -68,6 +71,9 @@ impl Words {
             "action" => self.audit.action,
             "who" => self.audit.who,
             "source" => self.audit.source,
+            "outcome" => self.audit.outcome,
+            "from" => self.audit.from,
+            "to" => self.audit.to,
             "from_msisdn" => self.messages.from,
             "to_msisdn" => self.messages.to,
             _ => common.sim,
@@ -95,10 +101,6 @@ pub(super) struct Nav {
     pub(super) search: &'static str,
     pub(super) search_hint: &'static str,
     pub(super) theme: &'static str,
-    pub(super) zone: &'static str,
-    pub(super) zone_of_browser: &'static str,
-    pub(super) zone_of_server: &'static str,
-    pub(super) set_zone: &'static str,
     pub(super) sign_out: &'static str,
     pub(super) receiving: &'static str,
     pub(super) a_second: &'static str,
@@ -140,6 +142,9 @@ pub(super) struct Common {
     pub(super) other: &'static str,
     pub(super) nowhere: &'static str,
     pub(super) nowhere_why: &'static str,
+    /// What the API refuses with this status and this parameter, in a word and in a sentence. None
+    /// where the API's own words are those of this language.
+    pub(super) refused: fn(u16, Option<&str>) -> Option<(&'static str, String)>,
 }
 
 /// The way in.

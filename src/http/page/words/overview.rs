@@ -1,7 +1,10 @@
+use crate::http::page::filters::Range;
+
 /// The overview.
 #[derive(Debug)]
 pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) range: &'static str,
+    pub(in crate::http::page) ranges: fn(Range) -> &'static str,
     pub(in crate::http::page) all_groups: &'static str,
     pub(in crate::http::page) times_in: fn(&str) -> String,
     pub(in crate::http::page) complete_through: fn(&str) -> String,
