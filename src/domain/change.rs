@@ -27,9 +27,10 @@ pub enum Change {
 pub struct ErasedSim {
     /// Its place in the one sequence over all kinds of record.
     pub id: i64,
-    /// SHA-256 of the digits of its giccid, in hex.
-    pub giccid_sha256: String,
-    /// HMAC-SHA-256 of them with a secret of the store, in hex; none if only the hash is known.
+    /// SHA-256 of the digits of its giccid, in hex; none if only the list beside the database names
+    /// it.
+    pub giccid_sha256: Option<String>,
+    /// HMAC-SHA-256 of them with a secret of the store, in hex; none if only a hash is known.
     pub giccid_hmac: Option<String>,
 }
 

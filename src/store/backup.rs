@@ -18,7 +18,7 @@ use super::{
     StoreError,
     copies::{self, PARTIAL},
     database_file::{beside, database_bytes},
-    erasures,
+    erasures::{self, Secrets},
     folder::free_bytes,
     read::give_way,
 };
@@ -88,7 +88,7 @@ pub async fn back_up(
     copies::remove_partial(folder).map_err(unwritten)?;
     let (path, partial) = copies::next(folder, now).map_err(unwritten)?;
     let done = copied(database, folder, &partial, now).await;
-    let (last_id, records) = match done {
+    let (last_id, records, secrets) = match done {
         Ok(told) => told,
         Err(error) => {
             if let Err(error) = fs::remove_file(&partial) {
@@ -99,9 +99,10 @@ pub async fn back_up(
     };
     // The list goes with the copies: where all else is lost, a restore still knows it.
     let list = erasures::list_of(database);
-    for listed in erasures::read(&list).map_err(unwritten)? {
-        erasures::add(&erasures::list_in(folder), &listed).map_err(unwritten)?;
-    }
+    let beside_copies = erasures::list_in(folder);
+    let named = erasures::read(&list).map_err(unwritten)?;
+    erasures::add(&beside_copies, &named).map_err(unwritten)?;
+    erasures::hide_hashes(&beside_copies, &secrets).map_err(unwritten)?;
     put_in_place(&partial, &path)?;
     if let Err(error) = copies::rotate(folder, keep, now) {
         tracing::warn!(%error, "An old backup could not be removed");
@@ -115,7 +116,7 @@ async fn copied(
     folder: &Path,
     partial: &Path,
     now: Timestamp,
-) -> Result<(i64, i64), BackupError> {
+) -> Result<(i64, i64, Secrets), BackupError> {
     const LEFT_OUT: [&str; 6] = [
         "delete from held where class = 'refused'",
         "delete from ring_dropped",
@@ -135,13 +136,14 @@ async fn copied(
     }
     sqlx::query(KEYS).bind(now.unix_ms()).execute(&mut copy).await?;
     check(&mut copy, Depth::Whole).await?;
-    let told = sqlx::query_as(
+    let (last_id, records) = sqlx::query_as(
         "select (select last from seq), (select coalesce(sum(records - gone), 0) from tally)",
     )
     .fetch_one(&mut copy)
     .await?;
+    let secrets = Secrets::load(&mut copy).await?;
     copy.close().await?;
-    Ok(told)
+    Ok((last_id, records, secrets))
 }
 
 /// Writes a copy of one moment. It is made by a connection of its own, which holds nobody back.

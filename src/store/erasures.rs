@@ -1,6 +1,12 @@
 //! The list of erased SIMs beside the database. It outlives the database: what a backup brings back
 //! of them is taken out again.
+//!
+//! A line names a SIM by HMAC with the store's secret, so that nobody can guess a number from the list
+//! alone, and says by which secret. The lists of earlier versions have plain hashes; the next start
+//! writes them anew. Held by `store_contract::keep::listed`.
 use std::{
+    collections::BTreeMap,
+    fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
@@ -9,14 +15,17 @@ use std::{
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
 
+use super::StoreError;
 use crate::domain::Timestamp;
+
+/// The row of `meta` that holds the store's secret, in hex.
+pub(super) const SECRET: &str = "erasure_secret";
 
 /// Where the list of a database lies.
 pub(super) fn list_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".erased");
-    name.into()
+    with_ending(database, ".erased")
 }
 
 /// The list that lies with copies of databases.
@@ -24,36 +33,133 @@ pub(super) fn list_in(folder: &Path) -> PathBuf {
     folder.join("simdeck.erased")
 }
 
-/// The row of `meta` that holds the secret of [`keyed`], in hex.
-pub(super) const SECRET: &str = "erasure_secret";
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
 
 /// A secret for a new store.
 pub(super) fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
-/// What may be shown of an erased SIM's number: without the store's secret nobody can guess it.
-pub(super) fn keyed(secret: &str, giccid: &str) -> Option<String> {
-    // HMAC takes a key of any length.
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-    mac.update(giccid.as_bytes());
-    Some(hex::encode(mac.finalize().into_bytes()))
-}
-
-/// What the list and the database know an erased SIM by. Whoever knows most of the number can guess
-/// the rest.
+/// What the database knows an erased SIM by. Whoever knows most of the number can guess the rest.
 pub(super) fn hashed(giccid: &str) -> String {
     hex::encode(Sha256::digest(giccid))
+}
+
+fn hmac(secret: &str, text: &str) -> String {
+    // HMAC takes a key of any length.
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
+    mac.map_or_else(
+        |_| String::new(),
+        |mac| hex::encode(mac.chain_update(text).finalize().into_bytes()),
+    )
+}
+
+/// The secrets by which lists name SIMs: the store's own, and those of databases that a restore has
+/// replaced.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    own: String,
+    others: Vec<String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// Those that a database has.
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        const ALL: &str = "
+            select name = $1, value from meta where name = $1 or name like $1 || ':%' order by name";
+        let rows: Vec<(bool, String)> =
+            sqlx::query_as(ALL).bind(SECRET).fetch_all(connection).await?;
+        let (own, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(is_own, _)| *is_own);
+        let values = |rows: Vec<(bool, String)>| rows.into_iter().map(|(_, value)| value);
+        Ok(Self { own: values(own).next().unwrap_or_default(), others: values(others).collect() })
+    }
+
+    /// Gives a database those that it lacks, so that it understands the lists of both.
+    pub(super) async fn carry_to(&self, other: &mut SqliteConnection) -> Result<(), StoreError> {
+        const ADD: &str = "
+            insert or ignore into meta (name, value)
+            select iif(own.value is null, $1, $1 || ':' || $2), $3
+            from (select (select value from meta where name = $1) as value) as own
+            where own.value is not $3";
+        for secret in self.all() {
+            sqlx::query(ADD)
+                .bind(SECRET)
+                .bind(id_of(secret))
+                .bind(secret)
+                .execute(&mut *other)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        [&self.own].into_iter().chain(&self.others).filter(|secret| !secret.is_empty())
+    }
+
+    /// What may be shown of an erased SIM's number: without the store's secret nobody can guess it.
+    pub(super) fn keyed(&self, giccid: &str) -> String {
+        hmac(&self.own, giccid)
+    }
+
+    /// How a list names the SIM with this hash.
+    pub(super) fn name(&self, hash: &str) -> String {
+        name_by(&self.own, hash)
+    }
+
+    /// Every name that a list may have for it.
+    pub(super) fn names(&self, hash: &str) -> Vec<String> {
+        self.all().map(|secret| name_by(secret, hash)).collect()
+    }
+
+    /// How many SIMs a list names by secrets that are not among these: nobody can tell which.
+    pub(super) fn unknown_in(&self, list: &Path) -> io::Result<usize> {
+        let known: Vec<String> = self.all().map(|secret| id_of(secret)).collect();
+        let is_known = |listed: &Listed| match listed.name.split_once(':') {
+            Some((id, _)) => known.iter().any(|known| known == id),
+            None => true,
+        };
+        Ok(read(list)?.iter().filter(|listed| !is_known(listed)).count())
+    }
+
+    /// What is shown of the SIM, if the list tells it by our own secret.
+    pub(super) fn keyed_of<'l>(&self, listed: &'l Listed) -> Option<&'l str> {
+        let (id, _) = listed.name.split_once(':')?;
+        listed.giccid_hmac.as_deref().filter(|_| id == id_of(&self.own))
+    }
+}
+
+/// Tells a secret from others, and nothing of it.
+fn id_of(secret: &str) -> String {
+    let mut id = hmac(secret, "id of this secret");
+    id.truncate(16);
+    id
+}
+
+fn name_by(secret: &str, hash: &str) -> String {
+    format!("{}:{}", id_of(secret), hmac(secret, hash))
 }
 
 /// A SIM in a list. Of several lines about one SIM the newest times count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    pub(super) hash: String,
+    /// The id of a secret, a colon, and the HMAC of its hash with it; the hash in an older list.
+    pub(super) name: String,
     /// When it was erased.
     pub(super) at: Timestamp,
     /// From when on what comes of it is kept again.
     pub(super) lifted_at: Option<Timestamp>,
+    /// What may be shown of its number.
+    pub(super) giccid_hmac: Option<String>,
 }
 
 impl Listed {
@@ -65,6 +171,16 @@ impl Listed {
     fn merge(&mut self, other: &Self) {
         self.at = self.at.max(other.at);
         self.lifted_at = self.lifted_at.max(other.lifted_at);
+        if self.giccid_hmac.is_none() {
+            self.giccid_hmac.clone_from(&other.giccid_hmac);
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { name, at, lifted_at, giccid_hmac } = self;
+        let lifted_at = lifted_at.map_or("-".to_owned(), |at| at.unix_ms().to_string());
+        let giccid_hmac = giccid_hmac.as_deref().unwrap_or("-");
+        format!("\n{name} {} {lifted_at} {giccid_hmac}\n", at.unix_ms())
     }
 }
 
@@ -75,43 +191,85 @@ pub(super) fn read(list: &Path) -> io::Result<Vec<Listed>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut named: Vec<Listed> = Vec::new();
     // A line that a crash cut short names none.
-    for line in text.lines().filter_map(listed) {
-        match named.iter_mut().find(|known| known.hash == line.hash) {
+    Ok(each_once(text.lines().filter_map(listed)))
+}
+
+fn each_once(lines: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
+    let (mut named, mut places) = (Vec::<Listed>::new(), BTreeMap::new());
+    for line in lines {
+        let place = *places.entry(line.name.clone()).or_insert(named.len());
+        match named.get_mut(place) {
             Some(known) => known.merge(&line),
             None => named.push(line),
         }
     }
-    Ok(named)
+    named
 }
 
 fn listed(line: &str) -> Option<Listed> {
     let mut words = line.split(' ');
-    let hash = words.next()?;
-    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = words.next()?;
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_name = match name.split_once(':') {
+        Some((id, tag)) => is_hex(id, 16) && is_hex(tag, 64),
+        None => is_hex(name, 64),
+    };
     let time = |word: &str| Some(Timestamp::from_unix_ms(word.parse().ok()?));
     let at = time(words.next()?)?;
     let lifted_at = match words.next() {
-        None => None,
+        None | Some("-") => None,
         Some(word) => Some(time(word)?),
     };
-    is_hash.then(|| Listed { hash: hash.to_owned(), at, lifted_at })
+    let giccid_hmac = words.next().filter(|word| is_hex(word, 64)).map(str::to_owned);
+    is_name.then(|| Listed { name: name.to_owned(), at, lifted_at, giccid_hmac })
 }
 
-/// Adds one to a list, unless it says the same already. It is on disk when this returns.
-pub(super) fn add(list: &Path, new: &Listed) -> io::Result<()> {
-    if let Some(known) = read(list)?.into_iter().find(|known| known.hash == new.hash) {
-        let mut both = known.clone();
-        both.merge(new);
-        if both.is_lifted() == known.is_lifted() {
-            return Ok(());
-        }
+/// Adds SIMs to a list, unless it says the same already. They are on disk when this returns.
+pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
+    let known = read(list)?;
+    let known: BTreeMap<_, _> = known.iter().map(|known| (&*known.name, known)).collect();
+    let is_told = |new: &&Listed| {
+        known.get(&*new.name).is_some_and(|known| {
+            let mut both = (*known).clone();
+            both.merge(new);
+            both.is_lifted() == known.is_lifted()
+        })
+    };
+    let lines: String = new.iter().filter(|new| !is_told(new)).map(Listed::line).collect();
+    if lines.is_empty() {
+        return Ok(());
     }
     let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(list)?;
-    let lifted = new.lifted_at.map(|at| format!(" {}", at.unix_ms())).unwrap_or_default();
-    file.write_all(format!("\n{} {}{lifted}\n", new.hash, new.at.unix_ms()).as_bytes())?;
+    file.write_all(lines.as_bytes())?;
     file.sync_all()?;
+    sync_folder_of(list)
+}
+
+/// Writes a list of an earlier version anew, which has plain hashes. A crash leaves one or the other.
+pub(super) fn hide_hashes(list: &Path, secrets: &Secrets) -> io::Result<()> {
+    let mut named = read(list)?;
+    if named.iter().all(|listed| listed.name.contains(':')) {
+        return Ok(());
+    }
+    for listed in &mut named {
+        if !listed.name.contains(':') {
+            listed.name = secrets.name(&listed.name);
+        }
+    }
+    let new = with_ending(list, ".new");
+    let text: String = each_once(named).iter().map(Listed::line).collect();
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, list)?;
+    sync_folder_of(list)
+}
+
+fn sync_folder_of(list: &Path) -> io::Result<()> {
     match list.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),

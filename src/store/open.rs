@@ -97,6 +97,20 @@ pub enum OpenError {
         /// The cause.
         source: BackupError,
     },
+    /// The list beside the database names SIMs by the secret of another store.
+    #[error(
+        "{list} names {sims} erased SIMs by a secret that is not in the database {path}, so that they \
+         could come back; restore a backup of the store that the list belongs to, or move the list \
+         away if they may"
+    )]
+    ForeignErasures {
+        /// The list.
+        list: PathBuf,
+        /// The database.
+        path: PathBuf,
+        /// How many.
+        sims: usize,
+    },
     /// The sums by day could not be cut by the days of another zone.
     #[error(
         "the sums by day of {path} could not be brought to the time zone {zone}; those in {kept} are \
@@ -158,6 +172,7 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .await
         .map_err(|e| unusable(e.into()))?;
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
+    check_list(&writer, path, list)?;
     finish(&mut writer, path, list).await.map_err(unusable)?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     let readers = PoolOptions::new()
@@ -165,7 +180,20 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .acquire_timeout(Duration::from_secs(4))
         .connect_lazy_with(for_reading(path));
     let days = writer.days().clone();
-    Ok(Opened { store: Store::new(readers, path, epoch, days), writer, next_zone, is_empty })
+    let store = Store::new(readers, path, epoch, days, writer.erasure_secrets());
+    Ok(Opened { store, writer, next_zone, is_empty })
+}
+
+/// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept.
+fn check_list(writer: &Writer, path: &Path, list: &Path) -> Result<(), OpenError> {
+    let sims = writer.erasure_secrets().unknown_in(list).map_err(|error| OpenError::Unusable {
+        path: path.to_owned(),
+        source: sqlx::Error::from(error).into(),
+    })?;
+    match sims {
+        0 => Ok(()),
+        _ => Err(OpenError::ForeignErasures { list: list.into(), path: path.into(), sims }),
+    }
 }
 
 /// The zone by whose days the sums are to be cut anew, if another is asked for than they are cut by.

@@ -9,11 +9,11 @@ use std::{
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
-    OpenError, OpenOptions,
+    OpenError, OpenOptions, StoreError,
     backup::{BackupError, Depth, check, check_room, folder_of, put_in_place},
     database_file::beside,
-    erasures,
-    open::{for_writing, open_with},
+    erasures::{self, Secrets},
+    open::{for_reading, for_writing, open_with},
 };
 use crate::domain::{
     AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp, counted,
@@ -65,6 +65,7 @@ pub async fn restore(
     let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
     let list = erasures::list_of(database);
     merge_lists(&erasures::list_in(folder_of(backup)), &list).map_err(wrong)?;
+    carry_secrets(database, &partial).await.map_err(wrong)?;
     let opened =
         open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
     let mut writer = opened.writer;
@@ -136,8 +137,33 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
 
 fn merge_lists(from: &Path, to: &Path) -> Result<(), BackupError> {
     let unwritten = |source| BackupError::File { path: to.to_owned(), source };
-    for listed in erasures::read(from).map_err(unwritten)? {
-        erasures::add(to, &listed).map_err(unwritten)?;
+    let named = erasures::read(from).map_err(unwritten)?;
+    erasures::add(to, &named).map_err(unwritten)
+}
+
+/// Takes over the secrets by which the database that goes named erased SIMs in its list. Without them
+/// the list would tell nothing, where the copy is of another store.
+async fn carry_secrets(database: &Path, partial: &Path) -> Result<(), BackupError> {
+    if !database.exists() {
+        return Ok(());
+    }
+    let read = async {
+        let mut old = for_reading(database).connect().await?;
+        let secrets = Secrets::load(&mut old).await?;
+        old.close().await?;
+        Ok::<_, StoreError>(secrets)
+    };
+    match read.await {
+        Ok(secrets) => {
+            let mut copy = for_writing(partial).connect().await?;
+            secrets.carry_to(&mut copy).await?;
+            copy.close().await?;
+        }
+        // If the list needs them, opening the copy fails with what to do.
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "The secrets of the old database cannot be read");
+        }
     }
     Ok(())
 }

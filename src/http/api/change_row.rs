@@ -91,8 +91,9 @@ pub(super) struct ErasedOut<'a> {
     kind: &'static str,
     id: i64,
     /// SHA-256 of its giccid, in hex. Whoever knows most of the giccid can guess the rest from it:
-    /// pass on `giccid_hmac` in its place.
-    giccid_sha256: &'a str,
+    /// pass on `giccid_hmac` in its place. Null if a restore took it from the list beside the
+    /// database, which does not tell it.
+    giccid_sha256: Option<&'a str>,
     /// HMAC-SHA-256 of its giccid with a secret of the store, in hex: `/v1/erasures/{giccid}` tells
     /// it of a giccid. Null if only the hash is known.
     giccid_hmac: Option<&'a str>,
@@ -139,7 +140,7 @@ pub(super) fn out<'a>(change: &'a Change, view: &'a View) -> Result<ChangeOut<'a
         Change::Erased(sim) => ChangeOut::Erased(ErasedOut {
             kind: Change::ERASED,
             id: sim.id,
-            giccid_sha256: &sim.giccid_sha256,
+            giccid_sha256: sim.giccid_sha256.as_deref(),
             giccid_hmac: sim.giccid_hmac.as_deref(),
         }),
         Change::Retracted(pushes) => ChangeOut::Retracted(RetractedOut {

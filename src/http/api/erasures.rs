@@ -106,8 +106,9 @@ pub(super) struct ErasureOut {
     /// Of the row in `/v1/changes` that tells of it.
     id: i64,
     erased_at: String,
-    /// SHA-256 of its number, in hex. Whoever knows most of the number can guess the rest.
-    giccid_sha256: String,
+    /// SHA-256 of its number, in hex. Whoever knows most of the number can guess the rest. Null if a
+    /// restore took it from the list beside the database, which does not tell it.
+    giccid_sha256: Option<String>,
     /// HMAC-SHA-256 of its number with a secret of the store, in hex. Null if only the hash is known.
     giccid_hmac: Option<String>,
     /// Records and held pushes that came since, and were not kept.
@@ -185,7 +186,7 @@ pub(super) async fn show(
         mo_sms: traces.sms,
         notifications: traces.notifications,
         held: traces.held,
-        giccid_hmac: store.keyed_giccid(&giccid).await?,
+        giccid_hmac: Some(store.keyed_giccid(&giccid)),
     }))
 }
 

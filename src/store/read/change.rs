@@ -306,7 +306,7 @@ fn push_part(sql: &mut QueryBuilder<Sqlite>, filter: &ChangeFilter, part: Part<'
 #[derive(FromRow)]
 struct ErasedRow {
     id: i64,
-    giccid_sha256: String,
+    giccid_sha256: Option<String>,
     giccid_hmac: Option<String>,
 }
 

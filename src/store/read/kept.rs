@@ -24,13 +24,15 @@ pub struct ErasedEntry {
     /// When it was erased.
     pub at: Timestamp,
     /// SHA-256 of its number, in hex.
-    pub giccid_sha256: String,
+    pub giccid_sha256: Option<String>,
     /// See [`crate::domain::ErasedSim::giccid_hmac`].
     pub giccid_hmac: Option<String>,
     /// What came of it since, and was not kept.
     pub came_again: i64,
     /// From when on what comes of it is kept again.
     pub lifted_at: Option<Timestamp>,
+    /// How the list beside the database names it, where its hash is not known.
+    pub(in crate::store) listed_as: Option<String>,
 }
 
 impl Store {
@@ -69,18 +71,22 @@ impl Store {
     /// Every SIM that was erased, the last one first.
     pub async fn erased_list(&self) -> Result<Vec<ErasedEntry>, StoreError> {
         const LIST: &str = "
-            select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms from erased
-            order by id desc";
+            select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms, listed_as
+            from erased order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        type Row = (i64, i64, String, Option<String>, i64, Option<i64>);
+        type Row = (i64, i64, Option<String>, Option<String>, i64, Option<i64>, Option<String>);
         let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
-        let entry = |(id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms)| ErasedEntry {
-            id,
-            at: Timestamp::from_unix_ms(at_ms),
-            giccid_sha256,
-            giccid_hmac,
-            came_again,
-            lifted_at: Option::map(lifted_ms, Timestamp::from_unix_ms),
+        let entry = |row: Row| {
+            let (id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms, listed_as) = row;
+            ErasedEntry {
+                id,
+                at: Timestamp::from_unix_ms(at_ms),
+                giccid_sha256,
+                giccid_hmac,
+                came_again,
+                lifted_at: lifted_ms.map(Timestamp::from_unix_ms),
+                listed_as,
+            }
         };
         Ok(rows.into_iter().map(entry).collect())
     }
@@ -88,18 +94,17 @@ impl Store {
     /// Whether this SIM was erased, and when.
     pub async fn erasure_of(&self, giccid: &Giccid) -> Result<Option<ErasedEntry>, StoreError> {
         let hash = erasures::hashed(giccid.as_str());
-        Ok(self.erased_list().await?.into_iter().find(|entry| entry.giccid_sha256 == hash))
+        let names = self.erasure_secrets.names(&hash);
+        let is_it = |entry: &ErasedEntry| {
+            entry.giccid_sha256.as_ref() == Some(&hash)
+                || entry.listed_as.as_ref().is_some_and(|name| names.contains(name))
+        };
+        Ok(self.erased_list().await?.into_iter().find(is_it))
     }
 
     /// What may be shown of a number once it is erased.
-    pub async fn keyed_giccid(&self, giccid: &Giccid) -> Result<Option<String>, StoreError> {
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let secret: Option<String> = sqlx::query_scalar("select value from meta where name = $1")
-            .bind(erasures::SECRET)
-            .fetch_optional(&mut *reader)
-            .await
-            .map_err(of_read)?;
-        Ok(secret.and_then(|secret| erasures::keyed(&secret, giccid.as_str())))
+    pub fn keyed_giccid(&self, giccid: &Giccid) -> String {
+        self.erasure_secrets.keyed(giccid.as_str())
     }
 
     /// Whether records after this id, which were there at this generation, are gone.

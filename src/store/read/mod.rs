@@ -55,6 +55,7 @@ use self::{sim_tail::CardTail, usage_tail::UsageTail};
 use super::{
     KeyedPermits, StoreError, Writer,
     days::StoreDays,
+    erasures::Secrets,
     error::{of_acquire, of_read},
 };
 
@@ -90,15 +91,33 @@ pub struct Store {
     /// Shared by all clones, so that each question leaves the next one less to read.
     card_tail: Arc<Mutex<Arc<CardTail>>>,
     usage_tail: Arc<Mutex<Arc<UsageTail>>>,
+    /// What erased SIMs are told by.
+    erasure_secrets: Arc<Secrets>,
 }
 
 impl Store {
-    pub(super) fn new(readers: SqlitePool, database: &Path, epoch: u64, days: StoreDays) -> Self {
+    pub(super) fn new(
+        readers: SqlitePool,
+        database: &Path,
+        epoch: u64,
+        days: StoreDays,
+        erasure_secrets: Arc<Secrets>,
+    ) -> Self {
         let heavy = Arc::new(Semaphore::new(heavy_places()));
         let heavy_of_key = Arc::new(KeyedPermits::new(1));
         let (card_tail, usage_tail) = Default::default();
         let (database, days) = (database.into(), Arc::new(RwLock::new(days)));
-        Self { readers, database, heavy, heavy_of_key, epoch, days, card_tail, usage_tail }
+        Self {
+            readers,
+            database,
+            heavy,
+            heavy_of_key,
+            epoch,
+            days,
+            card_tail,
+            usage_tail,
+            erasure_secrets,
+        }
     }
 
     /// Tells this store from every other, and from itself before a restore.

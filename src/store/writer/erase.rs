@@ -108,7 +108,7 @@ impl Writer {
     ) -> Result<Erasing, StoreError> {
         self.refresh().await?;
         // First, so that no backup can bring it back whatever happens next.
-        let at = self.list_erased(hashed(giccid.as_str()), now).await?;
+        let at = self.list_erased(giccid.as_str(), now).await?;
         let done = self.try_begin_erasure(giccid.as_str(), Some(caller), at).await;
         self.undo_unless(done).await
     }
@@ -125,7 +125,8 @@ impl Writer {
             on conflict (giccid_sha256) do update set id = excluded.id, at_ms = excluded.at_ms,
                 pending = excluded.pending, giccid_hmac = excluded.giccid_hmac, lifted_ms = null
             returning id";
-        let (hash, keyed) = (hashed(giccid), self.keyed(giccid).await?);
+        self.learn_number(giccid).await?;
+        let (hash, keyed) = (hashed(giccid), self.erased_sims.secrets().keyed(giccid));
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;

@@ -1,8 +1,9 @@
 //! The list of erased SIMs beside the database, and the database's own: each tells the other what it
 //! does not know. Held by `tests/it/store_contract/keep/erasures.rs`.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{Writer, audit::audit, erase::erasing, run};
@@ -10,7 +11,7 @@ use crate::{
     domain::{AuditAction, Caller, Giccid, Timestamp, mention::mentions},
     store::{
         StoreError,
-        erasures::{self, Listed, hashed},
+        erasures::{self, Listed, Secrets, hashed},
     },
 };
 
@@ -23,6 +24,21 @@ pub enum Lift {
     NotThere,
     /// It still goes on.
     Pending,
+}
+
+/// What the database knows of an erased SIM.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The hash of its number, or its name in the list where that is not known.
+    key: String,
+    at: Timestamp,
+    lifted_at: Option<Timestamp>,
+}
+
+impl Known {
+    fn is_lifted(&self) -> bool {
+        self.lifted_at.is_some_and(|lifted_at| lifted_at >= self.at)
+    }
 }
 
 impl Writer {
@@ -38,6 +54,7 @@ impl Writer {
             select at_ms, pending is not null from erased
             where giccid_sha256 = $1 and lifted_ms is null";
         self.refresh().await?;
+        self.learn_number(giccid.as_str()).await?;
         let hash = hashed(giccid.as_str());
         let found: Option<(i64, bool)> =
             sqlx::query_as(FIND).bind(&hash).fetch_optional(&mut self.connection).await?;
@@ -47,22 +64,50 @@ impl Writer {
         }
         let at = Timestamp::from_unix_ms(at_ms);
         let lifted_at = now.max(at);
-        let keyed = self.keyed(giccid.as_str()).await?;
+        let keyed = self.erased_sims.secrets().keyed(giccid.as_str());
         let done = self.try_lift_erasure((&hash, &keyed), caller, lifted_at, now).await;
         self.undo_unless(done).await?;
         self.erased_sims.remove(&hash);
         // After a crash in between, the next start writes it from the database.
-        self.list(Listed { hash, at, lifted_at: Some(lifted_at) }).await?;
+        self.list(self.listed(giccid.as_str(), at, Some(lifted_at))).await?;
         Ok(Lift::Done)
     }
 
-    /// What may be shown of a number.
-    pub(super) async fn keyed(&mut self, giccid: &str) -> Result<String, StoreError> {
-        let secret: String = sqlx::query_scalar("select value from meta where name = $1")
-            .bind(erasures::SECRET)
-            .fetch_one(&mut self.connection)
+    /// Notes the hash of a SIM that only the list has named so far, now that its number is told.
+    pub(super) async fn learn_number(&mut self, giccid: &str) -> Result<(), StoreError> {
+        const LEARN: &str = "
+            update or ignore erased set giccid_sha256 = $1, giccid_hmac = $2, listed_as = null
+            where listed_as in (select value from json_each($3))";
+        // It was erased again before its number was known.
+        const TWICE: &str =
+            "delete from erased where listed_as in (select value from json_each($1))";
+        let (hash, secrets) = (hashed(giccid), Arc::clone(self.erased_sims.secrets()));
+        let names = secrets.names(&hash);
+        let listed_as = serde_json::to_string(&names)?;
+        let learned = sqlx::query(LEARN)
+            .bind(&hash)
+            .bind(secrets.keyed(giccid))
+            .bind(&listed_as)
+            .execute(&mut self.connection)
             .await?;
-        Ok(erasures::keyed(&secret, giccid).unwrap_or_default())
+        sqlx::query(TWICE).bind(listed_as).execute(&mut self.connection).await?;
+        names.iter().for_each(|name| self.erased_sims.remove(name));
+        if learned.rows_affected() > 0 {
+            self.erased_sims.add(hash);
+        }
+        Ok(())
+    }
+
+    /// What the list names SIMs by.
+    pub(in crate::store) fn erasure_secrets(&self) -> Arc<Secrets> {
+        Arc::clone(self.erased_sims.secrets())
+    }
+
+    /// A line of the list.
+    fn listed(&self, giccid: &str, at: Timestamp, lifted_at: Option<Timestamp>) -> Listed {
+        let secrets = self.erased_sims.secrets();
+        let name = secrets.name(&hashed(giccid));
+        Listed { name, at, lifted_at, giccid_hmac: Some(secrets.keyed(giccid)) }
     }
 
     async fn try_lift_erasure(
@@ -81,21 +126,24 @@ impl Writer {
     /// Writes an erasure into the list; gives its time, which is later than that of a lift.
     pub(super) async fn list_erased(
         &mut self,
-        hash: String,
+        giccid: &str,
         now: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         const LIFTED: &str = "select lifted_ms from erased where giccid_sha256 = $1";
-        let lifted_ms: Option<Option<i64>> =
-            sqlx::query_scalar(LIFTED).bind(&hash).fetch_optional(&mut self.connection).await?;
+        self.learn_number(giccid).await?;
+        let lifted_ms: Option<Option<i64>> = sqlx::query_scalar(LIFTED)
+            .bind(hashed(giccid))
+            .fetch_optional(&mut self.connection)
+            .await?;
         let after_lift = lifted_ms.flatten().map_or(i64::MIN, |lifted_ms| lifted_ms + 1);
         let at = Timestamp::from_unix_ms(now.unix_ms().max(after_lift));
-        self.list(Listed { hash, at, lifted_at: None }).await?;
+        self.list(self.listed(giccid, at, None)).await?;
         Ok(at)
     }
 
     async fn list(&self, new: Listed) -> Result<(), StoreError> {
         let list = self.erasures.clone();
-        let written = tokio::task::spawn_blocking(move || erasures::add(&list, &new)).await;
+        let written = tokio::task::spawn_blocking(move || erasures::add(&list, &[new])).await;
         Ok(written.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::from)?)
     }
 
@@ -107,11 +155,13 @@ impl Writer {
     ) -> Result<Vec<String>, StoreError> {
         const LEFT: &str = "select id, pending from erased where pending is not null";
         self.erasures = PathBuf::from(list);
-        let known = self.tell_list().await?;
+        let secrets = Arc::clone(self.erased_sims.secrets());
+        erasures::hide_hashes(list, &secrets).map_err(sqlx::Error::from)?;
+        let mut known = self.tell_list().await?;
         let named = erasures::read(list).map_err(sqlx::Error::from)?;
         // What the database does not know, or knows as lifted before it was erased once more.
         let is_new = |entry: &&Listed| {
-            known.get(&entry.hash).is_none_or(|known| {
+            known.get(&entry.name).is_none_or(|known| {
                 known.is_lifted() && known.lifted_at.is_some_and(|at| at < entry.at)
             })
         };
@@ -119,17 +169,23 @@ impl Writer {
         if !new.is_empty() {
             let numbers = self.numbers_of(&new).await?;
             for entry in &new {
-                match numbers.get(&entry.hash) {
+                match numbers.get(&entry.name) {
                     Some(giccid) => {
                         self.try_begin_erasure(giccid, None, entry.at).await?;
+                        let key = hashed(giccid);
+                        known.insert(
+                            entry.name.clone(),
+                            Known { key, at: entry.at, lifted_at: None },
+                        );
                     }
-                    None => self.note_erased(&entry.hash, entry.at).await?,
+                    None => self.note_erased(entry, known.get(&entry.name)).await?,
                 }
             }
         }
         for entry in named.iter().filter(|entry| entry.is_lifted()) {
-            self.note_lifted(&entry.hash, entry.lifted_at.unwrap_or(entry.at)).await?;
-            self.erased_sims.remove(&entry.hash);
+            let key = known.get(&entry.name).map_or(&entry.name, |known| &known.key);
+            self.note_lifted(key, entry.lifted_at.unwrap_or(entry.at)).await?;
+            self.erased_sims.remove(key);
         }
         let left: Vec<(i64, String)> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
         for (id, giccid) in &left {
@@ -141,50 +197,71 @@ impl Writer {
         Ok(left.into_iter().map(|(_, giccid)| giccid).collect())
     }
 
-    /// Writes into the list what only the database knows: a copy has brought it from elsewhere.
-    async fn tell_list(&mut self) -> Result<BTreeMap<String, Listed>, StoreError> {
-        const KNOWN: &str = "select giccid_sha256, at_ms, lifted_ms from erased";
-        let rows: Vec<(String, i64, Option<i64>)> =
-            sqlx::query_as(KNOWN).fetch_all(&mut self.connection).await?;
-        let mut known = BTreeMap::new();
-        for (hash, at_ms, lifted_ms) in rows {
+    /// Writes into the list what only the database knows: a copy has brought it from elsewhere. Gives
+    /// what the database knows, by every name that a list may have for it.
+    async fn tell_list(&mut self) -> Result<BTreeMap<String, Known>, StoreError> {
+        const KNOWN: &str = "
+            select coalesce(giccid_sha256, listed_as), giccid_sha256 is not null, giccid_hmac,
+                at_ms, lifted_ms
+            from erased";
+        type Row = (String, bool, Option<String>, i64, Option<i64>);
+        let rows: Vec<Row> = sqlx::query_as(KNOWN).fetch_all(&mut self.connection).await?;
+        let secrets = Arc::clone(self.erased_sims.secrets());
+        let (mut known, mut lines) = (BTreeMap::new(), Vec::with_capacity(rows.len()));
+        for (key, is_hash, giccid_hmac, at_ms, lifted_ms) in rows {
             let (at, lifted_at) =
                 (Timestamp::from_unix_ms(at_ms), lifted_ms.map(Timestamp::from_unix_ms));
-            let row = Listed { hash, at, lifted_at };
-            erasures::add(&self.erasures, &row).map_err(sqlx::Error::from)?;
-            known.insert(row.hash.clone(), row);
+            let names = if is_hash { secrets.names(&key) } else { vec![key.clone()] };
+            let name = if is_hash { secrets.name(&key) } else { key.clone() };
+            lines.push(Listed { name, at, lifted_at, giccid_hmac });
+            let row = Known { key, at, lifted_at };
+            known.extend(names.into_iter().map(|name| (name, row.clone())));
         }
+        erasures::add(&self.erasures, &lines).map_err(sqlx::Error::from)?;
         Ok(known)
     }
 
-    async fn note_lifted(&mut self, hash: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn note_lifted(&mut self, key: &str, at: Timestamp) -> Result<(), StoreError> {
         const NOTE: &str = "
             update erased set lifted_ms = $2
-            where giccid_sha256 = $1 and coalesce(lifted_ms, 0) < $2";
-        sqlx::query(NOTE).bind(hash).bind(at.unix_ms()).execute(&mut self.connection).await?;
+            where $1 in (giccid_sha256, listed_as) and coalesce(lifted_ms, 0) < $2";
+        sqlx::query(NOTE).bind(key).bind(at.unix_ms()).execute(&mut self.connection).await?;
         Ok(())
     }
 
-    async fn note_erased(&mut self, hash: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Notes that a SIM is erased of which nothing is stored.
+    async fn note_erased(
+        &mut self,
+        entry: &Listed,
+        known: Option<&Known>,
+    ) -> Result<(), StoreError> {
+        const AGAIN: &str = "
+            update erased set id = $1, at_ms = $2, lifted_ms = null
+            where $3 in (giccid_sha256, listed_as)";
         const NOTE: &str = "
-            insert into erased (id, at_ms, giccid_sha256, came_again) values ($1, $2, $3, 0)
-            on conflict (giccid_sha256) do update set id = excluded.id, at_ms = excluded.at_ms,
-                lifted_ms = null";
+            insert into erased (id, at_ms, listed_as, giccid_hmac, came_again)
+            values ($1, $2, $3, $4, 0)";
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
-        sqlx::query(NOTE)
-            .bind(self.tail.last_id)
-            .bind(now.unix_ms())
-            .bind(hash)
-            .execute(&mut self.connection)
-            .await?;
+        let (id, at_ms) = (self.tail.last_id, entry.at.unix_ms());
+        let note = match known {
+            Some(known) => sqlx::query(AGAIN).bind(id).bind(at_ms).bind(&known.key),
+            None => {
+                let giccid_hmac = self.erased_sims.secrets().keyed_of(entry).map(str::to_owned);
+                sqlx::query(NOTE).bind(id).bind(at_ms).bind(&entry.name).bind(giccid_hmac)
+            }
+        };
+        note.execute(&mut self.connection).await?;
         run(&mut self.connection, "commit").await?;
-        self.erased_sims.add(hash.to_owned());
+        match known.filter(|known| known.key != entry.name) {
+            Some(known) => self.erased_sims.add(known.key.clone()),
+            None => self.erased_sims.add_listed(entry.name.clone()),
+        }
         Ok(())
     }
 
-    /// The numbers behind these hashes, of those that the database knows.
+    /// The numbers behind these names, of those that the database knows.
     async fn numbers_of(
         &mut self,
         entries: &[Listed],
@@ -197,11 +274,14 @@ impl Writer {
             "select id, cast(payload as blob) from notification where id > $1 order by id limit 256",
             "select id, body from held where id > $1 order by id limit 16",
         ];
+        let secrets = Arc::clone(self.erased_sims.secrets());
+        let asked: BTreeSet<&str> = entries.iter().map(|entry| &*entry.name).collect();
         let mut found = BTreeMap::new();
         let mut look = |number: &str| {
-            let hash = hashed(number);
-            if entries.iter().any(|entry| entry.hash == hash) {
-                found.insert(hash, number.to_owned());
+            for name in secrets.names(&hashed(number)) {
+                if asked.contains(&*name) {
+                    found.insert(name, number.to_owned());
+                }
             }
             false
         };

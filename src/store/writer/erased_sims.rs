@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
     mem,
+    sync::Arc,
 };
 
 use sqlx::SqliteConnection;
@@ -14,14 +15,20 @@ use crate::{
         NewHeld, NewRecord, Notification, Record,
         mention::{self, mentions},
     },
-    store::{StoreError, erasures::hashed},
+    store::{
+        StoreError,
+        erasures::{Secrets, hashed},
+    },
 };
 
 /// The erased SIMs, by what is kept of their numbers.
 #[derive(Debug, Default)]
 pub(super) struct ErasedSims {
     hashes: HashSet<String>,
-    /// What came of them and is not yet counted in the database.
+    /// Those whose hash is not known, by their name in the list beside the database.
+    listed: HashSet<String>,
+    secrets: Arc<Secrets>,
+    /// What came of them and is not yet counted in the database, by hash or name.
     came_again: BTreeMap<String, i64>,
 }
 
@@ -30,32 +37,64 @@ pub(super) struct Left<'s> {
     pub(super) submission: Cow<'s, Submission>,
     /// How many of its records and held bodies are all about erased SIMs.
     pub(super) erased: u64,
-    /// What came of them, by hash. It counts if what is left is stored.
+    /// What came of them, by hash or name. It counts if what is left is stored.
     pub(super) came: BTreeMap<String, i64>,
 }
 
 impl ErasedSims {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        const LIVE: &str = "select giccid_sha256 from erased where lifted_ms is null";
-        let hashes: Vec<String> = sqlx::query_scalar(LIVE).fetch_all(connection).await?;
-        Ok(Self { hashes: hashes.into_iter().collect(), came_again: BTreeMap::new() })
+        const HASHES: &str = "
+            select giccid_sha256 from erased
+            where lifted_ms is null and giccid_sha256 is not null";
+        const LISTED: &str = "
+            select listed_as from erased where lifted_ms is null and listed_as is not null";
+        let hashes: Vec<String> = sqlx::query_scalar(HASHES).fetch_all(&mut *connection).await?;
+        let listed: Vec<String> = sqlx::query_scalar(LISTED).fetch_all(&mut *connection).await?;
+        Ok(Self {
+            hashes: hashes.into_iter().collect(),
+            listed: listed.into_iter().collect(),
+            secrets: Arc::new(Secrets::load(connection).await?),
+            came_again: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+        self.hashes.is_empty() && self.listed.is_empty()
     }
 
     pub(super) fn add(&mut self, hash: String) {
         self.hashes.insert(hash);
     }
 
-    pub(super) fn remove(&mut self, hash: &str) {
-        self.hashes.remove(hash);
+    pub(super) fn add_listed(&mut self, name: String) {
+        self.listed.insert(name);
+    }
+
+    /// Forgets a SIM, by its hash or its name in the list.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.hashes.remove(key);
+        self.listed.remove(key);
     }
 
     /// Whether a SIM was erased. Most often none was, and then nothing is hashed.
     pub(super) fn has(&self, giccid: &str) -> bool {
-        !self.is_empty() && self.hashes.contains(&hashed(giccid))
+        !self.is_empty() && self.key_of(giccid).is_some()
+    }
+
+    /// The hash of an erased SIM, or its name in the list, whichever is known.
+    fn key_of(&self, giccid: &str) -> Option<String> {
+        let hash = hashed(giccid);
+        if self.hashes.contains(&hash) {
+            return Some(hash);
+        }
+        if self.listed.is_empty() {
+            return None;
+        }
+        self.secrets.names(&hash).into_iter().find(|name| self.listed.contains(name))
     }
 
     /// A submission without what is of erased SIMs. Most often that is all of it, as it is.
@@ -86,8 +125,8 @@ impl ErasedSims {
 
     /// Counts what came with a submission that is stored.
     pub(super) fn add_counts(&mut self, came: &BTreeMap<String, i64>) {
-        for (hash, count) in came {
-            *self.came_again.entry(hash.clone()).or_default() += count;
+        for (key, count) in came {
+            *self.came_again.entry(key.clone()).or_default() += count;
         }
     }
 
@@ -104,7 +143,7 @@ impl ErasedSims {
         Some(Cow::Owned(NewHeld { body, signatures, ..held.clone() }))
     }
 
-    /// What has come since this was asked last, by hash.
+    /// What has come since this was asked last, by hash or name.
     pub(super) fn counted(&mut self) -> BTreeMap<String, i64> {
         mem::take(&mut self.came_again)
     }
@@ -139,7 +178,9 @@ impl ErasedSims {
     }
 
     fn count(&mut self, giccid: &str) {
-        *self.came_again.entry(hashed(giccid)).or_default() += 1;
+        if let Some(key) = self.key_of(giccid) {
+            *self.came_again.entry(key).or_default() += 1;
+        }
     }
 
     /// The numbers of erased SIMs in a text, each once.

@@ -316,10 +316,9 @@ impl Writer {
 
     /// Counts what came of erased SIMs.
     fn count_erased(&mut self, round: &mut Round) -> Result<(), StoreError> {
-        const COUNT: &str =
-            "update erased set came_again = came_again + ? where giccid_sha256 = ?;";
-        for (hash, came) in self.erased_sims.counted() {
-            round.add(COUNT).bind(came)?.bind(hash)?;
+        const COUNT: &str = "update erased set came_again = came_again + ? where giccid_sha256 = ? or listed_as = ?;";
+        for (key, came) in self.erased_sims.counted() {
+            round.add(COUNT).bind(came)?.bind(&key)?.bind(&key)?;
         }
         Ok(())
     }

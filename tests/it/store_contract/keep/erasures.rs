@@ -5,7 +5,7 @@ use simdeck::{
     domain::{
         AggregateQuestion, Change, ChangeFilter, Filter, HeldClass, LabelChange, NewHeld, ShortText,
     },
-    store::{Outcome, Submission, Verdict},
+    store::{self, OpenOptions, Outcome, Submission, Verdict},
 };
 
 use super::{
@@ -176,14 +176,16 @@ async fn a_list_that_lost_a_sim_has_it_again_from_the_database() {
 
 #[tokio::test]
 async fn a_sim_that_only_the_list_names_is_not_kept_when_it_comes() {
-    let elsewhere = Place::new();
-    let mut opened = elsewhere.open().await;
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let backups = place.folder.path().join("backups");
+    let empty = store::back_up(&place.database(), &backups, 7, NOW).await.unwrap().path;
     for sim in [1, 2] {
         erase(&mut opened, sim).await;
     }
     close(opened).await;
-    let place = Place::new();
-    fs::copy(list(&elsewhere), list(&place)).unwrap();
+    let options = OpenOptions { database: place.database(), time_zone: None, limits: place.limits };
+    store::restore(&empty, &options, true).await.unwrap();
     for life in 0..2 {
         let mut opened = place.open().await;
         let records = [1, 3, 2].map(|sim| usage(sim, NOW_MS + life, 1)).into();

@@ -3,6 +3,7 @@ mod age;
 mod beside;
 mod copies;
 mod erasures;
+mod listed;
 
 use std::{
     fs,
