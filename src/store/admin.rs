@@ -49,11 +49,13 @@ impl Writer {
             insert into api_key (label, scope, digest, created_ms) values ($1, $2, $3, $4)
             returning id";
         self.refresh().await?;
-        let note = AuditNote::by(caller, AuditAction::KeyCreate, self.shown(label).await?);
+        // Nor may a label hold what was erased.
+        let label = self.shown(label).await?;
+        let note = AuditNote::by(caller, AuditAction::KeyCreate, &*label);
         let note = note.ended(AuditOutcome::Done, scope.as_str());
         let mut change = self.connection.begin_with("begin immediate").await?;
         let id = sqlx::query_scalar(INSERT)
-            .bind(label)
+            .bind(&label)
             .bind(scope.as_str())
             .bind(&digest[..])
             .bind(now.unix_ms())
@@ -61,7 +63,6 @@ impl Writer {
             .await?;
         insert(&mut change, &note, now).await?;
         change.commit().await?;
-        let label = label.to_owned();
         Ok(ApiKey { id, label, scope, digest, created_at: now, revoked_at: None })
     }
 

@@ -233,3 +233,30 @@ async fn the_status_tells_how_the_disk_stands() {
     assert!(disk["database_bytes"].as_u64().unwrap() > 0);
     assert_eq!(disk["full_at"], Value::Null);
 }
+
+#[tokio::test]
+async fn no_label_of_a_key_and_no_name_of_another_sim_holds_an_erased_number() {
+    const OTHER: &str = "89860012345678901235";
+    let api = api().await;
+    api.add_usage(1).await;
+    let label = |nth: usize| format!(r#"{{"label":"{nth} for {GICCID}","scope":"read"}}"#);
+    let name = format!(r#"{{"name":"beside {GICCID}"}}"#);
+    let path = format!("/v1/sims/{OTHER}");
+    let say = async |nth| {
+        api.post("/v1/keys", ADMIN_KEY, &label(nth)).await;
+        api.put(&path, ADMIN_KEY, &name).await;
+    };
+    say(1).await;
+    assert!(json!(api.rows("/v1/keys").await).to_string().contains(GICCID));
+    let erased = done(&api, "/v1/erase", &json!({"giccid": GICCID}).to_string()).await;
+    assert_eq!(erased["is_in_no_file"], true);
+    // Nor do those that are given later.
+    for nth in [2, 3] {
+        let keyed = api.rows("/v1/erasures").await[0]["giccid_hmac"].as_str().unwrap().to_owned();
+        let keys = json!(api.rows("/v1/keys").await).to_string();
+        let named: Value = api.get(&path).await.json().await.unwrap();
+        assert!(!keys.contains(GICCID) && keys.contains(&format!("for {keyed}")), "{keys}");
+        assert_eq!(named["name"], format!("beside {keyed}"));
+        say(nth).await;
+    }
+}

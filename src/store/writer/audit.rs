@@ -229,7 +229,7 @@ impl Writer {
     }
 
     /// Takes away the oldest rows that are too old; gives how many. A row that a clock of the past has
-    /// dated is as old as those around it.
+    /// dated is as old as those around it. The newest stays, so that no number is used twice.
     pub(super) async fn prune_audit(
         &mut self,
         before_ms: i64,
@@ -239,7 +239,7 @@ impl Writer {
             delete from audit where id in (
                 select id from audit where at_ms < $1 and id < coalesce(
                     (select min(id) from audit where at_ms between $1 and unixepoch() * 1000),
-                    9223372036854775807)
+                    (select max(id) from audit))
                 order by at_ms limit $2)";
         let gone = sqlx::query(OLD)
             .bind(before_ms)

@@ -177,6 +177,13 @@ impl Writer {
             Stage::UsageExtra => self.erase_from_extra(erasing, &USAGE_EXTRA).await,
             Stage::SmsExtra => self.erase_from_extra(erasing, &SMS_EXTRA).await,
             Stage::Names => {
+                if self.has_records_of(&erasing.giccid).await? {
+                    // Nothing should have stored any, but they would be another SIM's or nobody's.
+                    tracing::warn!("Records of a SIM came while it was erased; they go, too");
+                    erasing.stage = Stage::Settle;
+                    erasing.at_id = 0;
+                    return Ok(false);
+                }
                 run(&mut self.connection, "begin immediate").await?;
                 self.erase_names(erasing).await?;
                 run(&mut self.connection, "commit").await?;

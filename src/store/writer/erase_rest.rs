@@ -2,7 +2,10 @@
 use std::time::Duration;
 
 use super::{Writer, erase::Erasing, removal::note_gone, run};
-use crate::store::{StoreError, backup::folder_of, card::reversed};
+use crate::{
+    domain::mention,
+    store::{StoreError, backup::folder_of, card::reversed},
+};
 
 /// Rows of one step.
 const STEP_ROWS: i64 = 256;
@@ -45,6 +48,30 @@ impl Writer {
         }
         self.forget_repeats(ids).await?;
         note_gone(&mut self.connection, "mo-sms", ids.len()).await
+    }
+
+    /// Whether a usage record or a message still refers to the SIM.
+    pub(super) async fn has_records_of(&mut self, giccid: &str) -> Result<bool, StoreError> {
+        const ANY: &str = "
+            with recursive days(day) as (
+                select min(day) from usage_key
+                union all
+                select (select min(day) from usage_key where usage_key.day > days.day)
+                from days where day is not null
+            ), its(id) as materialized (
+                select sim.id from card join sim on sim.card_id = card.id
+                where card.giccid_reversed = $1)
+            select exists (select 1 from its join sms on sms.sim_id = its.id)
+                or exists (
+                    select 1 from its cross join days cross join usage_key as key
+                        on key.day = days.day and key.sim_id = its.id
+                    where days.day is not null)
+                or exists (
+                    select 1 from usage
+                    where id > (select complete_to from mark where summary = 'keys')
+                        and sim_id in (select id from its))";
+        let backwards = reversed(giccid, usize::MAX);
+        Ok(sqlx::query_scalar(ANY).bind(backwards).fetch_one(&mut self.connection).await?)
     }
 
     /// Everything by which the SIM could be found, and at last its number, inside the open
@@ -95,7 +122,36 @@ impl Writer {
         for statement in BY_NUMBER {
             sqlx::query(statement).bind(&erasing.giccid).execute(&mut self.connection).await?;
         }
+        self.erase_from_names(&erasing.giccid).await?;
         self.erase_from_audit(&erasing.giccid).await
+    }
+
+    /// Takes the number out of what people have called API keys and other SIMs, inside the open
+    /// transaction.
+    async fn erase_from_names(&mut self, giccid: &str) -> Result<(), StoreError> {
+        const NAMES: [(&str, &str); 2] = [
+            (
+                "select cast(id as text), label from api_key where instr(label, $1) > 0",
+                "update api_key set label = $2 where id = cast($1 as integer)",
+            ),
+            (
+                "select giccid, name from sim_label where instr(name, $1) > 0",
+                "update sim_label set name = $2 where giccid = $1",
+            ),
+        ];
+        let keyed = self.erasure_secrets().keyed(giccid);
+        for (find, change) in NAMES {
+            let rows: Vec<(String, String)> =
+                sqlx::query_as(find).bind(giccid).fetch_all(&mut self.connection).await?;
+            for (of, name) in rows {
+                sqlx::query(change)
+                    .bind(of)
+                    .bind(mention::replaced(&name, giccid, &keyed))
+                    .execute(&mut self.connection)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings the log back into the database and empties it; false where readers keep it from that

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{Writer, audit::audit, run};
 use crate::{
-    domain::{AuditAction, Caller, LabelChange, Timestamp},
+    domain::{AuditAction, Caller, LabelChange, ShortText, Timestamp},
     store::{StoreError, card::reversed},
 };
 
@@ -18,11 +18,17 @@ impl Writer {
     ) -> Result<u64, StoreError> {
         self.refresh().await?;
         // A SIM that was erased gets no name again.
-        let changes: Vec<LabelChange> = changes
+        let mut changes: Vec<LabelChange> = changes
             .iter()
             .filter(|it| !self.erased_sims.has(it.giccid.as_str()))
             .cloned()
             .collect();
+        // Nor may the name of another hold its number.
+        for name in changes.iter_mut().filter_map(|change| change.name.as_mut()) {
+            if let Ok(shown) = ShortText::try_from(&*self.shown(name).await?) {
+                *name = shown;
+            }
+        }
         let done = self.try_label_sims(&changes, caller, now).await;
         self.undo_unless(done).await
     }

@@ -113,7 +113,8 @@ impl Interned {
 }
 
 /// The numbers of these SIMs, each of them asked once. Nobody else inserts any while the
-/// transaction is open, so that new ones can be numbered here.
+/// transaction is open, so that new ones can be numbered here. No number is used twice, not even one
+/// whose SIM is gone: held by `store_contract::keep::numbers`.
 async fn find_or_make(
     connection: &mut SqliteConnection,
     keys: &[&SimKey],
@@ -123,7 +124,9 @@ async fn find_or_make(
         from json_each($1) as key cross join card on card.giccid_reversed = key.value ->> 0
         left join sim on sim.card_id = card.id and sim.imsi = key.value ->> 1";
     const LAST: &str = "
-        select (select coalesce(max(id), 0) from card), (select coalesce(max(id), 0) from sim)";
+        select max(last, (select coalesce(max(id), 0) from card)),
+            (select max(last, (select coalesce(max(id), 0) from sim)) from gone_id where what = 'sim')
+        from gone_id where what = 'card'";
     let parts: Vec<_> = keys.iter().map(|key| key.parts()).collect();
     let asked: Vec<_> =
         parts.iter().map(|(giccid, imsi)| (reversed(giccid, usize::MAX), imsi)).collect();

@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod names;
 mod nothing_lost;
+mod numbers;
 mod origin;
 mod proof;
 mod quarantine;

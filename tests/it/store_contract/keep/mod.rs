@@ -4,6 +4,7 @@ mod beside;
 mod copies;
 mod erasures;
 mod listed;
+mod numbers;
 
 use std::{
     fs,
