@@ -1,4 +1,9 @@
 //! What authentic pushes say of the time. `datePush` is signed, so it is a second clock beside ours.
+//!
+//! Whoever signs a push by our own clock, as `simdeck push` does, makes two clocks of one. So a time
+//! far ahead of the last is believed only once pushes have borne it out for a day and none has told
+//! an earlier one, and an earlier one is believed at once where both clocks agree on it: a clock that
+//! is wrong for less than a day moves nothing, and what it moved heals with the next push.
 use std::time::Duration;
 
 use super::Timestamp;
@@ -47,6 +52,53 @@ impl ClockEvidence {
     }
 }
 
+/// What is believed of the time, by all evidence that has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BelievedTime {
+    /// The evidence that is believed.
+    pub newest: Option<ClockEvidence>,
+    /// From when to when pushes claim to be that are far ahead of it.
+    pub claimed: Option<(Timestamp, Timestamp)>,
+}
+
+impl BelievedTime {
+    /// Takes evidence in. Whether it is believed now.
+    pub fn take(&mut self, evidence: ClockEvidence) -> bool {
+        const STEP_MAX: Duration = ClockEvidence::DIFFERENCE_MAX;
+        let Some(newest) = self.newest else { return self.believe(evidence) };
+        let (time, before) = (evidence.confirmed(), newest.confirmed());
+        let is_right = !evidence.was_wrong();
+        if time < before {
+            // Sent again, unless both clocks agree that it was never so late.
+            let is_earlier = is_right && (newest.was_wrong() || before.since(time) > STEP_MAX);
+            return is_earlier && self.believe(evidence);
+        }
+        if time.since(before) <= STEP_MAX {
+            if is_right || time > before {
+                return self.believe(evidence);
+            }
+            return false;
+        }
+        let goes_on = self.claimed.filter(|(from, to)| {
+            // Where pushes are days apart, so may be those that bear a claim out.
+            let apart = from.since(before).saturating_add(STEP_MAX);
+            from.since(time) <= STEP_MAX && time.since(*to) <= apart
+        });
+        match goes_on {
+            Some((from, _)) if time.since(from) >= STEP_MAX => return self.believe(evidence),
+            Some((from, to)) => self.claimed = Some((from.min(time), to.max(time))),
+            None => self.claimed = Some((time, time)),
+        }
+        false
+    }
+
+    /// A push at a time that follows the last one says that none far ahead of it has come yet.
+    fn believe(&mut self, evidence: ClockEvidence) -> bool {
+        *self = Self { newest: Some(evidence), claimed: None };
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +137,54 @@ mod tests {
     fn neither_clock_alone_confirms_a_time() {
         assert_eq!(evidence(5, 900).confirmed(), Timestamp::from_unix_ms(5));
         assert_eq!(evidence(900, 5).confirmed(), Timestamp::from_unix_ms(5));
+    }
+
+    const HOUR: i64 = DAY / 24;
+
+    /// What is believed after pushes that were made and received at these times.
+    fn believed(pushes: &[(i64, i64)]) -> Option<i64> {
+        let mut time = BelievedTime::default();
+        for (pushed, received) in pushes {
+            time.take(evidence(*pushed, *received));
+        }
+        time.newest.map(|newest| newest.confirmed().unix_ms())
+    }
+
+    #[test]
+    fn pushes_that_are_signed_by_a_wrong_clock_of_ours_move_nothing_and_true_ones_go_on() {
+        const WRONG: i64 = 500 * DAY;
+        let ours = |at: i64| (WRONG + at, WRONG + at);
+        assert_eq!(believed(&[(0, 0), ours(1), ours(2), ours(HOUR)]), Some(0));
+        let mixed = [(0, 0), ours(1), (HOUR, WRONG + HOUR), ours(DAY), ours(2 * DAY - 1)];
+        assert_eq!(believed(&mixed), Some(HOUR), "a true push speaks against it");
+        let healed = [(0, 0), ours(1), ours(DAY + 1), (2 * DAY, 2 * DAY)];
+        assert_eq!(believed(&healed[..3]), Some(WRONG + DAY + 1), "nothing else came for a day");
+        assert_eq!(believed(&healed), Some(2 * DAY), "both clocks agree");
+        assert_eq!(believed(&[ours(0), (0, 0), ours(1)]), Some(0), "the first of all");
+        assert_eq!(believed(&[(5, WRONG), (5, 5)]), Some(5));
+        let replayed = [(9 * DAY, 9 * DAY), (DAY, 9 * DAY), (8 * DAY, 9 * DAY)];
+        assert_eq!(believed(&replayed), Some(9 * DAY), "what is sent again says nothing");
+    }
+
+    #[test]
+    fn a_store_that_was_off_for_months_and_one_with_a_push_a_week_come_to_the_present() {
+        const LATER: i64 = 60 * DAY;
+        let on_again: Vec<_> = [0, LATER, LATER + HOUR, LATER + DAY].map(|at| (at, at)).into();
+        assert_eq!(believed(&on_again[..3]), Some(0));
+        assert_eq!(believed(&on_again), Some(LATER + DAY));
+        // What waited comes first, a push a day, and then the present.
+        let backlog: Vec<_> = (0..60).map(|day| (day * DAY, LATER)).collect();
+        assert_eq!(believed(&backlog), Some(59 * DAY));
+        for days in [[7; 12], [2, 5, 9, 3, 1, 8, 2, 2, 30, 1, 2, 7]] {
+            let mut now = 0;
+            let mut time = BelievedTime::default();
+            let mut behind = Vec::new();
+            for apart in days {
+                now += apart * DAY;
+                time.take(evidence(now, now));
+                behind.push((now - time.newest.unwrap().confirmed().unix_ms()) / DAY);
+            }
+            assert!(behind.iter().max().unwrap() <= &40, "{behind:?}");
+        }
     }
 }

@@ -44,7 +44,7 @@ pub use audit::{
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
-pub use clock_evidence::{ClockEvidence, ClockFault};
+pub use clock_evidence::{BelievedTime, ClockEvidence, ClockFault};
 pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,

@@ -48,11 +48,12 @@ impl Writer {
         let rows = serde_json::to_string(&rows)?;
         self.make_devices(&rows, now).await?;
         self.insert_samples(statuses, now).await?;
-        self.thin(&rows, now).await?;
+        let thinned_at = self.thinning_now(now);
+        self.thin(&rows, thinned_at).await?;
         for statement in [ASKED, NEWEST] {
             sqlx::query(statement)
                 .bind(&rows)
-                .bind(now.unix_ms())
+                .bind(thinned_at.unix_ms())
                 .execute(&mut self.connection)
                 .await?;
         }

@@ -11,13 +11,17 @@ use sqlx::SqliteConnection;
 
 use super::{Writer, round::Round};
 use crate::{
-    domain::{ClockEvidence, KeptFrom, Timestamp},
+    domain::{BelievedTime, ClockEvidence, ClockFault, KeptFrom, Timestamp},
     store::StoreError,
 };
 
-/// The names in `meta` of the newest push's two times.
+/// The names in `meta` of the two times of the push that is believed.
 const PUSHED: &str = "clock_pushed_ms";
 const RECEIVED: &str = "clock_received_ms";
+/// Of the two times between which pushes claim to be that are far ahead of it; '' where none does.
+const CLAIMED: &str = "clock_claimed_ms";
+/// Whether a push has said since that the clock is wrong.
+const DOUBTED: &str = "clock_doubted";
 
 /// The name in `meta` of the newest held push whose age is settled.
 const SETTLED: &str = "held_age_settled_id";
@@ -28,56 +32,95 @@ const WRITTEN_EVERY_MS: i64 = 60_000;
 /// What authentic pushes say of the time, in memory and in the database.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SignedClock {
-    newest: Option<ClockEvidence>,
-    written: Option<ClockEvidence>,
-    /// A push that came since the last of them was written disagrees with our clock.
+    believed: BelievedTime,
+    /// A push disagrees with our clock, and what came before it was settled by that clock.
+    is_doubted: bool,
+    /// One that came after it agrees.
+    is_cleared: bool,
+    written: Option<WrittenClock>,
+}
+
+/// What of it is in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WrittenClock {
+    believed: BelievedTime,
     is_doubted: bool,
 }
 
 impl SignedClock {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let written = written(&mut *connection).await?;
-        let newest = match written {
-            Some(written) => Some(written),
-            None => by_records(connection).await?,
+        const REST: &str = "
+            select coalesce((select value from meta where name = $1), ''),
+                coalesce((select value = '1' from meta where name = $2), false)";
+        let (claimed, is_doubted): (String, bool) =
+            sqlx::query_as(REST).bind(CLAIMED).bind(DOUBTED).fetch_one(&mut *connection).await?;
+        let time = |word: &str| word.parse().ok().map(Timestamp::from_unix_ms);
+        let claimed = claimed.split_once(' ').and_then(|(from, to)| Some((time(from)?, time(to)?)));
+        let Some(newest) = written(&mut *connection).await? else {
+            let newest = by_records(connection).await?;
+            return Ok(Self {
+                believed: BelievedTime { newest, claimed: None },
+                ..Self::default()
+            });
         };
-        Ok(Self { newest, written, is_doubted: false })
+        let believed = BelievedTime { newest: Some(newest), claimed };
+        let written = Some(WrittenClock { believed, is_doubted });
+        Ok(Self { believed, is_doubted, is_cleared: false, written })
     }
 
-    /// Keeps what is newer in memory: a push was authentic whatever became of its commit.
-    pub(super) fn with_newest_of(mut self, before: &Self) -> Self {
-        if let Some(evidence) = before.newest {
-            self.take(evidence);
+    /// Keeps what memory knows: a push was authentic whatever became of its commit.
+    pub(super) fn with_newest_of(self, before: &Self) -> Self {
+        match before.believed.newest {
+            Some(_) => Self { written: self.written, ..*before },
+            None => self,
         }
-        self.is_doubted |= before.is_doubted;
-        self
     }
 
-    /// An authentic push came. One that is sent again says nothing new.
+    /// An authentic push came.
     pub(super) fn take(&mut self, evidence: ClockEvidence) {
-        self.is_doubted |= evidence.was_wrong();
-        if self.newest.is_none_or(|newest| evidence.confirmed() > newest.confirmed()) {
-            self.newest = Some(evidence);
+        let is_believed = self.believed.take(evidence);
+        if evidence.was_wrong() {
+            (self.is_doubted, self.is_cleared) = (true, false);
+        } else if is_believed {
+            self.is_cleared = true;
         }
     }
 
     /// What is worth being written, if anything is.
-    fn due(&self) -> Option<ClockEvidence> {
-        let newest = self.newest?;
+    fn due(&self) -> Option<WrittenClock> {
+        let newest = self.believed.newest?;
+        let next = WrittenClock {
+            believed: self.believed,
+            is_doubted: self.is_doubted && !self.is_cleared,
+        };
+        let later_ms = |time: Timestamp, than: Timestamp| time.unix_ms() - than.unix_ms();
         let is_due = self.written.is_none_or(|written| {
-            let newer_ms = newest.confirmed().unix_ms() - written.confirmed().unix_ms();
-            newer_ms >= WRITTEN_EVERY_MS
-                || (newer_ms > 0 && newest.was_wrong() != written.was_wrong())
-                || (newer_ms > 0 && self.is_doubted && !newest.was_wrong())
+            let Some(before) = written.believed.newest else { return true };
+            let newer_ms = later_ms(newest.confirmed(), before.confirmed());
+            let is_claim_new = match (self.believed.claimed, written.believed.claimed) {
+                (Some((from, to)), Some((was_from, was_to))) => {
+                    from != was_from || later_ms(to, was_to) >= WRITTEN_EVERY_MS
+                }
+                (claimed, was_claimed) => claimed != was_claimed,
+            };
+            !(0..WRITTEN_EVERY_MS).contains(&newer_ms)
+                || newest.was_wrong() != before.was_wrong()
+                || self.is_doubted && self.is_cleared
+                || next.is_doubted != written.is_doubted
+                || is_claim_new
         });
-        is_due.then_some(newest)
+        is_due.then_some(next)
     }
 
     /// Between which times of our clock a held push must have come for that time to be its age, where
     /// the clock was right before and is right by this evidence. None where it may have been wrong
     /// at any time since.
     fn right_since_written(&self, evidence: ClockEvidence) -> Option<(i64, i64)> {
-        let written = self.written.filter(|written| !written.was_wrong())?.confirmed();
+        let written = self.written?.believed.newest?;
+        if written.was_wrong() {
+            return None;
+        }
+        let written = written.confirmed();
         let now = evidence.confirmed();
         let difference_max = ClockEvidence::DIFFERENCE_MAX;
         (now.since(written) <= difference_max)
@@ -103,7 +146,7 @@ impl Writer {
                 union all select max(event_ms) from sms
                 union all select max(key_ms) from notification)";
         self.refresh().await?;
-        if self.signed_clock.newest.is_some() {
+        if self.signed_clock.believed.newest.is_some() {
             return Ok(self.confirmed(now));
         }
         let newest_ms: Option<i64> =
@@ -113,26 +156,48 @@ impl Writer {
 
     /// This time of our clock, or that of the newest evidence where our clock is later.
     pub(super) fn confirmed(&self, now: Timestamp) -> Timestamp {
-        self.signed_clock.newest.map_or(now, |newest| now.min(newest.confirmed()))
+        self.signed_clock.believed.newest.map_or(now, |newest| now.min(newest.confirmed()))
     }
 
-    /// Adds the statement that writes the newest evidence, where that is due; gives what it writes.
+    /// The time by which samples of devices get fewer. Polls come also where nothing is pushed, so that
+    /// it is our clock's, but not while a push says that our clock is ahead.
+    pub(super) fn thinning_now(&self, now: Timestamp) -> Timestamp {
+        let SignedClock { believed, is_doubted, .. } = self.signed_clock;
+        let is_ahead = |newest: ClockEvidence| newest.fault(now) == Some(ClockFault::Ahead);
+        match is_doubted || believed.newest.is_some_and(is_ahead) {
+            true => self.confirmed(now),
+            false => now,
+        }
+    }
+
+    /// Adds the statement that writes what is believed of the time, where that is due; gives what it
+    /// writes.
     pub(super) fn write_signed_clock(
         &self,
         round: &mut Round,
-    ) -> Result<Option<ClockEvidence>, StoreError> {
+    ) -> Result<Option<WrittenClock>, StoreError> {
         const WRITE: &str = "
-            insert into meta (name, value) values (?, ?), (?, ?)
+            insert into meta (name, value) values (?, ?), (?, ?), (?, ?), (?, ?)
             on conflict (name) do update set value = excluded.value;";
-        let Some(evidence) = self.signed_clock.due() else { return Ok(None) };
+        let Some(next) = self.signed_clock.due() else { return Ok(None) };
+        let Some(evidence) = next.believed.newest else { return Ok(None) };
+        let claimed = next.believed.claimed;
+        let claimed = claimed.map(|(from, to)| format!("{} {}", from.unix_ms(), to.unix_ms()));
         round
             .add(WRITE)
             .bind(PUSHED)?
             .bind(evidence.pushed.unix_ms().to_string())?
             .bind(RECEIVED)?
-            .bind(evidence.received.unix_ms().to_string())?;
-        self.settle_held_ages(evidence, round)?;
-        Ok(Some(evidence))
+            .bind(evidence.received.unix_ms().to_string())?
+            .bind(CLAIMED)?
+            .bind(claimed.unwrap_or_default())?
+            .bind(DOUBTED)?
+            .bind(if next.is_doubted { "1" } else { "0" })?;
+        let before = self.signed_clock.written.and_then(|written| written.believed.newest);
+        if !next.is_doubted && before != Some(evidence) {
+            self.settle_held_ages(evidence, round)?;
+        }
+        Ok(Some(next))
     }
 
     /// Adds the statements that settle the ages of held pushes, where the clock is right by this
@@ -167,8 +232,8 @@ impl Writer {
     /// push ever confirmed a clock, or a person vouches for it and no push speaks against it.
     pub(super) async fn held_of_known_age(&mut self, by_clock: bool) -> Result<i64, StoreError> {
         const SETTLED_ID: &str = "select cast(value as integer) from meta where name = $1";
-        let SignedClock { newest, is_doubted, .. } = self.signed_clock;
-        if newest.is_none_or(|newest| by_clock && !is_doubted && !newest.was_wrong()) {
+        let SignedClock { believed, is_doubted, .. } = self.signed_clock;
+        if believed.newest.is_none_or(|newest| by_clock && !is_doubted && !newest.was_wrong()) {
             return Ok(i64::MAX);
         }
         let settled_id: Option<i64> = sqlx::query_scalar(SETTLED_ID)
@@ -178,11 +243,12 @@ impl Writer {
         Ok(settled_id.unwrap_or_default())
     }
 
-    /// The evidence is in the database.
-    pub(super) fn signed_clock_written(&mut self, evidence: Option<ClockEvidence>) {
-        if evidence.is_some() {
-            self.signed_clock.written = evidence;
-            self.signed_clock.is_doubted = false;
+    /// What is believed of the time is in the database.
+    pub(super) fn signed_clock_written(&mut self, written: Option<WrittenClock>) {
+        if let Some(written) = written {
+            self.signed_clock.written = Some(written);
+            self.signed_clock.is_doubted = written.is_doubted;
+            self.signed_clock.is_cleared = false;
         }
     }
 
@@ -198,7 +264,8 @@ impl Writer {
                     nullif(max(last_received_ms), 0), coalesce($1, 9223372036854775807))
                 from tally where kind not in ('data-usage', 'mo-sms')) as newest
             where newest.what = kept.what and newest.ms < kept.from_ms";
-        let confirmed_ms = self.signed_clock.newest.map(|newest| newest.confirmed().unix_ms());
+        let confirmed_ms =
+            self.signed_clock.believed.newest.map(|newest| newest.confirmed().unix_ms());
         let limited = sqlx::query(LIMIT).bind(confirmed_ms).execute(&mut self.connection).await?;
         if limited.rows_affected() > 0 {
             tracing::info!(

@@ -248,6 +248,9 @@ async fn rows_go_with_a_retention_of_their_own_and_a_clock_alone_takes_none() {
     let new = (SECOND + 401 * DAY_S) * 1000;
     let members = format!(r#""giccid":"{SIM}","data_usage":5,"start_time":{new}"#);
     api.push_now("data-usage", &members).await;
+    // It has to be borne out for a day.
+    api.advance(DAY_S);
+    api.push_now("data-usage", &members).await;
     let pruned = post(&api, "/v1/prune", "").await;
     assert_eq!(pruned["audit"], 1);
     let actions: Vec<Value> =

@@ -31,16 +31,20 @@ async fn prune(simdeck: &Simdeck, query: &str) -> Value {
     pruned
 }
 
-/// A server whose clock the test turns, and that has a push of each kind and a refused one.
-async fn server(disk: &Disk, more: &[(&str, &str)]) -> Simdeck {
-    let folder = Arc::new(TempDir::new().unwrap());
+/// A server whose clock the test turns.
+fn start(disk: &Disk, folder: Arc<TempDir>, more: &[(&str, &str)]) -> Simdeck {
     let environment = disk.environment(&folder.path().join("data"));
     let variables: Vec<_> = environment
         .iter()
         .map(|(name, value)| (*name, value.to_str().unwrap()))
         .chain(more.iter().copied())
         .collect();
-    let simdeck = Simdeck::start_in(folder, &variables);
+    Simdeck::start_in(folder, &variables)
+}
+
+/// One that has a push of each kind and a refused one.
+async fn server(disk: &Disk, more: &[(&str, &str)]) -> Simdeck {
+    let simdeck = start(disk, Arc::new(TempDir::new().unwrap()), more);
     for (kind, body) in
         [("data-usage", usage(0)), ("mo-sms", sms(0)), ("sim-status", signed(r#""n":0"#))]
     {
@@ -147,11 +151,7 @@ async fn what_was_held_under_a_wrong_clock_is_as_old_as_the_clock_is_known_to_be
     {
         let disk = Disk::new();
         disk.set(Number::ClockAheadS, if is_first { wrong_s } else { 0 });
-        let folder = Arc::new(TempDir::new().unwrap());
-        let environment = disk.environment(&folder.path().join("data"));
-        let variables: Vec<_> =
-            environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
-        let simdeck = Simdeck::start_in(folder, &variables);
+        let simdeck = start(&disk, Arc::new(TempDir::new().unwrap()), &[]);
         if !is_first {
             assert_eq!(simdeck.push("data-usage", usage(0)).await, (1, 0, 0));
         }
@@ -187,14 +187,75 @@ async fn what_was_held_under_a_wrong_clock_is_as_old_as_the_clock_is_known_to_be
         };
         // The one before may have been too soon to settle that.
         for (later_days, left) in [(6, [1, 2]), (14, [0, 2]), (399, [0, 2]), (407, [0, 0])] {
-            disk.set(Number::ClockAheadS, later_days * DAYS);
-            let later = signed_at(later_days * DAYS, &format!(r#""n":{later_days}"#));
-            assert_eq!(simdeck.push("sim-status", later).await, (1, 0, 0));
+            // A time far ahead of the last is believed once it has been borne out for a day.
+            for days in [later_days - 2, later_days] {
+                disk.set(Number::ClockAheadS, days * DAYS);
+                let later = signed_at(days * DAYS, &format!(r#""n":{days}"#));
+                assert_eq!(simdeck.push("sim-status", later).await, (1, 0, 0));
+            }
             prune(&simdeck, "").await;
             assert_eq!(classes().await, left, "{wrong_s} {later_days}");
         }
         simdeck.end();
     }
+}
+
+#[tokio::test]
+async fn pushes_that_a_wrong_clock_of_ours_has_signed_do_not_confirm_it() {
+    let disk = Disk::new();
+    let mut simdeck = server(&disk, &[]).await;
+    disk.set(Number::ClockAheadS, AHEAD_S);
+    // As `simdeck push --real` does it.
+    for nth in 0..3 {
+        let ours = signed_at(AHEAD_S + nth, &format!(r#""ours":{nth}"#));
+        assert_eq!(simdeck.push("sim-status", ours).await, (1, 0, 0));
+    }
+    let lists = ["/v1/data-usage", "/v1/mo-sms", "/v1/notifications", "/v1/held"];
+    let there = async |simdeck: &Simdeck| {
+        let mut counts = Vec::new();
+        for list in lists {
+            counts.push(simdeck.rows(list).await.len());
+        }
+        counts
+    };
+    let all = there(&simdeck).await;
+    prune(&simdeck, "").await;
+    assert_eq!(there(&simdeck).await, all);
+    // True ones come as before, also across a restart, and it is right again.
+    assert_eq!(simdeck.push("sim-status", signed(r#""n":1"#)).await, (0, 0, 1));
+    let folder = simdeck.folder();
+    simdeck.end();
+    simdeck = start(&disk, folder, &[]);
+    let ours = signed_at(AHEAD_S + 9, r#""ours":9"#);
+    assert_eq!(simdeck.push("sim-status", ours).await, (1, 0, 0));
+    prune(&simdeck, "").await;
+    disk.set(Number::ClockAheadS, 0);
+    assert_eq!(simdeck.push("sim-status", signed(r#""n":2"#)).await, (1, 0, 0));
+    prune(&simdeck, "").await;
+    let before = all.iter().sum::<usize>();
+    assert_eq!(there(&simdeck).await.iter().sum::<usize>(), before + 3);
+    assert!(on(&simdeck.get("/v1/status").await, "clock_wrong").is_empty());
+    prune(&simdeck, "?by_clock=true").await;
+    assert_eq!(there(&simdeck).await.iter().sum::<usize>(), before + 3);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_clock_that_a_push_speaks_against_is_doubted_after_a_restart_as_well() {
+    let disk = Disk::new();
+    let simdeck = server(&disk, &[]).await;
+    let quarantined = simdeck.rows("/v1/held?class=quarantined").await.len();
+    disk.set(Number::ClockAheadS, -AHEAD_S);
+    // It was made before the last one, so that it is no newer evidence, and yet the clock is wrong.
+    let earlier = signed_at(-3_600, r#""giccid":"x""#);
+    assert_eq!(simdeck.push("data-usage", earlier).await, (0, 0, 1));
+    disk.set(Number::ClockAheadS, 0);
+    let folder = simdeck.folder();
+    simdeck.end();
+    let simdeck = start(&disk, folder, &[]);
+    prune(&simdeck, "?by_clock=true").await;
+    assert_eq!(simdeck.rows("/v1/held?class=quarantined").await.len(), quarantined + 1);
+    simdeck.end();
 }
 
 #[tokio::test]

@@ -272,7 +272,7 @@ async fn a_follower_of_one_kind_that_is_up_to_date_misses_nothing_when_others_ar
     api.add_usage(3).await;
     let (rows, next) = api.page(&next).await;
     assert_eq!(rows, [] as [Value; 0]);
-    api.advance(401 * 86_400);
+    api.advance_far(401 * 86_400).await;
     api.push_now("sim-status", r#""n":1"#).await;
     assert_eq!(api.post("/v1/prune", ADMIN_KEY, "").await.status(), StatusCode::OK);
     assert_eq!(api.rows("/v1/data-usage").await, [] as [Value; 0]);

@@ -1,10 +1,14 @@
-use simdeck::domain::{
-    DeviceEventWord, DevicePoll,
-    DeviceState::{Offline, Online, Unknown},
-    HistoryFilter, PageSize, Place as At, StatusSample, Timestamp, Walk,
+use simdeck::{
+    domain::{
+        DeviceEventWord, DevicePoll,
+        DeviceState::{Offline, Online, Unknown},
+        HistoryFilter, PageSize, Place as At, StatusSample, Timestamp, Walk,
+    },
+    store::{Opened, Submission},
 };
 
 use super::{
+    super::{push, usage},
     MINUTE_MS, NOW_MS, Place, asked, at, device, fleet, history, keep, listed, poll, sample,
     samples, sn, state, states, walk,
 };
@@ -146,6 +150,32 @@ async fn a_sample_that_comes_late_is_thinned_with_its_hour_and_its_day() {
     keep(&mut opened, asked(3 * DAY_MS, 1, Vec::new())).await;
     assert_eq!(samples(&opened, 1).await.len(), 5);
     assert_eq!(device(&opened, 1, 0).await.status.unwrap().0, at(-1));
+}
+
+#[tokio::test]
+async fn samples_get_no_fewer_while_pushes_say_that_the_clock_is_ahead() {
+    let place = Place::new();
+    let mut opened = place.open().await;
+    let mut nth = 0;
+    let mut push_at = async |opened: &mut Opened, pushed_ms: i64, received_ms: i64| {
+        nth += 1;
+        let records = vec![usage(1, NOW_MS, nth)];
+        let pushed = Submission { pushed_at: Some(at(pushed_ms)), ..push(records) };
+        opened.writer.commit(&[pushed], at(received_ms)).await.unwrap();
+    };
+    push_at(&mut opened, 0, 0).await;
+    let taken: Vec<_> = (0..80).map(|nth| NOW_MS - nth * 15 * MINUTE_MS).collect();
+    keep(&mut opened, asked(0, 1, taken_at(&taken))).await;
+    for wrong_ms in [2 * DAY_MS, 500 * DAY_MS] {
+        push_at(&mut opened, MINUTE_MS, wrong_ms).await;
+        keep(&mut opened, asked(wrong_ms, 1, Vec::new())).await;
+        assert_eq!(samples(&opened, 1).await.len(), 80);
+    }
+    for later_ms in [2 * MINUTE_MS, DAY_MS, 2 * DAY_MS] {
+        push_at(&mut opened, later_ms, later_ms).await;
+        keep(&mut opened, asked(later_ms, 1, Vec::new())).await;
+    }
+    assert!((20..=22).contains(&samples(&opened, 1).await.len()));
 }
 
 #[tokio::test]
