@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, keys,
-    made::Secrets,
+    made::{self, Secrets},
     recorded,
     settings::{Settings, SettingsError, Source},
     systemd,
@@ -187,7 +187,14 @@ impl Reload {
             now.push_keys = push_keys;
         }
         if let Ok(api_key) = keys::api_key(&fresh) {
-            now.api_key = api_key;
+            // As a start would.
+            match made::refuse_short(&api_key) {
+                Ok(()) => now.api_key = api_key,
+                Err(failure) => {
+                    tracing::error!(%failure, "Kept the API key that was in force");
+                    self.record(AuditOutcome::Failed, "API key kept: the new one is too short");
+                }
+            }
         }
         if !fresh.public.path_tokens.is_empty() {
             now.path_tokens = fresh.public.path_tokens;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     commands::stdout,
-    server::{API_KEY, Simdeck, signed, usage},
+    server::{API_KEY, Simdeck, UNSET, signed, usage},
 };
 
 const GUARD: Duration = Duration::from_secs(30);
@@ -65,6 +65,30 @@ async fn a_reload_says_what_changed_and_never_the_secret() {
     assert_eq!(row["details"], "path tokens: 1 removed");
     let all = Value::from(simdeck.rows("/v1/audit").await).to_string();
     assert!(!all.contains("token-of"), "{all}");
+}
+
+#[tokio::test]
+async fn a_reload_takes_no_admin_key_that_a_start_would_refuse() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let file = folder.path().join("admin-key");
+    fs::write(&file, format!("{API_KEY}\n")).unwrap();
+    let variables = [("SIMDECK_API_KEY", UNSET), ("SIMDECK_API_KEY_FILE", file.to_str().unwrap())];
+    let mut simdeck = Simdeck::start_in(folder.clone(), &variables);
+    for short in ["a", "nineteen-characters"] {
+        fs::write(&file, format!("{short}\n")).unwrap();
+        kill_process(simdeck.pid(), Signal::HUP).unwrap();
+        simdeck.wait_for("Kept the API key that was in force");
+        assert_eq!(simdeck.status_with(short, "/v1/status").await, 401, "{short}");
+        assert_eq!(simdeck.status_with(API_KEY, "/v1/status").await, 200, "{short}");
+    }
+    let row = rows(&simdeck, "reload", 2).await.remove(0);
+    assert_eq!(row["outcome"], "failed");
+    let long = "twenty-characters-or-more";
+    fs::write(&file, format!("{long}\n")).unwrap();
+    kill_process(simdeck.pid(), Signal::HUP).unwrap();
+    simdeck.wait_for("Renewed the push keys");
+    assert_eq!(simdeck.status_with(long, "/v1/status").await, 200);
+    simdeck.end();
 }
 
 #[tokio::test]
