@@ -3,7 +3,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::retract::{FORGED_SIM, FORGER, HOUR_MS, OTHER_SIM, SIM, TRUE_SENDER, sms, status};
-use crate::server::{Simdeck, now_s};
+use crate::{
+    kill::read,
+    server::{Simdeck, now_s},
+};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -225,5 +228,54 @@ async fn a_sim_that_is_erased_twice_is_kept_again_only_when_both_have_ended() {
     assert_eq!((first, again, &pushed["stored"]), (200, 200, &json!(1)));
     assert_eq!(simdeck.rows(&format!("/v1/data-usage?giccid={SIM}")).await.len(), 1);
     push_new_sim(&simdeck, OTHER_SIM, second).await;
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_record_that_comes_again_and_again_is_noted_with_few_pushes_of_each_source() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 600;
+    let record = usage(SIM, "460000000000001", second * 1000 - HOUR_MS, "CN");
+    for later in 0..40 {
+        let again = [&*record; 3].join(",");
+        simdeck.push_as(FORGER, "data-usage", second + later, &again).await;
+    }
+    // However much one source sends, another one's is noted.
+    simdeck.push_as(TRUE_SENDER, "data-usage", second + 50, &record).await;
+    for address in 0..100 {
+        let address = format!("198.51.100.{address}");
+        simdeck.push_as(&address, "data-usage", second + 60, &record).await;
+    }
+    let mut database = read(&simdeck.folder().path().join("data/simdeck.db")).await;
+    let rows: Vec<(i64,)> = sqlx::query_as(
+        "select count(*) from push_repeat group by source = x'c0000201', length(source) order by 1",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    assert_eq!(rows, [(1,), (4,), (59,)]);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_record_that_is_stored_anew_counts_once() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 60;
+    let record = usage(SIM, "460000000000001", second * 1000 - HOUR_MS, "CN");
+    let message = format!(r#"{{"giccid":"{SIM}","event_time":{}}}"#, second * 1000);
+    for (source, at) in [(FORGER, second), (TRUE_SENDER, second + 1)] {
+        simdeck.push_as(source, "data-usage", at, &record).await;
+        simdeck.push_as(source, "mo-sms", at, &message).await;
+    }
+    let counted = async || {
+        let pushes = simdeck.get("/v1/status").await["pushes"].clone();
+        ["data-usage", "mo-sms"].map(|kind| pushes[kind]["records"].as_i64())
+    };
+    assert_eq!(counted().await, [Some(1); 2]);
+    let body = json!({"datePush": second}).to_string();
+    let (status, answer) = simdeck.send_json(Method::POST, "/v1/retract", &body).await;
+    assert_eq!((status, &answer["kept"]), (200, &json!(2)), "{answer}");
+    assert_eq!(counted().await, [Some(1); 2]);
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 1);
     simdeck.end();
 }
