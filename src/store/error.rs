@@ -57,6 +57,11 @@ impl StoreError {
         }
     }
 
+    /// There is no room for what should be written.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Database(error) if primary_code(error) == Some(13))
+    }
+
     /// The disk or the file is at fault in a way that only a new start can mend: a failed sync may
     /// have lost what was written before it.
     pub fn is_fatal(&self) -> bool {

@@ -296,3 +296,20 @@ async fn a_backup_that_cannot_be_made_is_told_until_one_is() {
     assert!(on(&simdeck.get("/v1/status").await, "backup_failing").is_empty());
     simdeck.end();
 }
+
+#[tokio::test]
+async fn a_backup_that_the_disk_has_no_room_for_or_fails_says_what_to_do() {
+    let disk = Disk::new();
+    let simdeck = server(&disk, &[]).await;
+    // Room for what says in the database that one was asked for, and for a part of the copy.
+    disk.set(Number::Room, 160_000);
+    disk.set(Number::RoomIsSmall, 1);
+    let (status, problem) = simdeck.ask(Method::POST, "/v1/backup").await;
+    disk.set(Number::RoomIsSmall, 0);
+    assert_eq!((status, &problem["title"]), (507, &"Insufficient Storage".into()), "{problem}");
+    for part in ["No backup was made", "Free some room", "SIMDECK_BACKUP_DIR"] {
+        assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
+    }
+    assert_eq!(simdeck.ask(Method::POST, "/v1/backup").await.0, 200);
+    simdeck.end();
+}
