@@ -43,6 +43,9 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// So far back the demo knows how many SIMs were silent.
+const SILENCE_SHOWN_MS: i64 = 7 * DAY_MS;
+
 /// For how long what a poll said holds.
 pub fn good_for() -> Duration {
     routers::good_for()
@@ -82,8 +85,8 @@ pub enum DemoError {
     /// A push of it was not taken.
     #[error("a push of the demo was not stored")]
     Push(#[from] AcceptError),
-    /// A poll of it was not taken.
-    #[error("a poll of the demo was not stored")]
+    /// A poll of it or a count was not taken.
+    #[error("a poll or a count of the demo was not stored")]
     Poll(#[from] AdminError),
     /// The program has a fault: a name of its own is none.
     #[error("the demo has a name that cannot be: {0}")]
@@ -122,13 +125,15 @@ impl Demo {
     async fn tell_until(&self, now_ms: i64, progress: impl Fn(u64, u64)) -> Result<(), DemoError> {
         let incidents = Incidents::before(now_ms, &self.zone);
         // A day more, so that the first hour shown has four weeks before it.
-        let mut at_ms = now_ms - (DAYS + 1) * DAY_MS;
+        let first_ms = now_ms - (DAYS + 1) * DAY_MS;
+        // Steps end where silent SIMs are counted.
+        let mut at_ms = first_ms - first_ms.rem_euclid(HOUR_MS);
         let hours = u64::try_from((DAYS + 1) * 24).unwrap_or_default();
         let mut done = 0;
         while at_ms < now_ms {
             // The last day comes in pieces as small as those of its chart.
             let step_ms = if now_ms - at_ms > DAY_MS { HOUR_MS } else { HOUR_MS / 4 };
-            let end_ms = (at_ms + step_ms).min(now_ms);
+            let end_ms = (at_ms - at_ms.rem_euclid(step_ms) + step_ms).min(now_ms);
             self.clock.set(end_ms);
             let mut records = self.fleet.usage(at_ms, end_ms, &incidents);
             records.extend(incidents.usage(at_ms, end_ms, &self.fleet));
@@ -138,6 +143,9 @@ impl Demo {
                 self.push(kind, &[notice]).await?;
             }
             self.intake.keep_poll(routers::poll(at_ms, end_ms, now_ms)?).await?;
+            if now_ms - end_ms <= SILENCE_SHOWN_MS {
+                self.intake.count_silent_sims().await?;
+            }
             at_ms = end_ms;
             if step_ms == HOUR_MS {
                 done += 1;

@@ -68,7 +68,7 @@ pub use record::{
 pub use retraction::{RetractCount, RetractQuestion, Retracted, Retraction};
 pub use search::{Hit, HitOf, Matched};
 pub use secret::{Invisible, Secret, invisible_in, without_mark};
-pub use silence::{Silence, SilentGroup, SilentSim, is_too_silent};
+pub use silence::{Silence, SilentCount, SilentGroup, SilentSim, is_too_silent};
 pub use sim::{
     LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,
     SimSeen, SimSort, SimSpot, UsageSum,

@@ -1,5 +1,5 @@
 //! SIMs that send no more: when that is out of the ordinary, and which of them belong together.
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use super::{
     NetworkContext, ShortText, Timestamp,
@@ -43,6 +43,29 @@ pub struct Silence {
     pub alone: u64,
     /// Whether there are no more than that.
     pub is_all: bool,
+}
+
+/// How many SIMs were silent, counted at that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilentCount {
+    /// The end of a quarter hour.
+    pub at: Timestamp,
+    /// How many.
+    pub sims: u64,
+}
+
+impl SilentCount {
+    /// A SIM whose last record is older than this is silent.
+    pub const SILENT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+    /// How often they are counted, by the clock.
+    pub const EVERY: Duration = Duration::from_secs(15 * 60);
+
+    /// The last time to count that is not after this one.
+    pub fn due(now: Timestamp) -> Timestamp {
+        let ms = now.unix_ms();
+        let every_ms = i64::try_from(Self::EVERY.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_unix_ms(ms - ms.rem_euclid(every_ms))
+    }
 }
 
 /// Whether a SIM has been silent for too long that was at work on these days, in order, before the

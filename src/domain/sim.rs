@@ -79,20 +79,19 @@ pub struct UsageSum {
 pub struct SimActivityQuestion {
     /// Those are active that have sent since, by their records' own times.
     pub active_from_ms: i64,
-    /// Those are silent by each of these moments, in order, that have not sent since.
-    pub silent_by_ms: Vec<i64>,
+    /// Those are silent that have not sent since.
+    pub silent_since_ms: i64,
 }
 
-/// How many SIMs are at work. Only what each sent last is known: a SIM that was silent and sends
-/// again was never silent.
+/// How many SIMs are at work, by what each sent last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimActivity {
     /// How many have ever sent.
     pub known: u64,
     /// How many are active.
     pub active: u64,
-    /// How many are silent, for each asked moment.
-    pub silent_by: Vec<u64>,
+    /// How many are silent.
+    pub silent: u64,
 }
 
 /// Which SIMs are meant: every field that is set narrows, the values in one field widen.

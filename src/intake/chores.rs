@@ -8,7 +8,7 @@ use super::{
     task::{IntakeError, WriterTask, answer},
 };
 use crate::{
-    domain::{Caller, ClockEvidence, Giccid, RetractQuestion, Timestamp},
+    domain::{Caller, ClockEvidence, Giccid, RetractQuestion, SilentCount, Timestamp},
     store::{
         Erased, Erasing, Lift, Pruned, Pruning, Rebuilding, RetractedCounts, Retracting, StoreError,
     },
@@ -53,6 +53,11 @@ pub(super) enum Upkeep {
     },
     /// Writes the whole database anew.
     Rewrite {
+        reply: Reply<()>,
+    },
+    /// Keeps how many SIMs were silent.
+    CountSilent {
+        count: SilentCount,
         reply: Reply<()>,
     },
     Checkpoint {
@@ -220,6 +225,9 @@ impl WriterTask {
                 answer(reply, lifted)
             }
             Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
+            Upkeep::CountSilent { count, reply } => {
+                answer(reply, self.writer.keep_silent_count(count, now).await)
+            }
             Upkeep::Checkpoint { reply } => {
                 answer(reply, self.writer.checkpoint(CHECKPOINT_WAIT).await)
             }

@@ -24,6 +24,7 @@ mod queue;
 mod refused;
 mod rezone;
 mod sent_away;
+mod silent_counts;
 mod task;
 
 use std::{

@@ -61,8 +61,14 @@ impl IntakeTasks {
         let writing = WriterTask { intake, writer, chores, jobs, asked, answers };
         // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
         // as soon as the writer takes no more of them, which is before it has written the last.
-        let beside =
-            async { tokio::join!(refused.run(commands), disk.watch_disk(), keeper.keep()) };
+        let beside = async {
+            tokio::join!(
+                refused.run(commands),
+                disk.watch_disk(),
+                keeper.keep(),
+                keeper.count_silent_by_clock()
+            )
+        };
         let done = tokio::select! {
             done = on_its_own_thread(writing.run(stop)) => done,
             _ = beside => Ok(()),

@@ -198,6 +198,11 @@ impl Api {
         self.intake.keep_poll(poll).await.unwrap();
     }
 
+    /// Counts silent SIMs at once. The server does so itself in the first minutes of a quarter hour.
+    pub(crate) async fn count_silent(&self) {
+        self.intake.count_silent_sims().await.unwrap();
+    }
+
     /// Says how the poller fares.
     pub(crate) fn report(&self, report: PollReport) {
         self.report.send_replace(report);

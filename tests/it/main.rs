@@ -12,6 +12,7 @@ mod api_lists;
 mod api_log;
 mod api_metrics;
 mod api_search;
+mod api_silent;
 mod api_sims;
 mod api_summary;
 mod api_timeline;

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AggregateQuestion, AggregateRow, Calendar, Filter, Interval, SimActivityQuestion, Span,
-        TIME_MS_MIN, Timestamp,
+        AggregateQuestion, AggregateRow, Calendar, Filter, Interval, SilentCount,
+        SimActivityQuestion, Span, TIME_MS_MIN, Timestamp,
     },
     http::auth::Reader,
     store::StoreError,
@@ -25,8 +25,6 @@ use crate::{
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Who has sent nothing for so long is silent.
-const SILENT_AFTER_MS: i64 = DAY_MS;
 
 /// Six figures of a span that ends now, and of one as long before it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,7 +33,9 @@ const SILENT_AFTER_MS: i64 = DAY_MS;
     "arrived_through": "2024-09-05T01:26:48.000Z",
     "data_usage": {"value": 52_118, "previous": 49_075, "by_interval": [511, 498, 530]},
     "active_sims": {"value": 171, "known": 184},
-    "silent_sims": {"value": 13, "by_interval": [2, 2, 13]},
+    "silent_sims": {
+        "value": 13, "by_interval": [null, 2, 13], "first_count_at": "2024-09-04T02:00:00.000Z",
+    },
     "mo_sms": {"value": 48, "previous": 49, "by_interval": [1, 0, 0]},
     "routers": {
         "online": 7, "offline": 1, "unknown": 0, "last_success_at": "2024-09-05T01:30:37.257Z",
@@ -86,13 +86,17 @@ struct ActiveOut {
     known: u64,
 }
 
-/// SIMs that have sent nothing for 24 hours.
+/// SIMs that have sent nothing for 24 hours. They are counted each quarter hour, while simdeck runs: what
+/// they send later does not change how many there were.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SilentSimsOut)]
 struct SilentOut {
     value: u64,
-    /// How many of those that are silent now were so at the end of each interval.
-    by_interval: Vec<u64>,
+    /// The last count of each interval, null where none was made; of the last interval the value.
+    by_interval: Vec<Option<u64>>,
+    /// When the first of these counts was made. None where there is but the value.
+    #[schema(format = DateTime)]
+    first_count_at: Option<String>,
 }
 
 /// Routers as RCMS lists them.
@@ -139,9 +143,10 @@ pub(super) async fn show(
     let sms = Sums::of(&state, &cut, true).await?;
     let sims = SimActivityQuestion {
         active_from_ms: from_ms,
-        silent_by_ms: cut.ends_ms.iter().map(|end_ms| end_ms - SILENT_AFTER_MS).collect(),
+        silent_since_ms: now.minus(SilentCount::SILENT_AFTER).unix_ms(),
     };
     let sims = state.store.sim_activity(&sims).await?;
+    let counts = state.store.silent_counts(&cut.spans()).await?;
     drop(place);
     let tallies = state.store.tallies().await?;
     let fleet = state.store.fleet(state.freshness()).await?;
@@ -157,10 +162,7 @@ pub(super) async fn show(
         arrived_through: arrived.map(|at| at.to_string()),
         data_usage: usage.figure(|row| row.data_usage),
         active_sims: ActiveOut { value: sims.active, known: sims.known },
-        silent_sims: SilentOut {
-            value: sims.silent_by.last().copied().unwrap_or_default(),
-            by_interval: sims.silent_by,
-        },
+        silent_sims: SilentOut::of(sims.silent, &counts),
         mo_sms: sms.figure(|row| row.records),
         routers,
         records: RecordsOut {
@@ -214,6 +216,11 @@ impl Cut {
         cut
     }
 
+    fn spans(&self) -> Vec<Span> {
+        let ends = self.starts_ms.iter().zip(&self.ends_ms);
+        ends.map(|(start_ms, end_ms)| Span { start_ms: *start_ms, end_ms: *end_ms }).collect()
+    }
+
     fn question(&self, span: Span, interval: Interval) -> AggregateQuestion {
         let (from_ms, to_ms) = (Some(span.start_ms), Some(span.end_ms));
         let filter = Filter { from_ms, to_ms, ..Filter::default() };
@@ -253,6 +260,18 @@ impl<'c> Sums<'c> {
             previous: self.before.iter().map(value).sum(),
             by_interval: starts.map(|start| now.get(start).copied().unwrap_or_default()).collect(),
         }
+    }
+}
+
+impl SilentOut {
+    /// `counts` are those of all intervals; the last one goes on.
+    fn of(value: u64, counts: &[Option<SilentCount>]) -> Self {
+        let ended = counts.split_last().map_or(counts, |(_, ended)| ended);
+        let mut by_interval: Vec<Option<u64>> =
+            ended.iter().map(|count| count.map(|count| count.sims)).collect();
+        by_interval.extend((!counts.is_empty()).then_some(Some(value)));
+        let first = ended.iter().flatten().next();
+        Self { value, by_interval, first_count_at: first.map(|count| count.at.to_string()) }
     }
 }
 

@@ -12,20 +12,47 @@ pub(super) struct Spark {
 }
 
 impl Spark {
-    pub(super) fn of(values: &[f64]) -> Self {
-        const HEIGHT: f64 = 26.0;
-        let most = values.iter().copied().fold(0.0, f64::max);
-        if values.len() < 2 || most <= 0.0 {
+    const HEIGHT: f64 = 26.0;
+
+    /// The line breaks where a value is not known.
+    pub(super) fn of(values: &[Option<f64>]) -> Self {
+        let known = values.iter().copied().flatten();
+        let most = known.clone().fold(0.0, f64::max);
+        if known.count() < 2 || most <= 0.0 {
             return Self::default();
         }
         let step = 100.0 / (values.len() - 1) as f64;
-        let mut line = String::new();
+        let mut spark = Self::default();
+        let mut run: Vec<(f64, f64)> = Vec::new();
         for (nth, value) in values.iter().enumerate() {
-            let y = HEIGHT - 2.0 - value.max(0.0) / most * (HEIGHT - 6.0);
-            push_point(&mut line, nth as f64 * step, y);
+            let x = nth as f64 * step;
+            match value {
+                Some(value) => {
+                    let y = Self::HEIGHT - 2.0 - value.max(0.0) / most * (Self::HEIGHT - 6.0);
+                    run.push((x, y));
+                }
+                None => spark.end_run(&mut run, step),
+            }
         }
-        let area = format!("{line}L100 {HEIGHT}L0 {HEIGHT}Z");
-        Self { line, area }
+        spark.end_run(&mut run, step);
+        spark
+    }
+
+    /// Draws a run of known values. One alone is as wide as half a step.
+    fn end_run(&mut self, run: &mut Vec<(f64, f64)>, step: f64) {
+        if let [(x, y)] = run[..] {
+            *run = vec![((x - step / 4.0).max(0.0), y), ((x + step / 4.0).min(100.0), y)];
+        }
+        if let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) {
+            let mut line = String::new();
+            for (x, y) in &*run {
+                push_point(&mut line, *x, *y);
+            }
+            let (first, last, bottom) = (number(*first), number(*last), Self::HEIGHT);
+            self.area += &format!("{line}L{last} {bottom}L{first} {bottom}Z");
+            self.line += &line;
+        }
+        run.clear();
     }
 }
 
@@ -270,8 +297,18 @@ mod tests {
 
     #[test]
     fn a_spark_needs_two_points_and_something_to_show() {
-        assert!(Spark::of(&[1.0]).line.is_empty());
-        assert!(Spark::of(&[0.0, 0.0]).line.is_empty());
-        assert_eq!(Spark::of(&[0.0, 1.0]).line, "M0 24L100 4");
+        assert!(Spark::of(&[Some(1.0)]).line.is_empty());
+        assert!(Spark::of(&[None, Some(1.0)]).line.is_empty());
+        assert!(Spark::of(&[Some(0.0), Some(0.0)]).line.is_empty());
+        let spark = Spark::of(&[Some(0.0), Some(1.0)]);
+        assert_eq!(spark.line, "M0 24L100 4");
+        assert_eq!(spark.area, "M0 24L100 4L100 26L0 26Z");
+    }
+
+    #[test]
+    fn a_spark_breaks_where_nothing_is_known() {
+        let spark = Spark::of(&[None, Some(0.0), Some(1.0), None, Some(1.0)]);
+        assert_eq!(spark.line, "M25 24L50 4M93.75 4L100 4");
+        assert_eq!(spark.area, "M25 24L50 4L50 26L25 26ZM93.75 4L100 4L100 26L93.75 26Z");
     }
 }

@@ -1,7 +1,7 @@
 //! Questions. Each runs on a connection of its own that cannot write, and ends by its deadline, so
 //! that no reader can hold back a checkpoint for long.
 mod aggregate;
-mod aside;
+pub(super) mod aside;
 mod attention;
 mod audit;
 mod change;
@@ -18,6 +18,7 @@ mod retraction;
 pub(super) mod rollup;
 mod room;
 mod search;
+mod silent_count;
 mod sim;
 mod sim_activity;
 mod sim_list;

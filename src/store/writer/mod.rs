@@ -27,6 +27,7 @@ mod retract_cards;
 mod retract_records;
 mod rings;
 mod round;
+mod silent_count;
 mod sim_pruned;
 mod sims;
 mod tail;

@@ -77,6 +77,7 @@ enum Stage {
     Quarantined,
     Refused,
     Audit,
+    SilentCounts,
     Done,
 }
 
@@ -142,7 +143,8 @@ impl Pruning {
             Stage::Pushes => Stage::Quarantined,
             Stage::Quarantined => Stage::Refused,
             Stage::Refused => Stage::Audit,
-            Stage::Audit | Stage::Done => Stage::Done,
+            Stage::Audit => Stage::SilentCounts,
+            Stage::SilentCounts | Stage::Done => Stage::Done,
         };
     }
 }
@@ -193,6 +195,9 @@ impl Writer {
                 let gone = self.prune_audit(pruning.audit_before_ms, pruning).await?;
                 pruning.pruned.audit += gone;
                 Ok(gone == 0)
+            }
+            Stage::SilentCounts => {
+                Ok(self.prune_silent_counts(pruning.records_before_ms, pruning).await? == 0)
             }
             Stage::Done => Ok(true),
         }

@@ -159,6 +159,16 @@ impl Writer {
         self.signed_clock.believed.newest.map_or(now, |newest| now.min(newest.confirmed()))
     }
 
+    /// The newest time that our clock and an authentic push have both reached.
+    pub(super) fn newest_confirmed(&self) -> Option<Timestamp> {
+        self.signed_clock.believed.newest.map(ClockEvidence::confirmed)
+    }
+
+    /// Whether authentic pushes say that our clock, which is at `now`, is wrong by more than a day.
+    pub(super) fn clock_is_wrong(&self, now: Timestamp) -> bool {
+        self.signed_clock.believed.newest.is_some_and(|newest| newest.fault(now).is_some())
+    }
+
     /// The time by which samples of devices get fewer. Polls come also where nothing is pushed, so that
     /// it is our clock's, but not while a push says that our clock is ahead.
     pub(super) fn thinning_now(&self, now: Timestamp) -> Timestamp {

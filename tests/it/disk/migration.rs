@@ -159,12 +159,12 @@ async fn schema(database: &Path) -> Schema {
 }
 
 async fn rows(database: &Path) -> Rows {
-    // But when it was migrated and started, with which settings, and who sent what the older version
-    // kept, which did not note that.
+    // But when it was migrated and started, with which settings, how many SIMs were silent since, and who
+    // sent what the older version kept, which did not note that.
     const TABLES: &str = "
         select m.name, group_concat('quote(\"' || c.name || '\")', ' || '','' || ')
         from sqlite_schema m join pragma_table_info(m.name) c
-        where m.type = 'table' and m.name not in ('_sqlx_migrations', 'audit')
+        where m.type = 'table' and m.name not in ('_sqlx_migrations', 'audit', 'silent_count')
             and (m.name, c.name) <> ('push', 'source') group by 1";
     let mut connection = read(database).await;
     let tables: Vec<(String, String)> =

@@ -115,13 +115,15 @@ pub(super) async fn agree(
             }
         }
     }
-    let silent_by_ms = vec![newest - 50 * 3_600_000, newest - 3_600_000, newest];
-    let by = |ms: &i64| sims.values().filter(|sim| sim.last_ms() < *ms).count() as u64;
-    let silent_by: Vec<u64> = silent_by_ms.iter().map(by).collect();
+    let before = |ms: i64| sims.values().filter(|sim| sim.last_ms() < ms).count() as u64;
     let known = sims.len() as u64;
-    let ask = SimActivityQuestion { active_from_ms: newest - 3_600_000, silent_by_ms };
-    let told = store.sim_activity(&ask).await.unwrap();
-    prop_assert_eq!(told, SimActivity { known, active: known - silent_by[1], silent_by });
+    for silent_since_ms in [newest - 50 * 3_600_000, newest - 3_600_000, newest] {
+        let active_from_ms = newest - 3_600_000;
+        let ask = SimActivityQuestion { active_from_ms, silent_since_ms };
+        let (active, silent) = (known - before(active_from_ms), before(silent_since_ms));
+        let told = store.sim_activity(&ask).await.unwrap();
+        prop_assert_eq!(told, SimActivity { known, active, silent });
+    }
     Ok(())
 }
 

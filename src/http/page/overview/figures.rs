@@ -64,7 +64,8 @@ struct ActiveIn {
 #[derive(Deserialize)]
 struct SilentIn {
     value: i64,
-    by_interval: Vec<i64>,
+    by_interval: Vec<Option<i64>>,
+    first_count_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,14 +144,23 @@ impl Asked<'_> {
     fn silent(&self, figure: &SilentIn) -> Figure {
         let format = self.visitor.format();
         let words = &format.words.overview;
-        let before = figure.by_interval.first().copied().unwrap_or(figure.value);
+        let before = figure.by_interval.iter().copied().flatten().next().unwrap_or(figure.value);
         let more = figure.value - before;
         let count = format.count(more.abs()).to_string();
-        let note = match more {
-            0 => words.silent_same.to_owned(),
-            1.. => (words.silent_more)(&count),
-            _ => (words.silent_less)(&count),
+        let is_from_start = figure.by_interval.first().is_some_and(Option::is_some);
+        let first_count_at = figure.first_count_at.as_deref().and_then(told);
+        let note = match first_count_at.map(|at| format.moment(at)) {
+            None => words.silent_uncounted.to_owned(),
+            Some(at) => {
+                let since = if is_from_start { None } else { Some(at.as_str()) };
+                match more {
+                    0 => (words.silent_same)(since),
+                    1.. => (words.silent_more)(&count, since),
+                    _ => (words.silent_less)(&count, since),
+                }
+            }
         };
+        let known: Vec<_> = figure.by_interval.iter().map(|count| count.map(as_f64)).collect();
         // A tenth more than before, and more than a few, is no chance.
         let is_bad = more >= 5 && more * 10 >= before;
         Figure {
@@ -158,7 +168,7 @@ impl Asked<'_> {
             amount: Some(format.count(figure.value)),
             note,
             is_bad,
-            spark: spark(&figure.by_interval),
+            spark: Spark::of(&known),
             class: if is_bad { "alarm" } else { "" },
             ..Figure::default()
         }
@@ -221,5 +231,5 @@ impl Asked<'_> {
 }
 
 fn spark(values: &[i64]) -> Spark {
-    Spark::of(&values.iter().map(|value| as_f64(*value)).collect::<Vec<_>>())
+    Spark::of(&values.iter().map(|value| Some(as_f64(*value))).collect::<Vec<_>>())
 }

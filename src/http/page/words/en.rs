@@ -116,9 +116,19 @@ const OVERVIEW: Overview = Overview {
     versus: |range| format!("vs previous {range}"),
     nothing_before: "nothing before to compare with",
     active_share: |share, known| format!("{share} of {known}"),
-    silent_more: |count| format!("{count} more than at the start"),
-    silent_less: |count| format!("{count} fewer than at the start"),
-    silent_same: "as many as at the start",
+    silent_more: |count, since| match since {
+        None => format!("{count} more than at the start"),
+        Some(at) => format!("{count} more than at {at}, the first count"),
+    },
+    silent_less: |count, since| match since {
+        None => format!("{count} fewer than at the start"),
+        Some(at) => format!("{count} fewer than at {at}, the first count"),
+    },
+    silent_same: |since| match since {
+        None => "as many as at the start".to_owned(),
+        Some(at) => format!("as many as at {at}, the first count"),
+    },
+    silent_uncounted: "no earlier count to compare with",
     routers_note: |offline, ago| format!("{offline} offline · polled {ago} ago"),
     rcms_off: "RCMS is not set up",
     rcms_failing: |at| format!("RCMS last answered {at}; showing that state"),

@@ -121,9 +121,19 @@ const OVERVIEW: Overview = Overview {
     versus: |range| format!("较前 {range}"),
     nothing_before: "此前没有可比数据",
     active_share: |share, known| format!("占全部 {known} 张的 {share}"),
-    silent_more: |count| format!("较期初多 {count} 张"),
-    silent_less: |count| format!("较期初少 {count} 张"),
-    silent_same: "与期初持平",
+    silent_more: |count, since| match since {
+        None => format!("较期初多 {count} 张"),
+        Some(at) => format!("较首次统计（{at}）多 {count} 张"),
+    },
+    silent_less: |count, since| match since {
+        None => format!("较期初少 {count} 张"),
+        Some(at) => format!("较首次统计（{at}）少 {count} 张"),
+    },
+    silent_same: |since| match since {
+        None => "与期初持平".to_owned(),
+        Some(at) => format!("与首次统计（{at}）持平"),
+    },
+    silent_uncounted: "此前没有统计可供比较",
     routers_note: |offline, ago| format!("{offline} 台离线 · {ago}前轮询"),
     rcms_off: "尚未接入 RCMS",
     rcms_failing: |at| format!("RCMS 最后响应于 {at}，显示当时状态"),
