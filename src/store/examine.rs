@@ -12,6 +12,7 @@ use super::{
     card::reversed,
     error::of_read,
     open::{MIGRATIONS, for_reading},
+    read::aside::aside,
     writer::written_evidence,
 };
 use crate::domain::{ClockEvidence, Timestamp, mention::mentions};
@@ -68,6 +69,11 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
 
 /// How many notifications and held bodies there are of a SIM, or mention it.
 pub async fn count_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), StoreError> {
+    let (database, giccid) = (database.to_owned(), giccid.to_owned());
+    aside(async move { find_mentions(&database, &giccid).await }).await
+}
+
+async fn find_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), StoreError> {
     const NOTIFICATIONS: &str = "
         select giccid = $1, cast(payload as blob) from notification
         where giccid = $1 or instr(payload, $1) > 0 or instr(payload, '\\') > 0";
@@ -92,6 +98,14 @@ pub async fn count_mentions(database: &Path, giccid: &str) -> Result<(u64, u64),
 /// The tables in which a row mentions a SIM. Unlike a look at the bytes of the files it can tell the
 /// number from a longer one that holds it.
 pub async fn tables_that_mention(
+    database: &Path,
+    giccid: &str,
+) -> Result<BTreeSet<String>, StoreError> {
+    let (database, giccid) = (database.to_owned(), giccid.to_owned());
+    aside(async move { find_tables_that_mention(&database, &giccid).await }).await
+}
+
+async fn find_tables_that_mention(
     database: &Path,
     giccid: &str,
 ) -> Result<BTreeSet<String>, StoreError> {

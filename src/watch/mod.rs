@@ -92,10 +92,10 @@ impl Look<'_> {
         self.seen.usual = Some((now, usual));
     }
 
-    /// What is wrong by these facts. `explain` says what would make a refused body valid.
-    pub fn end(self, facts: &Facts, explain: impl Fn(&[u8]) -> Option<String>) -> Vec<Condition> {
+    /// What is wrong by these facts and by what was noted.
+    pub fn end(self, facts: &Facts) -> Vec<Condition> {
         let Self { watch, mut seen } = self;
-        let found = rules::found(facts, &watch.shared.signals.read(facts.now, explain));
+        let found = rules::found(facts, &watch.shared.signals.read(facts.now));
         let changes = seen.table.update(found, &facts.unknown(), facts.now);
         let conditions = seen.table.conditions();
         let last = &watch.shared.last;

@@ -197,13 +197,8 @@ impl Signals {
         noted.no_room = run.map(|run| (source, run));
     }
 
-    /// What was noted. Runs that are worth it are explained first; what ended by itself is gone.
-    pub(super) fn read(
-        &self,
-        now: Timestamp,
-        explain: impl Fn(&[u8]) -> Option<String>,
-    ) -> Reading {
-        self.explain(explain);
+    /// What was noted. What ended by itself is gone.
+    pub(super) fn read(&self, now: Timestamp) -> Reading {
         let noted = self.noted();
         let recent = |run: &Run| run.is_recent(now, Run::TOLD_FOR);
         let is_told = |refused: &&RefusedRun| refused.run.is_recent(now, super::rules::DAY);
@@ -222,8 +217,10 @@ impl Signals {
         }
     }
 
-    /// It hashes some hundred times for each key, so nobody waits for the lock meanwhile.
-    fn explain(&self, explain: impl Fn(&[u8]) -> Option<String>) {
+    /// Finds out what would make refused pushes valid, of runs that are worth it. It hashes some hundred
+    /// times for each key: nobody waits for the lock meanwhile, and no thread that answers requests
+    /// should do it.
+    pub fn explain(&self, explain: impl Fn(&[u8]) -> Option<String>) {
         let mut samples = Vec::new();
         for refused in &mut self.noted().refused {
             if refused.reason == HeldReason::SignatureWrong && refused.is_long() {

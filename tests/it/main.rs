@@ -56,6 +56,7 @@ mod process;
 mod program;
 mod properties;
 mod rcms;
+mod request_threads;
 mod rings;
 mod secrets;
 mod server;

@@ -1,8 +1,8 @@
 //! What is wrong with how data comes in: gathers what the rules need, and shows what they find.
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -66,9 +66,22 @@ impl InternalState {
             clock: known(self.store.clock_evidence().await),
             backup: self.intake.backup_failure(),
         };
-        look.end(&facts, |body| {
-            self.intake.explain(body).into_iter().next().map(|finding| finding.says)
-        })
+        self.explain_refused().await;
+        look.end(&facts)
+    }
+
+    /// Finds out what would make refused pushes valid, on a thread that answers no requests.
+    async fn explain_refused(&self) {
+        let (signals, intake) = (Arc::clone(self.live.pushes.signals()), self.intake.clone());
+        let explaining = spawn_blocking(move || {
+            signals.explain(|body| {
+                intake.explain(body).into_iter().next().map(|finding| finding.says)
+            });
+        });
+        if let Err(error) = explaining.await {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "Refused pushes were not explained");
+        }
     }
 
     /// The listener that ran out of places for connections lately; of both the public one.

@@ -136,9 +136,9 @@ pub(super) async fn erase(
         let erased = state.store.erasure_of(&giccid).await?;
         return Err(ApiError::NothingToErase(erased.map(|erased| erased.at)));
     }
-    state.live.pushes.forget_bodies_with(giccid.as_str());
+    state.live.pushes.forget_bodies_with(&giccid).await;
     let done = state.intake.erase(&giccid, &caller).await?;
-    state.live.pushes.forget_bodies_with(giccid.as_str());
+    state.live.pushes.forget_bodies_with(&giccid).await;
     Ok(Json(ErasedOut {
         id: done.erased.id,
         data_usage: done.erased.usage,

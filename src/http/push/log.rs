@@ -2,7 +2,8 @@
 //! so many rows, and of each body the beginning. Beside them, how many there were of each sort, and
 //! what was noticed on the way.
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
+    error::Error,
     net::IpAddr,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
@@ -12,13 +13,14 @@ use std::{
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use tokio::task::spawn_blocking;
 
 use super::{
     figures::PushFigures,
     refusal::{Reason, SentAway},
 };
 use crate::{
-    domain::{Clock, Kind, Timestamp, mention::mentions},
+    domain::{Clock, Giccid, Kind, Timestamp, mention::mentions},
     intake::Accepted,
     store::Outcome,
     watch::Signals,
@@ -135,12 +137,24 @@ impl PushLog {
         &self.signals
     }
 
-    /// Forgets the bodies that mention a SIM.
-    pub(in crate::http) fn forget_bodies_with(&self, giccid: &str) {
-        let has = |row: &PushRow| mentions(&row.body, |number| number == giccid);
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        for row in rows.newest_first.iter_mut().filter(|row| has(row)) {
-            Arc::make_mut(row).body = Bytes::new();
+    /// Forgets the bodies that mention a SIM. They are looked through on a thread of its own and not
+    /// under the lock, for which pushes wait: there may be 4 MB of them.
+    pub(in crate::http) async fn forget_bodies_with(&self, giccid: &Giccid) {
+        let (log, giccid) = (self.clone(), giccid.clone());
+        let looking = spawn_blocking(move || {
+            let has = |row: &PushRow| mentions(&row.body, |number| number == giccid.as_str());
+            let found: HashSet<u64> = log.newest(ROWS_MAX, has).iter().map(|row| row.id).collect();
+            let mut rows = log.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            for row in rows.newest_first.iter_mut().filter(|row| found.contains(&row.id)) {
+                Arc::make_mut(row).body = Bytes::new();
+            }
+        });
+        if let Err(error) = looking.await {
+            let error = &error as &dyn Error;
+            tracing::error!(
+                error,
+                "Bodies that mention an erased SIM are still in the list of pushes"
+            );
         }
     }
 

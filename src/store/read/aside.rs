@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::StoreError;
 
 /// Runs a question on a thread of its own, and ends it when its answer is not awaited any more.
-pub(super) async fn aside<T: Send + 'static>(
+pub(in crate::store) async fn aside<T: Send + 'static>(
     question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (given_up, runtime) = (CancellationToken::new(), Handle::current());

@@ -2,6 +2,7 @@ use sqlx::{Connection, FromRow, QueryBuilder, Sqlite};
 
 use super::{
     READ_TIME_MAX, Store,
+    aside::aside,
     filter::push_list,
     page,
     portion::{HasText, Portion, unless_long},
@@ -125,10 +126,14 @@ impl Store {
         &self,
         freshness: Freshness,
     ) -> Result<Vec<KnownDevice>, StoreError> {
-        let mut sql = QueryBuilder::new(SELECT_LISTED);
-        push_devices(&mut sql, freshness);
-        sql.push(" order by id");
-        Ok(self.portion::<ListedRow, _>(sql, None).await?.rows)
+        let store = self.clone();
+        aside(async move {
+            let mut sql = QueryBuilder::new(SELECT_LISTED);
+            push_devices(&mut sql, freshness);
+            sql.push(" order by id");
+            Ok(store.portion::<ListedRow, _>(sql, None).await?.rows)
+        })
+        .await
     }
 
     /// All devices together, at one moment.

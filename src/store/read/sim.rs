@@ -5,6 +5,7 @@ use sqlx::{Connection, FromRow, QueryBuilder, SqliteConnection};
 
 use super::{
     READ_TIME_MAX, Store,
+    aside::aside,
     sim_tail::{CardTail, kept_states},
     sim_usage::{Span, Unit},
 };
@@ -52,6 +53,15 @@ struct Row {
 impl Store {
     /// One SIM; none that has neither a record nor a name or a router.
     pub async fn sim(&self, giccid: &Giccid, as_of: &SimMoment) -> Result<Option<Sim>, StoreError> {
+        let (store, giccid, as_of) = (self.clone(), giccid.clone(), as_of.clone());
+        aside(async move { store.find_sim(&giccid, &as_of).await }).await
+    }
+
+    async fn find_sim(
+        &self,
+        giccid: &Giccid,
+        as_of: &SimMoment,
+    ) -> Result<Option<Sim>, StoreError> {
         const CARD: &str = "select id from card where giccid_reversed = $1";
         const LABEL: &str = "select name, device_sn from sim_label where giccid = $1";
         let mut reader = self.reader(READ_TIME_MAX).await?;

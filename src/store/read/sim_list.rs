@@ -6,6 +6,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     COUNT_TIME_MAX, READ_TIME_MAX, SimMoment, Store,
+    aside::aside,
     filter::push_list,
     packed,
     page::is_upwards,
@@ -34,6 +35,23 @@ pub struct SimQuestion<'a> {
     pub as_of: &'a SimMoment,
 }
 
+/// The same for a thread that outlives whoever asked.
+struct OwnedQuestion {
+    filter: SimFilter,
+    sort: SimSort,
+    as_of: SimMoment,
+}
+
+impl OwnedQuestion {
+    fn of(SimQuestion { filter, sort, as_of }: SimQuestion<'_>) -> Self {
+        Self { filter: filter.clone(), sort, as_of: as_of.clone() }
+    }
+
+    fn ask(&self) -> SimQuestion<'_> {
+        SimQuestion { filter: &self.filter, sort: self.sort, as_of: &self.as_of }
+    }
+}
+
 /// The cards whose places the summary does not know.
 struct Moved {
     card_ids: HashSet<i64>,
@@ -44,6 +62,15 @@ struct Moved {
 impl Store {
     /// One page of the SIMs that have records, each with its place.
     pub async fn sims(
+        &self,
+        ask: SimQuestion<'_>,
+        walk: &Walk<SimSpot>,
+    ) -> Result<Vec<(SimSpot, Sim)>, StoreError> {
+        let (store, question, walk) = (self.clone(), OwnedQuestion::of(ask), walk.clone());
+        aside(async move { store.page_of_sims(question.ask(), &walk).await }).await
+    }
+
+    async fn page_of_sims(
         &self,
         ask: SimQuestion<'_>,
         walk: &Walk<SimSpot>,
@@ -64,6 +91,11 @@ impl Store {
 
     /// How many SIMs with records a filter leaves, up to a number of [`Store::sim_top`].
     pub async fn sim_count(&self, ask: SimQuestion<'_>, top: i64) -> Result<u64, StoreError> {
+        let (store, question) = (self.clone(), OwnedQuestion::of(ask));
+        aside(async move { store.count_sims(question.ask(), top).await }).await
+    }
+
+    async fn count_sims(&self, ask: SimQuestion<'_>, top: i64) -> Result<u64, StoreError> {
         const ALL: &str = "
             select (select count(*) from card) - (select count(*) from card where id > $1)";
         let mut reader = self.reader(COUNT_TIME_MAX).await?;

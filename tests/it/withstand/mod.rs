@@ -15,6 +15,7 @@ mod line;
 mod memory;
 mod order;
 mod proxies;
+mod questions;
 mod restarts;
 mod rotation;
 mod slow;

@@ -8,7 +8,7 @@ use crate::{
     store::{
         Store, StoreError,
         error::of_read,
-        read::{READ_TIME_MAX, sim_tail::CardTail},
+        read::{READ_TIME_MAX, aside::aside, sim_tail::CardTail},
         rollup::QUARTER_HOUR_MS,
     },
 };
@@ -22,6 +22,11 @@ type Place = (String, String);
 impl Store {
     /// The groups of SIMs of which the first records from a country came within the last day.
     pub async fn new_countries(&self, now: Timestamp) -> Result<Vec<NewCountry>, StoreError> {
+        let store = self.clone();
+        aside(async move { store.find_new_countries(now).await }).await
+    }
+
+    async fn find_new_countries(&self, now: Timestamp) -> Result<Vec<NewCountry>, StoreError> {
         const FIRST: &str = "select received_ms from usage order by id limit 1";
         let from_ms = now.unix_ms() - DAY_MS;
         let mut reader = self.reader(READ_TIME_MAX).await?;

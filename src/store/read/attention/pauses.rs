@@ -9,7 +9,12 @@ use super::{
 };
 use crate::{
     domain::{Kind, Timestamp},
-    store::{Store, StoreError, error::of_read, read::READ_TIME_MAX, rollup::QUARTER_HOUR_MS},
+    store::{
+        Store, StoreError,
+        error::of_read,
+        read::{READ_TIME_MAX, aside::aside},
+        rollup::QUARTER_HOUR_MS,
+    },
 };
 
 /// How far back pauses are looked for, for kinds that do not come every day.
@@ -41,6 +46,15 @@ impl Store {
     /// comes on most days, else the longest that there was; up to when the kind last came, or a long
     /// silence would make itself usual. Kinds of which too little is known are not there.
     pub async fn usual_pauses(
+        &self,
+        pushes: &[(Kind, Timestamp)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<Kind, Duration>, StoreError> {
+        let (store, pushes) = (self.clone(), pushes.to_vec());
+        aside(async move { store.find_usual_pauses(&pushes, now).await }).await
+    }
+
+    async fn find_usual_pauses(
         &self,
         pushes: &[(Kind, Timestamp)],
         now: Timestamp,

@@ -10,7 +10,7 @@ use crate::{
     domain::{Silence, SilentSim, Timestamp, USUAL_DAYS, is_too_silent},
     store::{
         Store, StoreError,
-        read::{READ_TIME_MAX, packed, sim_tail::CardTail},
+        read::{READ_TIME_MAX, aside::aside, packed, sim_tail::CardTail},
         rollup::Days,
     },
 };
@@ -27,6 +27,11 @@ impl Store {
     /// The SIMs that fell silent in the last two weeks and have been so for longer than is usual
     /// for them.
     pub async fn silence(&self, now: Timestamp) -> Result<Silence, StoreError> {
+        let store = self.clone();
+        aside(async move { store.find_silence(now).await }).await
+    }
+
+    async fn find_silence(&self, now: Timestamp) -> Result<Silence, StoreError> {
         let now_ms = now.unix_ms();
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;

@@ -8,7 +8,9 @@ use crate::{
     store::{
         Store, StoreError,
         read::{
-            READ_TIME_MAX, packed,
+            READ_TIME_MAX,
+            aside::aside,
+            packed,
             sim_tail::{CardTail, kept_states},
             sim_usage::{Span, Unit},
         },
@@ -25,6 +27,15 @@ impl Store {
     /// The SIMs that used far more today, in the store's zone, than is usual for them; the most
     /// first.
     pub async fn sims_above_usual(
+        &self,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<SimAboveUsual>, StoreError> {
+        let store = self.clone();
+        aside(async move { store.find_sims_above_usual(now, most).await }).await
+    }
+
+    async fn find_sims_above_usual(
         &self,
         now: Timestamp,
         most: usize,

@@ -6,13 +6,23 @@ use sqlx::{Connection, SqliteConnection};
 use super::usual_days;
 use crate::{
     domain::{PushPause, Span, Timestamp, usual_of},
-    store::{Store, StoreError, error::of_read, read::READ_TIME_MAX, rollup::QUARTER_HOUR_MS},
+    store::{
+        Store, StoreError,
+        error::of_read,
+        read::{READ_TIME_MAX, aside::aside},
+        rollup::QUARTER_HOUR_MS,
+    },
 };
 
 impl Store {
     /// Since when no usage record has come, and how long the longest pause of a day usually is: by
     /// the records' own times, to the quarter of an hour. None where that is not known.
     pub async fn usage_pause(&self, now: Timestamp) -> Result<Option<PushPause>, StoreError> {
+        let store = self.clone();
+        aside(async move { store.find_usage_pause(now).await }).await
+    }
+
+    async fn find_usage_pause(&self, now: Timestamp) -> Result<Option<PushPause>, StoreError> {
         const LAST: &str = "select last_received_ms from tally where kind = 'data-usage'";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
