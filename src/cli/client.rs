@@ -99,6 +99,11 @@ impl ApiClient {
         }
     }
 
+    /// Where the API is.
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// Asks, and gives the answer of a request that succeeded.
     pub(super) async fn send(
         &self,

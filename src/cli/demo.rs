@@ -22,6 +22,7 @@ use crate::{
     domain::{PollReport, Secret},
     http::Rcms,
     rcms,
+    store::is_taken,
 };
 
 /// The demo's data directory, inside the configured one.
@@ -101,6 +102,21 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Whether the data directory is a demo's.
+pub(super) fn is_demo(settings: &Settings) -> bool {
+    settings.data_dir.join(MARK).is_file()
+}
+
+/// The settings of the demo beside the store of these, where a demo runs and no server does.
+pub(super) fn running_alone(settings: &Settings) -> Option<Settings> {
+    let is_held = |folder: &Path| is_taken(folder).unwrap_or_default();
+    if is_held(&settings.data_dir) {
+        return None;
+    }
+    let demo = self::settings(settings.clone());
+    (is_demo(&demo) && is_held(&demo.data_dir)).then_some(demo)
+}
+
 /// Notes that the story was told.
 pub(super) fn told(settings: &Settings) -> Result<(), Failure> {
     fs::write(settings.data_dir.join(MARK), TOLD)
@@ -109,7 +125,7 @@ pub(super) fn told(settings: &Settings) -> Result<(), Failure> {
 
 /// Refuses to serve a demo as if it were true.
 pub(super) fn refuse_as_real(settings: &Settings) -> Result<(), Failure> {
-    if !settings.data_dir.join(MARK).is_file() {
+    if !is_demo(settings) {
         return Ok(());
     }
     Err(Failure::new(format!(

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::{
     Failure,
     client::{http_client, http_client_here},
-    keys,
+    demo, keys,
     settings::{Settings, Source},
     welcome::is_loopback,
 };
@@ -137,6 +137,12 @@ fn at_work(folder: &Path) -> Failure {
 
 /// Why there is no server to talk to.
 pub(super) fn none(settings: &Settings) -> Failure {
+    if let Some(demo) = demo::running_alone(settings) {
+        return Failure::new(format!(
+            "only a demo runs here: ask it with --data-dir {}, or start `simdeck serve`",
+            demo.data_dir.display()
+        ));
+    }
     Failure::new(format!(
         "no server runs on the data directory {}: start `simdeck serve`, choose another with \
          --data-dir, or name the server with --internal-url and its key with SIMDECK_API_KEY",

@@ -83,7 +83,10 @@ fn greet(server: &Server) {
         if made.contains(&API_KEY_FILE) {
             output::note(&format!("admin API key: {}", server.secrets.api_key.expose()));
         }
-        output::note("`simdeck welcome` shows the addresses to register and a first push.");
+        output::note(match server.public {
+            Some(_) => "`simdeck welcome` shows the addresses to register and a first push.",
+            None => "`simdeck welcome` shows another link to it.",
+        });
         tokio::spawn(invite(server.state(), server.internal));
     } else if !made.is_empty() {
         tracing::info!(

@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, client::ApiClient, keys, output::Output, settings::Settings};
+use super::{Failure, client::ApiClient, demo, keys, output::Output, settings::Settings};
 use crate::{
     domain::Secret,
     smarthub::{kind, signature::PushKey},
@@ -16,7 +16,19 @@ use crate::{
 /// Prints what to enter in SmartHub and how to try it. Whoever runs this asked for the secrets, so
 /// it shows them wherever its output goes.
 pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode, Failure> {
-    let keys = keys::push_keys(settings)?;
+    if demo::is_demo(settings) {
+        return show_demo(settings, output).await;
+    }
+    let alone = demo::running_alone(settings);
+    let demo = match &alone {
+        Some(demo) => DemoPage::of(demo).await,
+        None => None,
+    };
+    let keys = match (keys::push_keys(settings), &demo) {
+        // No server was ever started here.
+        (Err(_), Some(demo)) => return demo.show(output),
+        (keys, _) => keys?,
+    };
     let warnings = warnings(settings);
     let example = example(settings, &keys);
     let link = sign_in_link(settings).await;
@@ -34,9 +46,66 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode,
         "sign_in_url": link.as_ref().map(Secret::expose),
         "warnings": warnings,
         "example": example,
+        "demo": demo.as_ref().map(DemoPage::json),
     });
-    output.text(&page(settings, &keys, &warnings, link.as_ref(), &example), &json)?;
+    let mut text = page(settings, &keys, &warnings, link.as_ref(), &example);
+    if let Some(demo) = &demo {
+        let now = "No server runs here now, only a demo. The rest is for the server that `simdeck \
+                   serve` starts.";
+        text = format!("{}\n{now}\n\n{text}", demo.text());
+    }
+    output.text(&text, &json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to see of a demo that runs.
+struct DemoPage {
+    url: String,
+    link: Option<Secret>,
+}
+
+impl DemoPage {
+    async fn of(settings: &Settings) -> Option<Self> {
+        let client = ApiClient::of_server(settings).await.ok()?;
+        Some(Self { url: client.base_url().to_owned(), link: sign_in_link(settings).await })
+    }
+
+    fn json(&self) -> Value {
+        json!({ "url": self.url, "sign_in_url": self.link.as_ref().map(Secret::expose) })
+    }
+
+    /// Shows it and nothing else.
+    fn show(&self, output: Output) -> Result<ExitCode, Failure> {
+        let json = json!({
+            "addresses": [], "push_keys": [], "sign_in_url": self.link.as_ref().map(Secret::expose),
+            "warnings": [], "example": null, "demo": self.json(),
+        });
+        output.text(self.text().trim_end(), &json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "A demo runs at {}. It takes no pushes, so it has no address to register.\n",
+            self.url
+        );
+        if let Some(link) = &self.link {
+            text += "\nOpen its page with this link, once and within 15 minutes:\n";
+            text += &format!("\n  {}\n", link.expose());
+        }
+        text
+    }
+}
+
+/// A data directory that is a demo's: nobody pushes to it.
+async fn show_demo(settings: &Settings, output: Output) -> Result<ExitCode, Failure> {
+    let Some(demo) = DemoPage::of(settings).await else {
+        return Err(Failure::new(format!(
+            "{} is a demo's data directory, and no demo runs: start `simdeck serve --demo`",
+            settings.data_dir.display()
+        )));
+    };
+    demo.show(output)
 }
 
 /// A link that opens the page of the running server; none where no server runs.

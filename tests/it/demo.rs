@@ -77,6 +77,9 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     let status = demo.get("/v1/status").await;
     let quarantined = &status["held"]["quarantined"]["pushes"];
     assert_eq!(quarantined, 1, "{status}");
+    let silent = demo.get("/v1/summary").await["silent_sims"].clone();
+    let counts = silent["by_interval"].as_array().unwrap();
+    assert!(counts.iter().filter(|count| !count.is_null()).count() >= 95, "{silent}");
     let days = demo.get("/v1/data-usage/aggregate?interval=1d").await;
     assert!((29..=31).contains(&days.as_array().unwrap().len()), "{days}");
 
@@ -97,9 +100,27 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     let path = copied["path"].as_str().unwrap_or_else(|| panic!("no path in {copied}"));
     assert!(path.contains("data/demo/backups/"), "{path}");
 
+    // As long as no other server runs, commands that look for one find it and say so.
+    let begins = format!("A demo runs at {}. It takes no pushes", demo.url);
+    for arguments in [&["welcome"][..], &["welcome", "--data-dir", "data/demo"]] {
+        let shown = said(folder.path(), &[arguments, &["--output", "table"]].concat());
+        assert!(shown.starts_with(&begins) && !shown.contains("Register"), "{shown}");
+        let shown: Value = serde_json::from_str(&said(folder.path(), arguments)).unwrap();
+        assert_eq!(shown["demo"]["url"], demo.url);
+        let link = shown["demo"]["sign_in_url"].as_str().unwrap();
+        assert!(link.starts_with(&demo.url), "{link}");
+    }
+
     // A true store lives in the folder around it, at the same time.
     let real = real_server(folder.path());
+    let shown = said(folder.path(), &["welcome", "--output", "table"]);
+    assert!(!shown.contains("demo"), "{shown}");
     real.end();
+    let shown = said(folder.path(), &["welcome", "--output", "table"]);
+    assert!(shown.starts_with(&begins) && shown.contains("Register these"), "{shown}");
+    let refused = command(folder.path(), &["push", "--count", "1"]).output().unwrap();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("only a demo runs here: ask it with --data-dir data/demo"), "{why}");
 
     // A second start finds the story, and tells nothing twice.
     let before = demo.records().await;
@@ -116,6 +137,13 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     assert!(!as_real.status.success());
     let said = String::from_utf8(as_real.stderr).unwrap();
     assert!(said.contains("holds a demo"), "{said}");
+}
+
+/// What a command writes that succeeds.
+fn said(folder: &Path, arguments: &[&str]) -> String {
+    let done = command(folder, arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
 }
 
 #[test]
