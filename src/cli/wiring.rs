@@ -91,7 +91,9 @@ pub(super) struct Offline {
 pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure> {
     demo::refuse_as_real(settings)?;
     let clock = Arc::new(SystemClock);
-    let (parts, secrets) = parts(settings, Experiment::default(), clock).await?;
+    let (mut parts, secrets) = parts(settings, Experiment::default(), clock).await?;
+    let settings = ApiSettings { is_command: true, ..(*parts.internal.settings).clone() };
+    parts.internal.settings = Arc::new(settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
     let stop = CancellationToken::new();
@@ -343,6 +345,7 @@ async fn parts(
             is_unlimited: settings.api.requests_per_hour.is_none(),
             cors_origins: settings.api.cors_origins.clone(),
             trusted_proxies: settings.public.trusted_proxies.clone().into(),
+            is_command: false,
         }),
     };
     let tasks = tokio::spawn(tasks.run());

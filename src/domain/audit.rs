@@ -17,6 +17,8 @@ pub enum AuditAction {
     SignInFailed,
     /// A link was made that lets a browser in.
     SignInLink,
+    /// A key asked for what it does not allow.
+    Forbidden,
     /// A browser went out.
     SignOut,
     /// An API key was made.
@@ -131,10 +133,11 @@ pub struct AuditFilter {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignInLink,
+        Self::Forbidden,
         Self::SignOut,
         Self::KeyCreate,
         Self::KeyRevoke,
@@ -163,6 +166,7 @@ impl AuditAction {
             Self::SignIn => "sign_in",
             Self::SignInFailed => "sign_in.failed",
             Self::SignInLink => "sign_in.link",
+            Self::Forbidden => "forbidden",
             Self::SignOut => "sign_out",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",

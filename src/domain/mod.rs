@@ -65,7 +65,7 @@ pub use record::{
     NO_DATE_PUSH_S, NewRecord, Notification, PushOrigin, Record, SmsRecord, Stored, TIME_MS_MIN,
     TimelineEntry, UsageRecord, VOLUME_MAX,
 };
-pub use retraction::{RetractCount, RetractQuestion, Retracted, Retraction};
+pub use retraction::{RetractCount, RetractQuestion, Retracted, Retraction, RetractionCounts};
 pub use search::{Hit, HitOf, Matched};
 pub use secret::{Invisible, Secret, invisible_in, without_mark};
 pub use silence::{Silence, SilentCount, SilentGroup, SilentSim, is_too_silent};

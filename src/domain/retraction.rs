@@ -39,6 +39,21 @@ pub struct Retraction {
     pub is_pending: bool,
     /// From when on what comes under it is kept again.
     pub lifted_at: Option<Timestamp>,
+    /// What it took out so far; none where an earlier version did it, which did not count.
+    pub counts: Option<RetractionCounts>,
+}
+
+/// What a retraction took out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetractionCounts {
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications.
+    pub notifications: u64,
+    /// Records of any kind that stayed, as those of another push.
+    pub kept: u64,
 }
 
 /// All that was retracted: what comes under it again is set aside, since whoever has captured its

@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts, MatchedPath},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -21,8 +21,11 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    domain::{Caller, KeyDigest, PassDigest, Scope, Secret},
-    http::{client_ip::client_ip, cookie, key_failures::KeyFailures, rate::Meter, server::Peer},
+    domain::{AUDITED_COMMAND, Caller, KeyDigest, PassDigest, Scope, Secret},
+    http::{
+        client_ip::client_ip, cookie, forbidden::Forbidden, key_failures::KeyFailures, rate::Meter,
+        server::Peer,
+    },
     intake::Intake,
 };
 
@@ -41,6 +44,10 @@ pub(super) struct Gate {
     pub(super) limits_failures: bool,
     /// Who is believed about the address of a client.
     pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// What keys asked for and do not allow.
+    pub(super) forbidden: Arc<Forbidden>,
+    /// Only a command asks, which works on the files itself.
+    pub(super) is_command: bool,
 }
 
 /// The digest of the admin key of settings or data directory, which may be replaced while we run.
@@ -127,6 +134,15 @@ impl Guest {
         !is_over && self.has_live_key()
     }
 
+    /// Refuses a caller whose key does not allow a list, and notes that.
+    pub(super) fn must_have(&self, scope: Scope, list: &str) -> Result<(), Denied> {
+        if self.caller.scope >= scope {
+            return Ok(());
+        }
+        self.gate.forbidden.note(&self.caller, format!("GET /v1/{list}"), &self.gate.intake);
+        Err(Denied::Forbidden)
+    }
+
     /// The same of the key alone, which is known without a look at the store.
     pub(super) fn has_live_key(&self) -> bool {
         self.gate.holder(&self.key).is_some()
@@ -155,7 +171,8 @@ impl Gate {
             None => self.session(parts).await?,
         };
         let caller = match self.holder(&shown.key) {
-            Some(caller) => caller.at(self.source(parts)),
+            // A command asks from no address but itself.
+            Some(caller) => caller.at(self.source(parts).filter(|_| !self.is_command)),
             // A session's key may have been revoked: its browser guesses nothing.
             None if shown.session.is_some() => return Err(Denied::NoKey),
             None => return Err(self.unknown_key(parts)),
@@ -212,9 +229,23 @@ impl Gate {
         let is_admin = self.admin_key.get().is_some_and(|admin| admin.ct_eq(digest).into());
         let stored = self.intake.caller(digest);
         if is_admin {
-            return Some(Caller::new(ADMIN_LABEL, Scope::Admin));
+            let label = if self.is_command { AUDITED_COMMAND } else { ADMIN_LABEL };
+            return Some(Caller::new(label, Scope::Admin));
         }
         stored
+    }
+
+    /// The caller of a request that takes an admin; any other is in the audit.
+    async fn admin(&self, parts: &Parts) -> Result<(Caller, Shown), Denied> {
+        let (caller, shown) = self.caller(parts).await?;
+        if caller.scope < Scope::Admin {
+            // Not the path itself: it may name a SIM.
+            let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+            let route = format!("{} {route}", parts.method);
+            self.forbidden.note(&caller, route, &self.intake);
+            return Err(Denied::Forbidden);
+        }
+        Ok((caller, shown))
     }
 }
 
@@ -252,8 +283,7 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        let (caller, _) = Gate::from_ref(state).caller(parts).await?;
-        if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self(caller)) }
+        Gate::from_ref(state).admin(parts).await.map(|(caller, _)| Self(caller))
     }
 }
 
@@ -265,8 +295,8 @@ where
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
-        let (caller, Shown { key, .. }) = Gate::from_ref(state).caller(parts).await?;
-        if caller.scope < Scope::Admin { Err(Denied::Forbidden) } else { Ok(Self { caller, key }) }
+        let (caller, Shown { key, .. }) = Gate::from_ref(state).admin(parts).await?;
+        Ok(Self { caller, key })
     }
 }
 

@@ -9,6 +9,7 @@ mod auth;
 pub mod client_ip;
 mod cookie;
 pub mod failures;
+mod forbidden;
 mod gzip;
 mod hosts;
 mod internal;

@@ -29,8 +29,6 @@ pub(super) enum Command {
     },
     DiscardAll {
         ids: Vec<i64>,
-        noted: Option<String>,
-        caller: Caller,
         reply: Reply<u64>,
     },
     Audit(Record),
@@ -120,8 +118,21 @@ impl Intake {
         as_kind: Option<Kind>,
         caller: &Caller,
     ) -> Result<Outcome, RetryError> {
+        let (intake, caller) = (self.clone(), caller.clone());
+        // Whoever asked may go: what becomes of it is on record all the same.
+        let retrying =
+            tokio::spawn(async move { intake.retry_on_record(id, as_kind, caller).await });
+        retrying.await.unwrap_or(Err(RetryError::Admin(AdminError::Stopping)))
+    }
+
+    async fn retry_on_record(
+        &self,
+        id: i64,
+        as_kind: Option<Kind>,
+        caller: Caller,
+    ) -> Result<Outcome, RetryError> {
         let done = self.try_retry(id, as_kind).await;
-        let note = AuditNote::by(caller, AuditAction::HeldRetry, id.to_string());
+        let note = AuditNote::by(&caller, AuditAction::HeldRetry, id.to_string());
         match &done {
             Ok(outcome) if outcome.quarantined == 0 => {
                 self.audit(note.ended(AuditOutcome::Done, in_words(outcome))).await?;

@@ -7,12 +7,13 @@ use tokio::runtime::Handle;
 use super::{
     AdminError, Intake,
     admin::{Command, Reply},
+    patience::Patience,
 };
 use crate::domain::{AuditNote, AuditOutcome};
 
 /// What the writer is asked to record.
 pub(super) enum Record {
-    Row { note: AuditNote, reply: Reply<i64> },
+    Row { note: AuditNote, times: u64, reply: Reply<i64> },
     End { id: i64, outcome: AuditOutcome, details: String, reply: Reply<()> },
     Start { version: String, settings: BTreeMap<String, String>, reply: Reply<()> },
     FailedSignIns { failures: Vec<(IpAddr, u64)>, reply: Reply<()> },
@@ -46,7 +47,23 @@ impl Drop for Audited {
 impl Intake {
     /// Writes a row.
     pub async fn audit(&self, note: AuditNote) -> Result<(), AdminError> {
-        self.ask_audit(|reply| Record::Row { note, reply }).await.map(drop)
+        self.write_row(note, 1).await.map(drop)
+    }
+
+    async fn write_row(&self, note: AuditNote, times: u64) -> Result<i64, AdminError> {
+        self.ask_audit(|reply| Record::Row { note, times, reply }).await
+    }
+
+    /// Writes of what happened so often already; tried again while the database does not take it.
+    pub async fn audit_times(&self, note: AuditNote, times: u64) {
+        let mut patience = Patience::new();
+        while let Err(error) = self.write_row(note.clone(), times).await {
+            if !patience.wait_after(&error).await {
+                let (error, action) = (&error as &dyn Error, note.action);
+                tracing::warn!(error, %action, "The audit lacks a row that could not be written");
+                return;
+            }
+        }
     }
 
     /// The same for what has happened already: where it cannot be written, the log says so.
@@ -62,13 +79,13 @@ impl Intake {
     pub fn audit_beside(&self, note: AuditNote) {
         let Ok(runtime) = Handle::try_current() else { return };
         let intake = self.clone();
-        runtime.spawn(async move { intake.audit_or_tell(note).await });
+        runtime.spawn(async move { intake.audit_times(note, 1).await });
     }
 
     /// Writes that something has begun, before it does.
     pub async fn begin_audit(&self, note: AuditNote) -> Result<Audited, AdminError> {
         let note = note.ended(AuditOutcome::Begun, "");
-        let id = self.ask_audit(|reply| Record::Row { note, reply }).await?;
+        let id = self.write_row(note, 1).await?;
         Ok(Audited { intake: self.clone(), id: Some(id) })
     }
 
@@ -106,12 +123,31 @@ impl Intake {
         }
     }
 
+    /// Writes how something ended; where the database does not take it now, beside whoever waits.
     async fn end_audit(&self, id: i64, outcome: AuditOutcome, details: String) {
-        let written = self.ask_audit(|reply| Record::End { id, outcome, details, reply }).await;
-        if let Err(error) = written {
+        let Err(error) = self.write_end(id, outcome, &details).await else { return };
+        let intake = self.clone();
+        tokio::spawn(async move {
+            let (mut patience, mut error) = (Patience::new(), error);
+            while patience.wait_after(&error).await {
+                match intake.write_end(id, outcome, &details).await {
+                    Ok(()) => return,
+                    Err(again) => error = again,
+                }
+            }
             let error = &error as &dyn Error;
             tracing::warn!(error, id, "The audit does not say how something ended");
-        }
+        });
+    }
+
+    async fn write_end(
+        &self,
+        id: i64,
+        outcome: AuditOutcome,
+        details: &str,
+    ) -> Result<(), AdminError> {
+        let details = details.to_owned();
+        self.ask_audit(|reply| Record::End { id, outcome, details, reply }).await
     }
 
     async fn ask_audit<T>(&self, record: impl FnOnce(Reply<T>) -> Record) -> Result<T, AdminError> {

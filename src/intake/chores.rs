@@ -1,23 +1,21 @@
-//! Long work of the writer, done a little at a time between pushes.
-use std::{collections::VecDeque, future, time::Duration};
+//! Long work of the writer, done a little at a time between pushes, and owned until it is done.
+use std::{error::Error, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{
+    Trouble,
     admin::Reply,
+    chore_queue::{Chore, Work},
     task::{IntakeError, WriterTask, answer},
 };
 use crate::{
-    domain::{Caller, ClockEvidence, Giccid, RetractQuestion, SilentCount, Timestamp},
-    store::{
-        Erased, Erasing, Lift, Pruned, Pruning, Rebuilding, RetractedCounts, Retracting, StoreError,
+    domain::{
+        AuditOutcome, Caller, ClockEvidence, Giccid, RetractQuestion, SilentCount, Timestamp,
     },
+    store::{Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, StoreError},
 };
 
-/// For so many times as long as a step took, the disk is the pushes' alone.
-const REST_STEPS: u32 = 3;
-/// How long work waits after a step that the database did not take.
-pub(super) const WAIT_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How long a checkpoint that somebody asked for may wait for readers.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
@@ -70,127 +68,138 @@ pub(super) enum Upkeep {
     },
 }
 
-/// A piece of long work, and who waits for it.
-pub(super) enum Chore {
-    /// Nobody waits for it. Nothing is pruned meanwhile, and what is erased or retracted has it begin
-    /// anew: that goes first.
-    Rebuild(Rebuilding),
-    Prune(Pruning, Reply<Pruned>),
-    Erase(Erasing, Reply<Erased>),
-    Retract(Retracting, Reply<RetractedCounts>),
-}
-
-/// What is left of the long work.
-pub(super) struct Chores {
-    waiting: VecDeque<Chore>,
-    next_at: Instant,
-}
-
-impl Chore {
-    /// Whether it takes records out of the sums.
-    fn is_removal(&self) -> bool {
-        matches!(self, Self::Erase(..) | Self::Retract(..))
-    }
-}
-
-impl Chores {
-    pub(super) fn new(first: Option<Chore>) -> Self {
-        Self { waiting: first.into_iter().collect(), next_at: Instant::now() }
-    }
-
-    pub(super) fn wait_behind(&mut self, chore: Chore) {
-        self.waiting.push_back(chore);
-    }
-
-    /// Goes on with what has begun: what takes rows away ends before other work of that sort begins,
-    /// for it counts on nobody else changing what it has looked at.
-    fn go_on(&mut self, chore: Chore) {
-        self.waiting.push_front(chore);
-    }
-
-    /// Whether a SIM is being erased, or waits for it.
-    fn erases(&self, giccid: &Giccid) -> bool {
-        let is_it = |chore: &Chore| matches!(chore, Chore::Erase(work, _) if work.is_of(giccid));
-        self.waiting.iter().any(is_it)
-    }
-
-    fn has_rebuild(&self) -> bool {
-        self.waiting.iter().any(|chore| matches!(chore, Chore::Rebuild(_)))
-    }
-
-    /// Whether something else has to go before it.
-    fn holds_back(&self, chore: &Chore) -> bool {
-        match chore {
-            Chore::Rebuild(_) => self.waiting.iter().any(Chore::is_removal),
-            Chore::Prune(..) => self.has_rebuild(),
-            _ => false,
-        }
-    }
-
-    /// Waits for the time of the next step; for ever where there is none.
-    pub(super) async fn due(&self) {
-        if self.waiting.is_empty() {
-            return future::pending().await;
-        }
-        sleep_until(self.next_at).await;
-    }
-
-    pub(super) fn is_due(&self) -> bool {
-        !self.waiting.is_empty() && self.next_at <= Instant::now()
-    }
-
-    pub(super) fn rest(&mut self, now: Instant, step_took: Duration) {
-        self.next_at = now + step_took * REST_STEPS;
-    }
-}
-
 impl WriterTask {
     /// Does the next step of the work that has begun, or else of what has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
-        let Some(chore) = self.chores.waiting.pop_front() else { return Ok(()) };
-        if self.chores.holds_back(&chore) {
-            self.chores.wait_behind(chore);
-            return Ok(());
-        }
         let began = Instant::now();
-        if chore.is_removal()
-            && self.chores.has_rebuild()
-            && let Err(error) = self.writer.restart_rebuild().await
-        {
-            self.chores.wait_behind(chore);
-            self.chores.rest(Instant::now(), WAIT_AFTER_FAILURE);
-            return self.failed(error);
-        }
-        let ended = match chore {
-            Chore::Rebuild(work) => return self.rebuild(work).await,
-            Chore::Prune(mut pruning, reply) => match self.writer.prune_some(&mut pruning).await {
-                Ok(()) if pruning.is_done() => answer(reply, Ok(pruning.pruned())),
-                Ok(()) => {
-                    self.chores.go_on(Chore::Prune(pruning, reply));
-                    Ok(())
-                }
-                Err(error) => answer(reply, Err(error)),
-            },
-            Chore::Erase(mut erasing, reply) => match self.writer.erase_some(&mut erasing).await {
-                Ok(()) if erasing.is_done() => answer(reply, Ok(erasing.erased())),
-                Ok(()) => {
-                    self.chores.go_on(Chore::Erase(erasing, reply));
-                    Ok(())
-                }
-                Err(error) => answer(reply, Err(error)),
-            },
-            Chore::Retract(mut work, reply) => match self.writer.retract_some(&mut work).await {
-                Ok(()) if work.is_done() => answer(reply, Ok(work.counts())),
-                Ok(()) => {
-                    self.chores.go_on(Chore::Retract(work, reply));
-                    Ok(())
-                }
-                Err(error) => answer(reply, Err(error)),
-            },
+        let is_disk_low = self.intake.trouble() == Some(Trouble::DiskReserve);
+        let Some(mut chore) = self.chores.next(began, is_disk_low) else {
+            self.chores.rest_held_back(began);
+            return Ok(());
         };
+        if let Work::BeginErase(..) | Work::BeginRetract(..) = &chore.work {
+            return self.begin(chore).await;
+        }
+        let done = self.step(&mut chore).await;
         self.intake.shared.kept_from.set(self.writer.kept_from());
         self.chores.rest(Instant::now(), began.elapsed());
-        ended
+        match done {
+            Ok(true) => return self.end(chore.work),
+            Ok(false) => {
+                chore.step_done();
+                self.chores.go_on(chore);
+            }
+            Err(error) if error.is_fatal() => return Err(IntakeError::Fatal(error)),
+            Err(error) if is_corrupt(&error) => return self.give_up(chore.work, error).await,
+            Err(error) => self.try_again(chore, &error),
+        }
+        Ok(())
+    }
+
+    /// Lets work wait for its next try.
+    fn try_again(&mut self, mut chore: Chore, error: &StoreError) {
+        if chore.step_failed(Instant::now()) {
+            let (error, work) = (error as &dyn Error, chore.work.name());
+            tracing::warn!(
+                error,
+                work,
+                "Work on the store failed, and is tried again until it is done"
+            );
+        }
+        self.chores.wait_behind(chore);
+    }
+
+    /// Begins what takes rows away: from then on it is in the database, which the next start goes on
+    /// with. Until the database takes that, it is tried again.
+    async fn begin(&mut self, chore: Chore) -> Result<(), IntakeError> {
+        let now = self.intake.now();
+        let done = match &chore.work {
+            Work::BeginErase(giccid, caller, _) => {
+                self.writer.begin_erasure(giccid, caller, now).await.map(Begun::Erase)
+            }
+            Work::BeginRetract(question, caller, _) => {
+                let begun = self.writer.begin_retraction(*question, caller, now).await;
+                self.intake.set_retracted(self.writer.retracted());
+                begun.map(Begun::Retract)
+            }
+            _ => return Ok(()),
+        };
+        let work = match (chore.work, done) {
+            (Work::BeginErase(.., reply), Ok(Begun::Erase(work))) => Work::Erase(work, reply),
+            (Work::BeginRetract(.., reply), Ok(Begun::Retract(work))) => Work::Retract(work, reply),
+            (work, Err(error)) if error.is_fatal() || error.is_of_data() || is_corrupt(&error) => {
+                return self.give_up(work, error).await;
+            }
+            (work, Err(error)) => {
+                self.try_again(Chore { work, ..chore }, &error);
+                return Ok(());
+            }
+            (work, Ok(_)) => work,
+        };
+        self.chores.add(work);
+        Ok(())
+    }
+
+    /// Does one step of a piece of work; true when all of it is done.
+    async fn step(&mut self, chore: &mut Chore) -> Result<bool, StoreError> {
+        let is_first_of_prune = matches!(chore.work, Work::Prune(..)) && !chore.has_begun;
+        if (chore.work.is_removal() || is_first_of_prune) && self.chores.has_rebuild() {
+            self.writer.restart_rebuild().await?;
+        }
+        match &mut chore.work {
+            Work::Rebuild(work) => self.rebuild(work).await,
+            Work::Prune(work, _) => {
+                self.writer.prune_some(work).await?;
+                Ok(work.is_done())
+            }
+            Work::Erase(work, _) => {
+                self.writer.erase_some(work).await?;
+                Ok(work.is_done())
+            }
+            Work::Retract(work, _) => {
+                self.writer.retract_some(work).await?;
+                Ok(work.is_done())
+            }
+            Work::BeginErase(..) | Work::BeginRetract(..) => Ok(false),
+        }
+    }
+
+    /// Answers whoever waits for work that is done.
+    fn end(&self, work: Work) -> Result<(), IntakeError> {
+        match work {
+            Work::Prune(work, reply) => answer(reply, Ok(work.pruned())),
+            Work::Erase(work, reply) => answer(reply, Ok(work.erased())),
+            Work::Retract(work, reply) => answer(reply, Ok(work.counts())),
+            Work::Rebuild(_) | Work::BeginErase(..) | Work::BeginRetract(..) => Ok(()),
+        }
+    }
+
+    /// Ends work that what is stored keeps from its end: to try again would change nothing.
+    async fn give_up(&mut self, work: Work, error: StoreError) -> Result<(), IntakeError> {
+        {
+            let (error, work) = (&error as &dyn Error, work.name());
+            tracing::error!(error, work, "Work on the store cannot be done: a row of it is broken");
+        }
+        let audited = match &work {
+            Work::Erase(work, _) => work.audit_id().zip(Some(work.erased().to_string())),
+            Work::Retract(work, _) => work.audit_id().zip(Some(work.counts().to_string())),
+            _ => None,
+        };
+        if let Some((id, so_far)) = audited {
+            self.writer.end_audit(id, AuditOutcome::Failed, &so_far).await.or_else(|error| {
+                tracing::warn!(error = &error as &dyn Error, id, "The audit lacks how it ended");
+                if error.is_fatal() { Err(IntakeError::Fatal(error)) } else { Ok(()) }
+            })?;
+        }
+        match work {
+            Work::Rebuild(_) => {
+                self.intake.end_rezoning();
+                Ok(())
+            }
+            Work::Prune(_, reply) => answer(reply, Err(error)),
+            Work::BeginErase(.., reply) | Work::Erase(_, reply) => answer(reply, Err(error)),
+            Work::BeginRetract(.., reply) | Work::Retract(_, reply) => answer(reply, Err(error)),
+        }
     }
 
     pub(super) async fn keep_up(
@@ -200,12 +209,14 @@ impl WriterTask {
     ) -> Result<(), IntakeError> {
         match upkeep {
             Upkeep::Prune { by_clock, reply } => {
-                let begun = self.begin_prune(now, by_clock).await;
-                self.begin(begun, reply, Chore::Prune)
+                match self.begin_prune(now, by_clock).await {
+                    Ok(work) => self.chores.add(Work::Prune(work, reply)),
+                    Err(error) => return answer(reply, Err(error)),
+                }
+                Ok(())
             }
             Upkeep::Erase { giccid, caller, reply } => {
-                let begun = self.writer.begin_erasure(&giccid, &caller, now).await;
-                self.begin(begun, reply, Chore::Erase)
+                self.begin(Chore::new(Work::BeginErase(giccid, caller, reply))).await
             }
             // Asked for twice, it goes on though the store has noted the first one's end.
             Upkeep::Lift { giccid, reply, .. } if self.chores.erases(&giccid) => {
@@ -215,9 +226,7 @@ impl WriterTask {
                 answer(reply, self.writer.lift_erasure(&giccid, &caller, now).await)
             }
             Upkeep::Retract { question, caller, reply } => {
-                let begun = self.writer.begin_retraction(question, &caller, now).await;
-                self.intake.set_retracted(self.writer.retracted());
-                self.begin(begun, reply, Chore::Retract)
+                self.begin(Chore::new(Work::BeginRetract(question, caller, reply))).await
             }
             Upkeep::LiftRetraction { id, caller, reply } => {
                 let lifted = self.writer.lift_retraction(id, &caller, now).await;
@@ -252,49 +261,15 @@ impl WriterTask {
         }
         Ok(Pruning::new(retention, confirmed))
     }
-
-    /// Puts long work behind what waits already, or tells why it cannot begin.
-    fn begin<W, T>(
-        &mut self,
-        begun: Result<W, StoreError>,
-        reply: Reply<T>,
-        chore: impl FnOnce(W, Reply<T>) -> Chore,
-    ) -> Result<(), IntakeError> {
-        match begun {
-            Ok(work) => {
-                self.chores.waiting.push_back(chore(work, reply));
-                Ok(())
-            }
-            Err(error) => answer(reply, Err(error)),
-        }
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-    use tokio::sync::oneshot;
+/// What has begun.
+enum Begun {
+    Erase(Erasing),
+    Retract(Retracting),
+}
 
-    use super::*;
-    use crate::store::Retention;
-
-    #[tokio::test]
-    async fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
-        let (now, hour) = (Instant::now(), Duration::from_secs(60 * 60));
-        let mut chores = Chores::new(None);
-        assert!(!chores.is_due() && chores.due().now_or_never().is_none());
-        let day = 24 * hour;
-        let retention = Retention { records: day, ..Retention::default() };
-        let pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
-        chores.waiting.push_back(Chore::Prune(pruning, oneshot::channel().0));
-        assert!(chores.is_due());
-        chores.rest(now, hour);
-        assert_eq!(chores.next_at, now + 3 * hour);
-        assert!(!chores.is_due() && chores.due().now_or_never().is_none());
-        chores.rest(now, Duration::ZERO);
-        assert!(chores.is_due());
-        chores.due().await;
-        chores.waiting.clear();
-        assert!(!chores.is_due());
-    }
+/// Whether the same would be found at every try.
+fn is_corrupt(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. })
 }

@@ -78,7 +78,18 @@ impl Intake {
 
     /// Takes a SIM out of everything, for good.
     pub async fn erase(&self, giccid: &Giccid, caller: &Caller) -> Result<Erasure, AdminError> {
-        let (number, caller) = (giccid.clone(), caller.clone());
+        let (intake, giccid, caller) = (self.clone(), giccid.clone(), caller.clone());
+        // Whoever asked may go: it is finished all the same.
+        let erasing = tokio::spawn(async move { intake.erase_to_its_end(&giccid, caller).await });
+        erasing.await.unwrap_or(Err(AdminError::Stopping))
+    }
+
+    async fn erase_to_its_end(
+        &self,
+        giccid: &Giccid,
+        caller: Caller,
+    ) -> Result<Erasure, AdminError> {
+        let number = giccid.clone();
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.shared.store.forget_tails().await;
         let database = &self.shared.options.keep.database;

@@ -1,10 +1,13 @@
 //! Many held pushes at once: what a person decides of all that a filter names.
+use std::fmt::Display;
+
 use super::{
     AdminError, Intake, RetryError,
     admin::{Command, in_words},
+    patience::Patience,
 };
 use crate::{
-    domain::{AuditAction, AuditNote, Caller, HeldFilter, Kind},
+    domain::{AuditAction, AuditNote, AuditOutcome, Caller, HeldFilter, Kind},
     store::{Outcome, StoreError},
 };
 
@@ -35,7 +38,8 @@ impl Intake {
         Ok((self.shared.store.held_count(filter, top).await?, top))
     }
 
-    /// Throws all away that a filter names up to a number; gives how many.
+    /// Throws all away that a filter names up to a number; gives how many. Whoever asked may go: it is
+    /// finished all the same.
     pub async fn discard_held(
         &self,
         filter: &HeldFilter,
@@ -43,16 +47,45 @@ impl Intake {
         caller: &Caller,
     ) -> Result<u64, AdminError> {
         let (count, top) = self.count_held(filter, through).await?;
-        let mut noted = Some(format!("{count} of {filter}"));
+        let note = AuditNote::by(caller, AuditAction::HeldDiscard, format!("{count} of {filter}"));
+        let (intake, filter) = (self.clone(), filter.clone());
+        let discarding = tokio::spawn(async move {
+            let audited = intake.begin_audit(note).await?;
+            let (discarded, failed) = intake.discard_each(&filter, top).await;
+            let (outcome, why) = ended(failed.as_ref());
+            audited.end(outcome, format!("{discarded} discarded{why}")).await;
+            failed.map_or(Ok(discarded), Err)
+        });
+        discarding.await.unwrap_or(Err(AdminError::Stopping))
+    }
+
+    /// How many were thrown away, and what kept the others.
+    async fn discard_each(&self, filter: &HeldFilter, top: i64) -> (u64, Option<AdminError>) {
         let (mut after, mut discarded) = (0, 0);
+        let mut patience = Patience::new();
         loop {
-            let ids = self.shared.store.held_ids(filter, (after, top), STEP_ROWS).await?;
-            let Some(last) = ids.last().copied() else { return Ok(discarded) };
-            after = last;
-            let (noted, caller) = (noted.take(), caller.clone());
-            discarded +=
-                self.ask(|reply| Command::DiscardAll { ids, noted, caller, reply }).await?;
+            match self.discard_some(filter, (after, top)).await {
+                Ok(None) => return (discarded, None),
+                Ok(Some((last, gone))) => {
+                    (after, discarded) = (last, discarded + gone);
+                    patience = Patience::new();
+                }
+                Err(error) if patience.wait_after(&error).await => (),
+                Err(error) => return (discarded, Some(error)),
+            }
         }
+    }
+
+    /// The last one that was looked at, and how many went.
+    async fn discard_some(
+        &self,
+        filter: &HeldFilter,
+        between: (i64, i64),
+    ) -> Result<Option<(i64, u64)>, AdminError> {
+        let ids = self.shared.store.held_ids(filter, between, STEP_ROWS).await?;
+        let Some(last) = ids.last().copied() else { return Ok(None) };
+        let gone = self.ask(|reply| Command::DiscardAll { ids, reply }).await?;
+        Ok(Some((last, gone)))
     }
 
     /// Reads all again that a filter names, one after another, as [`Intake::retry`] does.
@@ -65,24 +98,33 @@ impl Intake {
     ) -> Result<RetriedMany, RetryError> {
         let (matched, top) = self.count_held(filter, through).await.map_err(AdminError::from)?;
         let note = AuditNote::by(caller, AuditAction::HeldRetry, format!("{matched} of {filter}"));
-        let says = |all: &RetriedMany| {
-            format!("{}, {} still refused", in_words(&all.outcome), all.still_refused)
-        };
-        self.audited(note, self.try_retry_held(filter, top, as_kind), says).await
+        let (intake, filter, as_kind) = (self.clone(), filter.clone(), as_kind.cloned());
+        // Whoever asked may go: it is finished all the same.
+        let retrying = tokio::spawn(async move {
+            let audited = intake.begin_audit(note).await?;
+            let mut all = RetriedMany::default();
+            let failed = intake.retry_each(&filter, top, as_kind.as_ref(), &mut all).await.err();
+            let (outcome, why) = ended(failed.as_ref());
+            let counts = format!("{}, {} still refused", in_words(&all.outcome), all.still_refused);
+            audited.end(outcome, format!("{counts}{why}")).await;
+            failed.map_or(Ok(all), Err)
+        });
+        retrying.await.unwrap_or(Err(RetryError::Admin(AdminError::Stopping)))
     }
 
-    async fn try_retry_held(
+    async fn retry_each(
         &self,
         filter: &HeldFilter,
         top: i64,
         as_kind: Option<&Kind>,
-    ) -> Result<RetriedMany, RetryError> {
+        all: &mut RetriedMany,
+    ) -> Result<(), RetryError> {
         let store = &self.shared.store;
-        let (mut after, mut all) = (0, RetriedMany::default());
+        let mut after = 0;
         loop {
             let ids = store.held_ids(filter, (after, top), STEP_ROWS).await;
             let ids = ids.map_err(AdminError::from)?;
-            let Some(last) = ids.last().copied() else { return Ok(all) };
+            let Some(last) = ids.last().copied() else { return Ok(()) };
             after = last;
             for id in ids {
                 match self.try_retry(id, as_kind.cloned()).await {
@@ -95,5 +137,13 @@ impl Intake {
                 all.matched += 1;
             }
         }
+    }
+}
+
+/// How it ended, for the audit, and what else is to be said of that.
+fn ended<E: Display>(failed: Option<&E>) -> (AuditOutcome, String) {
+    match failed {
+        None => (AuditOutcome::Done, String::new()),
+        Some(error) => (AuditOutcome::Failed, format!("; then: {error}")),
     }
 }

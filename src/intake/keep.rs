@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     AdminError, Intake, Trouble,
@@ -13,10 +13,10 @@ use super::{
     chores::Upkeep,
 };
 use crate::{
-    domain::{AuditAction, AuditNote, Caller, ClockEvidence, RetractQuestion, Timestamp, counted},
+    domain::{AuditAction, AuditNote, Caller, ClockEvidence, Timestamp, counted},
     store::{
-        Backup, BackupError, Lift, Pruned, Retention, RetractedCounts, back_up, checkpoint_beside,
-        forget_copies, newest_backup,
+        Backup, BackupError, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
+        newest_backup,
     },
 };
 
@@ -115,31 +115,6 @@ impl Intake {
         Ok(confirmed.filter(is_behind))
     }
 
-    /// Takes out what was pushed under one `datePush`. Once that is on disk, what comes under it is set
-    /// aside.
-    pub async fn retract(
-        &self,
-        question: RetractQuestion,
-        caller: &Caller,
-    ) -> Result<RetractedCounts, AdminError> {
-        let caller = caller.clone();
-        let counts = self.keep_up(|reply| Upkeep::Retract { question, caller, reply }).await?;
-        self.shared.store.forget_tails().await;
-        let RetractedCounts { id, usage, sms, notifications, kept } = counts;
-        tracing::info!(id, usage, sms, notifications, kept, "Retracted");
-        Ok(counts)
-    }
-
-    /// Keeps again what comes under a retracted `datePush` from now on.
-    pub async fn lift_retraction(&self, id: i64, caller: &Caller) -> Result<Lift, AdminError> {
-        let caller = caller.clone();
-        let lifted = self.keep_up(|reply| Upkeep::LiftRetraction { id, caller, reply }).await?;
-        if lifted == Lift::Done {
-            tracing::info!(id, "What comes under a retracted datePush is kept again");
-        }
-        Ok(lifted)
-    }
-
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the
     /// same.
     pub async fn back_up(&self, caller: Option<&Caller>) -> Result<Backup, KeepError> {
@@ -197,16 +172,17 @@ impl Intake {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut due = Due::since(Instant::now());
         let mut backup_at = self.first_backup();
+        let mut pruning: Option<JoinHandle<()>> = None;
         loop {
             let now = look.tick().await;
             if due.is_room_sought(self.trouble(), now) {
                 let done = self.keep_up(|reply| Upkeep::Checkpoint { reply }).await;
                 tell("The log of the database could not be emptied", done.map(drop));
             }
-            if due.is_prune(now) {
-                let done = self.prune(None, false).await;
-                tell("What is too old could not be taken away", done.map(drop));
-                self.forget_old_copies().await;
+            // It may wait for a database that fails: neither copies nor room wait for it.
+            if due.is_prune(now) && pruning.as_ref().is_none_or(JoinHandle::is_finished) {
+                let intake = self.clone();
+                pruning = Some(tokio::spawn(async move { intake.prune_by_itself().await }));
             }
             if backup_at.is_some_and(|at| at <= now) {
                 let every = self.shared.options.keep.backup_every.unwrap_or_default();
@@ -222,6 +198,12 @@ impl Intake {
                 backup_at = Some(Instant::now() + rest);
             }
         }
+    }
+
+    async fn prune_by_itself(&self) {
+        let done = self.prune(None, false).await;
+        tell("What is too old could not be taken away", done.map(drop));
+        self.forget_old_copies().await;
     }
 
     /// When the next copy is due: counted from the one that was made last. One that seems to be made
@@ -269,13 +251,13 @@ impl Intake {
 
 /// What a prune took away, for the audit.
 fn in_words(pruned: &Pruned) -> String {
-    let Pruned { usage, sms, notifications, quarantined, refused, audit } = pruned;
+    let Pruned { usage, sms, notifications, quarantined, refused, audit } = *pruned;
+    let usage = counted(usage, "usage record", "usage records");
+    let sms = counted(sms, "message", "messages");
+    let notifications = counted(notifications, "notification", "notifications");
+    let audit = counted(audit, "audit row", "audit rows");
     format!(
-        "{}, {}, {}, {quarantined} quarantined, {refused} refused, {}",
-        counted(*usage, "usage record", "usage records"),
-        counted(*sms, "message", "messages"),
-        counted(*notifications, "notification", "notifications"),
-        counted(*audit, "audit row", "audit rows")
+        "{usage}, {sms}, {notifications}, {quarantined} quarantined, {refused} refused, {audit}"
     )
 }
 

@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod answers;
 mod audit;
+mod chore_queue;
 mod chores;
 mod culprits;
 mod disk;
@@ -20,8 +21,10 @@ mod kept_from;
 mod kinds;
 mod large;
 mod nonces;
+mod patience;
 mod queue;
 mod refused;
+mod retract;
 mod rezone;
 mod sent_away;
 mod silent_counts;
@@ -51,7 +54,7 @@ pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, chores::Chores, disk::DiskNotes, figures::Commits, keep::BackupFailure,
+    admin::Command, chore_queue::Chores, disk::DiskNotes, figures::Commits, keep::BackupFailure,
     kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue,
     refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
 };

@@ -1,18 +1,12 @@
 //! The sums of each SIM, cut anew by the days of another time zone, between pushes.
 use std::{
-    error::Error,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::tz::TimeZone;
-use tokio::time::Instant;
 
-use super::{
-    Intake,
-    chores::{Chore, WAIT_AFTER_FAILURE},
-    task::{IntakeError, WriterTask},
-};
+use super::{Intake, chore_queue::Work, task::WriterTask};
 use crate::store::{Rebuilding, StoreError};
 
 /// About how long one step takes: a push that comes then waits for it.
@@ -45,8 +39,8 @@ fn name(zone: &TimeZone) -> String {
 }
 
 /// The work that leads to the days of this zone.
-pub(super) fn work(zone: TimeZone) -> Chore {
-    Chore::Rebuild(Rebuilding::new(zone, STEP_TIME))
+pub(super) fn work(zone: TimeZone) -> Work {
+    Work::Rebuild(Rebuilding::new(zone, STEP_TIME))
 }
 
 impl Intake {
@@ -55,7 +49,11 @@ impl Intake {
         self.shared.rezoning.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn note_rezoning(&self, work: &Rebuilding) {
+    pub(super) fn end_rezoning(&self) {
+        self.shared.rezoning.set(None);
+    }
+
+    fn note_rezoning(&self, work: &Rebuilding) {
         let (done, all) = work.done();
         #[expect(clippy::cast_precision_loss, reason = "it is told to two digits")]
         let progress = if all > 0 { (done as f64 / all as f64).clamp(0.0, 1.0) } else { 0.0 };
@@ -65,31 +63,15 @@ impl Intake {
 }
 
 impl WriterTask {
-    /// Does the next step; after one that failed it is tried again, unless what is stored is at fault.
-    pub(super) async fn rebuild(&mut self, mut work: Rebuilding) -> Result<(), IntakeError> {
-        let began = Instant::now();
-        let done = self.writer.rebuild_some(&mut work).await;
-        self.chores.rest(Instant::now(), began.elapsed());
-        self.intake.note_rezoning(&work);
-        match done {
-            Ok(false) => self.chores.wait_behind(Chore::Rebuild(work)),
-            Ok(true) => {
-                self.intake.shared.store.note_rezoned(&self.writer);
-                self.intake.shared.rezoning.set(None);
-            }
-            Err(error) if error.is_fatal() => return Err(IntakeError::Fatal(error)),
-            Err(error @ StoreError::Corrupt { .. }) => {
-                let error = &error as &dyn Error;
-                tracing::error!(error, "The sums by day stay those of the time zone before");
-                self.intake.shared.rezoning.set(None);
-            }
-            Err(error) => {
-                let error = &error as &dyn Error;
-                tracing::warn!(error, "The sums by day cannot be cut anew yet");
-                self.chores.wait_behind(Chore::Rebuild(work));
-                self.chores.rest(Instant::now(), WAIT_AFTER_FAILURE);
-            }
+    /// Does the next step of it; true when the new sums are in force.
+    pub(super) async fn rebuild(&mut self, work: &mut Rebuilding) -> Result<bool, StoreError> {
+        let now = self.intake.now();
+        let done = self.writer.rebuild_some(work, now).await;
+        self.intake.note_rezoning(work);
+        if matches!(done, Ok(true)) {
+            self.intake.shared.store.note_rezoned(&self.writer);
+            self.intake.end_rezoning();
         }
-        Ok(())
+        done
     }
 }

@@ -12,7 +12,7 @@ use super::{
     admin::{Command, Reply},
     answers::{self, Answers},
     audit::Record,
-    chores::Chores,
+    chore_queue::Chores,
     queue::{Job, Ticket},
     refused::{Dropped, RefusedQueue},
 };
@@ -213,8 +213,8 @@ impl WriterTask {
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
             }
-            Command::DiscardAll { ids, noted, caller, reply } => {
-                answer(reply, self.writer.discard_all(&ids, noted.as_deref(), &caller, now).await)
+            Command::DiscardAll { ids, reply } => {
+                answer(reply, self.writer.discard_all(&ids).await)
             }
             Command::Audit(record) => self.record(record, now).await,
             Command::CreateKey { label, scope, digest, caller, reply } => {
@@ -243,7 +243,9 @@ impl WriterTask {
 
     async fn record(&mut self, record: Record, now: Timestamp) -> Result<(), IntakeError> {
         match record {
-            Record::Row { note, reply } => answer(reply, self.writer.audit(&note, now).await),
+            Record::Row { note, times, reply } => {
+                answer(reply, self.writer.audit_times(&note, times, now).await)
+            }
             Record::End { id, outcome, details, reply } => {
                 answer(reply, self.writer.end_audit(id, outcome, &details).await)
             }

@@ -47,6 +47,13 @@ struct Proof {
     signature: [u8; 32],
 }
 
+impl Authentic<'_> {
+    /// `datePush` of each element, whole seconds since 1970.
+    pub fn dates_s(&self) -> &[i64] {
+        &self.dates_s
+    }
+}
+
 impl<'a> Body<'a> {
     /// Reads the shape of a body.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotJson> {

@@ -22,17 +22,10 @@ impl Writer {
         self.undo_unless(done).await
     }
 
-    /// Throws held pushes away, all in one step; gives how many were there. `noted` is what the audit
-    /// says of them.
-    pub async fn discard_all(
-        &mut self,
-        ids: &[i64],
-        noted: Option<&str>,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    /// Throws held pushes away, all in one step; gives how many were there.
+    pub async fn discard_all(&mut self, ids: &[i64]) -> Result<u64, StoreError> {
         self.refresh().await?;
-        let done = self.try_discard_all(ids, noted, caller, now).await;
+        let done = self.try_discard_all(ids).await;
         self.undo_unless(done).await
     }
 
@@ -107,20 +100,11 @@ impl Writer {
         Ok(was_there)
     }
 
-    async fn try_discard_all(
-        &mut self,
-        ids: &[i64],
-        noted: Option<&str>,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    async fn try_discard_all(&mut self, ids: &[i64]) -> Result<u64, StoreError> {
         super::writer::run(&mut self.connection, "begin immediate").await?;
         let mut discarded = 0;
         for id in ids {
             discarded += u64::from(self.delete_held(*id).await?);
-        }
-        if let Some(noted) = noted {
-            audit(&mut self.connection, caller, AuditAction::HeldDiscard, noted, now).await?;
         }
         super::writer::run(&mut self.connection, "commit").await?;
         Ok(discarded)

@@ -45,8 +45,8 @@ pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{
-    ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room, SimMoment,
-    SimQuestion, Store, Tallies,
+    ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
+    SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use restore::{RestoreError, Restored, restore};

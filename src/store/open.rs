@@ -18,7 +18,7 @@ use super::{
     days::{StoreDays, name_of},
     erasures,
 };
-use crate::domain::{AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock};
+use crate::domain::{Clock, SystemClock};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -203,8 +203,18 @@ async fn next_zone(
 ) -> Result<Option<TimeZone>, StoreError> {
     let kept = name_of(writer.days().zone());
     let next = options.time_zone.clone().filter(|zone| name_of(zone) != kept);
-    if next.is_none() {
-        writer.drop_rebuild().await?;
+    match writer.zone_on_its_way().await? {
+        Some(zone) if next.as_ref().is_none_or(|next| name_of(next) != zone) => {
+            tracing::warn!(
+                zone,
+                kept,
+                "The change of time zone that was on its way is given up: set SIMDECK_TIME_ZONE to it \
+                 again to have it made"
+            );
+            writer.give_up_zone(&zone, SystemClock.now()).await?;
+        }
+        None if next.is_none() => writer.drop_rebuild().await?,
+        _ => (),
     }
     Ok(next)
 }
@@ -223,10 +233,8 @@ pub async fn rebuild(options: &OpenOptions) -> Result<String, OpenError> {
         zone: name.clone(),
         source,
     };
-    let mut work = Rebuilding::new(zone, STEP_TIME);
-    while !writer.rebuild_some(&mut work).await.map_err(failed)? {}
-    let note = AuditNote::by_itself(AUDITED_COMMAND, AuditAction::Rebuild, &*name, "");
-    writer.audit(&note, SystemClock.now()).await.map_err(failed)?;
+    let mut work = Rebuilding::new(zone, STEP_TIME).by_command();
+    while !writer.rebuild_some(&mut work, SystemClock.now()).await.map_err(failed)? {}
     opened.store.close().await;
     writer.close().await.map_err(failed)?;
     Ok(name)

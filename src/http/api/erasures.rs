@@ -101,6 +101,7 @@ pub(super) struct TracesOut {
     "id": 1714, "erased_at": "2024-09-05T01:30:48.000Z", "came_again": 12, "lifted_at": null,
     "giccid_sha256": "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7",
     "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
+    "is_pending": false, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
 })))]
 pub(super) struct ErasureOut {
     /// Of the row in `/v1/changes` that tells of it.
@@ -115,6 +116,15 @@ pub(super) struct ErasureOut {
     came_again: i64,
     /// From when on what comes of it is kept again.
     lifted_at: Option<String>,
+    /// Whether it still goes on.
+    is_pending: bool,
+    /// Usage records that it took away so far. Null, as the next three, of one that an earlier version
+    /// began.
+    data_usage: Option<u64>,
+    mo_sms: Option<u64>,
+    notifications: Option<u64>,
+    /// Held pushes, or parts of them.
+    held: Option<u64>,
 }
 
 /// `POST /v1/erase`
@@ -201,6 +211,10 @@ pub(super) async fn lift(
     match intake.lift_erasure(&giccid, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
         Lift::NotThere => Err(ApiError::NoSuchRow(RESOURCE)),
+        Lift::Already(at) => {
+            let detail = format!("This erasure was already lifted at {at}.");
+            Err(ApiError::Conflict(detail, None))
+        }
         Lift::Pending => {
             let detail = "The SIM is still being erased: ask again when that has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))
@@ -217,6 +231,11 @@ impl From<ErasedEntry> for ErasureOut {
             giccid_hmac: entry.giccid_hmac,
             came_again: entry.came_again,
             lifted_at: entry.lifted_at.map(|at| at.to_string()),
+            is_pending: entry.is_pending,
+            data_usage: entry.counts.map(|counts| counts.usage),
+            mo_sms: entry.counts.map(|counts| counts.sms),
+            notifications: entry.counts.map(|counts| counts.notifications),
+            held: entry.counts.map(|counts| counts.held),
         }
     }
 }

@@ -51,9 +51,10 @@ pub(in crate::http) enum ApiError {
     /// Nothing is known of the SIM that is to be erased, and when it was erased before, if it was.
     #[error("nothing is known of the SIM that is to be erased")]
     NothingToErase(Option<Timestamp>),
-    /// Nothing came under the `datePush` that is to be retracted.
+    /// Nothing came under the `datePush` that is to be retracted, and when it was retracted before, if
+    /// it was.
     #[error("nothing came under the datePush that is to be retracted")]
-    NothingToRetract,
+    NothingToRetract(Option<Timestamp>),
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -216,7 +217,7 @@ impl ApiError {
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
             Self::NothingToErase(erased_at) => nothing_to_erase(*erased_at),
-            Self::NothingToRetract => not_found("retract", "datePush"),
+            Self::NothingToRetract(before) => nothing_to_retract(*before),
             Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
                 let error = FieldError { resource, field: field.clone(), code: *code };
@@ -291,11 +292,27 @@ fn nothing_to_erase(erased_at: Option<Timestamp>) -> Problem {
                 .to_owned()
         }
         Some(at) => format!(
-            "This SIM was erased at {at}, and nothing has been kept of it since: there is nothing \
+            "This SIM was already erased at {at}, and nothing has been kept of it since: there is nothing \
              left to erase."
         ),
     };
     not_found("erase", "giccid").detail(detail)
+}
+
+/// There is nothing under a `datePush`, whether or not it was retracted before.
+fn nothing_to_retract(retracted_at: Option<Timestamp>) -> Problem {
+    let detail = match retracted_at {
+        None => {
+            "Nothing came under this datePush. Check it; with --force (`force` in the API) nothing \
+                 of it is ever stored."
+                .to_owned()
+        }
+        Some(at) => format!(
+            "What came under this datePush was already retracted at {at}, and nothing of it has been \
+             stored since: there is nothing left to retract."
+        ),
+    };
+    not_found("retract", "datePush").detail(detail)
 }
 
 /// Never a part of a sum: from when on there is the whole of it.

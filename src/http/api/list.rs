@@ -112,9 +112,7 @@ pub(super) async fn show<L: List>(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    if guest.caller.scope < L::SCOPE {
-        return Err(ApiError::Forbidden);
-    }
+    guest.must_have(L::SCOPE, L::ROUTE.resource)?;
     let question = L::ROUTE.read(query.as_deref())?;
     let form = Form::of(&question, &headers);
     let view = View { base, sms_text_field: state.settings.sms_text_field.clone() };

@@ -6,7 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::test_push::TestPusher;
 use crate::{
-    http::{key_failures::KeyFailures, push::PushLog, server::ConnectionCounts},
+    http::{
+        forbidden::Forbidden, key_failures::KeyFailures, push::PushLog, server::ConnectionCounts,
+    },
     store::KeyedPermits,
     watch::Watch,
 };
@@ -24,6 +26,8 @@ pub struct Live {
     pub watch: Watch,
     /// API keys and sign-ins that were refused.
     pub(in crate::http) key_failures: Arc<KeyFailures>,
+    /// What keys asked for and do not allow.
+    pub(in crate::http) forbidden: Arc<Forbidden>,
     /// The connections of either listener.
     pub connections: Connections,
     limits: Arc<StreamLimits>,
@@ -90,6 +94,7 @@ impl Live {
             watch,
             connections: Connections::default(),
             key_failures,
+            forbidden: Arc::default(),
             test_pusher: None,
             limits: Arc::new(limits),
             slots,

@@ -120,6 +120,8 @@ pub struct ApiSettings {
     pub cors_origins: Vec<Origin>,
     /// Who is believed about the address of a client.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Only a command asks, which works on the files itself while no server runs.
+    pub is_command: bool,
 }
 
 impl ApiSettings {
@@ -141,6 +143,8 @@ impl FromRef<InternalState> for Gate {
             failures: Arc::clone(&state.live.key_failures),
             limits_failures: !state.settings.is_unlimited,
             trusted_proxies: Arc::clone(&state.settings.trusted_proxies),
+            forbidden: Arc::clone(&state.live.forbidden),
+            is_command: state.settings.is_command,
         }
     }
 }
@@ -168,16 +172,21 @@ pub(super) fn router(state: InternalState) -> Router {
         .layer(middleware::from_fn_with_state((state, places), doc::point_to_docs))
 }
 
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoKey => Self::NoKey,
+            Denied::Forbidden => Self::Forbidden,
+            Denied::ForeignPage => Self::ForeignPage,
+            Denied::Unknown => Self::Busy,
+            Denied::TooOften { retry_after_s } => Self::TooOften { retry_after_s },
+        }
+    }
+}
+
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
-        match self {
-            Self::NoKey => ApiError::NoKey,
-            Self::Forbidden => ApiError::Forbidden,
-            Self::ForeignPage => ApiError::ForeignPage,
-            Self::Unknown => ApiError::Busy,
-            Self::TooOften { retry_after_s } => ApiError::TooOften { retry_after_s },
-        }
-        .into_response()
+        ApiError::from(self).into_response()
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) struct RetractIn {
 /// What was taken out, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1, "is_known": true,
-    "dry_run": false,
+    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1, "held": 0,
+    "is_known": true, "retracted_at": null, "dry_run": false,
     "sources": [{
         "source": "192.0.2.1", "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1,
     }],
@@ -59,8 +59,15 @@ pub(super) struct RetractionOut {
     notifications: u64,
     /// Records of any kind that another push has brought, too: they stay, as that one's.
     kept: u64,
-    /// Whether anything ever came under this `datePush` that is there, or repeated what is.
+    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Null
+    /// where so much lies there that it was not counted.
+    held: Option<u64>,
+    /// Whether anything ever came under this `datePush` that is there, or repeated what is, or lies
+    /// in quarantine.
     is_known: bool,
+    /// When the same was retracted before, unless that was lifted.
+    #[schema(format = DateTime)]
+    retracted_at: Option<String>,
     dry_run: bool,
     /// What there was, by who had sent it.
     sources: Vec<SourceOut>,
@@ -80,7 +87,8 @@ struct SourceOut {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": 1714, "retracted_at": "2024-09-05T02:00:00.000Z", "datePush": "2024-09-05T01:30:48.000Z",
-    "source": null, "is_pending": false, "lifted_at": null,
+    "source": null, "is_pending": false, "lifted_at": null, "data_usage": 12, "mo_sms": 0,
+    "notifications": 0, "kept": 1,
 })))]
 pub(super) struct RetractedOut {
     /// Of the row in `/v1/changes` that tells of it.
@@ -97,6 +105,13 @@ pub(super) struct RetractedOut {
     /// From when on what comes under it is kept again.
     #[schema(format = DateTime)]
     lifted_at: Option<String>,
+    /// Usage records that it took out so far. Null, as the next three, of one that an earlier version
+    /// began.
+    data_usage: Option<u64>,
+    mo_sms: Option<u64>,
+    notifications: Option<u64>,
+    /// Records of any kind that stayed, as those of another push.
+    kept: Option<u64>,
 }
 
 /// `POST /v1/retract`
@@ -123,10 +138,16 @@ pub(super) async fn retract(
     members.end(RESOURCE)?;
     let dry_run = dry_run.unwrap_or_default();
     // A mistyped second would be that of a push that is set aside for ever.
-    let is_known = intake.store().came_under(question).await?;
-    if !is_known && !dry_run && !is_forced.unwrap_or_default() {
-        return Err(ApiError::NothingToRetract);
+    let came = intake.store().came_under(question).await?;
+    let held = intake.held_under(question).await?;
+    let before = intake.store().retractions().await?;
+    let before = before.into_iter().find(|it| it.of == question && it.lifted_at.is_none());
+    let is_known = came || held != Some(0);
+    let is_forced = dry_run || is_forced.unwrap_or_default();
+    if !is_forced && !came && (before.is_some() || !is_known) {
+        return Err(ApiError::NothingToRetract(before.map(|before| before.at)));
     }
+    let retracted_at = before.map(|before| before.at.to_string());
     let found = intake.store().retract_counts(question).await?;
     let sources = found.iter().map(source_out).collect();
     if dry_run {
@@ -137,7 +158,9 @@ pub(super) async fn retract(
             mo_sms: sum(|it| it.sms),
             notifications: sum(|it| it.notifications),
             kept: sum(|it| it.kept),
+            held,
             is_known,
+            retracted_at,
             dry_run,
             sources,
         }));
@@ -149,7 +172,9 @@ pub(super) async fn retract(
         mo_sms: done.sms,
         notifications: done.notifications,
         kept: done.kept,
+        held,
         is_known,
+        retracted_at,
         dry_run,
         sources,
     }))
@@ -177,6 +202,10 @@ pub(super) async fn lift(
     match intake.lift_retraction(id.of(LIST)?, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
         Lift::NotThere => Err(ApiError::NoSuchRow(LIST)),
+        Lift::Already(at) => {
+            let detail = format!("This retraction was already lifted at {at}.");
+            Err(ApiError::Conflict(detail, None))
+        }
         Lift::Pending => {
             let detail = "The retraction still goes on: ask again when it has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))
@@ -185,7 +214,7 @@ pub(super) async fn lift(
 }
 
 impl From<Retraction> for RetractedOut {
-    fn from(Retraction { id, of, at, is_pending, lifted_at }: Retraction) -> Self {
+    fn from(Retraction { id, of, at, is_pending, lifted_at, counts }: Retraction) -> Self {
         let second = Timestamp::from_unix_ms(of.date_push_s.saturating_mul(1000));
         Self {
             id,
@@ -194,6 +223,10 @@ impl From<Retraction> for RetractedOut {
             source: of.source.map(|source| source.to_string()),
             is_pending,
             lifted_at: lifted_at.map(|at| at.to_string()),
+            data_usage: counts.map(|counts| counts.usage),
+            mo_sms: counts.map(|counts| counts.sms),
+            notifications: counts.map(|counts| counts.notifications),
+            kept: counts.map(|counts| counts.kept),
         }
     }
 }

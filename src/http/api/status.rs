@@ -57,7 +57,9 @@ use crate::{
         "full_at": "2024-11-05T01:30:48.000Z",
     },
     "erased": {"sims": 0, "came_again": 0},
-    "time_zone": {"name": "UTC", "next": "Asia/Shanghai", "progress": 0.42},
+    "time_zone": {
+        "name": "UTC", "next": "Asia/Shanghai", "progress": 0.42, "given_up": null,
+    },
     "tests": 0, "keys": [{"id": 1, "label": "grafana", "scope": "read"}],
 })))]
 pub(super) struct StatusOut {
@@ -164,6 +166,9 @@ struct TimeZoneOut {
     next: Option<String>,
     /// How much of that is done, from 0 to 1.
     progress: Option<f64>,
+    /// The zone of a change that was given up half way, because the server was started without it; null
+    /// once another change has begun.
+    given_up: Option<String>,
 }
 
 /// A live key.
@@ -203,7 +208,7 @@ pub(super) async fn show(
         held: held_out(&tallies),
         disk: disk_out(state.intake.disk()),
         erased: ErasedOut { sims, came_again },
-        time_zone: time_zone_out(&state),
+        time_zone: time_zone_out(&state).await?,
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
         conditions,
         tests: tallies.tests,
@@ -212,10 +217,11 @@ pub(super) async fn show(
     }))
 }
 
-fn time_zone_out(state: &InternalState) -> TimeZoneOut {
+async fn time_zone_out(state: &InternalState) -> Result<TimeZoneOut, ApiError> {
     let (next, progress) = state.intake.rezoning().map(|it| (it.zone, it.progress)).unzip();
     let name = state.store.zone().iana_name().unwrap_or("UTC").to_owned();
-    TimeZoneOut { name, next, progress: progress.map(|share| (share * 100.0).round() / 100.0) }
+    let progress = progress.map(|share| (share * 100.0).round() / 100.0);
+    Ok(TimeZoneOut { name, next, progress, given_up: state.store.zone_given_up().await? })
 }
 
 fn disk_out(disk: DiskState) -> DiskOut {

@@ -74,6 +74,20 @@ impl Store {
         sql.build_query_scalar().fetch_all(&mut *reader).await.map_err(of_read)
     }
 
+    /// Bodies of held pushes with their numbers, as [`Store::held_ids`] has them.
+    pub async fn held_bodies(
+        &self,
+        filter: &HeldFilter,
+        (after, through): (i64, i64),
+        rows_max: u32,
+    ) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let mut sql = question("select id, body", filter);
+        sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
+        sql.push(" order by id limit ").push_bind(rows_max);
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)
+    }
+
     /// One held push with its body.
     pub async fn held_body(&self, id: i64) -> Result<Option<HeldBody>, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;

@@ -1,5 +1,5 @@
 //! From when on records are kept, and what cannot be told for that.
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{READ_TIME_MAX, Store};
 use crate::{
@@ -33,6 +33,66 @@ pub struct ErasedEntry {
     pub lifted_at: Option<Timestamp>,
     /// How the list beside the database names it, where its hash is not known.
     pub(in crate::store) listed_as: Option<String>,
+    /// It still goes on.
+    pub is_pending: bool,
+    /// What it took away so far; none where an earlier version did it, which did not count.
+    pub counts: Option<ErasedCounts>,
+}
+
+/// What an erasure took away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErasedCounts {
+    /// Usage records.
+    pub usage: u64,
+    /// Messages.
+    pub sms: u64,
+    /// Notifications.
+    pub notifications: u64,
+    /// Bodies that lay aside, or parts of them.
+    pub held: u64,
+}
+
+#[derive(FromRow)]
+struct ErasedRow {
+    id: i64,
+    at_ms: i64,
+    giccid_sha256: Option<String>,
+    giccid_hmac: Option<String>,
+    came_again: i64,
+    lifted_ms: Option<i64>,
+    is_pending: bool,
+    data_usage: Option<i64>,
+    mo_sms: Option<i64>,
+    notifications: Option<i64>,
+    held: Option<i64>,
+    listed_as: Option<String>,
+}
+
+impl ErasedRow {
+    fn counts(&self) -> Option<ErasedCounts> {
+        Some(ErasedCounts {
+            usage: self.data_usage?.unsigned_abs(),
+            sms: self.mo_sms?.unsigned_abs(),
+            notifications: self.notifications?.unsigned_abs(),
+            held: self.held?.unsigned_abs(),
+        })
+    }
+}
+
+impl From<ErasedRow> for ErasedEntry {
+    fn from(row: ErasedRow) -> Self {
+        Self {
+            id: row.id,
+            at: Timestamp::from_unix_ms(row.at_ms),
+            counts: row.counts(),
+            giccid_sha256: row.giccid_sha256,
+            giccid_hmac: row.giccid_hmac,
+            came_again: row.came_again,
+            lifted_at: row.lifted_ms.map(Timestamp::from_unix_ms),
+            is_pending: row.is_pending,
+            listed_as: row.listed_as,
+        }
+    }
 }
 
 impl Store {
@@ -60,6 +120,13 @@ impl Store {
         Ok(bytes.unsigned_abs())
     }
 
+    /// The time zone that a start has given up while the sums by day were being brought to it.
+    pub async fn zone_given_up(&self) -> Result<Option<String>, StoreError> {
+        const ZONE: &str = "select value from meta where name = 'zone_given_up'";
+        let mut reader = self.reader(READ_TIME_MAX).await?;
+        sqlx::query_scalar(ZONE).fetch_optional(&mut *reader).await.map_err(of_read)
+    }
+
     /// SIMs that were erased, and what has come of them since.
     pub async fn erasures(&self) -> Result<(i64, i64), StoreError> {
         const ERASED: &str = "
@@ -71,24 +138,14 @@ impl Store {
     /// Every SIM that was erased, the last one first.
     pub async fn erased_list(&self) -> Result<Vec<ErasedEntry>, StoreError> {
         const LIST: &str = "
-            select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms, listed_as
+            select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms,
+                pending is not null as is_pending, data_usage, mo_sms, notifications, held,
+                listed_as
             from erased order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        type Row = (i64, i64, Option<String>, Option<String>, i64, Option<i64>, Option<String>);
-        let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
-        let entry = |row: Row| {
-            let (id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms, listed_as) = row;
-            ErasedEntry {
-                id,
-                at: Timestamp::from_unix_ms(at_ms),
-                giccid_sha256,
-                giccid_hmac,
-                came_again,
-                lifted_at: lifted_ms.map(Timestamp::from_unix_ms),
-                listed_as,
-            }
-        };
-        Ok(rows.into_iter().map(entry).collect())
+        let rows: Vec<ErasedRow> =
+            sqlx::query_as(LIST).fetch_all(&mut *reader).await.map_err(of_read)?;
+        Ok(rows.into_iter().map(ErasedEntry::from).collect())
     }
 
     /// Whether this SIM was erased, and when.

@@ -60,7 +60,7 @@ use super::{
     error::{of_acquire, of_read},
 };
 
-pub use kept::{ErasedEntry, Missed};
+pub use kept::{ErasedCounts, ErasedEntry, Missed};
 pub use portion::Portion;
 pub use room::Room;
 pub use sim::SimMoment;

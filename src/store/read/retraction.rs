@@ -4,7 +4,9 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{COUNT_TIME_MAX, READ_TIME_MAX, Store, page};
 use crate::{
-    domain::{RetractCount, RetractQuestion, RetractedPushes, Retraction, Timestamp},
+    domain::{
+        RetractCount, RetractQuestion, RetractedPushes, Retraction, RetractionCounts, Timestamp,
+    },
     store::{StoreError, error::of_read, push::source_of, writer::push_pushes},
 };
 
@@ -23,14 +25,30 @@ struct NotedRow {
     at_ms: i64,
     pending: bool,
     lifted_ms: Option<i64>,
+    data_usage: Option<i64>,
+    mo_sms: Option<i64>,
+    notifications: Option<i64>,
+    stored_again: Option<i64>,
+}
+
+impl NotedRow {
+    fn counts(&self) -> Option<RetractionCounts> {
+        Some(RetractionCounts {
+            usage: self.data_usage?.unsigned_abs(),
+            sms: self.mo_sms?.unsigned_abs(),
+            notifications: self.notifications?.unsigned_abs(),
+            kept: self.stored_again?.unsigned_abs(),
+        })
+    }
 }
 
 impl Store {
     /// All that was retracted, the last one first.
     pub async fn retractions(&self) -> Result<Vec<Retraction>, StoreError> {
         const ALL: &str = "
-            select id, date_push_s, source, at_ms, pending, lifted_ms from retracted
-            order by id desc";
+            select id, date_push_s, source, at_ms, pending, lifted_ms, data_usage, mo_sms,
+                notifications, stored_again
+            from retracted order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let rows: Vec<NotedRow> =
             sqlx::query_as(ALL).fetch_all(&mut *reader).await.map_err(of_read)?;
@@ -40,6 +58,7 @@ impl Store {
             at: Timestamp::from_unix_ms(row.at_ms),
             is_pending: row.pending,
             lifted_at: row.lifted_ms.map(Timestamp::from_unix_ms),
+            counts: row.counts(),
         };
         Ok(rows.into_iter().map(row).collect())
     }

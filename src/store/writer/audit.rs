@@ -16,31 +16,52 @@ const MINUTE_MS: i64 = 60_000;
 impl Writer {
     /// Writes a row; gives its number.
     pub async fn audit(&mut self, note: &AuditNote, now: Timestamp) -> Result<i64, StoreError> {
+        self.audit_times(note, 1, now).await
+    }
+
+    /// The same for what happened so often.
+    pub async fn audit_times(
+        &mut self,
+        note: &AuditNote,
+        times: u64,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
         self.refresh().await?;
         let mut note = note.clone();
         for text in [&mut note.who, &mut note.subject, &mut note.details] {
             *text = self.shown(text).await?;
         }
-        // A program that takes the same away again and again must not fill the disk.
-        if note.action == AuditAction::Export
-            && let Some(id) = self.count_again(&note, now).await?
+        let times = i64::try_from(times).unwrap_or(i64::MAX);
+        // A program that does the same again and again must not fill the disk.
+        if matches!(note.action, AuditAction::Export | AuditAction::Forbidden)
+            && let Some(id) = self.count_again(&note, times, now).await?
         {
             return Ok(id);
         }
-        insert(&mut self.connection, &note, now).await
+        let id = insert(&mut self.connection, &note, now).await?;
+        if times > 1 {
+            const COUNT: &str = "update audit set count = $2 where id = $1";
+            sqlx::query(COUNT).bind(id).bind(times).execute(&mut self.connection).await?;
+        }
+        Ok(id)
     }
 
-    /// Counts it in the row that says the same and is less than an hour old, if there is one.
+    /// Counts it in the row that says the same of the same key, address and list and is less than an
+    /// hour old, if there is one. Rows that were taken away add up; what else is told is of the last.
     async fn count_again(
         &mut self,
         note: &AuditNote,
+        times: i64,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
         const AGAIN: &str = "
-            update audit set count = count + 1 where id = (
+            update audit set count = count + $8, details = iif(action <> 'export', details,
+                (cast(details as integer) + cast($7 as integer))
+                    || replace(substr($7, instr($7, ' ')), ' row as ', ' rows as '))
+            where id = (
                 select max(id) from audit
                 where at_ms between $1 - 3600000 and $1 and who = $2 and source = $3
-                    and action = $4 and target = $5 and outcome = $6 and details = $7)
+                    and action = $4 and target = $5 and outcome = $6)
             returning id";
         let source = note.source.map(|source| source.to_string()).unwrap_or_default();
         Ok(sqlx::query_scalar(AGAIN)
@@ -51,6 +72,7 @@ impl Writer {
             .bind(&note.subject)
             .bind(note.outcome.as_str())
             .bind(&note.details)
+            .bind(times)
             .fetch_optional(&mut self.connection)
             .await?)
     }
@@ -62,16 +84,9 @@ impl Writer {
         outcome: AuditOutcome,
         details: &str,
     ) -> Result<(), StoreError> {
-        const END: &str = "update audit set outcome = $2, details = $3 where id = $1";
         self.refresh().await?;
         let details = self.shown(details).await?;
-        sqlx::query(END)
-            .bind(id)
-            .bind(outcome.as_str())
-            .bind(&details)
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
+        audit_ended(&mut self.connection, Some(id), outcome, &details).await
     }
 
     /// Writes that a server starts, and which of its settings have another digest than at the last start.
@@ -248,6 +263,30 @@ impl Writer {
             .await?;
         Ok(gone.rows_affected())
     }
+}
+
+/// Writes that a caller has begun something, inside the transaction that does; gives the row's number.
+pub(in crate::store) async fn audit_begun(
+    connection: &mut SqliteConnection,
+    caller: &Caller,
+    action: AuditAction,
+    subject: &str,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let note = AuditNote::by(caller, action, subject).ended(AuditOutcome::Begun, "");
+    insert(connection, &note, now).await
+}
+
+/// Writes how something ended that a row says has begun, inside the transaction that ends it.
+pub(in crate::store) async fn audit_ended(
+    connection: &mut SqliteConnection,
+    id: Option<i64>,
+    outcome: AuditOutcome,
+    details: &str,
+) -> Result<(), StoreError> {
+    const END: &str = "update audit set outcome = $2, details = $3 where id = $1";
+    sqlx::query(END).bind(id).bind(outcome.as_str()).bind(details).execute(connection).await?;
+    Ok(())
 }
 
 /// Writes that a caller did something, inside the transaction that does it.

@@ -1,17 +1,19 @@
 //! Takes one SIM out of everything, a few rows at a time. From the first step on nothing of it comes
 //! in again; at every commit sums equal records.
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use sqlx::QueryBuilder;
 
 use super::{
     Writer,
-    audit::audit,
+    audit::{audit_begun, audit_ended},
     erase_text::{SMS_EXTRA, USAGE_EXTRA},
     removal::GoingUsage,
     run,
     tail::Summary,
 };
 use crate::{
-    domain::{AuditAction, Caller, Giccid, Timestamp},
+    domain::{AuditAction, AuditOutcome, Caller, Giccid, Timestamp, counted},
     store::{
         StoreError,
         card::reversed,
@@ -40,6 +42,17 @@ pub struct Erased {
     pub held: u64,
 }
 
+impl fmt::Display for Erased {
+    /// As the audit has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usage = counted(self.usage, "usage record", "usage records");
+        let sms = counted(self.sms, "message", "messages");
+        let notifications = counted(self.notifications, "notification", "notifications");
+        let held = counted(self.held, "held push", "held pushes");
+        write!(f, "{usage}, {sms}, {notifications}, {held}")
+    }
+}
+
 /// An erasure on its way.
 #[derive(Debug)]
 pub struct Erasing {
@@ -50,6 +63,8 @@ pub struct Erasing {
     pub(super) imsis: Vec<String>,
     pub(super) at_id: i64,
     pub(super) erased: Erased,
+    /// Its row in the audit.
+    audit_id: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +90,19 @@ impl Erasing {
     /// Whether nothing is left to do.
     pub fn is_done(&self) -> bool {
         self.stage == Stage::Done
+    }
+
+    /// Lets it look once more at all there is: after a step that failed others may have changed what
+    /// it had looked at.
+    pub fn look_anew(&mut self) {
+        (self.stage, self.at_id) = (Stage::Settle, 0);
+        self.sims.clear();
+        self.imsis.clear();
+    }
+
+    /// Its row in the audit, if it has one.
+    pub fn audit_id(&self) -> Option<i64> {
+        self.audit_id
     }
 
     /// Whether it is this SIM that goes.
@@ -120,30 +148,42 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Erasing, StoreError> {
         const NOTE: &str = "
-            insert into erased (id, at_ms, giccid_sha256, came_again, pending, giccid_hmac)
-            values ($1, $2, $3, 0, $4, $5)
+            insert into erased (id, at_ms, giccid_sha256, came_again, pending, giccid_hmac, audit_id,
+                data_usage, mo_sms, notifications, held)
+            values ($1, $2, $3, 0, $4, $5, $6, 0, 0, 0, 0)
             on conflict (giccid_sha256) do update set id = excluded.id, at_ms = excluded.at_ms,
-                pending = excluded.pending, giccid_hmac = excluded.giccid_hmac, lifted_ms = null
+                pending = excluded.pending, giccid_hmac = excluded.giccid_hmac, lifted_ms = null,
+                audit_id = excluded.audit_id,
+                data_usage = iif(erased.pending is null, 0, erased.data_usage),
+                mo_sms = iif(erased.pending is null, 0, erased.mo_sms),
+                notifications = iif(erased.pending is null, 0, erased.notifications),
+                held = iif(erased.pending is null, 0, erased.held)
             returning id";
         self.learn_number(giccid).await?;
         let (hash, keyed) = (hashed(giccid), self.erased_sims.secrets().keyed(giccid));
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
+        let action = AuditAction::Erase;
+        let audit_id = match caller {
+            Some(caller) => {
+                Some(audit_begun(&mut self.connection, caller, action, &keyed, now).await?)
+            }
+            None => None,
+        };
         let id = sqlx::query_scalar(NOTE)
             .bind(self.tail.last_id)
             .bind(now.unix_ms())
             .bind(&hash)
             .bind(giccid)
             .bind(&keyed)
+            .bind(audit_id)
             .fetch_one(&mut self.connection)
             .await?;
-        if let Some(caller) = caller {
-            audit(&mut self.connection, caller, AuditAction::Erase, &keyed, now).await?;
-        }
         run(&mut self.connection, "commit").await?;
         self.erased_sims.add(hash);
-        Ok(erasing(id, giccid.to_owned()))
+        let erased = Erased { id, ..Erased::default() };
+        Ok(erasing(giccid.to_owned(), erased, audit_id))
     }
 
     /// Takes a few rows of a SIM away, in one short transaction.
@@ -186,6 +226,8 @@ impl Writer {
                 }
                 run(&mut self.connection, "begin immediate").await?;
                 self.erase_names(erasing).await?;
+                let (outcome, told) = (AuditOutcome::Done, erasing.erased.to_string());
+                audit_ended(&mut self.connection, erasing.audit_id, outcome, &told).await?;
                 run(&mut self.connection, "commit").await?;
                 self.interned = Default::default();
                 Ok(true)
@@ -245,10 +287,29 @@ impl Writer {
         run(&mut self.connection, "begin immediate").await?;
         self.remove_usage(&going).await?;
         self.take_out_of_sums(&going).await?;
+        self.note_erasing(erasing, "data_usage", going.len()).await?;
         run(&mut self.connection, "commit").await?;
         erasing.at_id = last.start_ms.div_euclid(DAY_MS);
         erasing.erased.usage += going.len() as u64;
         Ok(false)
+    }
+
+    /// Counts what a step takes away in the row of the erasure, inside the open transaction: whoever
+    /// goes on with it after a crash counts from there.
+    pub(super) async fn note_erasing(
+        &mut self,
+        erasing: &Erasing,
+        column: &'static str,
+        rows: usize,
+    ) -> Result<(), StoreError> {
+        if rows > 0 {
+            let mut sql: QueryBuilder<sqlx::Sqlite> = QueryBuilder::new("update erased set ");
+            sql.push(format_args!("{column} = {column} + "));
+            sql.push_bind(i64::try_from(rows).unwrap_or(i64::MAX));
+            sql.push(" where pending = ").push_bind(&erasing.giccid);
+            sql.build().execute(&mut self.connection).await?;
+        }
+        Ok(())
     }
 
     /// Takes records out of the sums by time and network, and out of the volume that guards all sums
@@ -307,7 +368,8 @@ impl Writer {
     }
 }
 
-pub(super) fn erasing(id: i64, giccid: String) -> Erasing {
-    let erased = Erased { id, ..Erased::default() };
-    Erasing { giccid, stage: Stage::Settle, sims: Vec::new(), imsis: Vec::new(), at_id: 0, erased }
+/// An erasure that has taken so much away already.
+pub(super) fn erasing(giccid: String, erased: Erased, audit_id: Option<i64>) -> Erasing {
+    let (sims, imsis) = (Vec::new(), Vec::new());
+    Erasing { giccid, stage: Stage::Settle, sims, imsis, at_id: 0, erased, audit_id }
 }

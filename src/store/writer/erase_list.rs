@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Writer, audit::audit, erase::erasing, run};
+use sqlx::FromRow;
+
+use super::{Erased, Erasing, Writer, audit::audit, erase::erasing, run};
 use crate::{
     domain::{AuditAction, Caller, Giccid, Timestamp, mention::mentions},
     store::{
@@ -20,8 +22,10 @@ use crate::{
 pub enum Lift {
     /// What comes from now on is kept.
     Done,
-    /// There is none, or it is lifted already.
+    /// There is none.
     NotThere,
+    /// It was lifted before, at that time.
+    Already(Timestamp),
     /// It still goes on.
     Pending,
 }
@@ -41,6 +45,31 @@ impl Known {
     }
 }
 
+/// An erasure that an earlier process began.
+#[derive(FromRow)]
+struct PendingRow {
+    id: i64,
+    pending: String,
+    audit_id: Option<i64>,
+    data_usage: i64,
+    mo_sms: i64,
+    notifications: i64,
+    held: i64,
+}
+
+impl PendingRow {
+    fn resumed(&self) -> Erasing {
+        let erased = Erased {
+            id: self.id,
+            usage: self.data_usage.unsigned_abs(),
+            sms: self.mo_sms.unsigned_abs(),
+            notifications: self.notifications.unsigned_abs(),
+            held: self.held.unsigned_abs(),
+        };
+        erasing(self.pending.clone(), erased, self.audit_id)
+    }
+}
+
 impl Writer {
     /// Keeps again what comes of an erased SIM from now on. What was erased stays so, also in what a
     /// restore brings back.
@@ -51,14 +80,16 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Lift, StoreError> {
         const FIND: &str = "
-            select at_ms, pending is not null from erased
-            where giccid_sha256 = $1 and lifted_ms is null";
+            select at_ms, pending is not null, lifted_ms from erased where giccid_sha256 = $1";
         self.refresh().await?;
         self.learn_number(giccid.as_str()).await?;
         let hash = hashed(giccid.as_str());
-        let found: Option<(i64, bool)> =
+        let found: Option<(i64, bool, Option<i64>)> =
             sqlx::query_as(FIND).bind(&hash).fetch_optional(&mut self.connection).await?;
-        let Some((at_ms, is_pending)) = found else { return Ok(Lift::NotThere) };
+        let Some((at_ms, is_pending, lifted_ms)) = found else { return Ok(Lift::NotThere) };
+        if let Some(lifted_ms) = lifted_ms {
+            return Ok(Lift::Already(Timestamp::from_unix_ms(lifted_ms)));
+        }
         if is_pending {
             return Ok(Lift::Pending);
         }
@@ -153,7 +184,11 @@ impl Writer {
         &mut self,
         list: &Path,
     ) -> Result<Vec<String>, StoreError> {
-        const LEFT: &str = "select id, pending from erased where pending is not null";
+        const LEFT: &str = "
+            select id, pending, audit_id, coalesce(data_usage, 0) as data_usage,
+                coalesce(mo_sms, 0) as mo_sms, coalesce(notifications, 0) as notifications,
+                coalesce(held, 0) as held
+            from erased where pending is not null";
         self.erasures = PathBuf::from(list);
         let secrets = Arc::clone(self.erased_sims.secrets());
         erasures::hide_hashes(list, &secrets).map_err(sqlx::Error::from)?;
@@ -187,14 +222,14 @@ impl Writer {
             self.note_lifted(key, entry.lifted_at.unwrap_or(entry.at)).await?;
             self.erased_sims.remove(key);
         }
-        let left: Vec<(i64, String)> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
-        for (id, giccid) in &left {
-            let mut erasing = erasing(*id, giccid.clone());
+        let left: Vec<PendingRow> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
+        for row in &left {
+            let mut erasing = row.resumed();
             while !erasing.is_done() {
                 self.erase_some(&mut erasing).await?;
             }
         }
-        Ok(left.into_iter().map(|(_, giccid)| giccid).collect())
+        Ok(left.into_iter().map(|row| row.pending).collect())
     }
 
     /// Writes into the list what only the database knows: a copy has brought it from elsewhere. Gives

@@ -24,6 +24,7 @@ impl Writer {
         }
         run(&mut self.connection, "begin immediate").await?;
         self.remove_sms_and_counts(&ids).await?;
+        self.note_erasing(erasing, "mo_sms", ids.len()).await?;
         run(&mut self.connection, "commit").await?;
         erasing.erased.sms += ids.len() as u64;
         Ok(false)

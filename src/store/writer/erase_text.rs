@@ -101,6 +101,7 @@ impl Writer {
             for (id, payload) in &cut {
                 sqlx::query(CUT).bind(id).bind(payload).execute(&mut self.connection).await?;
             }
+            self.note_erasing(erasing, "notifications", gone.len()).await?;
             run(&mut self.connection, "commit").await?;
         }
         erasing.erased.notifications += gone.len() as u64;
@@ -134,6 +135,7 @@ impl Writer {
                 None => drop(self.delete_held(row.id).await?),
             }
         }
+        self.note_erasing(erasing, "held", rows.len()).await?;
         run(&mut self.connection, "commit").await?;
         erasing.erased.held += rows.len() as u64;
         erasing.at_id = reach;

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{Writer, audit::audit, run};
+use super::{Writer, audit::insert, run};
 use crate::{
-    domain::{AuditAction, Caller, LabelChange, ShortText, Timestamp},
+    domain::{AuditAction, AuditNote, AuditOutcome, Caller, LabelChange, ShortText, Timestamp},
     store::{StoreError, card::reversed},
 };
 
@@ -17,6 +17,11 @@ impl Writer {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.refresh().await?;
+        let subject = match changes {
+            [change] => self.shown(change.giccid.as_str()).await?,
+            _ => format!("{} SIMs", changes.len()),
+        };
+        let note = AuditNote::by(caller, AuditAction::SimLabel, subject);
         // A SIM that was erased gets no name again.
         let mut changes: Vec<LabelChange> = changes
             .iter()
@@ -29,16 +34,19 @@ impl Writer {
                 *name = shown;
             }
         }
-        let done = self.try_label_sims(&changes, caller, now).await;
+        let done = self.try_label_sims(&changes, note, now).await;
         self.undo_unless(done).await
     }
 
     async fn try_label_sims(
         &mut self,
         changes: &[LabelChange],
-        caller: &Caller,
+        note: AuditNote,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
+        const LABELLED: &str = "
+            select exists (
+                select 1 from json_each($1) as asked join sim_label on giccid = asked.value)";
         const MAKE: &str = "
             insert into sim_label (giccid, name, device_sn)
             select row.value ->> 0, '', '' from json_each($1) as row where true
@@ -56,7 +64,10 @@ impl Writer {
         let rows = serde_json::to_string(&merged(changes))?;
         let giccids: Vec<_> = changes.iter().map(|change| change.giccid.as_str()).collect();
         let backwards: Vec<_> = giccids.iter().map(|giccid| reversed(giccid, usize::MAX)).collect();
+        let numbers = serde_json::to_string(&giccids)?;
         run(&mut self.connection, "begin immediate").await?;
+        let had_label: bool =
+            sqlx::query_scalar(LABELLED).bind(&numbers).fetch_one(&mut self.connection).await?;
         for statement in [MAKE, CHANGE, FORGET] {
             sqlx::query(statement).bind(&rows).execute(&mut self.connection).await?;
         }
@@ -64,11 +75,15 @@ impl Writer {
             .bind(serde_json::to_string(&backwards)?)
             .fetch_one(&mut self.connection)
             .await?;
-        let target = match giccids[..] {
-            [giccid] => giccid.to_owned(),
-            _ => format!("{} SIMs", giccids.len()),
+        let has_label: bool =
+            sqlx::query_scalar(LABELLED).bind(&numbers).fetch_one(&mut self.connection).await?;
+        // Nothing is known of any of them: there was nothing to change.
+        let is_known = had_label || has_label || unknown.unsigned_abs() < giccids.len() as u64;
+        let note = match is_known {
+            true => note,
+            false => note.ended(AuditOutcome::Failed, "there is no such SIM"),
         };
-        audit(&mut self.connection, caller, AuditAction::SimLabel, &target, now).await?;
+        insert(&mut self.connection, &note, now).await?;
         run(&mut self.connection, "commit").await?;
         Ok(unknown.unsigned_abs())
     }

@@ -105,6 +105,13 @@ impl Pruning {
         Self { by_clock: true, ..Self::new(retention, now) }
     }
 
+    /// Lets it look once more at all there is: after a step that failed others may have changed what
+    /// it had looked at.
+    pub fn look_anew(&mut self) {
+        (self.stage, self.settled) = (Stage::Settle, 0);
+        (self.at_id, self.at_push) = (0, (i64::MIN, 0));
+    }
+
     /// What it has taken away so far.
     pub fn pruned(&self) -> Pruned {
         self.pruned

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 
-use super::{Writer, run, tail::Summary};
-use crate::store::{
-    StoreError,
-    card::{CardSums, month_of},
-    days::{StoreDays, name_of},
-    rollup::{SimSums, TailUsage},
+use super::{Writer, audit, run, tail::Summary};
+use crate::{
+    domain::{AUDITED_COMMAND, AUDITED_SERVER, AuditAction, AuditNote, Timestamp},
+    store::{
+        StoreError,
+        card::{CardSums, month_of},
+        days::{StoreDays, name_of},
+        rollup::{SimSums, TailUsage},
+    },
 };
 
 /// How many records one step takes, beside what a summary may be behind: in a step their days are
@@ -55,6 +58,8 @@ pub struct Rebuilding {
     done: (i64, i64),
     /// The first attempt did not come to the sums in force.
     is_second: bool,
+    /// Who does it, for the audit.
+    who: &'static str,
 }
 
 impl Rebuilding {
@@ -62,8 +67,23 @@ impl Rebuilding {
     pub fn new(zone: TimeZone, step_time: Duration) -> Self {
         let (now, step_records) = (Instant::now(), STEP_RECORDS_MIN);
         let (first_id, done) = (i64::MAX, (0, 0));
-        let is_second = false;
-        Self { zone, step_time, step_records, began: now, told: now, first_id, done, is_second }
+        let (is_second, who) = (false, AUDITED_SERVER);
+        Self {
+            zone,
+            step_time,
+            step_records,
+            began: now,
+            told: now,
+            first_id,
+            done,
+            is_second,
+            who,
+        }
+    }
+
+    /// The same, done by a command that works on the files.
+    pub fn by_command(self) -> Self {
+        Self { who: AUDITED_COMMAND, ..self }
     }
 
     /// The zone of the days to come.
@@ -90,35 +110,20 @@ impl Writer {
         &self.days
     }
 
-    /// Forgets a rebuild that was broken off.
-    pub(in crate::store) async fn drop_rebuild(&mut self) -> Result<(), StoreError> {
-        const IS_THERE: &str = "
-            select exists (select 1 from sqlite_schema where name = 'usage_sim_day_next')";
-        let is_there: bool = sqlx::query_scalar(IS_THERE).fetch_one(&mut self.connection).await?;
-        if is_there {
-            self.without_wiping(&[
-                "begin immediate",
-                "drop table if exists usage_sim_day_next",
-                "drop table if exists usage_card_month_next",
-                "delete from meta where name = 'rebuild'",
-                "commit",
-            ])
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Lets a rebuild on its way begin anew: its sums may hold what is taken out of those in force.
-    pub async fn restart_rebuild(&mut self) -> Result<(), StoreError> {
-        self.refresh().await?;
-        run(&mut self.connection, "delete from meta where name = 'rebuild'").await
+    /// The zone by whose days the sums are being made anew, if they are.
+    pub(in crate::store) async fn zone_on_its_way(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.rebuild_progress().await?.map(|progress| progress.zone))
     }
 
     /// Does the next step; true when the new sums are in force.
-    pub async fn rebuild_some(&mut self, work: &mut Rebuilding) -> Result<bool, StoreError> {
+    pub async fn rebuild_some(
+        &mut self,
+        work: &mut Rebuilding,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.refresh().await?;
         let began = Instant::now();
-        let done = self.try_rebuild_some(work).await;
+        let done = self.try_rebuild_some(work, now).await;
         if done.is_err() {
             // It may have failed where nothing is wiped.
             run(&mut self.connection, "pragma secure_delete = on").await?;
@@ -128,7 +133,11 @@ impl Writer {
         Ok(is_done)
     }
 
-    async fn try_rebuild_some(&mut self, work: &mut Rebuilding) -> Result<bool, StoreError> {
+    async fn try_rebuild_some(
+        &mut self,
+        work: &mut Rebuilding,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let zone = name_of(&work.zone);
         let Some(mut progress) = self.rebuild_progress().await?.filter(|it| it.zone == zone) else {
             self.begin_rebuild(zone).await?;
@@ -148,7 +157,10 @@ impl Writer {
         // Nothing comes in until the new sums are in force.
         self.settle(Summary::Sims).await?;
         while self.add_records(&mut progress, &days, work.step_records).await? > 0 {}
-        if !self.put_in_force(&days).await? {
+        let before = name_of(self.days.zone());
+        let details = if before == zone { String::new() } else { format!("instead of {before}") };
+        let note = AuditNote::by_itself(work.who, AuditAction::Rebuild, &*zone, details);
+        if !self.put_in_force(&days, &note, now).await? {
             // Something was taken out of the sums in force, and the end came before that was noted.
             self.restart_rebuild().await?;
             let first = !std::mem::replace(&mut work.is_second, true);
@@ -156,7 +168,7 @@ impl Writer {
             return if first { Ok(false) } else { Err(corrupt) };
         }
         self.days = days;
-        tracing::info!(zone, "The sums of each SIM go by the days of the new time zone");
+        tracing::info!(zone, "Sums by day now go by the new time zone");
         Ok(true)
     }
 
@@ -189,8 +201,8 @@ impl Writer {
         });
         tracing::info!(
             zone,
-            "Cutting the sums of each SIM by the days of another time zone: until it is done they go by \
-             the old one; ended before, it goes on at the next start"
+            "Adding up each SIM's usage by the days of the new time zone; until that is done, sums by \
+             day go by the old one, and a restart goes on with it"
         );
         let progress = Progress { zone, border_ms, day: i64::MIN, before_border_to: None, id: 0 };
         run(&mut self.connection, "begin immediate").await?;
@@ -198,6 +210,7 @@ impl Writer {
             run(&mut self.connection, table).await?;
         }
         self.note_progress(&progress).await?;
+        run(&mut self.connection, "delete from meta where name = 'zone_given_up'").await?;
         run(&mut self.connection, "commit").await
     }
 
@@ -290,7 +303,12 @@ impl Writer {
     }
 
     /// Puts the new sums in the place of those in force; false if they are not as large.
-    async fn put_in_force(&mut self, days: &StoreDays) -> Result<bool, StoreError> {
+    async fn put_in_force(
+        &mut self,
+        days: &StoreDays,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const ARE_EQUAL: &str = "
             with days(volume, records) as (select sum(data_usage), sum(records) from usage_sim_day),
                 next_days(volume, records) as (
@@ -312,7 +330,7 @@ impl Writer {
             "alter table usage_sim_day_next rename to usage_sim_day",
             "drop table usage_card_month",
             "alter table usage_card_month_next rename to usage_card_month",
-            "delete from meta where name in ('rebuild', 'earlier_zones')",
+            "delete from meta where name in ('rebuild', 'earlier_zones', 'zone_given_up')",
         ] {
             run(&mut self.connection, statement).await?;
         }
@@ -322,19 +340,10 @@ impl Writer {
                 sqlx::query(FACT).bind(name).bind(value).execute(&mut self.connection).await?;
             }
         }
+        audit::insert(&mut self.connection, note, now).await?;
         run(&mut self.connection, "commit").await?;
         run(&mut self.connection, "pragma secure_delete = on").await?;
         Ok(true)
-    }
-
-    /// Runs statements that drop tables. These hold numbers of ours and sums, nothing that has to be
-    /// wiped off the disk: writing each page once more would take as long as all the rest.
-    async fn without_wiping(&mut self, statements: &[&'static str]) -> Result<(), StoreError> {
-        run(&mut self.connection, "pragma secure_delete = off").await?;
-        for statement in statements {
-            sqlx::query(AssertSqlSafe(*statement)).execute(&mut self.connection).await?;
-        }
-        run(&mut self.connection, "pragma secure_delete = on").await
     }
 }
 
@@ -369,7 +378,7 @@ impl Rebuilding {
             at_id = progress.id,
             of_id = last_id,
             seconds_left = rest_s,
-            "Cutting the sums of each SIM by the days of another time zone"
+            "Adding up each SIM's usage by the days of the new time zone"
         );
     }
 }

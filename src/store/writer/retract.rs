@@ -8,16 +8,17 @@
 //! first step on no push brings any more of it, so that all that goes has a smaller id than the row
 //! among the changes.
 use std::{
+    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Lift, Submission, Writer, audit::audit, run, tail::Summary};
+use super::{Submission, Writer, audit::audit_begun, run, tail::Summary};
 use crate::{
-    domain::{AuditAction, Caller, NewRecord, RetractQuestion, Retracted, Timestamp},
+    domain::{AuditAction, Caller, NewRecord, RetractQuestion, Retracted, Timestamp, counted},
     store::{
         StoreError,
         push::{source_octets, source_of},
@@ -49,6 +50,21 @@ pub struct RetractedCounts {
     pub kept: u64,
 }
 
+impl fmt::Display for RetractedCounts {
+    /// As the audit has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { usage, sms, notifications, kept, .. } = *self;
+        let usage = counted(usage, "usage record", "usage records");
+        let sms = counted(sms, "message", "messages");
+        let notifications = counted(notifications, "notification", "notifications");
+        write!(f, "{usage}, {sms}, {notifications}")?;
+        match kept {
+            0 => Ok(()),
+            kept => write!(f, "; {} stored again", counted(kept, "record", "records")),
+        }
+    }
+}
+
 /// A retraction on its way.
 #[derive(Debug)]
 pub struct Retracting {
@@ -61,6 +77,8 @@ pub struct Retracting {
     at_push: i64,
     step_rows: usize,
     pub(super) counts: RetractedCounts,
+    /// Its row in the audit.
+    pub(super) audit_id: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +91,25 @@ enum Stage {
 }
 
 impl Retracting {
-    fn new(id: i64, question: RetractQuestion, at: Timestamp) -> Self {
-        let counts = RetractedCounts { id, ..RetractedCounts::default() };
-        let (stage, settled) = (Stage::Settle, 0);
-        Self { question, at, stage, settled, at_push: 0, step_rows: STEP_ROWS, counts }
+    fn new(
+        question: RetractQuestion,
+        at: Timestamp,
+        counts: RetractedCounts,
+        audit_id: Option<i64>,
+    ) -> Self {
+        let (stage, settled, step_rows) = (Stage::Settle, 0, STEP_ROWS);
+        Self { question, at, stage, settled, at_push: 0, step_rows, counts, audit_id }
+    }
+
+    /// Lets it look once more at all there is: after a step that failed others may have changed what
+    /// it had looked at.
+    pub fn look_anew(&mut self) {
+        (self.stage, self.settled, self.at_push) = (Stage::Settle, 0, 0);
+    }
+
+    /// Its row in the audit, if it has one.
+    pub fn audit_id(&self) -> Option<i64> {
+        self.audit_id
     }
 
     /// What it has taken away so far.
@@ -112,6 +145,35 @@ impl Retracting {
     }
 }
 
+/// A retraction that an earlier process began.
+#[derive(FromRow)]
+struct PendingRow {
+    id: i64,
+    date_push_s: i64,
+    source: Vec<u8>,
+    at_ms: i64,
+    audit_id: Option<i64>,
+    data_usage: i64,
+    mo_sms: i64,
+    notifications: i64,
+    stored_again: i64,
+}
+
+impl PendingRow {
+    fn resumed(&self) -> Retracting {
+        let source = source_of(&self.source);
+        let counts = RetractedCounts {
+            id: self.id,
+            usage: self.data_usage.unsigned_abs(),
+            sms: self.mo_sms.unsigned_abs(),
+            notifications: self.notifications.unsigned_abs(),
+            kept: self.stored_again.unsigned_abs(),
+        };
+        let question = RetractQuestion { date_push_s: self.date_push_s, source };
+        Retracting::new(question, Timestamp::from_unix_ms(self.at_ms), counts, self.audit_id)
+    }
+}
+
 impl Writer {
     /// What still comes under these is set aside.
     pub fn retracted(&self) -> Arc<Retracted> {
@@ -130,18 +192,6 @@ impl Writer {
             submission.records.iter().any(|new| self.is_retracted(submission, new))
         };
         !self.retracted.is_empty() && batch.iter().any(has)
-    }
-
-    pub(super) async fn load_retracted(&mut self) -> Result<Retracted, StoreError> {
-        const LIVE: &str =
-            "select distinct date_push_s, source from retracted where lifted_ms is null";
-        let rows: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as(LIVE).fetch_all(&mut self.connection).await?;
-        let question = |(date_push_s, source): (i64, Vec<u8>)| RetractQuestion {
-            date_push_s,
-            source: source_of(&source),
-        };
-        Ok(rows.into_iter().map(question).collect())
     }
 
     /// Begins a retraction: it is among the changes and in the audit, and no push brings any more of
@@ -167,8 +217,9 @@ impl Writer {
         const REPLACE: &str =
             "update retracted set pending = 0 where date_push_s = $1 and source = $2";
         const NOTE: &str = "
-            insert into retracted (id, at_ms, date_push_s, source, pending)
-            values ($1, $2, $3, $4, 1)";
+            insert into retracted (id, at_ms, date_push_s, source, pending, audit_id,
+                data_usage, mo_sms, notifications, stored_again)
+            values ($1, $2, $3, $4, 1, $5, 0, 0, 0, 0)";
         run(&mut self.connection, "begin immediate").await?;
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
@@ -178,36 +229,42 @@ impl Writer {
             .bind(octets(question.source))
             .execute(&mut self.connection)
             .await?;
+        let subject = question.to_string();
+        let action = AuditAction::Retract;
+        let audit_id = audit_begun(&mut self.connection, caller, action, &subject, now).await?;
         sqlx::query(NOTE)
             .bind(id)
             .bind(now.unix_ms())
             .bind(question.date_push_s)
             .bind(octets(question.source))
+            .bind(audit_id)
             .execute(&mut self.connection)
-            .await?;
-        audit(&mut self.connection, caller, AuditAction::Retract, &question.to_string(), now)
             .await?;
         run(&mut self.connection, "commit").await?;
         Arc::make_mut(&mut self.retracted).add(question);
-        Ok(Retracting::new(id, question, now))
+        let counts = RetractedCounts { id, ..RetractedCounts::default() };
+        Ok(Retracting::new(question, now, counts, Some(audit_id)))
     }
 
     /// Finishes what an earlier process began. Gives how many retractions.
     pub(in crate::store) async fn finish_retractions(&mut self) -> Result<usize, StoreError> {
-        const PENDING: &str =
-            "select id, date_push_s, source, at_ms from retracted where pending order by id";
-        let pending: Vec<(i64, i64, Vec<u8>, i64)> =
+        const PENDING: &str = "
+            select id, date_push_s, source, at_ms, audit_id, coalesce(data_usage, 0) as data_usage,
+                coalesce(mo_sms, 0) as mo_sms, coalesce(notifications, 0) as notifications,
+                coalesce(stored_again, 0) as stored_again
+            from retracted where pending order by id";
+        let pending: Vec<PendingRow> =
             sqlx::query_as(PENDING).fetch_all(&mut self.connection).await?;
-        for (id, date_push_s, source, at_ms) in &pending {
-            let question = RetractQuestion { date_push_s: *date_push_s, source: source_of(source) };
-            let mut work = Retracting::new(*id, question, Timestamp::from_unix_ms(*at_ms));
+        let finished = pending.len();
+        for row in pending {
+            let mut work = row.resumed();
             while !work.is_done() {
                 self.retract_some(&mut work).await?;
             }
-            let RetractedCounts { usage, sms, notifications, .. } = work.counts();
+            let RetractedCounts { id, usage, sms, notifications, .. } = work.counts();
             tracing::info!(id, usage, sms, notifications, "Finished a retraction");
         }
-        Ok(pending.len())
+        Ok(finished)
     }
 
     /// Takes a few records away, in one short transaction.
@@ -264,6 +321,7 @@ impl Writer {
             // All that these pushes brought is gone.
             self.forget_pushes(second, &among).await?;
         }
+        self.note_retracted(&counts).await?;
         work.pace(began.elapsed());
         run(&mut self.connection, "commit").await?;
         work.counts = counts;
@@ -271,6 +329,24 @@ impl Writer {
             work.at_push = last_push;
         }
         Ok(false)
+    }
+
+    /// Writes what it took away so far, inside the open transaction: whoever goes on with it after a
+    /// crash counts from there.
+    async fn note_retracted(&mut self, counts: &RetractedCounts) -> Result<(), StoreError> {
+        const NOTE: &str = "
+            update retracted set data_usage = $2, mo_sms = $3, notifications = $4, stored_again = $5
+            where id = $1 and data_usage is not null";
+        let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        sqlx::query(NOTE)
+            .bind(counts.id)
+            .bind(integer(counts.usage))
+            .bind(integer(counts.sms))
+            .bind(integer(counts.notifications))
+            .bind(integer(counts.kept))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
     }
 
     /// The next pushes that are meant, with how many ids they span.
@@ -281,54 +357,6 @@ impl Writer {
         sql.push(" and id < ").push_bind(work.counts.id);
         sql.push(" order by id limit ").push_bind(STEP_PUSHES);
         Ok(sql.build_query_as().fetch_all(&mut self.connection).await?)
-    }
-
-    /// Takes back that what comes under a retracted `datePush` is set aside, for all retractions of
-    /// the same one. What was taken out stays so.
-    pub async fn lift_retraction(
-        &mut self,
-        id: i64,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<Lift, StoreError> {
-        const FIND: &str = "
-            select date_push_s, source, exists (
-                select 1 from retracted as one where one.pending
-                    and (one.date_push_s, one.source) = (retracted.date_push_s, retracted.source))
-            from retracted where id = $1 and lifted_ms is null";
-        self.refresh().await?;
-        let found: Option<(i64, Vec<u8>, bool)> =
-            sqlx::query_as(FIND).bind(id).fetch_optional(&mut self.connection).await?;
-        let Some((date_push_s, source, is_pending)) = found else { return Ok(Lift::NotThere) };
-        if is_pending {
-            return Ok(Lift::Pending);
-        }
-        let question = RetractQuestion { date_push_s, source: source_of(&source) };
-        let done = self.try_lift_retraction(question, caller, now).await;
-        self.undo_unless(done).await?;
-        self.retracted = Arc::new(self.load_retracted().await?);
-        Ok(Lift::Done)
-    }
-
-    async fn try_lift_retraction(
-        &mut self,
-        question: RetractQuestion,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const LIFT: &str = "
-            update retracted set lifted_ms = $3
-            where date_push_s = $1 and source = $2 and lifted_ms is null";
-        run(&mut self.connection, "begin immediate").await?;
-        sqlx::query(LIFT)
-            .bind(question.date_push_s)
-            .bind(octets(question.source))
-            .bind(now.unix_ms())
-            .execute(&mut self.connection)
-            .await?;
-        let target = question.to_string();
-        audit(&mut self.connection, caller, AuditAction::RetractLift, &target, now).await?;
-        run(&mut self.connection, "commit").await
     }
 }
 
@@ -345,6 +373,6 @@ pub(in crate::store) fn push_pushes(
 }
 
 /// As the tables have them: nothing where any source is meant.
-fn octets(source: Option<IpAddr>) -> Vec<u8> {
+pub(super) fn octets(source: Option<IpAddr>) -> Vec<u8> {
     source.map(source_octets).unwrap_or_default()
 }

@@ -4,8 +4,11 @@ use std::time::Instant;
 
 use sqlx::FromRow;
 
-use super::{Writer, retract::Retracting, run, tail::Summary};
-use crate::store::{StoreError, card::CardSeen};
+use super::{Writer, audit::audit_ended, retract::Retracting, run, tail::Summary};
+use crate::{
+    domain::AuditOutcome,
+    store::{StoreError, card::CardSeen},
+};
 
 /// What pruned records, or messages, say of one SIM.
 #[derive(FromRow)]
@@ -43,6 +46,8 @@ impl Writer {
         run(&mut self.connection, "begin immediate").await?;
         if cards.is_empty() {
             sqlx::query(ENDED).bind(work.counts.id).execute(&mut self.connection).await?;
+            let (outcome, told) = (AuditOutcome::Done, work.counts.to_string());
+            audit_ended(&mut self.connection, work.audit_id, outcome, &told).await?;
             run(&mut self.connection, "commit").await?;
             return Ok(true);
         }

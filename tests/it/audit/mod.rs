@@ -3,3 +3,4 @@ mod page;
 mod recorded;
 mod server;
 mod shown;
+mod truth;

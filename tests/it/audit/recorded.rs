@@ -21,7 +21,7 @@ pub(super) async fn rows_of(api: &Api, action: &str) -> Vec<Value> {
 }
 
 /// The same, once the newest says so.
-async fn until(api: &Api, action: &str, says: impl Fn(&Value) -> bool) -> Vec<Value> {
+pub(super) async fn until(api: &Api, action: &str, says: impl Fn(&Value) -> bool) -> Vec<Value> {
     let began = Instant::now();
     loop {
         let rows = rows_of(api, action).await;
@@ -78,7 +78,7 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
         ("sim.label", "ops", hmac.as_str(), "done", ""),
         ("held.retry", "ops", &held.to_string(), "failed", "0 stored, 0 duplicates, 1 quarantined"),
         ("held.discard", "ops", &held.to_string(), "done", ""),
-        ("held.discard", "admin", "1 of reason=field_missing", "done", ""),
+        ("held.discard", "admin", "1 of reason=field_missing", "done", "1 discarded"),
         (
             "prune",
             "admin",
@@ -95,8 +95,20 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
             "1 line: 1 stored, 0 duplicates, 0 refused",
         ),
         ("sign_in.link", "admin", "", "done", ""),
-        ("retract", "admin", "datePush=2024-09-05T01:30:48.000Z", "done", ""),
-        ("erase", "admin", &hmac, "done", ""),
+        (
+            "retract",
+            "admin",
+            "datePush=2024-09-05T01:30:48.000Z",
+            "done",
+            "3 usage records, 0 messages, 0 notifications",
+        ),
+        (
+            "erase",
+            "admin",
+            &hmac,
+            "done",
+            "1 usage record, 0 messages, 0 notifications, 0 held pushes",
+        ),
         ("erase.lift", "admin", &hmac, "done", ""),
         ("key.revoke", "admin", &format!("{id} ops"), "done", ""),
     ];

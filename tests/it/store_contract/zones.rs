@@ -53,7 +53,7 @@ async fn begun(place: &Place, zone: &str) -> (Opened, Rebuilding) {
 }
 
 async fn finish(opened: &mut Opened, mut work: Rebuilding) -> Result<(), StoreError> {
-    while !opened.writer.rebuild_some(&mut work).await? {}
+    while !opened.writer.rebuild_some(&mut work, super::NOW).await? {}
     opened.store.note_rezoned(&opened.writer);
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn what_comes_and_goes_while_days_are_cut_anew_is_in_the_sums_of_either_zo
         let (mut opened, mut work) = begun(&place, "Asia/Shanghai").await;
         let records = |days: &[(i64, String, i64, i64)]| days.iter().map(|day| day.3).sum::<i64>();
         let mut steps = 0;
-        while !opened.writer.rebuild_some(&mut work).await.unwrap() {
+        while !opened.writer.rebuild_some(&mut work, super::NOW).await.unwrap() {
             steps += 1;
             let told = days(&opened).await;
             let mut by_day = std::collections::BTreeMap::new();
