@@ -13,7 +13,18 @@ use super::{
     settings::Settings,
 };
 
-const COLUMNS: [&str; 5] = ["id", "erased_at", "came_again", "lifted_at", "giccid_hmac"];
+const COLUMNS: [&str; 10] = [
+    "id",
+    "erased_at",
+    "data_usage",
+    "mo_sms",
+    "notifications",
+    "held",
+    "is_pending",
+    "came_again",
+    "lifted_at",
+    "giccid_hmac",
+];
 
 /// Which SIM, or what else to do.
 #[derive(Args, Debug)]
@@ -131,8 +142,10 @@ async fn erase_sim(
         true => "\nBackups made before still hold it: a restore takes it out.",
         false => "\nThe number is still found in the database: erase it again.",
     };
-    for what in done["not_looked_for"].as_array().into_iter().flatten() {
-        people += &format!("\nNot looked for: {}", cell(what));
+    let not_looked_for = done["not_looked_for"].as_array().into_iter().flatten();
+    // Of backups it is told above.
+    for what in not_looked_for.map(cell).filter(|what| !what.starts_with("backups")) {
+        people += &format!("\nNot looked for: {what}");
     }
     output.text(&people, &done)?;
     Ok(if is_gone { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -150,7 +163,7 @@ async fn confirm(api: &ApiClient, giccid: &str, is_forced: bool) -> Result<(), F
         && !is_forced
     {
         return Err(Failure::new(format!(
-            "the SIM {giccid} was erased at {at}, and nothing has been kept of it since: there is \
+            "the SIM {giccid} was already erased at {at}, and nothing has been kept of it since: there is \
              nothing left to erase"
         )));
     }

@@ -10,13 +10,24 @@ use super::{
     Failure,
     client::ApiClient,
     confirm::confirmed,
-    output::{Output, cell},
+    output::{Output, counted},
     settings::Settings,
 };
 
 const PATH: &str = "/v1/retract";
 const LIST: &str = "/v1/retractions";
-const COLUMNS: [&str; 6] = ["id", "retracted_at", "datePush", "source", "is_pending", "lifted_at"];
+const COLUMNS: [&str; 10] = [
+    "id",
+    "retracted_at",
+    "datePush",
+    "source",
+    "data_usage",
+    "mo_sms",
+    "notifications",
+    "kept",
+    "is_pending",
+    "lifted_at",
+];
 
 /// What is to be taken out, or what else to do.
 #[derive(Args, Debug)]
@@ -95,9 +106,20 @@ async fn take_out(
     };
     let found: Value = api.json(Method::POST, PATH, &[], Some(&body(true))).await?;
     if retract.dry_run {
-        let people = format!("{}; nothing is changed.{}", records(&found), sources(&found));
+        let people =
+            format!("{}; nothing is changed.{}{}", records(&found), sources(&found), held(&found));
         output.text(&people, &found)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    let is_nothing = KINDS.iter().all(|(name, ..)| found[*name] == 0);
+    if let Some(at) = found["retracted_at"].as_str()
+        && is_nothing
+        && !retract.force
+    {
+        return Err(Failure::new(format!(
+            "what came under the datePush {date_push} was already retracted at {at}, and nothing of \
+             it has been stored since: there is nothing left to retract"
+        )));
     }
     if found["is_known"] != true && !retract.force {
         return Err(Failure::new(format!(
@@ -106,10 +128,11 @@ async fn take_out(
         )));
     }
     let question = format!(
-        "{}{}\nThey are deleted for good: out of lists, sums and SIMs. What still comes under this \
-         datePush is not stored, until `simdeck retract lift`. Delete them?",
+        "{}{}{}\nThey are deleted for good: out of lists, sums and SIMs. What still comes under this \
+         datePush is held as date_retracted and not stored, until `simdeck retract lift`. Delete them?",
         records(&found),
-        sources(&found)
+        sources(&found),
+        held(&found)
     );
     if !confirmed(&question, retract.yes)? {
         let people = format!("{}; nothing is changed.", records(&found));
@@ -126,21 +149,32 @@ async fn take_out(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is counted, and what one and many of it are called.
+const KINDS: [(&str, &str, &str); 3] = [
+    ("data_usage", "usage record", "usage records"),
+    ("mo_sms", "message", "messages"),
+    ("notifications", "notification", "notifications"),
+];
+
 fn records(counts: &Value) -> String {
-    let of = |name: &str, one: &str| match counts[name].as_u64() {
-        Some(1) => format!("1 {one}"),
-        _ => format!("{} {one}s", cell(&counts[name])),
-    };
     let kept = match counts["kept"].as_u64() {
         None | Some(0) => String::new(),
-        Some(kept) => format!(" ({kept} more that other pushes brought, too, stay)"),
+        Some(1) => " (1 more record stays: another push brought it, too)".to_owned(),
+        Some(kept) => format!(" ({kept} more records stay: other pushes brought them, too)"),
     };
-    let records = [
-        of("data_usage", "usage record"),
-        of("mo_sms", "message"),
-        of("notifications", "notification"),
-    ];
+    let records = KINDS.map(|(name, one, many)| counted(&counts[name], one, many));
     records.join(", ") + &kept
+}
+
+/// What lies aside under the same second.
+fn held(counts: &Value) -> String {
+    let Some(held) = counts.get("held") else { return String::new() };
+    match held.as_u64() {
+        Some(1) => "\n1 held push of this second stays held.".to_owned(),
+        Some(held) => format!("\n{held} held pushes of this second stay held."),
+        None => "\nWhat lies in quarantine is too much to look for this second; it stays there."
+            .to_owned(),
+    }
 }
 
 /// Who had sent them, a line each.

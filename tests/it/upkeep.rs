@@ -136,7 +136,7 @@ async fn what_comes_of_an_erased_sim_is_kept_again_once_that_is_lifted() {
 
     let lift = ["erase", "lift", "--giccid", GICCID, "--output", "json"];
     told(&simdeck.run(&lift));
-    assert!(refused(&simdeck.run(&lift)).contains("none of that number"));
+    assert!(refused(&simdeck.run(&lift)).contains("already lifted at 20"));
     let simdeck = simdeck.restart(&[]);
     let later = usage(GICCID).replace("1302", "7");
     assert_eq!(simdeck.push("data-usage", signed(&later)).await, (1, 0, 0));

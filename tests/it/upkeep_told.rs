@@ -69,7 +69,7 @@ async fn an_erased_sim_can_be_shown_and_says_when_it_was_erased_if_it_is_erased_
     );
     let second = simdeck.run(&erase);
     assert!(
-        !second.status.success() && said(&second).contains("was erased at"),
+        !second.status.success() && said(&second).contains("was already erased at"),
         "{}",
         said(&second)
     );

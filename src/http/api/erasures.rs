@@ -211,10 +211,7 @@ pub(super) async fn lift(
     match intake.lift_erasure(&giccid, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
         Lift::NotThere => Err(ApiError::NoSuchRow(RESOURCE)),
-        Lift::Already(at) => {
-            let detail = format!("This erasure was already lifted at {at}.");
-            Err(ApiError::Conflict(detail, None))
-        }
+        Lift::Already(at) => Err(ApiError::AlreadyLifted(RESOURCE, "giccid", at)),
         Lift::Pending => {
             let detail = "The SIM is still being erased: ask again when that has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))

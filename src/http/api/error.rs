@@ -51,10 +51,12 @@ pub(in crate::http) enum ApiError {
     /// Nothing is known of the SIM that is to be erased, and when it was erased before, if it was.
     #[error("nothing is known of the SIM that is to be erased")]
     NothingToErase(Option<Timestamp>),
-    /// Nothing came under the `datePush` that is to be retracted, and when it was retracted before, if
-    /// it was.
+    /// Nothing came under the `datePush` to be retracted, and when it was retracted before, if so.
     #[error("nothing came under the datePush that is to be retracted")]
     NothingToRetract(Option<Timestamp>),
+    /// What is to be lifted was already lifted, and when.
+    #[error("it was already lifted at {2}")]
+    AlreadyLifted(&'static str, &'static str, Timestamp),
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -209,15 +211,14 @@ impl ApiError {
                 "A browser's session acts only where the page that asks is simdeck's own; programs \
                  send an API key.",
             ),
-            Self::TooOften { .. } => {
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded")
-            }
+            Self::TooOften { .. } => too_often(),
             Self::NoSuchAddress => Problem::new(StatusCode::NOT_FOUND, "Not Found"),
             Self::NoSuchRow(resource) => not_found(resource, "id"),
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
             Self::NothingToErase(erased_at) => nothing_to_erase(*erased_at),
             Self::NothingToRetract(before) => nothing_to_retract(*before),
+            Self::AlreadyLifted(resource, field, at) => already_lifted(resource, field, *at),
             Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
                 let error = FieldError { resource, field: field.clone(), code: *code };
@@ -274,6 +275,10 @@ impl ApiError {
     }
 }
 
+fn too_often() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded")
+}
+
 fn method_not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
@@ -283,7 +288,6 @@ fn not_found(resource: &'static str, field: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![error])
 }
 
-/// There is nothing of a SIM, whether or not it was erased before.
 fn nothing_to_erase(erased_at: Option<Timestamp>) -> Problem {
     let detail = match erased_at {
         None => {
@@ -299,7 +303,10 @@ fn nothing_to_erase(erased_at: Option<Timestamp>) -> Problem {
     not_found("erase", "giccid").detail(detail)
 }
 
-/// There is nothing under a `datePush`, whether or not it was retracted before.
+fn already_lifted(resource: &'static str, field: &str, at: Timestamp) -> Problem {
+    not_found(resource, field).detail(format!("This was already lifted at {at}."))
+}
+
 fn nothing_to_retract(retracted_at: Option<Timestamp>) -> Problem {
     let detail = match retracted_at {
         None => {

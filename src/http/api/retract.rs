@@ -45,8 +45,8 @@ pub(super) struct RetractIn {
 /// What was taken out, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1, "held": 0,
-    "is_known": true, "retracted_at": null, "dry_run": false,
+    "id": 1714, "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1, "held": 2,
+    "is_known": true, "dry_run": false,
     "sources": [{
         "source": "192.0.2.1", "data_usage": 12, "mo_sms": 0, "notifications": 0, "kept": 1,
     }],
@@ -59,14 +59,17 @@ pub(super) struct RetractionOut {
     notifications: u64,
     /// Records of any kind that another push has brought, too: they stay, as that one's.
     kept: u64,
-    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Null
-    /// where so much lies there that it was not counted.
+    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Not
+    /// there where there are none; null where so much lies there that it was not counted.
+    #[serde(skip_serializing_if = "is_none_held")]
+    #[schema(required = false)]
     held: Option<u64>,
     /// Whether anything ever came under this `datePush` that is there, or repeated what is, or lies
     /// in quarantine.
     is_known: bool,
-    /// When the same was retracted before, unless that was lifted.
-    #[schema(format = DateTime)]
+    /// When the same was retracted before, unless it was not, or that was lifted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
     retracted_at: Option<String>,
     dry_run: bool,
     /// What there was, by who had sent it.
@@ -202,10 +205,7 @@ pub(super) async fn lift(
     match intake.lift_retraction(id.of(LIST)?, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
         Lift::NotThere => Err(ApiError::NoSuchRow(LIST)),
-        Lift::Already(at) => {
-            let detail = format!("This retraction was already lifted at {at}.");
-            Err(ApiError::Conflict(detail, None))
-        }
+        Lift::Already(at) => Err(ApiError::AlreadyLifted(LIST, "id", at)),
         Lift::Pending => {
             let detail = "The retraction still goes on: ask again when it has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))
@@ -229,6 +229,10 @@ impl From<Retraction> for RetractedOut {
             kept: counts.map(|counts| counts.kept),
         }
     }
+}
+
+fn is_none_held(held: &Option<u64>) -> bool {
+    *held == Some(0)
 }
 
 /// A time as text, or whole seconds of the ten digits that can be signed.

@@ -110,6 +110,11 @@ async fn a_retraction_that_was_killed_goes_on_at_the_next_start_whatever_the_tim
     assert_eq!(last_seen.as_second(), second - 1, "{sim}");
     let rows = simdeck.get("/v1/retractions").await;
     assert_eq!(rows[0]["is_pending"], false, "{rows}");
+    assert_eq!(rows[0]["data_usage"], 20_000, "also what went before the kill: {rows}");
+    let row = simdeck.get("/v1/audit?action=retract").await[0].clone();
+    let told = (&row["outcome"], &row["details"]);
+    let counts = "20000 usage records, 0 messages, 0 notifications";
+    assert_eq!(told, (&"done".into(), &counts.into()), "{row}");
     simdeck.end();
 }
 
@@ -133,6 +138,11 @@ async fn an_erasure_that_was_killed_goes_on_at_the_next_start_whatever_the_time_
     let simdeck = Simdeck::start_in(folder, &[("SIMDECK_TIME_ZONE", "Asia/Shanghai")]);
     assert_eq!(count(&simdeck, second).await, "1");
     assert_eq!(sums(&simdeck).await, [[7, 1]; 3]);
+    let row = simdeck.get("/v1/audit?action=erase").await[0].clone();
+    let told = (&row["outcome"], &row["details"]);
+    let counts = "20000 usage records, 0 messages, 0 notifications, 0 held pushes";
+    assert_eq!(told, (&"done".into(), &counts.into()), "{row}");
+    assert_eq!(simdeck.get("/v1/erasures").await[0]["data_usage"], 20_000);
     simdeck.end();
 }
 
@@ -183,10 +193,23 @@ async fn a_retraction_is_asked_about_by_source_listed_and_lifted() {
 
     let again = simdeck.push_as(FORGER, "data-usage", second, &record).await;
     assert_eq!(again["quarantined"], 1, "{again}");
+    // What was retracted is not retracted twice, and what lies aside is told.
+    let twice = terminal(&simdeck, &format!("retract --date-push {date_push} --yes"));
+    assert!(twice.contains("was already retracted at 20"), "{twice}");
+    let body = json!({"datePush": second}).to_string();
+    let (status, problem) = simdeck.send_json(Method::POST, "/v1/retract", &body).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 404 && detail.contains("already retracted at 20"), "{problem}");
+    let dry = ["retract", "--date-push", &date_push, "--dry-run", "--output", "table"];
+    let dry = String::from_utf8(simdeck.run(&dry).stdout).unwrap();
+    assert!(dry.contains("1 held push of this second stays held."), "{dry}");
+    let sentence = simdeck.get("/v1/attention").await[0]["sentence"].clone();
+    assert!(sentence.as_str().unwrap().contains("`datePush` that was retracted"), "{sentence}");
     let id = listed[1]["id"].to_string();
     let lift = ["retract", "lift", "--id", &id];
     assert!(simdeck.run(&lift).status.success());
-    assert!(!simdeck.run(&lift).status.success(), "it is lifted already");
+    let lifted_again = terminal(&simdeck, &lift.join(" "));
+    assert!(lifted_again.contains("was already lifted at 20"), "{lifted_again}");
     assert!(list()[1]["lifted_at"].is_string());
     let again = simdeck.push_as(FORGER, "data-usage", second, &record).await;
     assert_eq!(again["stored"], 1, "{again}");

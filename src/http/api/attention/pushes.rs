@@ -35,11 +35,24 @@ impl Asked<'_> {
                     _ => ("parts of authentic pushes lie", "them"),
                 };
                 let what = if count == 1 { what.to_owned() } else { format!("{count} {what}") };
-                let sentence = format!(
-                    "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
+                let sentence = if reason == HeldReason::DateRetracted {
+                    format!(
+                        "{} under a `datePush` that was retracted, and lie aside in no total: somebody \
+                         may be sending a captured signature again. Look at {it}; discard {it}, or \
+                         retry those of which you are sure.",
+                        number(
+                            count,
+                            "push, or a part of one, came",
+                            "pushes, or parts of them, came"
+                        ),
+                    )
+                } else {
+                    format!(
+                        "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
                      discard {it}.",
-                    reason.fault(),
-                );
+                        reason.fault(),
+                    )
+                };
                 (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
             }
             HeldClass::Refused => {

@@ -52,7 +52,7 @@ fn erasures(routes: Routes) -> Routes {
                 doc("Keep again what comes of an erased SIM")
                     .about("From now on. What was erased stays so, also after a restore.")
                     .gives_nothing(204, "What comes of it from now on is kept.")
-                    .problem(409, "It is still being erased, or was already lifted."),
+                    .problem(409, "It is still being erased."),
             ),
         )
 }
@@ -99,7 +99,7 @@ fn retractions(routes: Routes) -> Routes {
                          What was taken out stays out.",
                     )
                     .gives_nothing(204, "What comes under it from now on is kept.")
-                    .problem(409, "It still goes on, or was already lifted."),
+                    .problem(409, "It still goes on."),
             ),
         )
 }

@@ -206,6 +206,14 @@ const OVERVIEW: Overview = Overview {
         "1" => "1 authentic push could not be read".to_owned(),
         _ => format!("{count} authentic pushes could not be read"),
     },
+    pushes_retracted: |count| match count {
+        "1" => "1 push came under a retracted datePush".to_owned(),
+        _ => format!("{count} pushes came under a retracted datePush"),
+    },
+    pushes_untimely: |count| match count {
+        "1" => "1 authentic push was not stored for its datePush".to_owned(),
+        _ => format!("{count} authentic pushes were not stored for their datePush"),
+    },
     held_reason: |reason| match reason {
         "signature_missing" => "there is no signature",
         "signature_unreadable" => "the signature cannot be read",

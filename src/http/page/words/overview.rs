@@ -78,6 +78,10 @@ pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) pushes_refused: fn(&str) -> String,
     pub(in crate::http::page) pushes_dropped: fn(&str) -> String,
     pub(in crate::http::page) pushes_quarantined: fn(&str) -> String,
+    /// Held because what came under their `datePush` was retracted.
+    pub(in crate::http::page) pushes_retracted: fn(&str) -> String,
+    /// Held because their `datePush` is too old, or ahead.
+    pub(in crate::http::page) pushes_untimely: fn(&str) -> String,
     /// By the reason's word in the API.
     pub(in crate::http::page) held_reason: fn(&str) -> &'static str,
 }

@@ -188,6 +188,8 @@ const OVERVIEW: Overview = Overview {
     pushes_dropped: |count| format!("{count} 条验签通过的推送因暂存区已满被丢弃"),
     pushes_refused: |count| format!("{count} 条推送被拒收"),
     pushes_quarantined: |count| format!("{count} 条推送验签通过但无法解析"),
+    pushes_retracted: |count| format!("{count} 条推送的 datePush 已被撤回，未入库"),
+    pushes_untimely: |count| format!("{count} 条推送验签通过，但因 datePush 超出允许范围而未入库"),
     held_reason: |reason| match reason {
         "signature_missing" => "缺少签名",
         "signature_unreadable" => "签名格式错误",
