@@ -16,7 +16,7 @@ use super::{
     backup::{BackupError, keep_copy_before},
     database_file::{is_in_files, make_private},
     days::{StoreDays, name_of},
-    erasures,
+    erasures::{self, Secrets},
 };
 use crate::domain::{Clock, SystemClock};
 
@@ -172,7 +172,7 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .await
         .map_err(|e| unusable(e.into()))?;
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
-    check_list(&writer, path, list)?;
+    check_list(&writer.erasure_secrets(), path, list)?;
     finish(&mut writer, path, list).await.map_err(unusable)?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     let readers = PoolOptions::new()
@@ -185,8 +185,8 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
 }
 
 /// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept.
-fn check_list(writer: &Writer, path: &Path, list: &Path) -> Result<(), OpenError> {
-    let sims = writer.erasure_secrets().unknown_in(list).map_err(|error| OpenError::Unusable {
+pub(super) fn check_list(secrets: &Secrets, path: &Path, list: &Path) -> Result<(), OpenError> {
+    let sims = secrets.unknown_in(list).map_err(|error| OpenError::Unusable {
         path: path.to_owned(),
         source: sqlx::Error::from(error).into(),
     })?;

@@ -13,7 +13,7 @@ use super::{
     backup::{BackupError, Depth, check, check_room, folder_of, put_in_place},
     database_file::beside,
     erasures::{self, Secrets},
-    open::{for_reading, for_writing, open_with},
+    open::{check_list, for_reading, for_writing, open_with},
 };
 use crate::domain::{
     AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp, counted,
@@ -64,8 +64,11 @@ pub async fn restore(
     bring(backup, &partial).map_err(wrong)?;
     let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
     let list = erasures::list_of(database);
-    merge_lists(&erasures::list_in(folder_of(backup)), &list).map_err(wrong)?;
-    carry_secrets(database, &partial).await.map_err(wrong)?;
+    let secrets = carry_secrets(database, &partial).await.map_err(wrong)?;
+    let of_copies = erasures::list_in(folder_of(backup));
+    // Before the two lists are one: a refusal must leave ours as it was.
+    check_list(&secrets, backup, &of_copies)?;
+    merge_lists(&of_copies, &list).map_err(wrong)?;
     let opened =
         open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
     let mut writer = opened.writer;
@@ -143,10 +146,8 @@ fn merge_lists(from: &Path, to: &Path) -> Result<(), BackupError> {
 
 /// Takes over the secrets by which the database that goes named erased SIMs in its list. Without them
 /// the list would tell nothing, where the copy is of another store.
-async fn carry_secrets(database: &Path, partial: &Path) -> Result<(), BackupError> {
-    if !database.exists() {
-        return Ok(());
-    }
+async fn carry_secrets(database: &Path, partial: &Path) -> Result<Secrets, BackupError> {
+    let mut copy = for_writing(partial).connect().await?;
     let read = async {
         let mut old = for_reading(database).connect().await?;
         let secrets = Secrets::load(&mut old).await?;
@@ -154,18 +155,17 @@ async fn carry_secrets(database: &Path, partial: &Path) -> Result<(), BackupErro
         Ok::<_, StoreError>(secrets)
     };
     match read.await {
-        Ok(secrets) => {
-            let mut copy = for_writing(partial).connect().await?;
-            secrets.carry_to(&mut copy).await?;
-            copy.close().await?;
-        }
+        Ok(secrets) => secrets.carry_to(&mut copy).await?,
+        Err(_) if !database.exists() => (),
         // If the list needs them, opening the copy fails with what to do.
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "The secrets of the old database cannot be read");
         }
     }
-    Ok(())
+    let secrets = Secrets::load(&mut copy).await?;
+    copy.close().await?;
+    Ok(secrets)
 }
 
 /// Gives the database that is there a second name. Its log is brought back into it first: beside

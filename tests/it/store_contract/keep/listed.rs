@@ -183,6 +183,13 @@ async fn a_list_by_the_secret_of_a_store_that_is_lost_is_refused_with_what_to_do
     let is_foreign =
         matches!(refused, Err(RestoreError::Open(OpenError::ForeignErasures { sims: 1, .. })));
     assert!(is_foreign, "{refused:?}");
+    // Neither may it leave behind what keeps the store that is there from starting.
+    let (used, opened) = store_with(&[2]).await;
+    close(opened).await;
+    fs::copy(list(&elsewhere), backups(&other).join("simdeck.erased")).unwrap();
+    let refused = store::restore(&of_other, &options(&used), true).await;
+    assert!(matches!(refused, Err(RestoreError::Open(OpenError::ForeignErasures { .. }))));
+    assert_eq!(come(&used, &[2]).await, (1, 0));
     // A backup of the store that the list is of is what it says.
     store::restore(&backup, &options(&place), true).await.unwrap();
     assert_eq!(come(&place, &[1]).await, (0, 1));
