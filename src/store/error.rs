@@ -44,7 +44,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The data is at fault, not the disk: written one by one, all but the culprit can be stored.
+    /// The data is at fault, not the disk: found by bisection, it is left out and the rest is stored.
     pub fn is_of_data(&self) -> bool {
         match self {
             Self::Database(error) => matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)),

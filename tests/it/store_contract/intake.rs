@@ -75,7 +75,7 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
         )
         .await;
 
-    // The culprit and its strangers wait together, so that one batch takes them.
+    // The refused record and those of strangers wait together, so that one batch takes them.
     let pushes = [vec![1], vec![2, 666, 3], vec![4], vec![666], vec![5, 6]];
     let answers = join_all(pushes.iter().map(|volumes| intake.accept(push(volumes)))).await;
     let outcomes: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
@@ -93,9 +93,9 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
         .unwrap();
     assert!(held.iter().all(|held| held.reason == HeldReason::StoreRefused));
     // The record lies aside by itself, and the very same of the other push is counted.
-    let [culprit] = &held[..] else { panic!("{held:?}") };
-    assert_eq!(culprit.count, 2);
-    let body = store.held_body(culprit.id).await.unwrap().unwrap().body;
+    let [refused] = &held[..] else { panic!("{held:?}") };
+    assert_eq!(refused.count, 2);
+    let body = store.held_body(refused.id).await.unwrap().unwrap().body;
     let body = String::from_utf8(body).unwrap();
     assert!(
         body.contains(":666,") && !body.contains(":3,") && !body.contains("signature"),
@@ -104,10 +104,10 @@ async fn one_record_that_the_database_refuses_fails_no_strangers() {
 
     // Still refused, it stays, and that is said.
     let caller = Caller::new("a test", Scope::Admin);
-    assert_eq!(intake.retry(culprit.id, None, &caller).await.unwrap(), outcome(0, 1));
+    assert_eq!(intake.retry(refused.id, None, &caller).await.unwrap(), outcome(0, 1));
     assert_eq!(store.held_count(&HeldFilter::default(), top).await.unwrap(), 1);
     place.sql("drop trigger refuse").await;
-    assert_eq!(intake.retry(culprit.id, None, &caller).await.unwrap(), outcome(1, 0));
+    assert_eq!(intake.retry(refused.id, None, &caller).await.unwrap(), outcome(1, 0));
     assert_eq!(store.held_count(&HeldFilter::default(), top).await.unwrap(), 0);
     assert_eq!(store.tallies().await.unwrap().kinds[0].1.records, 7);
 }

@@ -1,6 +1,6 @@
 //! What the store promises to the layers above it, on SQLite files in temporary folders.
 mod batches;
-mod culprits;
+mod bisect;
 mod devices;
 mod failing;
 mod held;

@@ -41,9 +41,9 @@ async fn what_a_failed_commit_pushed_out_of_a_ring_is_still_in_it_and_counted_on
     opened.writer.commit(&[full], NOW).await.unwrap();
     place.sql(REFUSE_666).await;
     let one_more = Submission { quarantine: vec![stale(SHARE)], ..Submission::default() };
-    let culprit = Submission { records: vec![usage(1, NOW.unix_ms(), 666)], ..one_more.clone() };
+    let refused = Submission { records: vec![usage(1, NOW.unix_ms(), 666)], ..one_more.clone() };
     for _ in 0..3 {
-        let error = opened.writer.commit(std::slice::from_ref(&culprit), NOW).await.unwrap_err();
+        let error = opened.writer.commit(std::slice::from_ref(&refused), NOW).await.unwrap_err();
         assert!(error.is_of_data(), "{error}");
     }
     // The disk has no room, which is no fault of the data.
@@ -57,7 +57,7 @@ async fn what_a_failed_commit_pushed_out_of_a_ring_is_still_in_it_and_counted_on
         )
         .await;
     for _ in 0..3 {
-        let error = opened.writer.commit(std::slice::from_ref(&culprit), NOW).await.unwrap_err();
+        let error = opened.writer.commit(std::slice::from_ref(&refused), NOW).await.unwrap_err();
         assert!(!error.is_of_data(), "{error}");
     }
     opened.writer.commit(&[one_more], NOW).await.unwrap();

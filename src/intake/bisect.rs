@@ -46,7 +46,7 @@ impl WriterTask {
         for (submission, ticket) in faulty {
             let sender = submission.source.map(SourceBlock::from);
             let halvings = halvings.entry(sender).or_insert(HALVINGS_MAX);
-            match self.commit_without_culprits(submission, &ticket, halvings).await {
+            match self.commit_without_refused(submission, &ticket, halvings).await {
                 Ok(outcome) => ticket.answer(outcome),
                 Err(error) => {
                     ticket.answer(Err(Busy));
@@ -58,7 +58,7 @@ impl WriterTask {
     }
 
     /// Stores a push without the records that the database refuses.
-    async fn commit_without_culprits(
+    async fn commit_without_refused(
         &mut self,
         mut submission: Submission,
         ticket: &Ticket,
