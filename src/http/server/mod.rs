@@ -1,7 +1,7 @@
 //! Connections, under both listeners: how many there may be, how long each may wait, how they end.
 //!
 //! - this file: bind, accept, and the ending;
-//! - `limits`: the numbers; `slots`: who may still come in; `resting`: who makes room; `counts`: figures;
+//! - `limits`: the numbers; `slots`: who may still come in; `idle`: who makes room; `counts`: figures;
 //! - `connection`: HTTP/1.1 on one connection; `closing`: how it hears that it should end;
 //! - `phase`: what a connection is at, and how long it may be;
 //! - `unread`: what a handler leaves of a request's body;
@@ -13,9 +13,9 @@
 mod closing;
 mod connection;
 mod counts;
+mod idle;
 mod limits;
 mod phase;
-mod resting;
 mod slots;
 mod tls;
 mod unread;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ConnectionLimits, resting::Listed};
+use super::{ConnectionLimits, idle::Listed};
 
 /// The connection waits for a request's first byte.
 const RESTING: u8 = 0;

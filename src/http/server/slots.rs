@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     ConnectionCounts, ConnectionLimits,
-    resting::{Listed, Resting},
+    idle::{IdleConnections, Listed},
 };
 use crate::http::client_ip::{SourceBlock, is_within};
 
@@ -25,7 +25,7 @@ pub(super) struct Slots {
     sources: Arc<Sources>,
     per_source_max: usize,
     exempt: Arc<[IpNet]>,
-    resting: Arc<Resting>,
+    idle: Arc<IdleConnections>,
     rest_time_min: Duration,
     counts: Arc<ConnectionCounts>,
 }
@@ -56,7 +56,7 @@ impl Slots {
             sources: Arc::default(),
             per_source_max: limits.connections_per_source_max,
             exempt: Arc::clone(&limits.exempt_sources),
-            resting: Resting::new(),
+            idle: IdleConnections::new(),
             rest_time_min: limits.crowded_rest_min,
             counts,
         }
@@ -69,8 +69,7 @@ impl Slots {
         }
         self.counts.ran_out();
         loop {
-            let time_max = match self.resting.end_longest(None, self.rest_time_min, Instant::now())
-            {
+            let time_max = match self.idle.end_longest(None, self.rest_time_min, Instant::now()) {
                 Ok(()) => {
                     self.counts.made_room();
                     ENDING_TIME
@@ -97,7 +96,7 @@ impl Slots {
         }
         let block = SourceBlock::from(source);
         let one = OneOfSource::new(&self.sources, block, self.per_source_max).or_else(|| {
-            self.resting.end_longest(Some(block), self.rest_time_min, Instant::now()).ok()?;
+            self.idle.end_longest(Some(block), self.rest_time_min, Instant::now()).ok()?;
             self.counts.made_room();
             OneOfSource::new(&self.sources, block, usize::MAX)
         });
@@ -116,7 +115,7 @@ impl Slots {
 
     /// Has a connection make room for others when it has rested longest; a proxy is not asked to.
     pub(super) fn list(&self, source: IpAddr) -> Option<Listed> {
-        (!is_within(source, &self.exempt)).then(|| self.resting.list(source.into()))
+        (!is_within(source, &self.exempt)).then(|| self.idle.list(source.into()))
     }
 }
 

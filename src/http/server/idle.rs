@@ -18,7 +18,7 @@ use crate::http::client_ip::SourceBlock;
 ///
 /// A rest begins and ends with every request, so it is one store in the connection's own memory;
 /// only who looks for the longest rest looks at all of them.
-pub(super) struct Resting {
+pub(super) struct IdleConnections {
     began: Instant,
     connections: Mutex<Connections>,
 }
@@ -41,12 +41,12 @@ pub(super) struct Rest {
 
 /// Takes the connection off the list.
 pub(super) struct Listed {
-    resting: Arc<Resting>,
+    idle: Arc<IdleConnections>,
     number: u64,
     rest: Arc<Rest>,
 }
 
-impl Resting {
+impl IdleConnections {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { began: Instant::now(), connections: Mutex::default() })
     }
@@ -58,7 +58,7 @@ impl Resting {
         connections.last += 1;
         let number = connections.last;
         connections.by_number.insert(number, (source, Arc::clone(&rest)));
-        Listed { resting: Arc::clone(self), number, rest }
+        Listed { idle: Arc::clone(self), number, rest }
     }
 
     /// Ends the longest rest, of this source or of all, if it is so long at least. Otherwise says
@@ -114,7 +114,7 @@ impl Listed {
     pub(super) fn begins(&self, waker: &Waker, now: Instant) {
         self.rest.is_over.store(false, Ordering::Relaxed);
         self.rest.waker.register(waker);
-        let since_us = self.resting.since_began_us(now).max(1);
+        let since_us = self.idle.since_began_us(now).max(1);
         self.rest.since_us.store(since_us, Ordering::Relaxed);
     }
 
@@ -131,7 +131,7 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.resting.locked().by_number.remove(&self.number);
+        self.idle.locked().by_number.remove(&self.number);
     }
 }
 
@@ -147,11 +147,10 @@ mod tests {
 
     #[test]
     fn the_longest_rest_ends_first_and_none_that_is_short_or_over() {
-        let resting = Resting::new();
-        let at = |seconds| resting.began + Duration::from_secs(seconds);
-        let end =
-            |source, seconds| resting.end_longest(source, Duration::from_secs(10), at(seconds));
-        let connections: Vec<Listed> = (0..3).map(|nth| resting.list(source(nth))).collect();
+        let idle = IdleConnections::new();
+        let at = |seconds| idle.began + Duration::from_secs(seconds);
+        let end = |source, seconds| idle.end_longest(source, Duration::from_secs(10), at(seconds));
+        let connections: Vec<Listed> = (0..3).map(|nth| idle.list(source(nth))).collect();
         assert_eq!(end(None, 0), Err(None), "nobody rests");
         for (connection, second) in connections.iter().rev().zip(1..) {
             connection.begins(Waker::noop(), at(second));
