@@ -66,7 +66,7 @@ impl Store {
         ask: SimQuestion<'_>,
         walk: &Walk<SimSpot>,
     ) -> Result<Vec<(SimSpot, Sim)>, StoreError> {
-        let (store, question, walk) = (self.clone(), OwnedQuestion::of(ask), walk.clone());
+        let (store, question, walk) = (self.clone(), OwnedQuestion::of(ask), *walk);
         aside(async move { store.page_of_sims(question.ask(), &walk).await }).await
     }
 

@@ -44,6 +44,15 @@ async fn quarantined(api: &Api, nth: i64) -> i64 {
     api.rows("/v1/held?class=quarantined").await[0]["id"].as_i64().unwrap()
 }
 
+async fn retract_erase_and_lift(api: &Api) {
+    let second = json!({"datePush": SECOND}).to_string();
+    post(api, "/v1/retract", &second).await;
+    let erase = json!({"giccid": SIM}).to_string();
+    post(api, "/v1/erase", &erase).await;
+    let lift = format!("/v1/erasures/{SIM}");
+    assert_eq!(api.send(Method::DELETE, &lift, Some(ADMIN_KEY)).await.status(), 204);
+}
+
 #[tokio::test]
 async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and_its_end() {
     let api = Api::new(ApiSettings::default()).await;
@@ -63,16 +72,12 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
     let row = json!({"giccid": SIM, "data_usage": 5, "start_time": SECOND * 1000}).to_string();
     post(&api, "/v1/import?kind=data-usage&format=ndjson", &row).await;
     post(&api, "/v1/sign-in-links", "").await;
-    let second = json!({"datePush": SECOND}).to_string();
-    post(&api, "/v1/retract", &second).await;
-    let erase = json!({"giccid": SIM}).to_string();
-    post(&api, "/v1/erase", &erase).await;
-    let lift = format!("/v1/erasures/{SIM}");
-    assert_eq!(api.send(Method::DELETE, &lift, Some(ADMIN_KEY)).await.status(), 204);
+    retract_erase_and_lift(&api).await;
     let revoked = format!("/v1/keys/{id}");
     assert_eq!(api.send(Method::DELETE, &revoked, Some(ADMIN_KEY)).await.status(), 204);
 
     let hmac = api.rows("/v1/erasures").await[0]["giccid_hmac"].as_str().unwrap().to_owned();
+    let taken_in = "1 line: 1 stored, 0 duplicates, 0 refused";
     let expected = [
         ("key.create", "admin", "ops", "done", "admin"),
         ("sim.label", "ops", hmac.as_str(), "done", ""),
@@ -87,13 +92,7 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
             "0 usage records, 0 messages, 0 notifications, 0 quarantined, 0 refused, 0 audit rows",
         ),
         ("backup", "admin", "store", "done", &format!("{}, 3 records", file.to_str().unwrap())),
-        (
-            "import",
-            "admin",
-            "data-usage ndjson",
-            "done",
-            "1 line: 1 stored, 0 duplicates, 0 refused",
-        ),
+        ("import", "admin", "data-usage ndjson", "done", taken_in),
         ("sign_in.link", "admin", "", "done", ""),
         (
             "retract",

@@ -144,8 +144,11 @@ pub(super) struct Common {
     pub(super) nowhere_why: &'static str,
     /// What the API refuses with this status and this parameter, in a word and in a sentence. None
     /// where the API's own words are those of this language.
-    pub(super) refused: fn(u16, Option<&str>) -> Option<(&'static str, String)>,
+    pub(super) refused: fn(u16, Option<&str>) -> Option<Refused>,
 }
+
+/// A word, and a sentence.
+pub(super) type Refused = (&'static str, String);
 
 /// The way in.
 #[derive(Debug)]
