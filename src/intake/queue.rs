@@ -15,7 +15,7 @@ use crate::{
 /// How many records may wait for the writer.
 const RECORDS_MAX: usize = 50_000;
 /// How many bytes of bodies, and of what was read from them.
-const BYTES_MAX: usize = 24 << 20;
+const BYTES_MAX: usize = 28 << 20;
 
 /// A push on its way to the writer.
 pub(super) struct Job {
