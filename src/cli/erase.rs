@@ -26,6 +26,9 @@ const COLUMNS: [&str; 10] = [
     "giccid_hmac",
 ];
 
+/// What an erasure counts.
+const KINDS: [&str; 4] = ["data_usage", "mo_sms", "notifications", "held"];
+
 /// Which SIM, or what else to do.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -130,14 +133,20 @@ async fn erase_sim(
     let body = json!({"giccid": giccid, "force": erase.force});
     let done: Value = api.long("/v1/erase", &[], Some(&body)).await?;
     let is_gone = done["is_in_no_file"] == true;
-    let mut people = format!(
-        "Erased {}, {}, {} and {}. What still comes of this SIM is not kept, until `simdeck erase \
-         lift`.",
-        counted(&done["data_usage"], "usage record", "usage records"),
-        counted(&done["mo_sms"], "message", "messages"),
-        counted(&done["notifications"], "notification", "notifications"),
-        counted(&done["held"], "held push", "held pushes")
-    );
+    let is_nothing = KINDS.iter().all(|kind| done[*kind] == 0);
+    let mut people = match done["ended_lift"] == true && is_nothing {
+        true => "Nothing to erase; what comes from now on is dropped again, until `simdeck erase \
+                 lift`."
+            .to_owned(),
+        false => format!(
+            "Erased {}, {}, {} and {}. What still comes of this SIM is not kept, until `simdeck \
+             erase lift`.",
+            counted(&done["data_usage"], "usage record", "usage records"),
+            counted(&done["mo_sms"], "message", "messages"),
+            counted(&done["notifications"], "notification", "notifications"),
+            counted(&done["held"], "held push", "held pushes")
+        ),
+    };
     people += match is_gone {
         true => "\nBackups made before still hold it: a restore takes it out.",
         false => "\nThe number is still found in the database: erase it again.",
@@ -158,20 +167,19 @@ async fn confirm(api: &ApiClient, giccid: &str, is_forced: bool) -> Result<(), F
         return Ok(());
     }
     let there: Value = api.json(Method::GET, &format!("/v1/erasures/{giccid}"), &[], None).await?;
-    if let Some(at) = there["erased_at"].as_str()
-        && there["is_known"] != true
-        && !is_forced
-    {
-        return Err(Failure::new(format!(
-            "the SIM {giccid} was already erased at {at}, and nothing has been kept of it since: there is \
-             nothing left to erase"
-        )));
-    }
-    if there["is_known"] != true && !is_forced {
-        return Err(Failure::new(format!(
-            "nothing is known of the SIM {giccid}: check its number, or say --force so that nothing \
-             of it is ever kept"
-        )));
+    // Where nothing is stored of it an erasure still ends a lift.
+    let has_work = there["is_known"] == true || there["lifted_at"].is_string() || is_forced;
+    if !has_work {
+        return Err(Failure::new(match there["erased_at"].as_str() {
+            Some(at) => format!(
+                "the SIM {giccid} was already erased at {at}, and nothing has been kept of it \
+                 since: there is nothing left to erase"
+            ),
+            None => format!(
+                "nothing is known of the SIM {giccid}: check its number, or say --force so that \
+                 nothing of it is ever kept"
+            ),
+        }));
     }
     output::note(&format!(
         "{}.\nThis cannot be undone. Type the number again to erase it:",

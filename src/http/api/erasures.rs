@@ -7,7 +7,13 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{InternalState, body::Members, error::ApiError, params, sims::NamedSim};
+use super::{
+    InternalState,
+    body::Members,
+    error::{ApiError, RemovalError},
+    params,
+    sims::NamedSim,
+};
 use crate::{
     domain::{Giccid, Timestamp},
     http::auth::Admin,
@@ -43,7 +49,7 @@ pub(super) struct EraseIn {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": 1714, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
-    "is_in_no_file": true, "not_looked_for": ["held pushes that name only its IMSI"],
+    "ended_lift": false, "is_in_no_file": true, "not_looked_for": ["held pushes that name only its IMSI"],
 })))]
 pub(super) struct ErasedOut {
     /// Of the row in `/v1/changes` that tells of it.
@@ -54,6 +60,8 @@ pub(super) struct ErasedOut {
     notifications: u64,
     /// Held pushes, or parts of them.
     held: u64,
+    /// Whether what came of it was kept again since a lift, which this erasure has ended.
+    ended_lift: bool,
     /// The files of the database were searched for the number, and do not hold it but within longer
     /// numbers of other SIMs.
     is_in_no_file: bool,
@@ -142,9 +150,10 @@ pub(super) async fn erase(
         .unwrap_or_default();
     members.end("erase")?;
     // A mistyped number would be that of a SIM whose records are dropped for ever.
-    if !is_forced && state.intake.traces(&giccid).await?.are_none() {
-        let erased = state.store.erasure_of(&giccid).await?;
-        return Err(ApiError::NothingToErase(erased.map(|erased| erased.at)));
+    let erased = state.store.erasure_of(&giccid).await?;
+    let ended_lift = erased.as_ref().is_some_and(|erased| erased.lifted_at.is_some());
+    if !is_forced && !ended_lift && state.intake.traces(&giccid).await?.are_none() {
+        return Err(RemovalError::NothingToErase(erased.map(|erased| erased.at)).into());
     }
     state.live.pushes.forget_bodies_with(&giccid).await;
     let done = state.intake.erase(&giccid, &caller).await?;
@@ -155,6 +164,7 @@ pub(super) async fn erase(
         mo_sms: done.erased.sms,
         notifications: done.erased.notifications,
         held: done.erased.held,
+        ended_lift,
         is_in_no_file: done.is_in_no_file,
         not_looked_for: NOT_LOOKED_FOR.to_vec(),
     }))
@@ -210,8 +220,8 @@ pub(super) async fn lift(
     params::read_none(RESOURCE, query.as_deref())?;
     match intake.lift_erasure(&giccid, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
-        Lift::NotThere => Err(ApiError::NoSuchRow(RESOURCE)),
-        Lift::Already(at) => Err(ApiError::AlreadyLifted(RESOURCE, "giccid", at)),
+        Lift::NotThere => Err(RemovalError::NotErased.into()),
+        Lift::Already(at) => Err(RemovalError::AlreadyLifted(RESOURCE, "giccid", at).into()),
         Lift::Pending => {
             let detail = "The SIM is still being erased: ask again when that has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))

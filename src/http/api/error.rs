@@ -7,6 +7,9 @@ use axum::{
 };
 use http_body_util::LengthLimitError;
 
+mod removal;
+pub(in crate::http) use removal::RemovalError;
+
 use crate::{
     domain::{HeldReason, Timestamp},
     http::problem::{Cause, Code, FieldError, Problem},
@@ -48,15 +51,9 @@ pub(in crate::http) enum ApiError {
     /// There is no SIM with this giccid.
     #[error("there is no SIM with this giccid")]
     NoSuchSim,
-    /// Nothing is known of the SIM that is to be erased, and when it was erased before, if it was.
-    #[error("nothing is known of the SIM that is to be erased")]
-    NothingToErase(Option<Timestamp>),
-    /// Nothing came under the `datePush` to be retracted, and when it was retracted before, if so.
-    #[error("nothing came under the datePush that is to be retracted")]
-    NothingToRetract(Option<Timestamp>),
-    /// What is to be lifted was already lifted, and when.
-    #[error("it was already lifted at {2}")]
-    AlreadyLifted(&'static str, &'static str, Timestamp),
+    /// Nothing is there to erase, to retract or to lift.
+    #[error(transparent)]
+    Removal(#[from] RemovalError),
     /// The address takes other methods.
     #[error("the address does not take this method")]
     MethodNotAllowed,
@@ -216,9 +213,7 @@ impl ApiError {
             Self::NoSuchRow(resource) => not_found(resource, "id"),
             Self::NoSuchDevice => not_found("devices", "sn"),
             Self::NoSuchSim => not_found("sims", "giccid"),
-            Self::NothingToErase(erased_at) => nothing_to_erase(*erased_at),
-            Self::NothingToRetract(before) => nothing_to_retract(*before),
-            Self::AlreadyLifted(resource, field, at) => already_lifted(resource, field, *at),
+            Self::Removal(error) => error.problem(),
             Self::MethodNotAllowed => method_not_allowed(),
             Self::Invalid(Invalid { resource, field, code, detail }) => {
                 let error = FieldError { resource, field: field.clone(), code: *code };
@@ -286,40 +281,6 @@ fn method_not_allowed() -> Problem {
 fn not_found(resource: &'static str, field: &str) -> Problem {
     let error = FieldError { resource, field: field.to_owned(), code: Code::Missing };
     Problem::new(StatusCode::NOT_FOUND, "Not Found").errors(vec![error])
-}
-
-fn nothing_to_erase(erased_at: Option<Timestamp>) -> Problem {
-    let detail = match erased_at {
-        None => {
-            "Nothing is known of this SIM. Check its number; with --force (`force` in the API) \
-                 nothing of it is ever kept."
-                .to_owned()
-        }
-        Some(at) => format!(
-            "This SIM was already erased at {at}, and nothing has been kept of it since: there is nothing \
-             left to erase."
-        ),
-    };
-    not_found("erase", "giccid").detail(detail)
-}
-
-fn already_lifted(resource: &'static str, field: &str, at: Timestamp) -> Problem {
-    not_found(resource, field).detail(format!("This was already lifted at {at}."))
-}
-
-fn nothing_to_retract(retracted_at: Option<Timestamp>) -> Problem {
-    let detail = match retracted_at {
-        None => {
-            "Nothing came under this datePush. Check it; with --force (`force` in the API) nothing \
-                 of it is ever stored."
-                .to_owned()
-        }
-        Some(at) => format!(
-            "What came under this datePush was already retracted at {at}, and nothing of it has been \
-             stored since: there is nothing left to retract."
-        ),
-    };
-    not_found("retract", "datePush").detail(detail)
 }
 
 /// Never a part of a sum: from when on there is the whole of it.

@@ -10,7 +10,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{body::Members, doc::words, error::ApiError, params, row_id::RowId};
+use super::{
+    body::Members,
+    doc::words,
+    error::{ApiError, RemovalError},
+    params,
+    row_id::RowId,
+};
 use crate::{
     domain::{RetractCount, RetractQuestion, Retraction, Timestamp},
     http::auth::Admin,
@@ -148,7 +154,7 @@ pub(super) async fn retract(
     let is_known = came || held != Some(0);
     let is_forced = dry_run || is_forced.unwrap_or_default();
     if !is_forced && !came && (before.is_some() || !is_known) {
-        return Err(ApiError::NothingToRetract(before.map(|before| before.at)));
+        return Err(RemovalError::NothingToRetract(before.map(|before| before.at)).into());
     }
     let retracted_at = before.map(|before| before.at.to_string());
     let found = intake.store().retract_counts(question).await?;
@@ -205,7 +211,7 @@ pub(super) async fn lift(
     match intake.lift_retraction(id.of(LIST)?, &caller).await? {
         Lift::Done => Ok(StatusCode::NO_CONTENT),
         Lift::NotThere => Err(ApiError::NoSuchRow(LIST)),
-        Lift::Already(at) => Err(ApiError::AlreadyLifted(LIST, "id", at)),
+        Lift::Already(at) => Err(RemovalError::AlreadyLifted(LIST, "id", at).into()),
         Lift::Pending => {
             let detail = "The retraction still goes on: ask again when it has ended.";
             Err(ApiError::Conflict(detail.to_owned(), None))

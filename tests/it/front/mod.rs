@@ -18,6 +18,7 @@ mod owned;
 mod proof;
 mod quarantine;
 mod records;
+mod removed_again;
 mod request_id;
 mod retract;
 mod retract_beside;
