@@ -106,7 +106,8 @@ pub(super) struct TracesOut {
 /// A SIM that was erased.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "id": 1714, "erased_at": "2024-09-05T01:30:48.000Z", "came_again": 12, "lifted_at": null,
+    "id": 1714, "erased_at": "2024-09-05T01:30:48.000Z",
+    "first_erased_at": "2024-09-05T01:30:48.000Z", "came_again": 12, "lifted_at": null,
     "giccid_sha256": "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7",
     "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
     "is_pending": false, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
@@ -114,7 +115,10 @@ pub(super) struct TracesOut {
 pub(super) struct ErasureOut {
     /// Of the row in `/v1/changes` that tells of it.
     id: i64,
+    /// When it was erased; the last time, if it was erased again after a lift.
     erased_at: String,
+    /// When it was erased the first time.
+    first_erased_at: String,
     /// SHA-256 of its number, in hex. Whoever knows most of the number can guess the rest. Null if a
     /// restore took it from the list beside the database, which does not tell it.
     giccid_sha256: Option<String>,
@@ -126,8 +130,8 @@ pub(super) struct ErasureOut {
     lifted_at: Option<String>,
     /// Whether it still goes on.
     is_pending: bool,
-    /// Usage records that it took away so far. Null, as the next three, of one that an earlier version
-    /// began.
+    /// Usage records that all its erasures took away so far. Null, as the next three, of one that an
+    /// earlier version began.
     data_usage: Option<u64>,
     mo_sms: Option<u64>,
     notifications: Option<u64>,
@@ -234,6 +238,7 @@ impl From<ErasedEntry> for ErasureOut {
         Self {
             id: entry.id,
             erased_at: entry.at.to_string(),
+            first_erased_at: entry.first_at.to_string(),
             giccid_sha256: entry.giccid_sha256,
             giccid_hmac: entry.giccid_hmac,
             came_again: entry.came_again,

@@ -21,8 +21,10 @@ pub struct Missed {
 pub struct ErasedEntry {
     /// The number of its row among the changes.
     pub id: i64,
-    /// When it was erased.
+    /// When it was erased, the last time if more than once.
     pub at: Timestamp,
+    /// When it was erased the first time.
+    pub first_at: Timestamp,
     /// SHA-256 of its number, in hex.
     pub giccid_sha256: Option<String>,
     /// See [`crate::domain::ErasedSim::giccid_hmac`].
@@ -35,11 +37,12 @@ pub struct ErasedEntry {
     pub(in crate::store) listed_as: Option<String>,
     /// It still goes on.
     pub is_pending: bool,
-    /// What it took away so far; none where an earlier version did it, which did not count.
+    /// What all its erasures took away so far; none where an earlier version did it, which did not
+    /// count.
     pub counts: Option<ErasedCounts>,
 }
 
-/// What an erasure took away.
+/// What the erasures of a SIM took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErasedCounts {
     /// Usage records.
@@ -56,6 +59,7 @@ pub struct ErasedCounts {
 struct ErasedRow {
     id: i64,
     at_ms: i64,
+    first_at_ms: i64,
     giccid_sha256: Option<String>,
     giccid_hmac: Option<String>,
     came_again: i64,
@@ -84,6 +88,7 @@ impl From<ErasedRow> for ErasedEntry {
         Self {
             id: row.id,
             at: Timestamp::from_unix_ms(row.at_ms),
+            first_at: Timestamp::from_unix_ms(row.first_at_ms),
             counts: row.counts(),
             giccid_sha256: row.giccid_sha256,
             giccid_hmac: row.giccid_hmac,
@@ -139,8 +144,10 @@ impl Store {
     pub async fn erased_list(&self) -> Result<Vec<ErasedEntry>, StoreError> {
         const LIST: &str = "
             select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms,
-                pending is not null as is_pending, data_usage, mo_sms, notifications, held,
-                listed_as
+                pending is not null as is_pending, listed_as,
+                coalesce(first_at_ms, at_ms) as first_at_ms,
+                data_usage + earlier_data_usage as data_usage, mo_sms + earlier_mo_sms as mo_sms,
+                notifications + earlier_notifications as notifications, held + earlier_held as held
             from erased order by id desc";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let rows: Vec<ErasedRow> =

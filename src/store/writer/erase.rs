@@ -147,17 +147,22 @@ impl Writer {
         caller: Option<&Caller>,
         now: Timestamp,
     ) -> Result<Erasing, StoreError> {
+        // One that was broken off goes on counting where it was; one that ended has been counted.
+        const KEEP_COUNTS: &str = "
+            update erased set earlier_data_usage = earlier_data_usage + coalesce(data_usage, 0),
+                earlier_mo_sms = earlier_mo_sms + coalesce(mo_sms, 0),
+                earlier_notifications = earlier_notifications + coalesce(notifications, 0),
+                earlier_held = earlier_held + coalesce(held, 0),
+                data_usage = 0, mo_sms = 0, notifications = 0, held = 0
+            where giccid_sha256 = $1 and pending is null";
         const NOTE: &str = "
             insert into erased (id, at_ms, giccid_sha256, came_again, pending, giccid_hmac, audit_id,
                 data_usage, mo_sms, notifications, held)
             values ($1, $2, $3, 0, $4, $5, $6, 0, 0, 0, 0)
-            on conflict (giccid_sha256) do update set id = excluded.id, at_ms = excluded.at_ms,
+            on conflict (giccid_sha256) do update set id = excluded.id,
+                first_at_ms = coalesce(erased.first_at_ms, erased.at_ms), at_ms = excluded.at_ms,
                 pending = excluded.pending, giccid_hmac = excluded.giccid_hmac, lifted_ms = null,
-                audit_id = excluded.audit_id,
-                data_usage = iif(erased.pending is null, 0, erased.data_usage),
-                mo_sms = iif(erased.pending is null, 0, erased.mo_sms),
-                notifications = iif(erased.pending is null, 0, erased.notifications),
-                held = iif(erased.pending is null, 0, erased.held)
+                audit_id = excluded.audit_id
             returning id";
         self.learn_number(giccid).await?;
         let (hash, keyed) = (hashed(giccid), self.erased_sims.secrets().keyed(giccid));
@@ -171,6 +176,7 @@ impl Writer {
             }
             None => None,
         };
+        sqlx::query(KEEP_COUNTS).bind(&hash).execute(&mut self.connection).await?;
         let id = sqlx::query_scalar(NOTE)
             .bind(self.tail.last_id)
             .bind(now.unix_ms())

@@ -271,7 +271,8 @@ impl Writer {
         known: Option<&Known>,
     ) -> Result<(), StoreError> {
         const AGAIN: &str = "
-            update erased set id = $1, at_ms = $2, lifted_ms = null
+            update erased set id = $1, first_at_ms = coalesce(first_at_ms, at_ms), at_ms = $2,
+                lifted_ms = null
             where $3 in (giccid_sha256, listed_as)";
         const NOTE: &str = "
             insert into erased (id, at_ms, listed_as, giccid_hmac, came_again)

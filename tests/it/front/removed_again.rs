@@ -86,3 +86,33 @@ async fn a_lift_of_a_sim_that_was_never_erased_says_so() {
     assert_eq!(problem["errors"], error);
     simdeck.end();
 }
+
+#[tokio::test]
+async fn the_list_of_erasures_sums_all_that_was_taken_away_of_a_sim() {
+    let simdeck = Simdeck::start(&[]);
+    let row = async |simdeck: &Simdeck| simdeck.get("/v1/erasures").await[0].clone();
+    for hours in 2..5 {
+        simdeck.push_usage(SIM, hours).await;
+    }
+    simdeck.succeed(&["erase", "--giccid", SIM, "--yes"]);
+    let first = row(&simdeck).await;
+    assert_eq!((&first["data_usage"], &first["first_erased_at"]), (&json!(3), &first["erased_at"]));
+    simdeck.succeed(&["erase", "lift", "--giccid", SIM]);
+    simdeck.push_usage(SIM, 1).await;
+    let body = json!({"giccid": SIM}).to_string();
+    let (_, answer) = simdeck.send_json(Method::POST, "/v1/erase", &body).await;
+    assert_eq!(answer["data_usage"], 1, "an answer tells of its own erasure: {answer}");
+    let second = row(&simdeck).await;
+    assert_eq!(second["data_usage"], 4, "{second}");
+    assert_eq!(second["first_erased_at"], first["erased_at"]);
+    assert!(second["erased_at"].as_str() > first["erased_at"].as_str(), "{second}");
+    // A third one with nothing to take loses none of it, nor does a restart.
+    simdeck.succeed(&["erase", "lift", "--giccid", SIM]);
+    simdeck.succeed(&["erase", "--giccid", SIM, "--yes"]);
+    let simdeck = simdeck.restart(&[]);
+    let third = row(&simdeck).await;
+    assert_eq!((&third["data_usage"], &third["first_erased_at"]), (&json!(4), &first["erased_at"]));
+    let listed = simdeck.succeed(&["erase", "list"]);
+    assert!(listed.contains(" 4 "), "{listed}");
+    simdeck.end();
+}
