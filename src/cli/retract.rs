@@ -111,21 +111,10 @@ async fn take_out(
         output.text(&people, &found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let is_nothing = KINDS.iter().all(|(name, ..)| found[*name] == 0);
-    if let Some(at) = found["retracted_at"].as_str()
-        && is_nothing
-        && !retract.force
+    if !retract.force
+        && let Some(refusal) = nothing_to_retract(&found, date_push)
     {
-        return Err(Failure::new(format!(
-            "what came under the datePush {date_push} was already retracted at {at}, and nothing of \
-             it has been stored since: there is nothing left to retract"
-        )));
-    }
-    if found["is_known"] != true && !retract.force {
-        return Err(Failure::new(format!(
-            "nothing came under the datePush {date_push}: check it, or say --force so that nothing \
-             of it is ever stored"
-        )));
+        return Err(refusal);
     }
     let question = format!(
         "{}{}{}\nThey are deleted for good: out of lists, sums and SIMs. What still comes under this \
@@ -147,6 +136,29 @@ async fn take_out(
     );
     output.text(&people, &done)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why there is nothing to retract, if there is not.
+fn nothing_to_retract(found: &Value, date_push: &str) -> Option<Failure> {
+    let (at, source) = (found["retracted_at"].as_str(), found["retracted_source"].as_str());
+    let is_nothing = KINDS.iter().all(|(name, ..)| found[*name] == 0);
+    let refusal = match (at, source) {
+        (Some(at), None) if is_nothing => format!(
+            "what came under the datePush {date_push} was already retracted at {at}, and nothing of \
+             it has been stored since: there is nothing left to retract"
+        ),
+        _ if found["is_known"] == true => return None,
+        (Some(at), Some(source)) => format!(
+            "what came under the datePush {date_push} was already retracted at {at} for source \
+             {source}, and nothing came from others: say --force so that nothing of it is ever \
+             stored from any source"
+        ),
+        _ => format!(
+            "nothing came under the datePush {date_push}: check it, or say --force so that nothing \
+             of it is ever stored"
+        ),
+    };
+    Some(Failure::new(refusal))
 }
 
 /// What is counted, and what one and many of it are called.

@@ -8,6 +8,7 @@ use axum::{
 use http_body_util::LengthLimitError;
 
 mod removal;
+pub(super) use removal::Earlier;
 pub(in crate::http) use removal::RemovalError;
 
 use crate::{

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     body::Members,
     doc::words,
-    error::{ApiError, RemovalError},
+    error::{ApiError, Earlier, RemovalError},
     params,
     row_id::RowId,
 };
@@ -73,10 +73,15 @@ pub(super) struct RetractionOut {
     /// Whether anything ever came under this `datePush` that is there, or repeated what is, or lies
     /// in quarantine.
     is_known: bool,
-    /// When the same was retracted before, unless it was not, or that was lifted.
+    /// When all of it, or what one source sent of it, was retracted before. Not there if it was not,
+    /// or if that was lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     retracted_at: Option<String>,
+    /// The one source of which it was retracted then, where more than that is meant now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retracted_source: Option<String>,
     dry_run: bool,
     /// What there was, by who had sent it.
     sources: Vec<SourceOut>,
@@ -149,14 +154,15 @@ pub(super) async fn retract(
     // A mistyped second would be that of a push that is set aside for ever.
     let came = intake.store().came_under(question).await?;
     let held = intake.held_under(question).await?;
-    let before = intake.store().retractions().await?;
-    let before = before.into_iter().find(|it| it.of == question && it.lifted_at.is_none());
+    let earlier = earlier_of(question, &intake.store().retractions().await?);
     let is_known = came || held != Some(0);
     let is_forced = dry_run || is_forced.unwrap_or_default();
-    if !is_forced && !came && (before.is_some() || !is_known) {
-        return Err(RemovalError::NothingToRetract(before.map(|before| before.at)).into());
+    let is_retracted = earlier.is_some_and(|earlier| earlier.source.is_none());
+    if !is_forced && !came && (is_retracted || !is_known) {
+        return Err(RemovalError::NothingToRetract(earlier).into());
     }
-    let retracted_at = before.map(|before| before.at.to_string());
+    let retracted_at = earlier.map(|earlier| earlier.at.to_string());
+    let retracted_source = earlier.and_then(|it| it.source).map(|source| source.to_string());
     let found = intake.store().retract_counts(question).await?;
     let sources = found.iter().map(source_out).collect();
     if dry_run {
@@ -170,6 +176,7 @@ pub(super) async fn retract(
             held,
             is_known,
             retracted_at,
+            retracted_source,
             dry_run,
             sources,
         }));
@@ -184,6 +191,7 @@ pub(super) async fn retract(
         held,
         is_known,
         retracted_at,
+        retracted_source,
         dry_run,
         sources,
     }))
@@ -235,6 +243,20 @@ impl From<Retraction> for RetractedOut {
             kept: counts.map(|counts| counts.kept),
         }
     }
+}
+
+/// The last retraction in force that has taken all of it out; or else one of a single source, where all
+/// are meant now.
+fn earlier_of(question: RetractQuestion, all: &[Retraction]) -> Option<Earlier> {
+    let of_second =
+        |it: &&Retraction| it.lifted_at.is_none() && it.of.date_push_s == question.date_push_s;
+    let has_all = |it: &&Retraction| it.of == question || it.of.source.is_none();
+    let mut in_force = all.iter().filter(of_second);
+    if let Some(whole) = in_force.clone().find(has_all) {
+        return Some(Earlier { at: whole.at, source: None });
+    }
+    let part = in_force.find(|_| question.source.is_none())?;
+    Some(Earlier { at: part.at, source: part.of.source })
 }
 
 fn is_none_held(held: &Option<u64>) -> bool {

@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::retract::{OTHER_SIM, SIM, TRUE_SENDER, usage};
+use super::retract::{FORGER, OTHER_SIM, SIM, TRUE_SENDER, usage};
 use crate::server::{Simdeck, now_s};
 
 fn output_of(output: &Output) -> String {
@@ -114,5 +114,39 @@ async fn the_list_of_erasures_sums_all_that_was_taken_away_of_a_sim() {
     assert_eq!((&third["data_usage"], &third["first_erased_at"]), (&json!(4), &first["erased_at"]));
     let listed = simdeck.succeed(&["erase", "list"]);
     assert!(listed.contains(" 4 "), "{listed}");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_retraction_of_one_source_is_told_to_whoever_asks_for_all_and_the_other_way_round() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 10;
+    let record = |second: i64| usage(SIM, second * 1000, 7, "CN");
+    for second in [second, second - 1] {
+        simdeck.push_as(FORGER, "data-usage", second, &record(second)).await;
+    }
+    let of_one = second.to_string();
+    simdeck.succeed(&["retract", "--date-push", &of_one, "--source", FORGER, "--yes"]);
+    let refusal = simdeck.refused(&["retract", "--date-push", &of_one, "--yes"]);
+    assert!(refusal.contains("already retracted at 20"), "{refusal}");
+    assert!(refusal.contains(&format!("for source {FORGER}")), "{refusal}");
+    let of_all = (second - 1).to_string();
+    simdeck.succeed(&["retract", "--date-push", &of_all, "--yes"]);
+    let refusal =
+        simdeck.refused(&["retract", "--date-push", &of_all, "--source", FORGER, "--yes"]);
+    assert!(
+        refusal.contains("already retracted at 20") && !refusal.contains("for source"),
+        "{refusal}"
+    );
+    for (body, says_source) in [
+        (json!({"datePush": second}), true),
+        (json!({"datePush": second - 1, "source": FORGER}), false),
+    ] {
+        let (status, problem) =
+            simdeck.send_json(Method::POST, "/v1/retract", &body.to_string()).await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(status == 404 && detail.contains("already retracted at 20"), "{problem}");
+        assert_eq!(detail.contains(&format!("for source {FORGER}")), says_source, "{problem}");
+    }
     simdeck.end();
 }
