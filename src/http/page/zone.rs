@@ -15,6 +15,9 @@ const BROWSER: &str = "simdeck_browser_zone";
 const OF_BROWSER: &str = "browser";
 const OF_SERVER: &str = "server";
 
+/// Of zones with the same offset these come first.
+const LIKELY: [&str; 3] = ["Asia/Shanghai", "Europe/Berlin", "UTC"];
+
 /// The zone of one reader.
 #[derive(Clone, Debug)]
 pub(super) struct ReaderZone {
@@ -75,35 +78,101 @@ impl ReaderZone {
         ]
     }
 
-    /// Every zone of the database whose name or offset has these words in it, from west to east. A
-    /// search chooses the first that it finds.
+    /// The zones of the database that a search means, from west to east, and of those with the same
+    /// offset the likely ones first. Without words it is every zone, but for those whose names mean
+    /// the opposite of what they say. A search chooses for its reader only where one zone is found.
     pub(super) fn found(&self, words: &str, now: Timestamp) -> Vec<ZoneOption> {
-        let words = words.trim().to_lowercase().replace(' ', "_").replace('\u{2212}', "-");
-        let mut zones: Vec<(i32, String, String)> = tz::db()
+        let wanted = Wanted::of(words);
+        let mut zones: Vec<(i32, usize, String, String)> = tz::db()
             .available()
+            .filter(|name| !is_inverted(name.as_str()))
             .filter_map(|name| {
                 let zone = named(name.as_str())?;
-                let offset = offset_of(&zone, now);
-                let is_found = searched(name.as_str(), &offset).contains(&words);
-                is_found.then(|| (seconds_of(&zone, now), name.as_str().to_owned(), offset))
+                let (seconds, offset) = (seconds_of(&zone, now), offset_of(&zone, now));
+                let is_found = wanted.is(name.as_str(), seconds, &offset);
+                let name = name.as_str().to_owned();
+                is_found.then(|| (seconds, self.rank(&name), name, offset))
             })
             .collect();
         zones.sort_unstable();
-        let is_search = !words.is_empty();
-        let option = |(nth, (_, value, offset)): (usize, (i32, String, String))| ZoneOption {
+        let is_search = !words.trim().is_empty();
+        let is_only = zones.len() == 1;
+        let option = |(_, _, value, offset): (i32, usize, String, String)| ZoneOption {
             text: format!("{offset} · {value}"),
-            is_chosen: if is_search { nth == 0 } else { value == self.choice },
+            is_chosen: if is_search { is_only } else { value == self.choice },
             value,
         };
-        zones.into_iter().enumerate().map(option).collect()
+        zones.into_iter().map(option).collect()
+    }
+
+    /// The place of a zone among those with its offset: the reader's own comes first.
+    fn rank(&self, name: &str) -> usize {
+        if name == name_of(&self.zone) {
+            return 0;
+        }
+        LIKELY.iter().position(|likely| *likely == name).unwrap_or(LIKELY.len()) + 1
     }
 }
 
-/// What a search looks through: the name, and the offset also without its leading zero.
-fn searched(name: &str, offset: &str) -> String {
-    let offset = offset.to_lowercase().replace('\u{2212}', "-");
-    let short = offset.replace("+0", "+").replace("-0", "-");
-    format!("{} {offset} {short}", name.to_lowercase())
+/// What a search is for.
+enum Wanted {
+    /// An offset, in seconds east of UTC.
+    Offset(i32),
+    /// A part of a name or of an offset.
+    Part(String),
+}
+
+impl Wanted {
+    fn of(words: &str) -> Self {
+        let words = words.trim().to_lowercase().replace('\u{2212}', "-");
+        match offset_in(&words) {
+            Some(seconds) => Self::Offset(seconds),
+            None => Self::Part(words.replace(' ', "_")),
+        }
+    }
+
+    fn is(&self, name: &str, seconds: i32, offset: &str) -> bool {
+        match self {
+            Self::Offset(wanted) => *wanted == seconds,
+            // Each offset begins with the name of a zone: a search for `utc` is not for all of them.
+            Self::Part(part) => {
+                name.to_lowercase().contains(part)
+                    || (part.bytes().any(|byte| byte.is_ascii_digit())
+                        && offset.to_lowercase().replace('\u{2212}', "-").contains(part))
+            }
+        }
+    }
+}
+
+/// The seconds east of UTC in words such as `+8`, `UTC+05:45` or `gmt-0330`. A `+` in an address is a
+/// space when it arrives here, so a number without a sign is east.
+fn offset_in(words: &str) -> Option<i32> {
+    let signed = words.strip_prefix("utc").or_else(|| words.strip_prefix("gmt")).unwrap_or(words);
+    let signed = signed.trim();
+    let (sign, digits) = match signed.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, signed.strip_prefix('+').unwrap_or(signed)),
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() == 4 => digits.split_at_checked(2)?,
+        None => (digits, "00"),
+    };
+    if hours.len() > 2 || minutes.len() != 2 {
+        return None;
+    }
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    Some(sign * (hours * 60 + minutes) * 60)
+}
+
+fn number(digits: &str) -> Option<i32> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// Whether a name has the sign of POSIX, by which `Etc/GMT+8` is eight hours west.
+fn is_inverted(name: &str) -> bool {
+    let name = name.strip_prefix("Etc/").unwrap_or(name);
+    name.strip_prefix("GMT").is_some_and(|sign| sign.starts_with(['+', '-']))
 }
 
 /// Its offset now, such as `UTC+05:45`.
