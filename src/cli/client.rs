@@ -72,19 +72,28 @@ impl Sending {
 }
 
 impl ApiClient {
-    /// The running server's API; with none running, that of the store in the data directory.
+    /// The running server's API; with none running, that of the store in the data directory. Where
+    /// there is no store none is made: there is nothing in it to read, or to take out.
     pub(super) async fn connect(settings: &Settings) -> Result<Self, Failure> {
-        if let Some(server) = instance::find(settings).await? {
-            return Ok(server.into());
+        match instance::find(settings).await? {
+            Some(server) => Ok(server.into()),
+            None if instance::is_without_store(settings) => Err(instance::no_store(settings)),
+            None => Self::of_store(settings).await,
         }
-        if !settings.data_dir.is_dir() {
-            return Err(Failure::new(format!(
-                "no server answers at {}, and there is no data directory {}: start `simdeck \
-                 serve`, or name the right one with --internal-url or --data-dir",
-                settings.internal_url(),
-                settings.data_dir.display()
-            )));
+    }
+
+    /// The same for a command that adds something: a data directory that is empty gets a store. One
+    /// that has only a demo in it is none.
+    pub(super) async fn connect_to_add(settings: &Settings) -> Result<Self, Failure> {
+        match instance::find(settings).await? {
+            Some(server) => Ok(server.into()),
+            None if instance::is_no_place_for_store(settings) => Err(instance::no_store(settings)),
+            None => Self::of_store(settings).await,
         }
+    }
+
+    /// The API of the store in the data directory, served for this command alone.
+    async fn of_store(settings: &Settings) -> Result<Self, Failure> {
         let offline = wiring::open_offline(settings).await?;
         let (base_url, key) = (offline.base_url.clone(), offline.key.clone());
         let http = http_client(&base_url)?;

@@ -89,7 +89,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let format = import.format()?;
     let (file, progress) = import.open()?;
-    let api = ApiClient::connect(settings).await?;
+    let api = ApiClient::connect_to_add(settings).await?;
     let mut query = vec![("format", format)];
     query.extend(import.kind.as_deref().map(|kind| ("kind", kind)));
     query.extend(import.raw.then_some(("raw", "true")));

@@ -135,14 +135,49 @@ fn at_work(folder: &Path) -> Failure {
     ))
 }
 
+/// Whether there is no store in the data directory. One that cannot be looked at is taken to be there:
+/// opening it tells what is wrong with it.
+pub(super) fn is_without_store(settings: &Settings) -> bool {
+    matches!(settings.database.try_exists(), Ok(false))
+}
+
+/// Whether no store is there and none may be made: there is no data directory, or it has only a demo in
+/// it.
+pub(super) fn is_no_place_for_store(settings: &Settings) -> bool {
+    let has_demo = || demo::is_demo(&demo::settings(settings.clone()));
+    is_without_store(settings) && (!settings.data_dir.is_dir() || has_demo())
+}
+
+/// Why there is neither a server to talk to nor a store to open.
+pub(super) fn no_store(settings: &Settings) -> Failure {
+    only_a_demo(settings).unwrap_or_else(|| {
+        let folder = settings.data_dir.display();
+        let missing = match settings.data_dir.is_dir() {
+            true => format!("there is no store in {folder}"),
+            false => format!("there is no data directory {folder}"),
+        };
+        Failure::new(format!(
+            "no server answers at {}, and {missing}: start `simdeck serve`, or name the right one \
+             with --internal-url or --data-dir",
+            settings.internal_url(),
+        ))
+    })
+}
+
+fn only_a_demo(settings: &Settings) -> Option<Failure> {
+    let demo = demo::running_alone(settings)?;
+    Some(Failure::new(format!(
+        "only a demo runs here: ask it with --data-dir {}, or start `simdeck serve`",
+        demo.data_dir.display()
+    )))
+}
+
 /// Why there is no server to talk to.
 pub(super) fn none(settings: &Settings) -> Failure {
-    if let Some(demo) = demo::running_alone(settings) {
-        return Failure::new(format!(
-            "only a demo runs here: ask it with --data-dir {}, or start `simdeck serve`",
-            demo.data_dir.display()
-        ));
-    }
+    only_a_demo(settings).unwrap_or_else(|| no_server(settings))
+}
+
+fn no_server(settings: &Settings) -> Failure {
     Failure::new(format!(
         "no server runs on the data directory {}: start `simdeck serve`, choose another with \
          --data-dir, or name the server with --internal-url and its key with SIMDECK_API_KEY",

@@ -50,7 +50,10 @@ pub(super) async fn run(
     settings: &Settings,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let api = ApiClient::connect(settings).await?;
+    let api = match command {
+        Command::Create { .. } => ApiClient::connect_to_add(settings).await?,
+        Command::List | Command::Revoke { .. } => ApiClient::connect(settings).await?,
+    };
     match command {
         Command::Create { label, scope } => {
             let scope = match scope {
