@@ -117,6 +117,8 @@ pub(super) struct Sim {
     msisdn: String,
     group: &'static Group,
     pub(super) seed: u64,
+    /// Which one of its group it is.
+    nth: usize,
     /// How much more it uses than others of its group.
     thirst: f64,
     /// Where in the time between two records its own stand.
@@ -125,8 +127,8 @@ pub(super) struct Sim {
 
 impl Fleet {
     pub(super) fn new() -> Self {
-        let of_group = GROUPS.iter().flat_map(|group| std::iter::repeat_n(group, group.sims));
-        let sim = |(nth, group): (usize, &'static Group)| {
+        let of_group = GROUPS.iter().flat_map(|group| (0..group.sims).map(move |nth| (nth, group)));
+        let sim = |(nth, (nth_of_group, group)): (usize, (usize, &'static Group))| {
             let seed = mixed(0x51AD_EC0D, nth as u64);
             Sim {
                 // No operator has numbers that begin so. Some have letters, as in China.
@@ -138,6 +140,7 @@ impl Fleet {
                 msisdn: format!("88234{:07}", nth + 1),
                 group,
                 seed,
+                nth: nth_of_group,
                 thirst: 0.6 + 0.8 * part(seed, 1),
                 // By the golden ratio, so that the records of a group are spread evenly.
                 turn: (nth as f64 * 0.618_033_988_75).fract(),
@@ -148,7 +151,7 @@ impl Fleet {
 
     /// The nth SIM of a group.
     pub(super) fn sim(&self, group: &str, nth: usize) -> Option<&Sim> {
-        self.sims.iter().filter(|sim| sim.group.name == group).nth(nth)
+        self.sims.iter().find(|sim| sim.group.name == group && sim.nth == nth)
     }
 
     /// The members of the usage records that begin in a span.
@@ -158,21 +161,24 @@ impl Fleet {
             for at_ms in sim.starts(from_ms, to_ms) {
                 if !incidents.is_silent(sim, at_ms) {
                     let bytes = sim.bytes(at_ms) * incidents.times(sim, at_ms);
-                    records.push(sim.record(at_ms, bytes, sim.place()));
+                    records.push(sim.record(at_ms, bytes, incidents.place(sim, at_ms)));
                 }
             }
         }
         records
     }
 
-    /// What a few of them do at this moment.
-    pub(super) fn now(&self, at_ms: i64) -> Vec<String> {
+    /// What a few of them do at this moment: an incident goes on while somebody looks at it.
+    pub(super) fn now(&self, at_ms: i64, incidents: &Incidents) -> Vec<String> {
         let second = at_ms.unsigned_abs() / 1_000;
         let some = (0..NOW_SIMS).filter_map(|nth| {
             let place = mixed(second, nth) % self.sims.len() as u64;
             self.sims.get(usize::try_from(place).ok()?)
         });
-        some.map(|sim| sim.record(at_ms, sim.bytes(at_ms) * NOW_PART, sim.place())).collect()
+        let heard = some.filter(|sim| !incidents.is_silent(sim, at_ms));
+        let record =
+            |sim: &Sim| sim.record(at_ms, sim.bytes(at_ms) * NOW_PART, incidents.place(sim, at_ms));
+        heard.map(record).collect()
     }
 
     /// The members of the messages that are sent in a span: one in an hour or so of a hundred SIMs.
@@ -205,7 +211,13 @@ impl Sim {
         self.group.name == group
     }
 
-    fn place(&self) -> Place {
+    /// Which one of this group it is; none where it is of another.
+    pub(super) fn nth_of(&self, group: &str) -> Option<usize> {
+        self.is_of(group).then_some(self.nth)
+    }
+
+    /// Where it is when nothing is wrong.
+    pub(super) fn place(&self) -> Place {
         let Group { country, mcc, mnc, .. } = *self.group;
         // Trackers are on the road.
         match self.group.name {

@@ -1,5 +1,7 @@
 //! What goes wrong, each so long before now that there is a story behind it. The offline router is in
 //! [`super::routers`].
+use std::ops::Range;
+
 use jiff::{Timestamp as Moment, tz::TimeZone};
 
 use super::{
@@ -7,8 +9,8 @@ use super::{
     fleet::{Fleet, Place, Sim},
 };
 
-/// How many trackers are in a country where none was before.
-const ABROAD_SIMS: usize = 14;
+/// The trackers that are in a country where none was before.
+const ABROAD: Range<usize> = 20..34;
 /// How many times its usual use the thirsty SIM has today.
 const TIMES: f64 = 118.0;
 
@@ -39,17 +41,32 @@ impl Incidents {
         if sim.is_of("Cameras-CN") && rollout.contains(&at_ms) { 2.2 } else { 1.0 }
     }
 
+    /// Where a SIM is at a moment: who has crossed the border stays there.
+    pub(super) fn place(&self, sim: &Sim, at_ms: i64) -> Place {
+        match sim.nth_of("Trackers-EU") {
+            Some(nth) if ABROAD.contains(&nth) && at_ms >= self.crossed_ms(nth) => {
+                Place { country: "RS", mcc: "220", mnc: "01" }
+            }
+            _ => sim.place(),
+        }
+    }
+
+    /// When a tracker crosses the border, one after another.
+    fn crossed_ms(&self, nth: usize) -> i64 {
+        let before = nth.saturating_sub(ABROAD.start);
+        self.now_ms - HOUR_MS + i64::try_from(before).unwrap_or_default() * 2 * MINUTE_MS
+    }
+
     /// What is used beyond what is usual.
     pub(super) fn usage(&self, from_ms: i64, to_ms: i64, fleet: &Fleet) -> Vec<String> {
         let mut records = self.thirst(from_ms, to_ms, fleet);
-        let crossed_ms = self.now_ms - HOUR_MS;
-        for nth in 0..ABROAD_SIMS {
-            let at_ms = crossed_ms + i64::try_from(nth).unwrap_or_default() * 2 * MINUTE_MS;
-            if let Some(sim) = fleet.sim("Trackers-EU", 20 + nth)
+        for nth in ABROAD {
+            let at_ms = self.crossed_ms(nth);
+            if let Some(sim) = fleet.sim("Trackers-EU", nth)
                 && (from_ms..to_ms).contains(&at_ms)
             {
-                let there = Place { country: "RS", mcc: "220", mnc: "01" };
-                records.push(sim.record(at_ms, sim.bytes(at_ms) * 4.0, there));
+                let bytes = sim.bytes(at_ms) * 4.0;
+                records.push(sim.record(at_ms, bytes, self.place(sim, at_ms)));
             }
         }
         records

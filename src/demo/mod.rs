@@ -159,10 +159,11 @@ impl Demo {
     /// Goes on until `stop`: some records a second, and a poll a minute.
     pub async fn run(self, stop: CancellationToken) {
         let began_ms = SystemClock.now().unix_ms();
+        let incidents = Incidents::before(began_ms, &self.zone);
         let mut polled_at: Option<tokio::time::Instant> = None;
         loop {
             let now_ms = SystemClock.now().unix_ms();
-            let records = self.fleet.now(now_ms);
+            let records = self.fleet.now(now_ms, &incidents);
             let mut done = self.push("data-usage", &records).await;
             if done.is_ok() {
                 done = self.push("mo-sms", &self.fleet.messages(now_ms - 1_000, now_ms)).await;
