@@ -131,6 +131,19 @@ pub struct HeldBody {
     pub signatures: Option<Vec<u8>>,
 }
 
+impl HeldFilter {
+    /// What a retry takes of those that are meant: what was retracted stays out unless its reason is
+    /// named, so that a forgery that was taken out does not come back when something else is retried.
+    pub fn of_retry(&self) -> Self {
+        let mut filter = self.clone();
+        if filter.reason.is_empty() {
+            filter.reason.extend(HeldReason::ALL);
+            filter.reason.retain(|reason| *reason != HeldReason::DateRetracted);
+        }
+        filter
+    }
+}
+
 impl fmt::Display for HeldFilter {
     /// As the query string of `/v1/held` has it, for the audit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -88,7 +88,8 @@ impl Intake {
         Ok(Some((last, gone)))
     }
 
-    /// Reads all again that a filter names, one after another, as [`Intake::retry`] does.
+    /// Reads all again that a retry of this filter takes, one after another, as [`Intake::retry`] does.
+    /// What is on record is the filter as it was asked for.
     pub async fn retry_held(
         &self,
         filter: &HeldFilter,
@@ -96,14 +97,15 @@ impl Intake {
         as_kind: Option<&Kind>,
         caller: &Caller,
     ) -> Result<RetriedMany, RetryError> {
-        let (matched, top) = self.count_held(filter, through).await.map_err(AdminError::from)?;
+        let taken = filter.of_retry();
+        let (matched, top) = self.count_held(&taken, through).await.map_err(AdminError::from)?;
         let note = AuditNote::by(caller, AuditAction::HeldRetry, format!("{matched} of {filter}"));
-        let (intake, filter, as_kind) = (self.clone(), filter.clone(), as_kind.cloned());
+        let (intake, as_kind) = (self.clone(), as_kind.cloned());
         // Whoever asked may go: it is finished all the same.
         let retrying = tokio::spawn(async move {
             let audited = intake.begin_audit(note).await?;
             let mut all = RetriedMany::default();
-            let failed = intake.retry_each(&filter, top, as_kind.as_ref(), &mut all).await.err();
+            let failed = intake.retry_each(&taken, top, as_kind.as_ref(), &mut all).await.err();
             let (outcome, why) = ended(failed.as_ref());
             let counts = format!("{}, {} still refused", in_words(&all.outcome), all.still_refused);
             audited.end(outcome, format!("{counts}{why}")).await;

@@ -35,6 +35,11 @@ async fn what_arrives_after_held_pushes_were_counted_is_neither_discarded_nor_re
         let (status, done) = simdeck.ask(Method::POST, &format!("{path}&through={through}")).await;
         assert_eq!((status, &done["matched"]), (200, &there.into()), "{done}");
     }
+    // On record is what was asked for, and nothing that it was read as.
+    for (action, asked) in [("held.discard", 2), ("held.retry", 3)] {
+        let rows = simdeck.rows(&format!("/v1/audit?action={action}")).await;
+        assert_eq!(rows[0]["subject"], format!("{asked} of class=quarantined"), "{rows:?}");
+    }
     // Of the first three one is left; the other three were tried again and are still there.
     assert_eq!(simdeck.rows("/v1/held").await.len(), 4);
     let id = simdeck.rows("/v1/held").await[0]["id"].to_string();

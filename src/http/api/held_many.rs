@@ -10,7 +10,7 @@ use super::{
     error::{ApiError, Invalid},
     params::{self, Question},
 };
-use crate::{domain::HeldReason, http::auth::Admin, intake::Intake};
+use crate::{http::auth::Admin, intake::Intake};
 
 /// What was discarded, or would be.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,18 +66,12 @@ pub(super) async fn retry(
     let ask = params::HELD_RETRY_MANY.read(query.as_deref())?;
     must_narrow(&ask)?;
     let dry_run = ask.dry_run;
-    let mut filter = ask.held;
-    if filter.reason.is_empty() {
-        // A forgery that was taken out must not come back because something else is retried.
-        filter.reason.extend(HeldReason::ALL);
-        filter.reason.retain(|reason| *reason != HeldReason::DateRetracted);
-    }
     let mut done = crate::intake::RetriedMany::default();
-    let (matched, through) = intake.count_held(&filter, ask.through).await?;
+    let (matched, through) = intake.count_held(&ask.held.of_retry(), ask.through).await?;
     if dry_run {
         done.matched = matched;
     } else {
-        done = intake.retry_held(&filter, Some(through), ask.as_kind.as_ref(), &caller).await?;
+        done = intake.retry_held(&ask.held, Some(through), ask.as_kind.as_ref(), &caller).await?;
     }
     Ok(Json(RetriedManyOut {
         matched: done.matched,
