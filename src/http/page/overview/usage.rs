@@ -87,7 +87,7 @@ impl Usage {
                     &format.bytes(most.used.unwrap_or_default()).to_string(),
                     &format.moment(most.start),
                 );
-                format!("{told} {}", (words.overview.above_usual)(bars.above))
+                words.common.sentences(&told, &(words.overview.above_usual)(bars.above))
             }
         };
         let here = asked.filters.here.clone();

@@ -139,7 +139,7 @@ impl Day {
 }
 
 fn summary(days: &[Day], above: usize, format: &Format) -> String {
-    let words = &format.words.overview;
+    let (words, common) = (&format.words.overview, &format.words.common);
     let used = |day: &Day| Some((day.used?, day.start));
     let Some((most, at)) = days.iter().filter_map(used).max_by_key(|(used, _)| *used) else {
         return words.no_usage.to_owned();
@@ -148,8 +148,8 @@ fn summary(days: &[Day], above: usize, format: &Format) -> String {
     let (most, at) = (format.bytes(most).to_string(), format.day(at));
     let told = (format.words.sims.chart_summary)(&sum, &most, &at);
     match days.iter().any(|day| day.usual.is_some()) {
-        true => format!("{told} {}", (words.above_usual)(above)),
-        false => format!("{told} {}", words.little_history),
+        true => common.sentences(&told, &(words.above_usual)(above)),
+        false => common.sentences(&told, words.little_history),
     }
 }
 

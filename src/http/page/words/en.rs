@@ -32,6 +32,8 @@ pub(in crate::http::page) static EN: Words = Words {
         offline: "The server does not answer; this is what was known last.",
     },
     common: Common {
+        colon: ": ",
+        between_sentences: " ",
         csv: "CSV",
         curl: "curl",
         table: "Table",

@@ -114,6 +114,9 @@ pub(super) struct Nav {
 /// What is said in many places.
 #[derive(Debug)]
 pub(super) struct Common {
+    /// Between the name of a thing and what it is.
+    pub(super) colon: &'static str,
+    pub(super) between_sentences: &'static str,
     pub(super) csv: &'static str,
     pub(super) curl: &'static str,
     pub(super) table: &'static str,
@@ -145,6 +148,13 @@ pub(super) struct Common {
     /// What the API refuses with this status and this parameter, in a word and in a sentence. None
     /// where the API's own words are those of this language.
     pub(super) refused: fn(u16, Option<&str>) -> Option<Refused>,
+}
+
+impl Common {
+    /// Two sentences, one after the other.
+    pub(super) fn sentences(&self, first: &str, second: &str) -> String {
+        format!("{first}{}{second}", self.between_sentences)
+    }
 }
 
 /// A word, and a sentence.

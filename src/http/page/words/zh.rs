@@ -32,6 +32,8 @@ pub(in crate::http::page) static ZH: Words = Words {
         offline: "服务器没有响应，以下是最后一次的数据。",
     },
     common: Common {
+        colon: "：",
+        between_sentences: "",
         csv: "CSV",
         curl: "curl",
         table: "表格",
