@@ -55,6 +55,28 @@ impl Demo {
     }
 }
 
+/// There is no other store, and a command that looks for one makes none.
+fn no_command_makes_a_store(folder: &Path) {
+    let giccid = "8986001234567890001";
+    for arguments in [
+        &["held", "list"][..],
+        &["audit"],
+        &["erase", "list"],
+        &["erase", "show", giccid],
+        &["retract", "list"],
+        &["key", "list"],
+        &["key", "create", "--label", "ops"],
+        &["export", "data-usage"],
+    ] {
+        let refused = command(folder, arguments).output().unwrap();
+        let why = String::from_utf8(refused.stderr).unwrap();
+        assert!(why.contains("only a demo runs here: ask it with"), "{arguments:?}: {why}");
+        let data = fs::read_dir(folder.join("data")).unwrap();
+        let made: Vec<_> = data.map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(made, ["demo"], "{arguments:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     let folder = TempDir::new().unwrap();
@@ -111,25 +133,7 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
         assert!(link.starts_with(&demo.url), "{link}");
     }
 
-    // There is no other store, and a command that looks for one makes none.
-    let giccid = "8986001234567890001";
-    for arguments in [
-        &["held", "list"][..],
-        &["audit"],
-        &["erase", "list"],
-        &["erase", "show", giccid],
-        &["retract", "list"],
-        &["key", "list"],
-        &["key", "create", "--label", "ops"],
-        &["export", "data-usage"],
-    ] {
-        let refused = command(folder.path(), arguments).output().unwrap();
-        let why = String::from_utf8(refused.stderr).unwrap();
-        assert!(why.contains("only a demo runs here: ask it with"), "{arguments:?}: {why}");
-        let data = fs::read_dir(folder.path().join("data")).unwrap();
-        let made: Vec<_> = data.map(|it| it.unwrap().file_name()).collect();
-        assert_eq!(made, ["demo"], "{arguments:?}");
-    }
+    no_command_makes_a_store(folder.path());
 
     // A true store lives in the folder around it, at the same time.
     let real = real_server(folder.path());

@@ -18,13 +18,14 @@ const NOUNS: [&str; 13] = [
     "days",
 ];
 /// Texts in which the number is never one, or which take care of that themselves.
-const NEVER_ONE: [&str; 14] = [
+const NEVER_ONE: [&str; 15] = [
     // A match with an arm for one.
     "_ => format!(\"{count} SIMs went silent",
     "_ => format!(\"{count} SIMs in a new",
     "_ => format!(\"{count} pushes refused",
     "{repeats} duplicates dropped\"),",
-    "_ => format!(\"{} SIMs\", giccids.len())",
+    "_ => format!(\"{} SIMs\", changes.len())",
+    "_ => format!(\"{count} pushes came under",
     // Bounds, and what is told of many only.
     "The last {} {kind} pushes were all",
     "RCMS counts {counted} routers",
