@@ -90,7 +90,7 @@ impl WriterTask {
                 self.chores.go_on(chore);
             }
             Err(error) if error.is_fatal() => return Err(IntakeError::Fatal(error)),
-            Err(error) if is_corrupt(&error) => return self.give_up(chore.work, error).await,
+            Err(error) if error.is_corrupt() => return self.give_up(chore.work, error).await,
             Err(error) => self.try_again(chore, &error),
         }
         Ok(())
@@ -127,7 +127,7 @@ impl WriterTask {
         let work = match (chore.work, done) {
             (Work::BeginErase(.., reply), Ok(Begun::Erase(work))) => Work::Erase(work, reply),
             (Work::BeginRetract(.., reply), Ok(Begun::Retract(work))) => Work::Retract(work, reply),
-            (work, Err(error)) if error.is_fatal() || error.is_of_data() || is_corrupt(&error) => {
+            (work, Err(error)) if error.is_fatal() || error.is_of_data() || error.is_corrupt() => {
                 return self.give_up(work, error).await;
             }
             (work, Err(error)) => {
@@ -267,9 +267,4 @@ impl WriterTask {
 enum Begun {
     Erase(Erasing),
     Retract(Retracting),
-}
-
-/// Whether the same would be found at every try.
-fn is_corrupt(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt { .. })
 }

@@ -130,10 +130,10 @@ const _: () = assert!(RECORD_BYTES > size_of::<NewRecord>() + size_of::<Unread>(
 /// enough for any records that stand for themselves. What stands beside a container is kept with each
 /// of its records, and a record may be next to nothing: there a small body could cost gigabytes.
 /// Such an element is kept whole, and once.
-const READING_BYTES_MIN: usize = 4 << 20;
+const READING_BYTES_MIN: usize = 8 << 20;
 const READING_TO_BODY: usize = 10;
 /// Of that, so much may be copies of what stands beside containers, or as much as the push has.
-const COPIES_BYTES_MIN: usize = 4 << 20;
+const COPIES_BYTES_MIN: usize = 8 << 20;
 
 /// How much memory an element may take before it is kept whole.
 #[derive(Clone, Copy)]
@@ -183,9 +183,10 @@ impl<'a> Push<'a> {
             return Ok(());
         };
         let others = self.element.source().len() - container.source().len();
-        let (count, bytes) = weight(others, container);
         let beside = self.beside(name)?;
-        let copies = count.saturating_mul(beside.as_ref().map_or(0, Vec::len));
+        let (count, copies) = copied(beside.as_deref(), container);
+        let own = count.saturating_mul(RECORD_BYTES).saturating_add(container.source().len());
+        let bytes = own.saturating_add(copies);
         let is_copied_too_much = reading.copies.saturating_add(copies) > whole_above.copies;
         if is_copied_too_much || reading.bytes.saturating_add(bytes) > whole_above.reading {
             let field = (others > RECORD_BYTES && count > 1).then_some("_push");
@@ -340,14 +341,13 @@ impl<'a> Push<'a> {
     }
 }
 
-/// How many records a container has, and how much memory they take, each with what stands beside it.
-fn weight(beside: usize, container: Value<'_>) -> (usize, usize) {
+/// How many records a container has, and how many bytes of what stands beside it they have in all.
+fn copied(beside: Option<&[u8]>, container: Value<'_>) -> (usize, usize) {
     let count = match container.what() {
         What::Array => container.elements().count(),
         _ => 1,
     };
-    let copies = count.saturating_mul(RECORD_BYTES.saturating_add(beside));
-    (count, copies.saturating_add(container.source().len()))
+    (count, count.saturating_mul(beside.map_or(0, <[u8]>::len)))
 }
 
 /// The moment that a `datePush` stands for.

@@ -251,6 +251,12 @@ pub fn forget_copies(database: &Path, before: Timestamp) -> Result<(), BackupErr
 }
 
 fn is_ending_of_copy(ending: &str) -> bool {
+    // A restore that did not come to its end leaves a copy, of which there may be one in turn.
+    let ending = match ending.strip_prefix(".restoring") {
+        Some("" | "-wal" | "-shm") => return true,
+        Some(of_restored) => of_restored,
+        None => ending,
+    };
     match ending.strip_prefix(".before-") {
         Some(version) => version.bytes().all(|byte| byte.is_ascii_digit()),
         None => [".replaced", ".replaced-wal", ".replaced-shm"].contains(&ending),

@@ -44,6 +44,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A row cannot be read: the same is found at every try.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
     /// The data is at fault, not the disk: found by bisection, it is left out and the rest is stored.
     pub fn is_of_data(&self) -> bool {
         match self {

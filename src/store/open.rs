@@ -13,12 +13,12 @@ use sqlx::{
 
 use super::{
     Limits, Rebuilding, Store, StoreError, Writer,
-    backup::{BackupError, keep_copy_before},
+    backup::{BackupError, forget_copies, keep_copy_before},
     database_file::{is_in_files, make_private},
     days::{StoreDays, name_of},
     erasures::{self, Secrets},
 };
-use crate::domain::{Clock, SystemClock};
+use crate::domain::{Clock, SystemClock, Timestamp};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -282,6 +282,12 @@ async fn finish(writer: &mut Writer, database: &Path, list: &Path) -> Result<(),
     if writer.finish_retractions().await? > 0 || !erased.is_empty() {
         // One that was cut short has added up what is now gone.
         writer.drop_rebuild().await?;
+    }
+    if !erased.is_empty()
+        && let Err(error) = forget_copies(database, Timestamp::from_unix_ms(i64::MAX))
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "A copy beside the database may still hold what was erased");
     }
     for giccid in erased {
         if is_in_files(database, &giccid).await? {

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
     OpenError, OpenOptions, StoreError,
-    backup::{BackupError, Depth, check, check_room, folder_of, put_in_place},
+    backup::{BackupError, Depth, check, check_room, folder_of, forget_copies, put_in_place},
     database_file::beside,
     erasures::{self, Secrets},
     open::{check_list, for_reading, for_writing, open_with},
@@ -68,6 +68,8 @@ pub async fn restore(
     let of_copies = erasures::list_in(folder_of(backup));
     // Before the two lists are one: a refusal must leave ours as it was.
     check_list(&secrets, backup, &of_copies)?;
+    // If this ends before its end, the old database has to understand the list of both.
+    give_secrets(&secrets, database).await;
     merge_lists(&of_copies, &list).map_err(wrong)?;
     let opened =
         open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
@@ -78,6 +80,7 @@ pub async fn restore(
         .await
         .map_err(|error| wrong(error.into()))?;
     writer.close().await.map_err(|error| wrong(error.into()))?;
+    forget_copies(&partial, Timestamp::from_unix_ms(i64::MAX)).map_err(wrong)?;
     restored.replaced = set_aside(database).await.map_err(wrong)?;
     put_in_place(&partial, database).map_err(wrong)?;
     Ok(restored)
@@ -166,6 +169,24 @@ async fn carry_secrets(database: &Path, partial: &Path) -> Result<Secrets, Backu
     let secrets = Secrets::load(&mut copy).await?;
     copy.close().await?;
     Ok(secrets)
+}
+
+/// Gives the database that goes the secrets of the one that comes. One that takes none is no worse off
+/// than it is.
+async fn give_secrets(secrets: &Secrets, database: &Path) {
+    if !database.exists() {
+        return;
+    }
+    let given = async {
+        let mut old = for_writing(database).connect().await?;
+        secrets.carry_to(&mut old).await?;
+        old.close().await?;
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = given.await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "The old database cannot be given the secrets of the copy's list");
+    }
 }
 
 /// Gives the database that is there a second name. Its log is brought back into it first: beside

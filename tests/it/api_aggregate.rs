@@ -323,7 +323,7 @@ async fn what_cannot_be_meant_is_refused_with_the_name_of_the_parameter() {
     let api = api_with_groups().await;
     for (query, field, hint) in [
         ("interval=1D", "interval", "1d, 1w, 1M, none; did you mean `1d`?"),
-        ("group_by=mcc", "group_by", "up to two of giccid"),
+        ("group_by=mcc", "group_by", "one of giccid"),
         ("group_by=giccid,apn,network", "group_by", "no more than two"),
         ("top=0", "top", "from 1 to 1000"),
         ("top=1001", "top", "from 1 to 1000"),

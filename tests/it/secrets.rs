@@ -244,6 +244,7 @@ fn a_secret_in_the_arguments_and_an_open_listener_are_told_at_the_start() {
             .current_dir(folder.path())
             .env_clear()
             .env("SIMDECK_INTERNAL_LISTEN", listen)
+            .env("SIMDECK_PUBLIC_PATH_TOKEN", "token-of-twenty-characters")
             .output()
             .unwrap();
         assert!(done.status.success(), "{done:?}");

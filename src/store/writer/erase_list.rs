@@ -226,7 +226,10 @@ impl Writer {
         for row in &left {
             let mut erasing = row.resumed();
             while !erasing.is_done() {
-                self.erase_some(&mut erasing).await?;
+                let done = self.erase_some(&mut erasing).await;
+                if !goes_on(done, "erasure")? {
+                    break;
+                }
             }
         }
         Ok(left.into_iter().map(|row| row.pending).collect())
@@ -339,5 +342,23 @@ impl Writer {
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether a start goes on with what it finishes. A row that cannot be read stops that work, at this
+/// start and the next; it must not stop the server.
+pub(super) fn goes_on(done: Result<(), StoreError>, work: &str) -> Result<bool, StoreError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_corrupt() => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(
+                error,
+                work,
+                "Work on the store cannot be finished: a row of it is broken"
+            );
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }

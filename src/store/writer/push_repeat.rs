@@ -25,12 +25,6 @@ use crate::{
     },
 };
 
-/// So many pushes of one source are noted beside the one that a record is of: who sends the same again
-/// and again, each time under another `datePush`, must not fill the disk …
-const OF_SOURCE_MAX: i64 = 4;
-/// … nor must many together. A source has its own, so that none can crowd another one out.
-const OF_ALL_MAX: i64 = 64;
-
 /// Records that came again, to be noted with the push that brought them.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(Vec<Repeat>);
@@ -62,33 +56,18 @@ impl Repeats {
     pub(super) fn write(&self, round: &mut Round) -> Result<(), StoreError> {
         const NOTE: &str = "
             insert or ignore into push_repeat (id, date_push_s, source)
-            select id, date_push_s, source from (
-                select *, row_number() over (partition by id, source) as nth,
-                    row_number() over (partition by id) as nth_of_all
-                from (
-                    select distinct row.value ->> 0 as id, row.value ->> 1 as date_push_s,
-                        unhex(row.value ->> 2) as source
-                    from json_each(?) as row
-                    where row.value ->> 3 or unhex(row.value ->> 2) is not (
-                        select push.source from push
-                        where push.date_push_s = row.value ->> 1 and push.id <= row.value ->> 0
-                        order by push.id desc limit 1)) as new
-                where not exists (
-                    select 1 from push_repeat as it
-                    where (it.id, it.date_push_s, it.source)
-                        = (new.id, new.date_push_s, new.source))) as new
-            where nth + (
-                    select count(*) from push_repeat as it
-                    where it.id = new.id and it.source = new.source) <= ?
-                and nth_of_all + (
-                    select count(*) from push_repeat as it where it.id = new.id) <= ?;";
+            select row.value ->> 0, row.value ->> 1, unhex(row.value ->> 2)
+            from json_each(?) as row
+            where row.value ->> 3 or unhex(row.value ->> 2) is not (
+                select push.source from push
+                where push.date_push_s = row.value ->> 1 and push.id <= row.value ->> 0
+                order by push.id desc limit 1);";
         if self.0.is_empty() {
             return Ok(());
         }
         let row = |it: &Repeat| (it.id, it.date_push_s, hex::encode(&it.source), it.is_redated);
         let rows: Vec<_> = self.0.iter().map(row).collect();
-        let [of_source, of_all] = [OF_SOURCE_MAX, OF_ALL_MAX];
-        round.add(NOTE).bind(serde_json::to_string(&rows)?)?.bind(of_source)?.bind(of_all)?;
+        round.add(NOTE).bind(serde_json::to_string(&rows)?)?;
         Ok(())
     }
 }

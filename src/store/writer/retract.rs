@@ -16,7 +16,7 @@ use std::{
 
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Submission, Writer, audit::audit_begun, run, tail::Summary};
+use super::{Submission, Writer, audit::audit_begun, erase_list::goes_on, run, tail::Summary};
 use crate::{
     domain::{AuditAction, Caller, NewRecord, RetractQuestion, Retracted, Timestamp, counted},
     store::{
@@ -259,7 +259,10 @@ impl Writer {
         for row in pending {
             let mut work = row.resumed();
             while !work.is_done() {
-                self.retract_some(&mut work).await?;
+                let done = self.retract_some(&mut work).await;
+                if !goes_on(done, "retraction")? {
+                    break;
+                }
             }
             let RetractedCounts { id, usage, sms, notifications, .. } = work.counts();
             tracing::info!(id, usage, sms, notifications, "Finished a retraction");

@@ -3,10 +3,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::retract::{FORGED_SIM, FORGER, HOUR_MS, OTHER_SIM, SIM, TRUE_SENDER, sms, status};
-use crate::{
-    kill::read,
-    server::{Simdeck, now_s},
-};
+use crate::server::{Simdeck, now_s};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -232,28 +229,28 @@ async fn a_sim_that_is_erased_twice_is_kept_again_only_when_both_have_ended() {
 }
 
 #[tokio::test]
-async fn a_record_that_comes_again_and_again_is_noted_with_few_pushes_of_each_source() {
+async fn a_record_stays_as_long_as_one_of_its_pushes_is_not_retracted_however_many_there_were() {
     let simdeck = Simdeck::start(&[]);
     let second = now_s() - 600;
     let record = usage(SIM, "460000000000001", second * 1000 - HOUR_MS, "CN");
-    for later in 0..40 {
-        let again = [&*record; 3].join(",");
-        simdeck.push_as(FORGER, "data-usage", second + later, &again).await;
+    // One source under six seconds, and very many under one of them.
+    for later in 0..6 {
+        simdeck.push_as(TRUE_SENDER, "data-usage", second + later, &record).await;
     }
-    // However much one source sends, another one's is noted.
-    simdeck.push_as(TRUE_SENDER, "data-usage", second + 50, &record).await;
     for address in 0..100 {
         let address = format!("198.51.100.{address}");
-        simdeck.push_as(&address, "data-usage", second + 60, &record).await;
+        simdeck.push_as(&address, "data-usage", second + 4, &record).await;
     }
-    let mut database = read(&simdeck.folder().path().join("data/simdeck.db")).await;
-    let rows: Vec<(i64,)> = sqlx::query_as(
-        "select count(*) from push_repeat group by source = x'c0000201', length(source) order by 1",
-    )
-    .fetch_all(&mut database)
-    .await
-    .unwrap();
-    assert_eq!(rows, [(1,), (4,), (59,)]);
+    for later in 0..5 {
+        let body = json!({"datePush": second + later}).to_string();
+        let (status, answer) = simdeck.send_json(Method::POST, "/v1/retract", &body).await;
+        assert_eq!((status, &answer["kept"]), (200, &json!(1)), "{later}: {answer}");
+    }
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 1);
+    let body = json!({"datePush": second + 5}).to_string();
+    let (_, answer) = simdeck.send_json(Method::POST, "/v1/retract", &body).await;
+    assert_eq!(answer["kept"], 0, "{answer}");
+    assert!(simdeck.rows("/v1/data-usage").await.is_empty());
     simdeck.end();
 }
 

@@ -194,3 +194,21 @@ async fn a_list_by_the_secret_of_a_store_that_is_lost_is_refused_with_what_to_do
     store::restore(&backup, &options(&place), true).await.unwrap();
     assert_eq!(come(&place, &[1]).await, (0, 1));
 }
+
+#[tokio::test]
+async fn a_restore_that_fails_at_its_end_leaves_the_store_that_is_there_able_to_start() {
+    let (elsewhere, mut opened) = store_with(&[1]).await;
+    erase(&mut opened, 1).await;
+    let backup = back_up(&elsewhere).await;
+    close(opened).await;
+    let (place, opened) = store_with(&[2]).await;
+    close(opened).await;
+    // The old database cannot be put aside where a folder has its place.
+    let aside = place.database().with_extension("db.replaced");
+    fs::create_dir(&aside).unwrap();
+    store::restore(&backup, &options(&place), true).await.unwrap_err();
+    assert_eq!(come(&place, &[2]).await.0, 1);
+    fs::remove_dir(&aside).unwrap();
+    store::restore(&backup, &options(&place), true).await.unwrap();
+    assert_eq!(come(&place, &[1]).await, (0, 1));
+}
