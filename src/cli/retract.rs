@@ -182,6 +182,7 @@ fn records(counts: &Value) -> String {
 fn held(counts: &Value) -> String {
     let Some(held) = counts.get("held") else { return String::new() };
     match held.as_u64() {
+        Some(0) => String::new(),
         Some(1) => "\n1 held push of this second stays held.".to_owned(),
         Some(held) => format!("\n{held} held pushes of this second stay held."),
         None => "\nWhat lies in quarantine is too much to look for this second; it stays there."

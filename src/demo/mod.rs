@@ -131,8 +131,9 @@ impl Demo {
         let hours = u64::try_from((DAYS + 1) * 24).unwrap_or_default();
         let mut done = 0;
         while at_ms < now_ms {
-            // The last day comes in pieces as small as those of its chart.
-            let step_ms = if now_ms - at_ms > DAY_MS { HOUR_MS } else { HOUR_MS / 4 };
+            // The last day comes in pieces as small as those of its chart, and so does the hour that it
+            // begins in.
+            let step_ms = if now_ms - at_ms > DAY_MS + HOUR_MS { HOUR_MS } else { HOUR_MS / 4 };
             let end_ms = (at_ms - at_ms.rem_euclid(step_ms) + step_ms).min(now_ms);
             self.clock.set(end_ms);
             let mut records = self.fleet.usage(at_ms, end_ms, &incidents);

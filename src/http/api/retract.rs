@@ -65,10 +65,8 @@ pub(super) struct RetractionOut {
     notifications: u64,
     /// Records of any kind that another push has brought, too: they stay, as that one's.
     kept: u64,
-    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Not
-    /// there where there are none; null where so much lies there that it was not counted.
-    #[serde(skip_serializing_if = "is_none_held")]
-    #[schema(required = false)]
+    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Null
+    /// where so much lies there that it was not counted.
     held: Option<u64>,
     /// Whether anything ever came under this `datePush` that is there, or repeated what is, or lies
     /// in quarantine.
@@ -257,10 +255,6 @@ fn earlier_of(question: RetractQuestion, all: &[Retraction]) -> Option<Earlier> 
     }
     let part = in_force.find(|_| question.source.is_none())?;
     Some(Earlier { at: part.at, source: part.of.source })
-}
-
-fn is_none_held(held: &Option<u64>) -> bool {
-    *held == Some(0)
 }
 
 /// A time as text, or whole seconds of the ten digits that can be signed.
