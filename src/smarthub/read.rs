@@ -133,7 +133,7 @@ const _: () = assert!(RECORD_BYTES > size_of::<NewRecord>() + size_of::<Unread>(
 const READING_BYTES_MIN: usize = 8 << 20;
 const READING_TO_BODY: usize = 10;
 /// Of that, so much may be copies of what stands beside containers, or as much as the push has.
-const COPIES_BYTES_MIN: usize = 8 << 20;
+const COPIES_BYTES_MIN: usize = 4 << 20;
 
 /// How much memory an element may take before it is kept whole.
 #[derive(Clone, Copy)]
