@@ -122,7 +122,7 @@ async fn forged_records_leave_lists_and_sums_as_if_they_had_never_come() {
     let wanted = |id: Value, dry_run: bool| {
         json!({
             "id": id, "data_usage": 3, "mo_sms": 2, "notifications": 1, "kept": 0,
-            "is_known": true, "dry_run": dry_run,
+            "held": 0, "is_known": true, "dry_run": dry_run,
             "sources": [counts],
         })
     };
