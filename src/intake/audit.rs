@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::{
     AdminError, Intake,
     admin::{Command, Reply},
-    patience::Patience,
+    retried::retried,
 };
 use crate::domain::{AuditNote, AuditOutcome};
 
@@ -56,13 +56,10 @@ impl Intake {
 
     /// Writes of what happened so often already; tried again while the database does not take it.
     pub async fn audit_times(&self, note: AuditNote, times: u64) {
-        let mut patience = Patience::new();
-        while let Err(error) = self.write_row(note.clone(), times).await {
-            if !patience.wait_after(&error).await {
-                let (error, action) = (&error as &dyn Error, note.action);
-                tracing::warn!(error, %action, "The audit lacks a row that could not be written");
-                return;
-            }
+        let write = || self.write_row(note.clone(), times);
+        if let Err(error) = retried(write).await {
+            let (error, action) = (&error as &dyn Error, note.action);
+            tracing::warn!(error, %action, "The audit lacks a row that could not be written");
         }
     }
 
@@ -125,18 +122,16 @@ impl Intake {
 
     /// Writes how something ended; where the database does not take it now, beside whoever waits.
     async fn end_audit(&self, id: i64, outcome: AuditOutcome, details: String) {
-        let Err(error) = self.write_end(id, outcome, &details).await else { return };
+        if self.write_end(id, outcome, &details).await.is_ok() {
+            return;
+        }
         let intake = self.clone();
         tokio::spawn(async move {
-            let (mut patience, mut error) = (Patience::new(), error);
-            while patience.wait_after(&error).await {
-                match intake.write_end(id, outcome, &details).await {
-                    Ok(()) => return,
-                    Err(again) => error = again,
-                }
+            let write = || intake.write_end(id, outcome, &details);
+            if let Err(error) = retried(write).await {
+                let error = &error as &dyn Error;
+                tracing::warn!(error, id, "The audit does not say how something ended");
             }
-            let error = &error as &dyn Error;
-            tracing::warn!(error, id, "The audit does not say how something ended");
         });
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use super::{
     AdminError, Intake, RetryError,
     admin::{Command, in_words},
-    patience::Patience,
+    retried::retried,
 };
 use crate::{
     domain::{AuditAction, AuditNote, AuditOutcome, Caller, HeldFilter, Kind},
@@ -62,15 +62,10 @@ impl Intake {
     /// How many were thrown away, and what kept the others.
     async fn discard_each(&self, filter: &HeldFilter, top: i64) -> (u64, Option<AdminError>) {
         let (mut after, mut discarded) = (0, 0);
-        let mut patience = Patience::new();
         loop {
-            match self.discard_some(filter, (after, top)).await {
+            match retried(|| self.discard_some(filter, (after, top))).await {
                 Ok(None) => return (discarded, None),
-                Ok(Some((last, gone))) => {
-                    (after, discarded) = (last, discarded + gone);
-                    patience = Patience::new();
-                }
-                Err(error) if patience.wait_after(&error).await => (),
+                Ok(Some((last, gone))) => (after, discarded) = (last, discarded + gone),
                 Err(error) => return (discarded, Some(error)),
             }
         }
