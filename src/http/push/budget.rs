@@ -18,7 +18,7 @@ pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 
 /// Small bodies in flight, and larger ones: they have shares of their own.
 const SMALL_SHARE: Amount = Amount { bodies: 2_048, bytes: 24 << 20 };
-const LARGE_SHARE: Amount = Amount { bodies: 512, bytes: 40 << 20 };
+const LARGE_SHARE: Amount = Amount { bodies: 512, bytes: 32 << 20 };
 /// What one source may have of either: one part in so many.
 const SOURCES_MIN: usize = 4;
 
@@ -237,7 +237,7 @@ mod tests {
         stranger.grow(MIB, now).expect("room");
         now += Duration::from_millis(100);
         let mut rooms = Vec::new();
-        for bytes in [4, 2, 3] {
+        for bytes in [3, 2, 2] {
             let mut room = budget.enter(source(1), now).expect("room");
             room.grow(bytes * MIB, now).expect("room");
             rooms.push(room);
