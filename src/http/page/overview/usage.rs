@@ -79,6 +79,7 @@ impl Usage {
         let is_table = asked.filters.value("view") == Some("table");
         let sum: i64 = known.iter().filter_map(|known| known.used).sum();
         let most = known.iter().filter(|known| known.used.is_some()).max_by_key(|known| known.used);
+        let has_usual = known.iter().any(|known| known.usual.is_some());
         let summary = match most {
             None => words.overview.no_usage.to_owned(),
             Some(most) => {
@@ -87,7 +88,7 @@ impl Usage {
                     &format.bytes(most.used.unwrap_or_default()).to_string(),
                     &format.moment(most.start),
                 );
-                words.common.sentences(&told, &(words.overview.above_usual)(bars.above))
+                words.common.sentences(&told, &words.overview.beside_usual(has_usual, bars.above))
             }
         };
         let here = asked.filters.here.clone();
@@ -98,7 +99,7 @@ impl Usage {
             summary,
             table: is_table.then(|| known.iter().map(|known| asked.line(known)).collect()),
             other_view: format!("{}#usage", other_view.uri()),
-            has_usual: known.iter().any(|known| known.usual.is_some()),
+            has_usual,
             source: asked.visitor.source(call),
             is_empty: most.is_none(),
             last: String::new(),

@@ -147,10 +147,8 @@ fn summary(days: &[Day], above: usize, format: &Format) -> String {
     let sum = format.bytes(days.iter().filter_map(|day| day.used).sum()).to_string();
     let (most, at) = (format.bytes(most).to_string(), format.day(at));
     let told = (format.words.sims.chart_summary)(&sum, &most, &at);
-    match days.iter().any(|day| day.usual.is_some()) {
-        true => common.sentences(&told, &(words.above_usual)(above)),
-        false => common.sentences(&told, words.little_history),
-    }
+    let has_usual = days.iter().any(|day| day.usual.is_some());
+    common.sentences(&told, &words.beside_usual(has_usual, above))
 }
 
 fn x_ticks(days: &[Day], format: &Format) -> Vec<XTick> {

@@ -85,3 +85,10 @@ pub(in crate::http::page) struct Overview {
     /// By the reason's word in the API.
     pub(in crate::http::page) held_reason: fn(&str) -> &'static str,
 }
+
+impl Overview {
+    /// How often use was above what is usual, or why that is not known.
+    pub(in crate::http::page) fn beside_usual(&self, has_usual: bool, above: usize) -> String {
+        if has_usual { (self.above_usual)(above) } else { self.little_history.to_owned() }
+    }
+}
