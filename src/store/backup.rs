@@ -20,6 +20,7 @@ use super::{
     database_file::{beside, database_bytes},
     erasures::{self, Secrets},
     folder::free_bytes,
+    foreign_names::{ErasedHashes, erased_in, rename},
     read::give_way,
 };
 use crate::domain::Timestamp;
@@ -88,7 +89,7 @@ pub async fn back_up(
     copies::remove_partial(folder).map_err(unwritten)?;
     let (path, partial) = copies::next(folder, now).map_err(unwritten)?;
     let done = copied(database, folder, &partial, now).await;
-    let (last_id, records, secrets) = match done {
+    let (last_id, records, secrets, erased) = match done {
         Ok(told) => told,
         Err(error) => {
             if let Err(error) = fs::remove_file(&partial) {
@@ -102,7 +103,7 @@ pub async fn back_up(
     let beside_copies = erasures::list_in(folder);
     let named = erasures::read(&list).map_err(unwritten)?;
     erasures::add(&beside_copies, &named).map_err(unwritten)?;
-    erasures::hide_hashes(&beside_copies, &secrets).map_err(unwritten)?;
+    rename(&beside_copies, &secrets, &erased).map_err(unwritten)?;
     put_in_place(&partial, &path)?;
     if let Err(error) = copies::rotate(folder, keep, now) {
         tracing::warn!(%error, "An old backup could not be removed");
@@ -116,7 +117,7 @@ async fn copied(
     folder: &Path,
     partial: &Path,
     now: Timestamp,
-) -> Result<(i64, i64, Secrets), BackupError> {
+) -> Result<(i64, i64, Secrets, ErasedHashes), BackupError> {
     const LEFT_OUT: [&str; 6] = [
         "delete from held where class = 'refused'",
         "delete from ring_dropped",
@@ -142,8 +143,9 @@ async fn copied(
     .fetch_one(&mut copy)
     .await?;
     let secrets = Secrets::load(&mut copy).await?;
+    let erased = erased_in(&mut copy).await?;
     copy.close().await?;
-    Ok((last_id, records, secrets))
+    Ok((last_id, records, secrets, erased))
 }
 
 /// Writes a copy of one moment. It is made by a connection of its own, which holds nobody back.

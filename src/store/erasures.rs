@@ -121,14 +121,12 @@ impl Secrets {
         self.all().map(|secret| name_by(secret, hash)).collect()
     }
 
-    /// How many SIMs a list names by secrets that are not among these: nobody can tell which.
-    pub(super) fn unknown_in(&self, list: &Path) -> io::Result<usize> {
-        let known: Vec<String> = self.all().map(|secret| id_of(secret)).collect();
-        let is_known = |listed: &Listed| match listed.name.split_once(':') {
-            Some((id, _)) => known.iter().any(|known| known == id),
+    /// Whether a list names a SIM by one of these, or by its hash.
+    pub(super) fn understand(&self, name: &str) -> bool {
+        match name.split_once(':') {
+            Some((id, _)) => self.all().any(|secret| id_of(secret) == id),
             None => true,
-        };
-        Ok(read(list)?.iter().filter(|listed| !is_known(listed)).count())
+        }
     }
 
     /// What is shown of the SIM, if the list tells it by our own secret.
@@ -186,16 +184,21 @@ impl Listed {
 
 /// All that a list names, each once; one that is not there names none.
 pub(super) fn read(list: &Path) -> io::Result<Vec<Listed>> {
+    Ok(each_once(lines_of(list)?))
+}
+
+/// Its lines as they are.
+pub(super) fn lines_of(list: &Path) -> io::Result<Vec<Listed>> {
     let text = match fs::read_to_string(list) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     // A line that a crash cut short names none.
-    Ok(each_once(text.lines().filter_map(listed)))
+    Ok(text.lines().filter_map(listed).collect())
 }
 
-fn each_once(lines: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
+pub(super) fn each_once(lines: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
     let (mut named, mut places) = (Vec::<Listed>::new(), BTreeMap::new());
     for line in lines {
         let place = *places.entry(line.name.clone()).or_insert(named.len());
@@ -248,19 +251,10 @@ pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
     sync_folder_of(list)
 }
 
-/// Writes a list of an earlier version anew, which has plain hashes. A crash leaves one or the other.
-pub(super) fn hide_hashes(list: &Path, secrets: &Secrets) -> io::Result<()> {
-    let mut named = read(list)?;
-    if named.iter().all(|listed| listed.name.contains(':')) {
-        return Ok(());
-    }
-    for listed in &mut named {
-        if !listed.name.contains(':') {
-            listed.name = secrets.name(&listed.name);
-        }
-    }
+/// Writes a list anew. A crash leaves one or the other.
+pub(super) fn write(list: &Path, lines: Vec<Listed>) -> io::Result<()> {
     let new = with_ending(list, ".new");
-    let text: String = each_once(named).iter().map(Listed::line).collect();
+    let text: String = each_once(lines).iter().map(Listed::line).collect();
     let mut file =
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;

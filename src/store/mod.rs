@@ -27,6 +27,7 @@ mod erasures;
 mod error;
 mod examine;
 mod folder;
+mod foreign_names;
 mod open;
 mod passes;
 mod permits;

@@ -16,7 +16,8 @@ use super::{
     backup::{BackupError, forget_copies, keep_copy_before},
     database_file::{is_in_files, make_private},
     days::{StoreDays, name_of},
-    erasures::{self, Secrets},
+    erasures::{self, Listed, Secrets},
+    foreign_names::{erased_in, understand},
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
 
@@ -142,6 +143,9 @@ const NOTHING_AUTHENTIC: &str = "
     select not exists (select 1 from tally) and not exists (select 1 from test_record)
         and not exists (select 1 from held where class = 'quarantined')";
 
+/// What is decided once.
+const GIVE_FACT: &str = "insert into meta (name, value) values ($1, $2) on conflict do nothing";
+
 /// Opens the store, makes it if it is not there, and brings its schema up to date.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
@@ -158,6 +162,7 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
     if let Some(version) =
         waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?
     {
+        give_secret(&mut connection).await.map_err(unusable)?;
         keep_copy_before(path, version)
             .await
             .map_err(|source| OpenError::NoCopy { path: path.clone(), source })?;
@@ -172,7 +177,8 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .await
         .map_err(|e| unusable(e.into()))?;
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
-    check_list(&writer.erasure_secrets(), path, list)?;
+    let erased = erased_in(&mut writer.connection).await.map_err(unusable)?;
+    check_list(&writer.erasure_secrets(), &erased, path, list, &[])?;
     finish(&mut writer, path, list).await.map_err(unusable)?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     let readers = PoolOptions::new()
@@ -184,15 +190,23 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
     Ok(Opened { store, writer, next_zone, is_empty })
 }
 
-/// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept.
-pub(super) fn check_list(secrets: &Secrets, path: &Path, list: &Path) -> Result<(), OpenError> {
-    let sims = secrets.unknown_in(list).map_err(|error| OpenError::Unusable {
+/// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept. Gives
+/// what it names.
+pub(super) fn check_list(
+    secrets: &Secrets,
+    erased: &[(String, Timestamp)],
+    path: &Path,
+    list: &Path,
+    others: &[Listed],
+) -> Result<Vec<Listed>, OpenError> {
+    let lines = erasures::lines_of(list).map_err(|error| OpenError::Unusable {
         path: path.to_owned(),
         source: sqlx::Error::from(error).into(),
     })?;
-    match sims {
-        0 => Ok(()),
-        _ => Err(OpenError::ForeignErasures { list: list.into(), path: path.into(), sims }),
+    let understood = understand(lines, secrets, erased, others);
+    match understood.unknown {
+        0 => Ok(erasures::each_once(understood.lines)),
+        sims => Err(OpenError::ForeignErasures { list: list.into(), path: path.into(), sims }),
     }
 }
 
@@ -313,6 +327,17 @@ async fn waiting_migration(connection: &mut SqliteConnection) -> Result<Option<i
     Ok(newest.filter(|newest| last.is_some_and(|last| last < *newest)))
 }
 
+/// Gives a store of an older version the secret by which lists name erased SIMs, before its copy is kept:
+/// whoever goes back to that copy has it when the newer version comes again.
+async fn give_secret(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(GIVE_FACT)
+        .bind(erasures::SECRET)
+        .bind(erasures::new_secret())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Brings the schema up to date, all or nothing: half way it would be one that no version of simdeck
 /// was ever run on, neither this one nor the one that somebody may want to go back to.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
@@ -339,11 +364,7 @@ async fn founding_facts(
         ("time_zone", name_of(options.time_zone.as_ref().unwrap_or(&TimeZone::UTC))),
         (erasures::SECRET, erasures::new_secret()),
     ] {
-        sqlx::query("insert into meta (name, value) values ($1, $2) on conflict do nothing")
-            .bind(name)
-            .bind(value)
-            .execute(&mut *making)
-            .await?;
+        sqlx::query(GIVE_FACT).bind(name).bind(value).execute(&mut *making).await?;
     }
     let epoch: String = sqlx::query_scalar("select value from meta where name = 'epoch'")
         .fetch_one(&mut *making)

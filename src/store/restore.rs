@@ -13,6 +13,7 @@ use super::{
     backup::{BackupError, Depth, check, check_room, folder_of, forget_copies, put_in_place},
     database_file::beside,
     erasures::{self, Secrets},
+    foreign_names::{ErasedHashes, erased_in},
     open::{check_list, for_reading, for_writing, open_with},
 };
 use crate::domain::{
@@ -64,13 +65,16 @@ pub async fn restore(
     bring(backup, &partial).map_err(wrong)?;
     let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
     let list = erasures::list_of(database);
-    let secrets = carry_secrets(database, &partial).await.map_err(wrong)?;
+    let (secrets, erased) = carry_secrets(database, &partial).await.map_err(wrong)?;
+    let ours = erasures::read(&list)
+        .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
     let of_copies = erasures::list_in(folder_of(backup));
     // Before the two lists are one: a refusal must leave ours as it was.
-    check_list(&secrets, backup, &of_copies)?;
+    let named = check_list(&secrets, &erased, backup, &of_copies, &ours)?;
     // If this ends before its end, the old database has to understand the list of both.
     give_secrets(&secrets, database).await;
-    merge_lists(&of_copies, &list).map_err(wrong)?;
+    erasures::add(&list, &named)
+        .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
     let opened =
         open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
     let mut writer = opened.writer;
@@ -141,15 +145,13 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
     Ok(Restored { backed_up_at, last_id, records, api_keys, replaced: None })
 }
 
-fn merge_lists(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let unwritten = |source| BackupError::File { path: to.to_owned(), source };
-    let named = erasures::read(from).map_err(unwritten)?;
-    erasures::add(to, &named).map_err(unwritten)
-}
-
 /// Takes over the secrets by which the database that goes named erased SIMs in its list. Without them
-/// the list would tell nothing, where the copy is of another store.
-async fn carry_secrets(database: &Path, partial: &Path) -> Result<Secrets, BackupError> {
+/// the list would tell nothing, where the copy is of another store. Gives all that the copy has then, and
+/// the erasures that it knows.
+async fn carry_secrets(
+    database: &Path,
+    partial: &Path,
+) -> Result<(Secrets, ErasedHashes), BackupError> {
     let mut copy = for_writing(partial).connect().await?;
     let read = async {
         let mut old = for_reading(database).connect().await?;
@@ -166,9 +168,9 @@ async fn carry_secrets(database: &Path, partial: &Path) -> Result<Secrets, Backu
             tracing::warn!(error, "The secrets of the old database cannot be read");
         }
     }
-    let secrets = Secrets::load(&mut copy).await?;
+    let told = (Secrets::load(&mut copy).await?, erased_in(&mut copy).await?);
     copy.close().await?;
-    Ok(secrets)
+    Ok(told)
 }
 
 /// Gives the database that goes the secrets of the one that comes. One that takes none is no worse off

@@ -14,6 +14,7 @@ use crate::{
     store::{
         StoreError,
         erasures::{self, Listed, Secrets, hashed},
+        foreign_names::{erased_in, rename},
     },
 };
 
@@ -191,7 +192,8 @@ impl Writer {
             from erased where pending is not null";
         self.erasures = PathBuf::from(list);
         let secrets = Arc::clone(self.erased_sims.secrets());
-        erasures::hide_hashes(list, &secrets).map_err(sqlx::Error::from)?;
+        let erased = erased_in(&mut self.connection).await?;
+        rename(list, &secrets, &erased).map_err(sqlx::Error::from)?;
         let mut known = self.tell_list().await?;
         let named = erasures::read(list).map_err(sqlx::Error::from)?;
         // What the database does not know, or knows as lifted before it was erased once more.

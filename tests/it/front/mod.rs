@@ -4,6 +4,7 @@ mod busy;
 mod chunks;
 mod dead_feed;
 mod doors;
+mod erased_then_downgraded;
 mod giccids;
 mod held;
 mod held_many;
