@@ -3,8 +3,13 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 use super::{
-    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, large::Read,
-    queue::Origin, refused::Dropped,
+    Intake, Push, Trouble,
+    accept::quarantine,
+    audit::Record,
+    chores::Upkeep,
+    large::Read,
+    queue::Origin,
+    refused::{Dropped, Taken},
 };
 use crate::{
     domain::{
@@ -19,7 +24,7 @@ use crate::{
 /// What the writer is asked for beside pushes.
 pub(super) enum Command {
     KeepRefused {
-        refused: Vec<NewHeld>,
+        refused: Taken,
         dropped: Dropped,
     },
     Discard {

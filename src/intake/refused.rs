@@ -14,7 +14,7 @@ use tokio::{
 use super::admin::Command;
 use crate::domain::{HeldReason, NewHeld, Ring, SourceBlock};
 
-/// How many refused pushes may wait to be kept, and how many bytes of bodies.
+/// How many refused pushes may be on their way to the disk, and how many bytes of them.
 const WAITING_MAX: usize = 1_000;
 const WAITING_BYTES_MAX: usize = 8 << 20;
 /// What one source may have of both: a quarter. One push alone always has room in its share.
@@ -28,7 +28,8 @@ const KEPT_PER_SECOND: usize = 100;
 pub(super) type Dropped = Vec<(Ring, HeldReason, u64)>;
 
 /// Refused pushes that wait until the writer has nothing better to do. What does not fit is dropped
-/// and counted: a flood of noise costs neither memory nor a good push.
+/// and counted: a flood of noise costs neither memory nor a good push. One has its room until it is
+/// written: a writer that waits for a slow disk must not gather what was taken from here.
 #[derive(Clone, Default)]
 pub(super) struct Waiting(Arc<Shared>);
 
@@ -42,16 +43,40 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<NewHeld>,
-    bytes: usize,
+    used: Use,
     by_source: HashMap<SourceBlock, Use>,
     dropped: HashMap<(Ring, HeldReason), u64>,
 }
 
-/// What of the room one source has.
+/// What of the room is taken, by all or by one source.
 #[derive(Default)]
 struct Use {
     pushes: usize,
     bytes: usize,
+}
+
+impl Use {
+    fn add(&mut self, bytes: usize) {
+        self.pushes += 1;
+        self.bytes += bytes;
+    }
+
+    fn free(&mut self, bytes: usize) {
+        self.pushes -= 1;
+        self.bytes -= bytes;
+    }
+}
+
+/// Refused pushes on their way to the disk; their room is free again when they are dropped.
+pub(super) struct Taken {
+    pub(super) held: Vec<NewHeld>,
+    waiting: Waiting,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.waiting.lock().free(&self.held);
+    }
 }
 
 /// The other end.
@@ -80,8 +105,9 @@ impl Waiting {
     }
 
     /// The oldest that wait, so many at most, and what was dropped since this was last asked.
-    pub(super) fn take(&self, pushes_max: usize) -> (Vec<NewHeld>, Dropped) {
-        self.lock().take(pushes_max)
+    pub(super) fn take(&self, pushes_max: usize) -> (Taken, Dropped) {
+        let (held, dropped) = self.lock().take(pushes_max);
+        (Taken { held, waiting: self.clone() }, dropped)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -91,15 +117,13 @@ impl Waiting {
 
 impl State {
     fn add(&mut self, held: NewHeld) {
-        let bytes = held.body.len();
+        let bytes = bytes_of(&held);
         if !self.has_room(held.source, bytes) {
             self.drop_one(held.ring.unwrap_or(Ring::Noise), held.reason);
             return;
         }
-        let of_source = self.by_source.entry(held.source.into()).or_default();
-        of_source.pushes += 1;
-        of_source.bytes += bytes;
-        self.bytes += bytes;
+        self.by_source.entry(held.source.into()).or_default().add(bytes);
+        self.used.add(bytes);
         self.queue.push_back(held);
     }
 
@@ -107,7 +131,8 @@ impl State {
         let fits_source = self.by_source.get(&source.into()).is_none_or(|of_source| {
             of_source.pushes < SOURCE_MAX && of_source.bytes + bytes <= SOURCE_BYTES_MAX
         });
-        let is_full = self.queue.len() >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX;
+        let is_full =
+            self.used.pushes >= WAITING_MAX || self.used.bytes + bytes > WAITING_BYTES_MAX;
         fits_source && !is_full
     }
 
@@ -116,21 +141,28 @@ impl State {
     }
 
     fn take(&mut self, pushes_max: usize) -> (Vec<NewHeld>, Dropped) {
-        let taken: Vec<_> = self.queue.drain(..self.queue.len().min(pushes_max)).collect();
-        for held in &taken {
-            let source = held.source.into();
-            self.bytes -= held.body.len();
+        let taken = self.queue.drain(..self.queue.len().min(pushes_max)).collect();
+        let dropped = mem::take(&mut self.dropped).into_iter();
+        (taken, dropped.map(|((ring, reason), pushes)| (ring, reason, pushes)).collect())
+    }
+
+    fn free(&mut self, written: &[NewHeld]) {
+        for held in written {
+            let (source, bytes) = (held.source.into(), bytes_of(held));
+            self.used.free(bytes);
             if let Some(of_source) = self.by_source.get_mut(&source) {
-                of_source.pushes -= 1;
-                of_source.bytes -= held.body.len();
+                of_source.free(bytes);
                 if of_source.pushes == 0 {
                     self.by_source.remove(&source);
                 }
             }
         }
-        let dropped = mem::take(&mut self.dropped).into_iter();
-        (taken, dropped.map(|((ring, reason), pushes)| (ring, reason, pushes)).collect())
     }
+}
+
+/// What one takes: a body of many small elements has a signature for each.
+fn bytes_of(held: &NewHeld) -> usize {
+    held.body.len() + held.signatures.as_ref().map_or(0, |signatures| signatures.len())
 }
 
 impl RefusedQueue {
@@ -144,11 +176,11 @@ impl RefusedQueue {
             // A place in the writer's queue first: what was taken could not be given back.
             let Ok(place) = commands.reserve().await else { return };
             let (refused, dropped) = waiting.take(pace.left(Instant::now()));
-            if refused.is_empty() && dropped.is_empty() {
+            if refused.held.is_empty() && dropped.is_empty() {
                 continue;
             }
             // A report of what was dropped alone counts as well.
-            let rest_until = pace.keep(refused.len().max(1));
+            let rest_until = pace.keep(refused.held.len().max(1));
             place.send(Command::KeepRefused { refused, dropped });
             if let Some(end) = rest_until {
                 sleep_until(end).await;
@@ -207,7 +239,7 @@ mod tests {
     /// How many bytes each has that is taken, and what was dropped.
     fn taken(waiting: &Waiting, pushes_max: usize) -> (Vec<usize>, Dropped) {
         let (taken, dropped) = waiting.take(pushes_max);
-        (taken.iter().map(|held| held.body.len()).collect(), dropped)
+        (taken.held.iter().map(|held| held.body.len()).collect(), dropped)
     }
 
     #[test]
@@ -220,9 +252,27 @@ mod tests {
         waiting.add(held(Ring::Plausible, 5, 0));
         let dropped = vec![(Ring::Plausible, HeldReason::NotJson, 1)];
         assert_eq!(taken(&waiting, 9), (vec![SHARE, SHARE, SHARE, SHARE, 0], dropped));
-        // What was taken has made room, for all and for its source.
+        // What was written has made room, for all and for its source.
         let state = waiting.lock();
-        assert_eq!((state.bytes, state.by_source.len(), state.dropped.len()), (0, 0, 0));
+        assert_eq!((state.used.bytes, state.by_source.len(), state.dropped.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_the_writer_has_and_has_not_written_has_its_room_still() {
+        let (waiting, _queue) = Waiting::new();
+        waiting.add(held(Ring::Noise, 1, SHARE));
+        waiting.add(NewHeld {
+            signatures: Some(vec![0; SHARE - 1].into()),
+            ..held(Ring::Noise, 2, 1)
+        });
+        let (taken, _) = waiting.take(9);
+        for host in [1, 2] {
+            assert!(!waiting.has_room([192, 0, 2, host].into(), 1), "{host}");
+        }
+        assert!(waiting.has_room([192, 0, 2, 3].into(), SHARE * 2));
+        assert!(!waiting.has_room([192, 0, 2, 3].into(), SHARE * 2 + 1));
+        drop(taken);
+        assert!(waiting.has_room([192, 0, 2, 1].into(), WAITING_BYTES_MAX));
     }
 
     #[test]
@@ -250,14 +300,14 @@ mod tests {
         let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
             panic!("nothing is kept")
         };
-        assert_eq!((refused.len(), dropped), (KEPT_PER_SECOND, vec![]));
+        assert_eq!((refused.held.len(), dropped), (KEPT_PER_SECOND, vec![]));
         drop(waiting.take(WAITING_MAX));
         waiting.count_dropped(Ring::Plausible, HeldReason::SignatureWrong);
         let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
             panic!("nothing is told")
         };
         let dropped_one = vec![(Ring::Plausible, HeldReason::SignatureWrong, 1)];
-        assert_eq!((refused.len(), dropped), (0, dropped_one));
+        assert_eq!((refused.held.len(), dropped), (0, dropped_one));
         drop(asked);
         waiting.add(held(Ring::Noise, 1, 1));
         running.await.expect("it ends with the writer");

@@ -123,7 +123,7 @@ impl WriterTask {
         written?;
         // Refused pushes that waited for their turn have it now, and so has the count of the others.
         let (refused, dropped) = self.intake.shared.waiting.take(usize::MAX);
-        self.keep_refused(&refused, dropped, self.intake.now()).await?;
+        self.keep_refused(&refused.held, dropped, self.intake.now()).await?;
         self.intake.shared.store.close().await;
         self.writer.close().await.map_err(IntakeError::Fatal)
     }
@@ -208,7 +208,7 @@ impl WriterTask {
         let now = self.intake.now();
         match command {
             Command::KeepRefused { refused, dropped } => {
-                self.keep_refused(&refused, dropped, now).await
+                self.keep_refused(&refused.held, dropped, now).await
             }
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
