@@ -11,7 +11,7 @@ use crate::trials::{tell, trials};
 mod targets;
 
 /// How long each target is fed; the long run sets `SIMDECK_TEST_FUZZ_S`.
-const SECONDS: usize = 20;
+const SECONDS: usize = 10;
 const LENGTH_MAX: usize = 4_096;
 
 /// What readers stumble over.
