@@ -14,8 +14,8 @@ use super::{
 use crate::{
     domain::{
         ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
-        KeyDigest, Kind, LabelChange, NewHeld, Pass, PassDigest, PassKind, Retracted, Scope,
-        Timestamp, counted,
+        KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted, Scope, Timestamp,
+        counted,
     },
     smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
