@@ -67,7 +67,8 @@ pub(super) struct Which {
 #[derive(Args, Debug)]
 #[group(skip)]
 pub(super) struct Narrow {
-    /// refused (not proved to be from SmartHub) or quarantined (proved, but not readable or too old)
+    /// refused (not proved to be from SmartHub), quarantined (proved, but not readable) or stale
+    /// (proved, but too old to be fresh, or retracted)
     #[arg(long)]
     class: Option<String>,
     /// Why they lie aside, such as signature_wrong or field_missing

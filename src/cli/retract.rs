@@ -185,7 +185,7 @@ fn held(counts: &Value) -> String {
         Some(0) => String::new(),
         Some(1) => "\n1 held push of this second stays held.".to_owned(),
         Some(held) => format!("\n{held} held pushes of this second stay held."),
-        None => "\nWhat lies in quarantine is too much to look for this second; it stays there."
+        None => "\nToo many pushes are held to look for those of this second; they stay held."
             .to_owned(),
     }
 }

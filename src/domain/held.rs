@@ -7,9 +7,11 @@ use super::{Kind, Timestamp};
 pub enum HeldClass {
     /// It did not prove to be from SmartHub. Kept in a ring.
     Refused,
-    /// It did, but we could not read it. Kept until a person decides, unless it is
-    /// [stale](Ring::Stale).
+    /// It did, but we could not read it. Kept until a person decides.
     Quarantined,
+    /// It did, but what came under its `datePush` is too old to be fresh or was retracted. Kept in
+    /// a [ring](Ring::Stale).
+    Stale,
 }
 
 /// Which ring a push goes to that may be dropped, so that noise cannot push out what may be real.
@@ -63,8 +65,6 @@ pub enum HeldReason {
 /// A push, or a part of one, on its way into quarantine or a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHeld {
-    /// Why it lies aside.
-    pub class: HeldClass,
     /// The ring that may drop it; none where it is kept until a person decides.
     pub ring: Option<Ring>,
     /// The exact reason.
@@ -161,6 +161,17 @@ impl fmt::Display for HeldFilter {
     }
 }
 
+impl NewHeld {
+    /// What it is: where it is kept says so.
+    pub fn class(&self) -> HeldClass {
+        match self.ring {
+            Some(Ring::Plausible | Ring::Noise) => HeldClass::Refused,
+            Some(Ring::Stale) => HeldClass::Stale,
+            None => HeldClass::Quarantined,
+        }
+    }
+}
+
 impl Ring {
     /// Every ring.
     pub const ALL: [Self; 3] = [Self::Plausible, Self::Noise, Self::Stale];
@@ -177,14 +188,22 @@ impl Ring {
 
 impl HeldClass {
     /// Every class.
-    pub const ALL: [Self; 2] = [Self::Refused, Self::Quarantined];
+    pub const ALL: [Self; 3] = [Self::Refused, Self::Quarantined, Self::Stale];
+    /// Those of authentic pushes.
+    pub const AUTHENTIC: [Self; 2] = [Self::Quarantined, Self::Stale];
 
     /// The word in API and database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::Quarantined => "quarantined",
+            Self::Stale => "stale",
         }
+    }
+
+    /// Whether what has it proved to be from SmartHub.
+    pub fn is_authentic(self) -> bool {
+        Self::AUTHENTIC.contains(&self)
     }
 }
 
@@ -207,7 +226,7 @@ impl HeldReason {
         Self::StoreRefused,
     ];
 
-    /// Whether a push is refused for it, or, being authentic, quarantined.
+    /// What a push is that is held for it.
     pub const fn class(self) -> HeldClass {
         match self {
             Self::SignatureMissing
@@ -216,9 +235,8 @@ impl HeldReason {
             | Self::DateMissing
             | Self::DateUnreadable
             | Self::NotJson => HeldClass::Refused,
-            Self::DateOld
-            | Self::DateRetracted
-            | Self::DateAhead
+            Self::DateOld | Self::DateRetracted => HeldClass::Stale,
+            Self::DateAhead
             | Self::FieldMissing
             | Self::FieldInvalid
             | Self::RepeatedKey

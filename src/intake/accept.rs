@@ -87,7 +87,6 @@ impl Refused {
             Some(Err(NotJson)) | None => (push.body.into(), None),
         };
         NewHeld {
-            class: HeldClass::Refused,
             ring: Some(ring),
             reason,
             field: None,
@@ -150,7 +149,7 @@ impl Intake {
             pushed_at: reading.pushed_at.filter(|_| !is_test),
         };
         let age = Some(self.shared.options.age);
-        let origin = Origin { push, age, read_at, lies_in_quarantine: false };
+        let origin = Origin { push, age, read_at, is_held_as_authentic: false };
         let outcome = self.submit(submission, reading.bytes, room, origin).await;
         outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
     }
@@ -295,9 +294,7 @@ pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Ve
     unread
         .into_iter()
         .map(|Unread { reason, field, body }| NewHeld {
-            class: HeldClass::Quarantined,
-            ring: matches!(reason, HeldReason::DateOld | HeldReason::DateRetracted)
-                .then_some(Ring::Stale),
+            ring: (reason.class() == HeldClass::Stale).then_some(Ring::Stale),
             reason,
             field: field.map(Into::into),
             kind: kind.clone(),

@@ -183,8 +183,8 @@ impl Intake {
         let still_unread = reading.records.is_empty()
             && !reading.unread.is_empty()
             && !reading.unread.iter().any(is_retracted);
-        let lies_in_quarantine = class == HeldClass::Quarantined;
-        if still_unread && lies_in_quarantine {
+        let is_held_as_authentic = class.is_authentic();
+        if still_unread && is_held_as_authentic {
             return Ok(Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() });
         }
         let submission = Submission {
@@ -194,7 +194,7 @@ impl Intake {
             releases: Some(id),
             ..Submission::default()
         };
-        let origin = Origin { push, age: None, read_at, lies_in_quarantine };
+        let origin = Origin { push, age: None, read_at, is_held_as_authentic };
         self.submit(submission, reading.bytes, room, origin).await.map_err(|_| RetryError::Busy)
     }
 
@@ -209,7 +209,7 @@ impl Intake {
     ) -> Result<Reading, HeldReason> {
         let body = Body::parse(&push.body).map_err(|NotJson| HeldReason::NotJson)?;
         let authentic = match class {
-            HeldClass::Quarantined => body.trust(),
+            HeldClass::Quarantined | HeldClass::Stale => body.trust(),
             HeldClass::Refused => body.verify_kept(signatures, &self.verifier()),
         };
         let authentic = authentic.map_err(|Refusal { reason, .. }| reason)?;

@@ -17,7 +17,7 @@ use super::{
     task::{Batch, IntakeError, WriterTask, sum, verdict_of},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, NewHeld, NewRecord, SourceBlock},
+    domain::{HeldReason, NewHeld, NewRecord, SourceBlock},
     smarthub::{Body, ReadRules},
     store::{Outcome, StoreError, Submission, Verdict},
 };
@@ -100,7 +100,7 @@ impl WriterTask {
             }
         }
         if !refused.is_empty() || !retracted.is_empty() {
-            if ticket.origin.lies_in_quarantine && all == Outcome::default() {
+            if ticket.origin.is_held_as_authentic && all == Outcome::default() {
                 // It stays where it is.
                 let quarantined = refused.len() as u64;
                 return Ok(Ok(Outcome { quarantined, ..all }));
@@ -169,7 +169,6 @@ fn whole(origin: &Origin) -> NewHeld {
         Err(_) => push.body.to_vec(),
     };
     NewHeld {
-        class: HeldClass::Quarantined,
         ring: None,
         reason: HeldReason::StoreRefused,
         field: None,

@@ -96,8 +96,8 @@ impl Intake {
         });
         let pruned = pruning.await.unwrap_or(Err(AdminError::Stopping))?;
         if pruned != Pruned::default() {
-            let Pruned { usage, sms, notifications, quarantined, refused, audit } = pruned;
-            tracing::info!(usage, sms, notifications, quarantined, refused, audit, "Pruned");
+            let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = pruned;
+            tracing::info!(usage, sms, notifications, quarantined, stale, refused, audit, "Pruned");
         }
         Ok(pruned)
     }
@@ -251,13 +251,14 @@ impl Intake {
 
 /// What a prune took away, for the audit.
 fn in_words(pruned: &Pruned) -> String {
-    let Pruned { usage, sms, notifications, quarantined, refused, audit } = *pruned;
+    let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = *pruned;
     let usage = counted(usage, "usage record", "usage records");
     let sms = counted(sms, "message", "messages");
     let notifications = counted(notifications, "notification", "notifications");
     let audit = counted(audit, "audit row", "audit rows");
     format!(
-        "{usage}, {sms}, {notifications}, {quarantined} quarantined, {refused} refused, {audit}"
+        "{usage}, {sms}, {notifications}, {quarantined} quarantined, {stale} stale, \
+         {refused} refused, {audit}"
     )
 }
 

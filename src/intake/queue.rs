@@ -36,7 +36,7 @@ pub(super) struct Origin {
     pub(super) age: Option<AgePolicy>,
     pub(super) read_at: Timestamp,
     /// It is a retry of what lies in quarantine.
-    pub(super) lies_in_quarantine: bool,
+    pub(super) is_held_as_authentic: bool,
 }
 
 impl Ticket {

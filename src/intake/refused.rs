@@ -219,13 +219,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{HeldClass, Kind};
+    use crate::domain::Kind;
 
     const SHARE: usize = SOURCE_BYTES_MAX;
 
     fn held(ring: Ring, host: u8, bytes: usize) -> NewHeld {
         NewHeld {
-            class: HeldClass::Refused,
             ring: Some(ring),
             reason: HeldReason::NotJson,
             field: None,

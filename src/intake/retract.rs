@@ -17,12 +17,12 @@ const STEP_BODIES: u32 = 16;
 const COUNT_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Intake {
-    /// How many pushes, or parts of them, lie in quarantine under one `datePush`; none where it takes
+    /// How many authentic pushes, or parts of them, are held under one `datePush`; none where it takes
     /// too long to count them.
     pub async fn held_under(&self, of: RetractQuestion) -> Result<Option<u64>, AdminError> {
         let store = &self.shared.store;
         let filter = HeldFilter {
-            class: vec![HeldClass::Quarantined],
+            class: HeldClass::AUTHENTIC.to_vec(),
             source: of.source.map(|source| source.to_string()).into_iter().collect(),
             ..HeldFilter::default()
         };

@@ -141,7 +141,7 @@ pub enum OpenError {
 /// not tell: what is known of devices takes ids of it, too.
 const NOTHING_AUTHENTIC: &str = "
     select not exists (select 1 from tally) and not exists (select 1 from test_record)
-        and not exists (select 1 from held where class = 'quarantined')";
+        and not exists (select 1 from held where class <> 'refused')";
 
 /// What is decided once.
 const GIVE_FACT: &str = "insert into meta (name, value) values ($1, $2) on conflict do nothing";

@@ -3,8 +3,8 @@ use std::{net::IpAddr, time::Duration};
 use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
 use crate::{
     domain::{
-        ClockEvidence, ClockFault, Condition, ConditionKind, HeldClass, HeldReason, HeldTally,
-        Kind, PollCall, PollReport, PushPause, Timestamp, edits, span,
+        ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally, Kind, PollCall,
+        PollReport, PushPause, Timestamp, edits, span,
     },
     smarthub::kind,
 };
@@ -28,7 +28,7 @@ pub struct Facts {
     /// When each kind last came.
     pub pushes: Option<Vec<LastPush>>,
     /// What lies in quarantine, by reason; the counts may be cut at some bound.
-    pub quarantined: Option<Vec<HeldTally>>,
+    pub authentic_held: Option<Vec<HeldTally>>,
     /// How the poller of RCMS fares, where there is one.
     pub rcms: Option<PollReport>,
     /// Why the disk is too full, in a sentence with what to do, if it is.
@@ -70,7 +70,7 @@ impl Facts {
         if self.pushes.is_none() {
             unknown.extend([ConditionKind::Silent, ConditionKind::KindMisspelt]);
         }
-        if self.quarantined.is_none() {
+        if self.authentic_held.is_none() {
             unknown.push(ConditionKind::Quarantining);
         }
         if self.clock.is_none() {
@@ -88,7 +88,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         found.extend(misspelt(push, facts.now));
     }
     found.extend(refused(&noted.refused));
-    found.extend(facts.quarantined.as_deref().and_then(quarantining));
+    found.extend(facts.authentic_held.as_deref().and_then(quarantining));
     found.extend(noted.sent_away.and_then(not_acknowledged));
     found.extend(noted.slow.map(slow));
     found.extend(noted.no_room.map(no_room));
@@ -222,16 +222,15 @@ fn misaddressed_run(it: &MisaddressedRun) -> Condition {
     Condition { about, ..of(ConditionKind::AddressUnknown, run.since, says, todo) }
 }
 
-fn quarantining(quarantined: &[HeldTally]) -> Option<Condition> {
-    let of_it = || quarantined.iter().filter(|tally| tally.class == HeldClass::Quarantined);
-    let since = of_it().map(|tally| tally.since).min()?;
-    let reasons: Vec<&str> = of_it().map(|tally| tally.reason.fault()).collect();
+fn quarantining(held: &[HeldTally]) -> Option<Condition> {
+    let since = held.iter().map(|tally| tally.since).min()?;
+    let reasons: Vec<&str> = held.iter().map(|tally| tally.reason.fault()).collect();
     let says = format!(
-        "Parts of authentic pushes lie in quarantine and are in no total, for {}.",
+        "Parts of authentic pushes are held and in no total, for {}.",
         reasons.join(", and for ")
     );
-    let todo = "Look at them with `simdeck held list --class quarantined`, then retry or discard \
-                them.";
+    let todo = "Look at them with `simdeck held list --class quarantined,stale`, then retry or \
+                discard them.";
     Some(of(ConditionKind::Quarantining, since, says, todo))
 }
 

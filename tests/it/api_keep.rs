@@ -35,7 +35,7 @@ async fn a_prune_takes_old_records_is_audited_and_leaves_counts_right() {
     old_and_new(&api).await;
     let pruned = done(&api, "/v1/prune", "").await;
     let gone = json!({
-        "data_usage": 3, "mo_sms": 0, "notifications": 0, "quarantined": 0, "refused": 0,
+        "data_usage": 3, "mo_sms": 0, "notifications": 0, "quarantined": 0, "stale": 0, "refused": 0,
         "audit": 0,
     });
     assert_eq!(pruned, gone);

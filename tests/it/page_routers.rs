@@ -373,7 +373,7 @@ async fn the_page_of_the_api_tells_where_what_and_how_it_goes() {
         env!("CARGO_PKG_VERSION"),
         "1 KB = 1024 B",
         "<dd>UTC</dd>",
-        "<a class=\"linked\" href=\"/live?tab=held\">1 refused, 0 quarantined</a>",
+        "<a class=\"linked\" href=\"/live?tab=held\">1 refused, 0 quarantined, 0 stale</a>",
         "<th scope=\"row\">The disk is nearly full</th>",
     ] {
         assert!(page.contains(told), "{told}: {page}");

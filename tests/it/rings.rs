@@ -2,9 +2,7 @@
 use std::net::IpAddr;
 
 use simdeck::{
-    domain::{
-        Held, HeldClass, HeldFilter, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk,
-    },
+    domain::{Held, HeldFilter, HeldReason, NewHeld, PageSize, Place, Ring, Timestamp, Walk},
     store::{self, Limits, OpenOptions, Store, Submission, Writer},
 };
 use tempfile::TempDir;
@@ -48,7 +46,6 @@ impl Ground {
             let mut body = vec![b' '; bytes];
             body[..4].copy_from_slice(&self.sent.to_le_bytes());
             refused.push(NewHeld {
-                class: HeldClass::Refused,
                 ring: Some(ring),
                 reason: HeldReason::SignatureWrong,
                 field: None,
@@ -103,7 +100,6 @@ async fn noise_and_plausible_pushes_do_not_push_each_other_out() {
 async fn what_is_authentic_but_stale_has_a_ring_of_its_own_beside_quarantine() {
     let mut ground = Ground::new().await;
     let held = |source: [u8; 4], nth: u32, ring, reason| NewHeld {
-        class: HeldClass::Quarantined,
         ring,
         reason,
         field: None,

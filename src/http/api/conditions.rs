@@ -17,8 +17,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long who asks waits for what has to be read.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// So many quarantined parts are looked at for their reasons.
-const QUARANTINED_MAX: u32 = 1_000;
+/// So many parts of authentic pushes of each class are looked at for their reasons.
+const HELD_MAX: u32 = 1_000;
 
 /// Something that can be wrong, and whether it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,7 +59,7 @@ impl InternalState {
         let facts = Facts {
             now,
             pushes: known(last_pushes(&self.store, &mut look, now).await),
-            quarantined: known(self.store.quarantine_by_reason(QUARANTINED_MAX).await),
+            authentic_held: known(self.store.authentic_held_by_reason(HELD_MAX).await),
             rcms: self.poll_report(),
             disk: self.intake.disk_trouble().map(told),
             places: self.shortage_of_places(now),

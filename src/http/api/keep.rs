@@ -18,8 +18,8 @@ use crate::{
 /// What a prune took away.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "data_usage": 502, "mo_sms": 3, "notifications": 1, "quarantined": 0, "refused": 17,
-    "audit": 0,
+    "data_usage": 502, "mo_sms": 3, "notifications": 1, "quarantined": 0, "stale": 0,
+    "refused": 17, "audit": 0,
 })))]
 pub(super) struct PrunedOut {
     data_usage: u64,
@@ -27,6 +27,8 @@ pub(super) struct PrunedOut {
     notifications: u64,
     /// What lay in quarantine.
     quarantined: u64,
+    /// Authentic pushes that were too old to be fresh, or retracted.
+    stale: u64,
     /// Refused pushes.
     refused: u64,
     /// Rows of the audit.
@@ -72,6 +74,7 @@ pub(super) async fn prune(
         mo_sms: pruned.sms,
         notifications: pruned.notifications,
         quarantined: pruned.quarantined,
+        stale: pruned.stale,
         refused: pruned.refused,
         audit: pruned.audit,
         counted_from: counted_from.map(|at| at.to_string()),

@@ -65,11 +65,11 @@ pub(super) struct RetractionOut {
     notifications: u64,
     /// Records of any kind that another push has brought, too: they stay, as that one's.
     kept: u64,
-    /// Pushes, or parts of them, that lie in quarantine under this `datePush`: they stay there. Null
-    /// where so much lies there that it was not counted.
+    /// Authentic pushes, or parts of them, that are held under this `datePush`: they stay held. Null
+    /// where so many are held that it was not counted.
     held: Option<u64>,
-    /// Whether anything ever came under this `datePush` that is there, or repeated what is, or lies
-    /// in quarantine.
+    /// Whether anything ever came under this `datePush` that is there, or repeated what is, or is
+    /// held.
     is_known: bool,
     /// When all of it, or what one source sent of it, was retracted before. Not there if it was not,
     /// or if that was lifted.

@@ -43,7 +43,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
     },
     "records": {
         "value": 16_900, "previous": 16_412, "by_interval": [174, 169, 171], "repeats": 31,
-        "refused": 0, "quarantined": 0,
+        "refused": 0, "quarantined": 0, "stale": 0,
     },
 })))]
 pub(super) struct FiguresOut {
@@ -123,6 +123,8 @@ struct RecordsOut {
     refused: i64,
     /// Quarantined pushes.
     quarantined: i64,
+    /// Authentic pushes that are held because they are too old to be fresh, or retracted.
+    stale: i64,
 }
 
 /// `GET /v1/summary`
@@ -169,7 +171,8 @@ pub(super) async fn show(
             figure: usage.figure(|row| row.records).and(sms.figure(|row| row.records)),
             repeats: tallies.kinds.iter().map(|(_, tally, _)| tally.repeats).sum(),
             refused: tallies.rings.iter().map(|ring| ring.pushes + ring.dropped).sum(),
-            quarantined: tallies.quarantine.pushes + tallies.stale.pushes,
+            quarantined: tallies.quarantine.pushes,
+            stale: tallies.stale.pushes,
         },
     }))
 }

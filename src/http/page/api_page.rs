@@ -233,7 +233,8 @@ async fn server(visitor: &Visitor) -> Result<Server, Refused> {
         full_at: disk.full_at.map(|at| (words.full_at)(&moment(&at, &format))),
         held: (words.held_count)(
             &count(refused),
-            &count(held.quarantined.pushes + held.stale.pushes),
+            &count(held.quarantined.pushes),
+            &count(held.stale.pushes),
         ),
         conditions: conditions.into_iter().map(|it| Condition::of(it, &format)).collect(),
         source: visitor.source(&call),

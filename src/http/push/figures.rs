@@ -23,7 +23,7 @@ pub(in crate::http) struct PushFigures {
     kinds: [OfKind; KINDS],
     tests: [AtomicU64; OUTCOMES],
     sent_away: [AtomicU64; SentAway::COUNT],
-    /// By its reason a held push is refused or quarantined.
+    /// What a held push is goes by its reason.
     held: [AtomicU64; HeldReason::ALL.len()],
 }
 
@@ -87,9 +87,9 @@ impl PushFigures {
         self.held_as(HeldClass::Refused).chain(sent_away)
     }
 
-    /// Pushes of which something went to quarantine, by the first reason.
+    /// Authentic pushes of which something is held, by the first reason.
     pub(in crate::http) fn quarantined(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.held_as(HeldClass::Quarantined)
+        HeldClass::AUTHENTIC.into_iter().flat_map(|class| self.held_as(class))
     }
 
     fn held_as(&self, class: HeldClass) -> impl Iterator<Item = (&'static str, u64)> {

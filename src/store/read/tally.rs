@@ -80,7 +80,7 @@ impl Store {
             from json_each('[\"plausible\",\"noise\",\"stale\"]') as ring";
         const QUARANTINE: &str = "
             select count(*), coalesce(sum(bytes), 0) from held
-            where class = 'quarantined' and ring = ''";
+            where class = 'quarantined'";
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let kinds: Vec<KindRow> =

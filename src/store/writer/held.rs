@@ -49,7 +49,8 @@ impl Writer {
         quarantine: &[NewHeld],
         released: Option<i64>,
     ) -> Result<bool, StoreError> {
-        const FREED: &str = "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined' and ring = ''";
+        const FREED: &str =
+            "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
         const THERE: &str =
             "select exists (select 1 from held where class = 'quarantined' and digest = $1)";
         let mut added = 0;
@@ -119,7 +120,7 @@ impl Writer {
     async fn came_again(&mut self, held: &NewHeld) -> Result<bool, StoreError> {
         const AGAIN: &str = "update held set count = count + 1 where class = $1 and digest = $2";
         let done = sqlx::query(AGAIN)
-            .bind(held.class.as_str())
+            .bind(held.class().as_str())
             .bind(&digest(held)[..])
             .execute(&mut self.connection)
             .await?;
@@ -183,7 +184,7 @@ impl Writer {
                 received_ms, bytes, count, digest, body, signatures)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)";
         sqlx::query(INSERT)
-            .bind(held.class.as_str())
+            .bind(held.class().as_str())
             .bind(ring)
             .bind(held.reason.as_str())
             .bind(held.field.as_deref())

@@ -368,7 +368,7 @@ impl Writer {
         let rings = Rings::load(&mut self.connection).await?;
         self.rings = rings.with_dropped_of(&mut self.rings);
         let quarantined: i64 = sqlx::query_scalar(
-            "select coalesce(sum(bytes), 0) from held where class = 'quarantined' and ring = ''",
+            "select coalesce(sum(bytes), 0) from held where class = 'quarantined'",
         )
         .fetch_one(&mut self.connection)
         .await?;

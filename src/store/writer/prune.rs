@@ -8,7 +8,10 @@ use super::{
     run,
     tail::Summary,
 };
-use crate::{domain::Timestamp, store::StoreError};
+use crate::{
+    domain::{HeldClass, Timestamp},
+    store::StoreError,
+};
 
 /// How long one step should take: a push that comes then waits for it.
 const STEP_TIME: Duration = Duration::from_millis(10);
@@ -42,10 +45,22 @@ pub struct Pruned {
     pub notifications: u64,
     /// What lay in quarantine.
     pub quarantined: u64,
+    /// Authentic pushes that were too old to be fresh, or retracted.
+    pub stale: u64,
     /// Refused pushes.
     pub refused: u64,
     /// Rows of the audit.
     pub audit: u64,
+}
+
+impl Pruned {
+    fn held(&mut self, class: HeldClass) -> &mut u64 {
+        match class {
+            HeldClass::Refused => &mut self.refused,
+            HeldClass::Quarantined => &mut self.quarantined,
+            HeldClass::Stale => &mut self.stale,
+        }
+    }
 }
 
 /// A prune on its way.
@@ -74,8 +89,7 @@ enum Stage {
     Sms,
     Notifications,
     Pushes,
-    Quarantined,
-    Refused,
+    Held(HeldClass),
     Audit,
     SilentCounts,
     Done,
@@ -147,9 +161,10 @@ impl Pruning {
             Stage::Usage => Stage::Sms,
             Stage::Sms => Stage::Notifications,
             Stage::Notifications => Stage::Pushes,
-            Stage::Pushes => Stage::Quarantined,
-            Stage::Quarantined => Stage::Refused,
-            Stage::Refused => Stage::Audit,
+            Stage::Pushes => Stage::Held(HeldClass::Quarantined),
+            Stage::Held(HeldClass::Quarantined) => Stage::Held(HeldClass::Stale),
+            Stage::Held(HeldClass::Stale) => Stage::Held(HeldClass::Refused),
+            Stage::Held(HeldClass::Refused) => Stage::Audit,
             Stage::Audit => Stage::SilentCounts,
             Stage::SilentCounts | Stage::Done => Stage::Done,
         };
@@ -187,15 +202,9 @@ impl Writer {
             Stage::Sms => self.prune_sms(pruning).await,
             Stage::Notifications => self.prune_notifications(pruning).await,
             Stage::Pushes => self.prune_pushes(pruning).await,
-            Stage::Quarantined => {
-                let gone =
-                    self.prune_held("quarantined", pruning.records_before_ms, pruning).await?;
-                pruning.pruned.quarantined += gone;
-                Ok(gone == 0)
-            }
-            Stage::Refused => {
-                let gone = self.prune_held("refused", pruning.refused_before_ms, pruning).await?;
-                pruning.pruned.refused += gone;
+            Stage::Held(class) => {
+                let gone = self.prune_held(class, pruning).await?;
+                *pruning.pruned.held(class) += gone;
                 Ok(gone == 0)
             }
             Stage::Audit => {
@@ -331,19 +340,18 @@ impl Writer {
         Ok(false)
     }
 
-    async fn prune_held(
-        &mut self,
-        class: &'static str,
-        before_ms: i64,
-        pruning: &Pruning,
-    ) -> Result<u64, StoreError> {
+    async fn prune_held(&mut self, class: HeldClass, pruning: &Pruning) -> Result<u64, StoreError> {
         const OLD: &str = "
             select id from held
             where class = $1 and coalesce(age_from_ms, received_ms) < $2 and id <= $4
             order by coalesce(age_from_ms, received_ms) limit $3";
+        let before_ms = match class {
+            HeldClass::Refused => pruning.refused_before_ms,
+            HeldClass::Quarantined | HeldClass::Stale => pruning.records_before_ms,
+        };
         let known_to_id = self.held_of_known_age(pruning.by_clock).await?;
         let ids: Vec<i64> = sqlx::query_scalar(OLD)
-            .bind(class)
+            .bind(class.as_str())
             .bind(before_ms)
             .bind(i64::try_from(pruning.step_rows.div_ceil(ROWS_PER_BODY)).unwrap_or(i64::MAX))
             .bind(known_to_id)

@@ -7,6 +7,7 @@ mod doors;
 mod erased_then_downgraded;
 mod giccids;
 mod held;
+mod held_class;
 mod held_many;
 mod identity;
 mod life;

@@ -189,7 +189,7 @@ async fn what_comes_again_under_a_retracted_date_is_set_aside_and_under_another_
     assert_eq!(simdeck.get("/v1/status").await["held"]["stale"]["pushes"], 3, "each time");
     let answer = simdeck.push_as(FORGER, "data-usage", second - 1, &record).await;
     assert_eq!(counts(&answer), [0, 1, 0]);
-    let (_, answer) = simdeck.ask(Method::POST, "/v1/held/retry?class=quarantined").await;
+    let (_, answer) = simdeck.ask(Method::POST, "/v1/held/retry?class=stale").await;
     assert_eq!(answer["matched"], 0, "a forgery comes back with nothing else: {answer}");
     let retry = format!("/v1/held/{}/retry", rows[0]["id"]);
     let (status, answer) = simdeck.ask(Method::POST, &retry).await;

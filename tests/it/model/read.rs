@@ -54,7 +54,7 @@ pub(super) fn key_of(row: &Value) -> Key {
 /// The rows of quarantine, each with its id.
 pub(super) async fn quarantine(server: &Simdeck, began_ms: i64) -> Vec<(i64, Held)> {
     let mut held = Vec::new();
-    for row in all_rows(server, "/v1/held?class=quarantined").await {
+    for row in all_rows(server, "/v1/held?class=quarantined,stale").await {
         let whole = server.get(&format!("/v1/held/{}", row["id"])).await;
         held.extend(
             held_of(&whole, began_ms).into_iter().map(|it| (row["id"].as_i64().unwrap(), it)),

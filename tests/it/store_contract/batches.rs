@@ -17,7 +17,6 @@ fn overflowing() -> Submission {
 
 fn held(class: HeldClass, body: Vec<u8>) -> NewHeld {
     NewHeld {
-        class,
         ring: (class == HeldClass::Refused).then_some(Ring::Plausible),
         reason: HeldReason::FieldMissing,
         field: None,

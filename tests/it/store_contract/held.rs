@@ -22,7 +22,6 @@ fn quarantined(nth: u8, bytes: usize) -> NewHeld {
 
 fn held(class: HeldClass, reason: HeldReason, ring: Ring, source: u8, body: Vec<u8>) -> NewHeld {
     NewHeld {
-        class,
         ring: (class == HeldClass::Refused).then_some(ring),
         reason,
         field: None,

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use futures_util::FutureExt;
 use simdeck::{
-    domain::{HeldClass, HeldFilter, HeldReason, NewHeld, RetractQuestion, Ring},
+    domain::{HeldFilter, HeldReason, NewHeld, RetractQuestion, Ring},
     intake::Push,
     store::{Lift, Submission, Verdict},
 };
@@ -22,7 +22,6 @@ const SHARE: u32 = 2_500;
 
 fn stale(nth: u32) -> NewHeld {
     NewHeld {
-        class: HeldClass::Quarantined,
         ring: Some(Ring::Stale),
         reason: HeldReason::DateOld,
         field: None,

@@ -24,6 +24,7 @@ use wording::Wording;
 pub(super) enum AttentionKind {
     PushesOverdue,
     PushesQuarantined,
+    PushesStale,
     PushesRefused,
     /// Authentic pushes were pushed out of their ring.
     PushesDropped,
@@ -48,9 +49,10 @@ pub(super) enum Severity {
 
 impl AttentionKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::PushesOverdue,
         Self::PushesQuarantined,
+        Self::PushesStale,
         Self::PushesRefused,
         Self::PushesDropped,
         Self::RcmsFailing,
@@ -66,6 +68,7 @@ impl AttentionKind {
         match self {
             Self::PushesOverdue => "pushes_overdue",
             Self::PushesQuarantined => "pushes_quarantined",
+            Self::PushesStale => "pushes_stale",
             Self::PushesRefused => "pushes_refused",
             Self::PushesDropped => "pushes_dropped",
             Self::RcmsFailing => "rcms_failing",

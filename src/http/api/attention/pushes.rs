@@ -28,32 +28,23 @@ impl Asked<'_> {
     fn held(&self, tally: &HeldTally) -> Item {
         let (class, reason) = (tally.class, tally.reason);
         let count = tally.pushes.unsigned_abs();
+        let it = if count == 1 { "it" } else { "them" };
         let (kind, severity, sentence) = match class {
             HeldClass::Quarantined => {
-                let (what, it) = match count {
-                    1 => ("1 part of an authentic push lies", "it"),
-                    _ => ("parts of authentic pushes lie", "them"),
-                };
-                let what = if count == 1 { what.to_owned() } else { format!("{count} {what}") };
-                let sentence = if reason == HeldReason::DateRetracted {
-                    format!(
-                        "{} under a `datePush` that was retracted, and lie aside in no total: somebody \
-                         may be sending a captured signature again. Look at {it}; discard {it}, or \
-                         retry those of which you are sure.",
-                        number(
-                            count,
-                            "push, or a part of one, came",
-                            "pushes, or parts of them, came"
-                        ),
-                    )
-                } else {
-                    format!(
-                        "{what} in quarantine and in no total, for {}. Look at {it}, then retry or \
-                     discard {it}.",
-                        reason.fault(),
-                    )
-                };
+                let sentence = format!(
+                    "{} in quarantine and in no total, for {}. Look at {it}, then retry or discard \
+                     {it}.",
+                    number(
+                        count,
+                        "part of an authentic push lies",
+                        "parts of authentic pushes lie"
+                    ),
+                    reason.fault(),
+                );
                 (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
+            }
+            HeldClass::Stale => {
+                (AttentionKind::PushesStale, Severity::Warning, stale(count, reason))
             }
             HeldClass::Refused => {
                 let sentence = format!(
@@ -82,7 +73,7 @@ impl Asked<'_> {
              left, so that no more are dropped.",
             number(count, "authentic push was", "authentic pushes were"),
         );
-        let url = self.base.url("/v1/held?class=quarantined&reason=date_old");
+        let url = self.base.url("/v1/held?class=stale&reason=date_old");
         let kind = AttentionKind::PushesDropped;
         let mut item = Item::new(Severity::Critical, kind, url, sentence).since(since).count(count);
         item.out.reason = Some(HeldReason::DateOld.as_str());
@@ -110,6 +101,24 @@ impl Asked<'_> {
         item.out.usual_pause_s = Some(pause.usual.as_secs());
         item
     }
+}
+
+fn stale(count: u64, reason: HeldReason) -> String {
+    let it = if count == 1 { "it" } else { "them" };
+    if reason == HeldReason::DateRetracted {
+        return format!(
+            "{} under a `datePush` that was retracted, and in no total: somebody may be sending a \
+             captured signature again. Look at {it}; discard {it}, or retry those of which you are \
+             sure.",
+            number(count, "push, or a part of one, is held", "pushes, or parts of them, are held"),
+        );
+    }
+    format!(
+        "{} held and in no total, for {}. Look at {it}, then retry or discard {it}: the oldest are \
+         dropped when too many come.",
+        number(count, "part of an authentic push is", "parts of authentic pushes are"),
+        reason.fault(),
+    )
 }
 
 /// A wrong key or a wrong clock costs true pushes.

@@ -49,7 +49,7 @@ pub(in crate::http::api) fn device_event() -> Object {
     one_of(DeviceEventWord::ALL.map(DeviceEventWord::as_str))
 }
 
-/// Refused or quarantined.
+/// Refused, quarantined or stale.
 pub(in crate::http::api) fn held_class() -> Object {
     one_of(HeldClass::ALL.map(HeldClass::as_str))
 }

@@ -21,7 +21,8 @@ pub(super) fn encode(figures: &PushFigures, page: &mut Page<'_>) -> fmt::Result 
     let help = "Requests to the public listener that were not taken in, by reason.";
     page.each("simdeck_refusals_total", help, COUNTER, refusals)?;
     let quarantined = figures.quarantined().map(|(reason, count)| ([("reason", reason)], count));
-    let help = "Authentic pushes of which something went to quarantine, by its first reason.";
+    let help = "Authentic pushes of which something is held, quarantined or stale, by its first \
+                reason.";
     page.each("simdeck_quarantined_pushes_total", help, COUNTER, quarantined)?;
     let records = |count: fn(RecordCounts) -> u64| {
         figures.records().map(move |it| ([("kind", it.kind)], count(it)))
@@ -30,6 +31,6 @@ pub(super) fn encode(figures: &PushFigures, page: &mut Page<'_>) -> fmt::Result 
     page.each("simdeck_records_total", help, COUNTER, records(|it| it.stored))?;
     let help = "Records that came again and changed nothing.";
     page.each("simdeck_duplicate_records_total", help, COUNTER, records(|it| it.duplicates))?;
-    let help = "Parts of authentic pushes that went to quarantine.";
+    let help = "Parts of authentic pushes that are held, quarantined or stale.";
     page.each("simdeck_quarantined_records_total", help, COUNTER, records(|it| it.quarantined))
 }

@@ -184,9 +184,9 @@ const HELD: &[Param] = &[
     any_of(
         "class",
         Shape::OneOf(|| HeldClass::ALL.map(HeldClass::as_str).to_vec()),
-        "Refused, or authentic and quarantined.",
+        "Refused; authentic and in quarantine; or authentic and stale: too old to be fresh, or retracted.",
         |ask, text| {
-            let class = text.parse().map_err(|_| "one of refused, quarantined")?;
+            let class = text.parse().map_err(|_| "one of refused, quarantined, stale")?;
             ask.held.class.push(class);
             Ok(())
         },

@@ -195,9 +195,10 @@ impl Held {
 
 fn held_push(held: HeldIn, visitor: &Visitor) -> HeldPush {
     let format = visitor.format();
+    let words = &visitor.look.words.live;
     let (class, word) = match held.class.as_str() {
-        "quarantined" => ("sms", (visitor.look.words.live.outcomes)("quarantined")),
-        _ => ("alarm", (visitor.look.words.live.outcomes)("refused")),
+        class @ ("quarantined" | "stale") => ("sms", (words.held_classes)(class)),
+        _ => ("alarm", (words.held_classes)("refused")),
     };
     HeldPush {
         id: held.id,

@@ -110,7 +110,7 @@ fn title(row: &AttentionIn, format: &Format) -> String {
         "pushes_overdue" => (words.pushes_overdue)(&span(row.pause_s)),
         "pushes_refused" => (words.pushes_refused)(&count),
         "pushes_dropped" => (words.pushes_dropped)(&count),
-        "pushes_quarantined" => match row.reason.as_deref() {
+        "pushes_quarantined" | "pushes_stale" => match row.reason.as_deref() {
             Some("date_retracted") => (words.pushes_retracted)(&count),
             Some("date_old" | "date_ahead") => (words.pushes_untimely)(&count),
             _ => (words.pushes_quarantined)(&count),

@@ -30,7 +30,7 @@ pub(in crate::http::page) struct ApiPage {
     pub(in crate::http::page) reserve: fn(&str) -> String,
     pub(in crate::http::page) full_at: fn(&str) -> String,
     pub(in crate::http::page) held: &'static str,
-    pub(in crate::http::page) held_count: fn(&str, &str) -> String,
+    pub(in crate::http::page) held_count: fn(&str, &str, &str) -> String,
     pub(in crate::http::page) conditions: &'static str,
     pub(in crate::http::page) condition: &'static str,
     pub(in crate::http::page) state: &'static str,
@@ -72,7 +72,9 @@ pub(super) const EN: ApiPage = ApiPage {
     reserve: |bytes| format!("with less than {bytes}, pushes are answered 503"),
     full_at: |at| format!("full at {at} if it goes on so"),
     held: "Held pushes",
-    held_count: |refused, quarantined| format!("{refused} refused, {quarantined} quarantined"),
+    held_count: |refused, quarantined, stale| {
+        format!("{refused} refused, {quarantined} quarantined, {stale} stale")
+    },
     conditions: "What can be wrong",
     condition: "Condition",
     state: "State",
@@ -82,7 +84,7 @@ pub(super) const EN: ApiPage = ApiPage {
     condition_of: |name| match name {
         "silent" => "Pushes stopped",
         "refused_run" => "Pushes are refused in a row",
-        "quarantining" => "Pushes cannot be read",
+        "quarantining" => "Authentic pushes are held",
         "kind_misspelt" => "An address is misspelt",
         "address_unknown" => "Pushes come to an unknown address",
         "not_acknowledged" => "Pushes get no answer",
@@ -129,7 +131,9 @@ pub(super) const ZH: ApiPage = ApiPage {
     reserve: |bytes| format!("低于 {bytes} 时暂停接收推送（返回 503）"),
     full_at: |at| format!("照此速度将于 {at} 写满"),
     held: "未入库的推送",
-    held_count: |refused, quarantined| format!("拒收 {refused} 条，待处理 {quarantined} 条"),
+    held_count: |refused, quarantined, stale| {
+        format!("拒收 {refused} 条，待处理 {quarantined} 条，已失效 {stale} 条")
+    },
     conditions: "运行检查",
     condition: "项目",
     state: "状态",
@@ -139,7 +143,7 @@ pub(super) const ZH: ApiPage = ApiPage {
     condition_of: |name| match name {
         "silent" => "推送中断",
         "refused_run" => "推送连续被拒收",
-        "quarantining" => "推送无法解析",
+        "quarantining" => "有推送验签通过但未入库",
         "kind_misspelt" => "地址拼写有误",
         "address_unknown" => "推送发到了未知地址",
         "not_acknowledged" => "推送未得到应答",

@@ -293,10 +293,15 @@ const LIVE: Live = Live {
     body_for_admins: "Bodies are shown to keys of scope admin.",
     body_cut: "Only the beginning is kept.",
     held: "Held pushes",
-    held_note: "Refused, or authentic and unreadable: in no total until they are read.",
+    held_note: "Refused, or authentic and unreadable or too old: in no total until they are read.",
     no_held: "No push is held.",
     retry: "Read again",
     not_retried: |why| format!("It is still held: {why}"),
+    held_classes: |class| match class {
+        "quarantined" => "quarantined",
+        "stale" => "stale",
+        _ => "refused",
+    },
     outcomes: |outcome| match outcome {
         "stored" => "stored",
         "duplicate" => "duplicate",

@@ -31,6 +31,8 @@ pub(in crate::http::page) struct Live {
     pub(in crate::http::page) no_held: &'static str,
     pub(in crate::http::page) retry: &'static str,
     pub(in crate::http::page) not_retried: fn(&str) -> String,
+    /// By the class's word in the API.
+    pub(in crate::http::page) held_classes: fn(&str) -> &'static str,
     /// By the outcome's word in the API.
     pub(in crate::http::page) outcomes: fn(&str) -> &'static str,
 }

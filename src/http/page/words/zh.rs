@@ -266,10 +266,15 @@ const LIVE: Live = Live {
     body_for_admins: "内容仅 admin 权限可见。",
     body_cut: "仅保留开头部分。",
     held: "未入库的推送",
-    held_note: "被拒收，或验签通过但无法解析：处理成功前不计入任何统计。",
+    held_note: "被拒收，或验签通过但无法解析、已失效：处理成功前不计入任何统计。",
     no_held: "没有未入库的推送。",
     retry: "重试",
     not_retried: |why| format!("重试失败：{why}"),
+    held_classes: |class| match class {
+        "quarantined" => "待处理",
+        "stale" => "已失效",
+        _ => "未通过验证",
+    },
     outcomes: |outcome| match outcome {
         "stored" => "已存储",
         "duplicate" => "重复",

@@ -4,7 +4,7 @@ use crate::{
 };
 
 impl Store {
-    /// The quarantined pushes, and those refused that first came since then, by reason.
+    /// The authentic pushes that are held, and those refused that first came since then, by reason.
     pub async fn held_by_reason(
         &self,
         refused_since: Timestamp,
@@ -13,7 +13,7 @@ impl Store {
             select class, reason, sum(pushes), min(since_ms) from (
                 select class, reason, received_ms as since_ms,
                     case class when 'refused' then count else 1 end as pushes
-                from held where class = 'quarantined' or received_ms >= $1
+                from held where class <> 'refused' or received_ms >= $1
                 union all
                 select 'refused', reason, max(hour_ms, $1), pushes
                 from dropped_push where ring <> 'stale' and hour_ms > $1 - 3600000)
@@ -40,11 +40,19 @@ impl Store {
         Ok(dropped.map(|(pushes, ms)| (pushes.unsigned_abs(), Timestamp::from_unix_ms(ms))))
     }
 
-    /// What lies in quarantine, by reason, counted up to so many: cheap, however much there is.
-    pub async fn quarantine_by_reason(&self, count_max: u32) -> Result<Vec<HeldTally>, StoreError> {
+    /// Which authentic pushes are held, by reason, counted up to so many of each class: cheap, however
+    /// many there are.
+    pub async fn authentic_held_by_reason(
+        &self,
+        count_max: u32,
+    ) -> Result<Vec<HeldTally>, StoreError> {
         const BY_REASON: &str = "
-            with some as (select class, reason, received_ms from held
-                where class = 'quarantined' limit $1)
+            with some as (
+                select * from (select class, reason, received_ms from held
+                    where class = 'quarantined' limit $1)
+                union all
+                select * from (select class, reason, received_ms from held
+                    where class = 'stale' limit $1))
             select class, reason, count(*), min(received_ms) from some
             group by class, reason order by count(*) desc, reason";
         self.held_tallies(BY_REASON, i64::from(count_max)).await

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use simdeck::{
     domain::{
-        Change, ChangeFilter, Filter, GroupBy, HeldClass, HeldReason, Interval, NO_DATE_PUSH_S,
-        NewHeld, NewRecord, Record, Timestamp,
+        Change, ChangeFilter, Filter, GroupBy, HeldReason, Interval, NO_DATE_PUSH_S, NewHeld,
+        NewRecord, Record, Ring, Timestamp,
     },
     store::{Opened, Pruned, Pruning, Retention, StoreError, Submission},
 };
@@ -253,7 +253,7 @@ async fn what_lies_aside_goes_by_the_time_at_which_it_came() {
     let place = Place::new();
     let mut opened = place.open().await;
     let refused = |body: &str| NewHeld {
-        class: HeldClass::Refused,
+        ring: Some(Ring::Noise),
         reason: HeldReason::SignatureWrong,
         ..quarantined(body.to_owned())
     };

@@ -1,6 +1,6 @@
 //! What stands beside an erased SIM, in the same body or within the number of another.
 use simdeck::{
-    domain::{Change, HeldClass, NewHeld, NewRecord, Record},
+    domain::{Change, NewHeld, NewRecord, Record, Ring},
     store::{Opened, Submission},
 };
 
@@ -86,7 +86,7 @@ async fn a_refused_body_keeps_what_is_of_others_with_their_signatures() {
     let [x, a] = [1, 3].map(record);
     let signatures: Vec<u8> = [[1; 32], [2; 32], [3; 32]].concat();
     let refused = || NewHeld {
-        class: HeldClass::Refused,
+        ring: Some(Ring::Noise),
         signatures: Some(signatures.clone().into()),
         ..quarantined(format!("[{x},{a},{x}]"))
     };

@@ -2,7 +2,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use simdeck::{
-    domain::{Filter, HeldClass, NewHeld, Scope, Timestamp},
+    domain::{Filter, NewHeld, Ring, Scope, Timestamp},
     store::{self, BackupError, OpenOptions},
 };
 use sqlx::migrate::Migrator;
@@ -25,7 +25,7 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
     let place = Place::new();
     let mut opened = traces(&place).await;
     let refused = |nth: usize| NewHeld {
-        class: HeldClass::Refused,
+        ring: Some(Ring::Noise),
         signatures: Some([7; 32].into()),
         ..quarantined(format!("canary-refused {nth}").repeat(1 + nth))
     };

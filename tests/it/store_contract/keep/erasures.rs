@@ -3,7 +3,7 @@ use std::{fs, path::PathBuf};
 
 use simdeck::{
     domain::{
-        AggregateQuestion, Change, ChangeFilter, Filter, HeldClass, LabelChange, NewHeld, ShortText,
+        AggregateQuestion, Change, ChangeFilter, Filter, LabelChange, NewHeld, Ring, ShortText,
     },
     store::{self, OpenOptions, Outcome, Submission, Verdict},
 };
@@ -135,7 +135,7 @@ async fn of_refused_pushes_only_those_that_name_an_erased_sim_are_not_kept() {
     let mut opened = place.open().await;
     erase(&mut opened, 1).await;
     let refused = |sim| NewHeld {
-        class: HeldClass::Refused,
+        ring: Some(Ring::Noise),
         ..quarantined(format!(r#"{{"giccid":"{}"}}"#, giccid(sim)))
     };
     opened.writer.keep_refused(&[refused(1), refused(2)], NOW).await.unwrap();

@@ -14,8 +14,8 @@ use std::{
 use jiff::tz::TimeZone;
 use simdeck::{
     domain::{
-        AggregateQuestion, Caller, Change, ChangeFilter, Filter, GroupBy, HeldClass, HeldReason,
-        Interval, LabelChange, NewHeld, PageSize, Place as At, Scope, ShortText, Walk,
+        AggregateQuestion, Caller, Change, ChangeFilter, Filter, GroupBy, HeldReason, Interval,
+        LabelChange, NewHeld, PageSize, Place as At, Scope, ShortText, Walk,
     },
     store::{Erased, Opened, StoreError, Submission},
 };
@@ -71,7 +71,6 @@ async fn volume(opened: &Opened, question: &AggregateQuestion) -> Result<i64, St
 
 fn quarantined(body: String) -> NewHeld {
     NewHeld {
-        class: HeldClass::Quarantined,
         ring: None,
         reason: HeldReason::FieldMissing,
         field: None,
