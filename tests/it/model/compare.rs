@@ -77,7 +77,8 @@ async fn sums(server: &Simdeck, world: &World, nth: usize) -> Result<(), String>
 
     let asked = question(world, interval, zone, "giccid");
     let (status, answer) = server.ask(reqwest::Method::GET, &asked).await;
-    let is_pruned = world.pruned.iter().any(|(spec, _)| spec.kind == Kind::Usage);
+    // Of a SIM that is erased by now, perhaps: the server does not know whose they were.
+    let is_pruned = world.kept_from_ms.contains_key(Kind::Usage.list());
     let by_rollup = interval == "1d" && zone == "UTC";
     if status == 409 && is_pruned && !by_rollup {
         return Ok(());

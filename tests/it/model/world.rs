@@ -69,7 +69,7 @@ pub(super) struct World {
     /// Pushes that were signed with another key, each with its second.
     pub(super) refused: BTreeSet<(Spec, i64)>,
     /// By list: the own time behind the newest record that a prune took away.
-    kept_from_ms: BTreeMap<&'static str, i64>,
+    pub(super) kept_from_ms: BTreeMap<&'static str, i64>,
     /// How far ahead the server's clock is.
     pub(super) ahead_s: i64,
 }
