@@ -31,8 +31,6 @@ RUN groupadd --system --gid 10001 simdeck \
 USER 10001:10001
 WORKDIR /data
 ENV SIMDECK_DATA_DIR=/data
-# Memory that a burst of large bodies took goes back to the system after it (glibc keeps up to 32 MiB a thread).
-ENV MALLOC_TRIM_THRESHOLD_=1048576
 VOLUME ["/data"]
 # 8080: pushes, for a TLS proxy in front. 8081: the query API, never for the outside.
 EXPOSE 8080 8081
