@@ -124,15 +124,13 @@ impl Demo {
 
     async fn tell_until(&self, now_ms: i64, progress: impl Fn(u64, u64)) -> Result<(), DemoError> {
         let incidents = Incidents::before(now_ms, &self.zone);
-        // A day more, so that the first hour shown has four weeks before it.
-        let first_ms = now_ms - (DAYS + 1) * DAY_MS;
-        // Steps end where silent SIMs are counted.
-        let mut at_ms = first_ms - first_ms.rem_euclid(HOUR_MS);
-        let hours = u64::try_from((DAYS + 1) * 24).unwrap_or_default();
+        let mut at_ms = self.first_ms(now_ms);
+        let hours = u64::try_from((now_ms - at_ms) / HOUR_MS).unwrap_or_default();
         let mut done = 0;
         while at_ms < now_ms {
             // The last day comes in pieces as small as those of its chart, and so does the hour that it
             // begins in.
+            // Steps end where silent SIMs are counted.
             let step_ms = if now_ms - at_ms > DAY_MS + HOUR_MS { HOUR_MS } else { HOUR_MS / 4 };
             let end_ms = (at_ms - at_ms.rem_euclid(step_ms) + step_ms).min(now_ms);
             self.clock.set(end_ms);
@@ -155,6 +153,15 @@ impl Demo {
         }
         progress(hours, hours);
         Ok(())
+    }
+
+    /// A day more than four weeks ago, so that the first hour shown has four weeks before it, and from
+    /// its beginning, so that no bar of 30 days looks like a bad day.
+    fn first_ms(&self, now_ms: i64) -> i64 {
+        let first_ms = now_ms - (DAYS + 1) * DAY_MS;
+        let first = jiff::Timestamp::from_millisecond(first_ms).unwrap_or_default();
+        let day = first.to_zoned(self.zone.clone()).start_of_day();
+        day.map_or(first_ms, |day| day.timestamp().as_millisecond())
     }
 
     /// Goes on until `stop`: some records a second, and a poll a minute.

@@ -104,6 +104,9 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     assert!(counts.iter().filter(|count| !count.is_null()).count() >= 95, "{silent}");
     let days = demo.get("/v1/data-usage/aggregate?interval=1d").await;
     assert!((29..=31).contains(&days.as_array().unwrap().len()), "{days}");
+    let hours = demo.get("/v1/data-usage/aggregate?interval=1h").await;
+    let first = hours[0]["start"].as_str().unwrap();
+    assert!(first.contains("T00:00:00"), "the first day is whole: {first}");
 
     // It goes on: the stream tells of what comes, and needs no waiting of ours.
     let before = demo.records().await;

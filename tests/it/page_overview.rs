@@ -8,6 +8,7 @@ use crate::{
 
 const SIM: &str = "8986001234567890441";
 const DAY_S: i64 = 86_400;
+const MIB: i64 = 1 << 20;
 
 #[tokio::test]
 async fn a_sim_is_as_far_above_its_usual_among_the_top_sims_as_in_what_needs_attention() {
@@ -27,7 +28,7 @@ async fn a_sim_is_as_far_above_its_usual_among_the_top_sims_as_in_what_needs_att
     for url in ["/", "/?range=1h", "/?range=7d", "/?range=30d", "/?by=change"] {
         let page = browser.page(url).await;
         assert!(page.contains("SIM at 100× its usual use"), "{url}: {page}");
-        let top = page.split_once("id=\"top\"").unwrap().1.split_once("</section>").unwrap().0;
+        let top = panel(&page, "top");
         assert!(top.contains("<b>100×</b>"), "{url}: {top}");
     }
     let page = browser.send(reqwest::Method::GET, "/", "zh").await.text().await.unwrap();
@@ -35,4 +36,105 @@ async fn a_sim_is_as_far_above_its_usual_among_the_top_sims_as_in_what_needs_att
     for word in ["1 小时", "24 小时", "7 天", "30 天"] {
         assert!(page.contains(&format!(">{word}</a>")), "{word}: {page}");
     }
+}
+
+/// A record on each of these days.
+async fn push_days(api: &Api, giccid: &str, days: std::ops::RangeInclusive<i64>) {
+    for days_ago in days {
+        let at_ms = (SECOND - days_ago * DAY_S) * 1000;
+        let record = format!(r#""giccid":"{giccid}","data_usage":{MIB},"start_time":{at_ms}"#);
+        api.push("data-usage", &record).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chart_says_one_sentence_about_the_usual_range() {
+    let sim = format!("/sims/{SIM}");
+    for (days, is_known) in [(3, false), (27, false), (30, true)] {
+        let api = Api::new(ApiSettings::default()).await;
+        push_days(&api, SIM, 0..=days).await;
+        let browser = Browser::with_key(&api, ADMIN_KEY).await;
+        for url in ["/", "/?range=1h", "/?range=7d", "/?range=30d", "/?view=table", &sim] {
+            for (lang, too_little, above) in [
+                ("en", "it needs four weeks", "above the usual range"),
+                ("zh", "历史不足四周，暂无正常区间", "高于正常区间"),
+            ] {
+                let page =
+                    browser.send(reqwest::Method::GET, url, lang).await.text().await.unwrap();
+                let usage = panel(&page, "usage");
+                let told = (usage.contains(too_little), usage.contains(above));
+                assert_eq!(told, (!is_known, is_known), "{url}, {lang}, {days} days: {usage}");
+            }
+        }
+    }
+}
+
+/// A panel of the overview.
+fn panel<'p>(page: &'p str, id: &str) -> &'p str {
+    page.split_once(&format!("id=\"{id}\"")).unwrap().1.split_once("</section>").unwrap().0
+}
+
+#[tokio::test]
+async fn the_panels_beside_a_range_are_about_that_range_or_say_about_what() {
+    let api = Api::new(ApiSettings::default()).await;
+    // In the ranges of an hour, a day, a week, a month, and in none: the newest is the smallest.
+    let other = "8986001234567890442";
+    for (minutes_ago, giccid, mib) in [
+        (10, SIM, 1),
+        (120, SIM, 2),
+        (119, other, 1),
+        (60 * 30, SIM, 4),
+        (60 * 24 * 10, SIM, 8),
+        (60 * 24 * 40, SIM, 16),
+    ] {
+        let (at_ms, volume) = ((SECOND - minutes_ago * 60) * 1000, mib * MIB);
+        let record = format!(
+            r#""giccid":"{giccid}","data_usage":{volume},"start_time":{at_ms},"country_code":"DE""#
+        );
+        api.push("data-usage", &record).await;
+        api.push("mo-sms", &format!(r#""giccid":"{giccid}","event_time":{at_ms}"#)).await;
+    }
+    let browser = Browser::with_key(&api, ADMIN_KEY).await;
+    let ranges = [
+        ("1h", 1, None, (1, None)),
+        ("24h", 3, Some(1), (2, Some(1))),
+        ("7d", 7, Some(1), (3, Some(1))),
+        ("30d", 15, Some(1), (4, Some(1))),
+    ];
+    for (range, first, second, messages) in ranges {
+        let page = browser.page(&format!("/?range={range}")).await;
+        let title = |mib: i64| format!("title=\"{} B\"", grouped(mib * MIB));
+        let sum = first + second.unwrap_or(0);
+        let figures = panel(&page, "figures");
+        assert!(figures.contains(&title(sum)), "{range}: {figures}");
+        assert!(figures.contains("all time: 0 refused · 0 duplicates dropped"), "{figures}");
+        let split = panel(&page, "split");
+        assert!(split.contains(&title(sum)), "{range}: {split}");
+        let usage = panel(&page, "usage");
+        assert!(usage.contains(&format!("{sum} MB in all")), "{range}: {usage}");
+        let top = panel(&page, "top");
+        assert!(top.contains(&title(first)), "{range}: {top}");
+        assert_eq!(top.contains(other), second.is_some(), "{range}: {top}");
+        let (first, second) = messages;
+        let page = browser.page(&format!("/?range={range}&by=messages")).await;
+        let top = panel(&page, "top");
+        assert!(top.contains(&format!("title=\"{first}\"")), "{range}: {top}");
+        assert_eq!(top.contains(other), second.is_some(), "{range}: {top}");
+        // Told by the day, whatever the range: so it says so.
+        let page = browser.page(&format!("/?range={range}&by=change")).await;
+        let top = panel(&page, "top");
+        assert!(top.contains(">today</span>"), "{range}: {top}");
+    }
+}
+
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

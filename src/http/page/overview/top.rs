@@ -1,8 +1,7 @@
 //! The SIMs that use most, that are furthest from their usual, or that sent most messages.
-use std::{cmp::Reverse, collections::HashMap, ops::Range};
+use std::{cmp::Reverse, collections::HashMap};
 
 use futures_util::future::join_all;
-use jiff::ToSpan;
 
 use super::{
     Asked, Call, MESSAGES, Refused, Source, SumIn, USAGE,
@@ -12,6 +11,7 @@ use crate::{
     domain::Timestamp,
     http::page::{
         chart::{Bars, Interval},
+        filters::Range,
         format::{as_f64, told},
         sims::{Number, SimIn},
     },
@@ -37,8 +37,8 @@ pub(super) struct Top {
     pub(super) source: Source,
     /// What the middle column counts.
     pub(super) column: &'static str,
-    /// From when on, where that is not the page's range.
-    pub(super) since: Option<String>,
+    /// The time that it is about, where that is not the page's range.
+    pub(super) about: Option<&'static str>,
     pub(super) has_bars: bool,
 }
 
@@ -87,11 +87,9 @@ impl Asked<'_> {
     }
 
     async fn top_by_data(&self) -> Result<Top, Refused> {
-        // By SIM and whole days and nothing else: sums are kept of that, and what is cut in another way
-        // is counted record by record.
-        let days = self.whole_days();
-        let call = self.sums(USAGE, "none").set("from", days.start).set("to", days.end);
-        let call = call.with("group_by", "giccid").with("top", SIMS_MAX);
+        // By SIM and nothing else: there are sums by SIM and day, so that only the records of less than
+        // two days are read, while any other group would read those of the whole range.
+        let call = self.sums(USAGE, "none").with("group_by", "giccid").with("top", SIMS_MAX);
         let mut rows: Vec<SumIn> = self.visitor.api.get_recent(&call).await?.body;
         rows.retain(|row| !row.other && row.giccid.is_some());
         rows.sort_by_key(|row| Reverse(row.data_usage));
@@ -108,13 +106,9 @@ impl Asked<'_> {
             let giccid = row.giccid.unwrap_or_default();
             // What the list of what needs attention says of a SIM is said here too.
             let told = above.iter().find(|above| above.giccid.as_ref() == Some(&giccid));
-            let (ratio, day) = match told.and_then(|above| above.data_usage.zip(above.usual)) {
-                Some(told) => told,
-                None => {
-                    let day = usual.get(&giccid).copied().unwrap_or_default();
-                    (self.as_a_day(row.data_usage, &days), day)
-                }
-            };
+            let told = told.and_then(|above| above.data_usage.zip(above.usual));
+            let of_range = || Some((self.a_day_of(row.data_usage)?, *usual.get(&giccid)?));
+            let (ratio, day) = told.or_else(of_range).unwrap_or_default();
             Sim {
                 group: groups.remove(&giccid).unwrap_or_default(),
                 amount: format.bytes(row.data_usage).to_string(),
@@ -130,7 +124,7 @@ impl Asked<'_> {
             tabs: self.top_tabs(By::Data),
             source: self.visitor.source(&call),
             column: format.words.common.used,
-            since: Some((format.words.overview.since)(&format.day(days.start))),
+            about: None,
             has_bars: true,
         })
     }
@@ -145,23 +139,16 @@ impl Asked<'_> {
         join_all(sims).await.into_iter().flatten().collect()
     }
 
-    /// From the beginning of the day on which the span begins, to the end of this one.
-    fn whole_days(&self) -> Range<Timestamp> {
-        let format = self.visitor.format();
-        let day = |at: Timestamp, later: i64| {
-            let day = format.zoned(at)?.checked_add(later.days()).ok()?.start_of_day().ok()?;
-            Some(Timestamp::from_unix_ms(day.timestamp().as_millisecond()))
-        };
-        let from = self.starts.first().copied().unwrap_or(format.now);
-        day(from, 0).unwrap_or(from)..day(format.now, 1).unwrap_or(format.now)
-    }
-
-    /// What of a volume of these days falls on one of them.
-    fn as_a_day(&self, volume: i64, days: &Range<Timestamp>) -> i64 {
-        let to_ms = days.end.unix_ms().min(self.visitor.format().now.unix_ms());
-        let length_ms = (to_ms - days.start.unix_ms()).max(1);
+    /// What of a volume of the range falls on one day; none of an hour, which says little of a day.
+    fn a_day_of(&self, volume: i64) -> Option<i64> {
+        if self.filters.range == Range::Hour {
+            return None;
+        }
+        let now_ms = self.visitor.format().now.unix_ms();
+        let (from, to) = self.starts.first().zip(self.starts.last())?;
+        let length_ms = (to.unix_ms().min(now_ms) - from.unix_ms()).max(1);
         let a_day = i128::from(volume) * i128::from(DAY_MS) / i128::from(length_ms);
-        i64::try_from(a_day).unwrap_or(i64::MAX)
+        i64::try_from(a_day).ok()
     }
 
     /// The median of each SIM's last complete days with use.
@@ -252,7 +239,7 @@ impl Asked<'_> {
             tabs: self.top_tabs(By::Change),
             source: self.visitor.source(&Call::to(ATTENTION)),
             column: format.words.common.used,
-            since: None,
+            about: Some(format.words.overview.today),
             has_bars: false,
         })
     }
@@ -280,7 +267,7 @@ impl Asked<'_> {
             tabs: self.top_tabs(By::Messages),
             source: self.visitor.source(&call),
             column: format.words.overview.messages,
-            since: None,
+            about: None,
             has_bars: false,
         })
     }

@@ -136,8 +136,8 @@ const OVERVIEW: Overview = Overview {
     rcms_failing: |at| format!("RCMS last answered {at}; showing that state"),
     rcms_waits: "RCMS has not answered yet",
     records_note: |refused, repeats| match repeats {
-        "1" => format!("{refused} refused · 1 duplicate dropped"),
-        _ => format!("{refused} refused · {repeats} duplicates dropped"),
+        "1" => format!("all time: {refused} refused · 1 duplicate dropped"),
+        _ => format!("all time: {refused} refused · {repeats} duplicates dropped"),
     },
     chart: |interval| match interval {
         "15m" => "Data used per 15 minutes",
@@ -149,7 +149,7 @@ const OVERVIEW: Overview = Overview {
     usual: "usual range, 4 weeks",
     week_before: "a week earlier",
     gap: "no record",
-    little_history: "Too little history for a usual range: it needs two weeks.",
+    little_history: "Too little history for a usual range: it needs four weeks.",
     chart_summary: |sum, most, at| format!("{sum} in all, at most {most} at {at}."),
     above_usual: |times| match times {
         0 => "Never above the usual range.".to_owned(),
@@ -162,13 +162,13 @@ const OVERVIEW: Overview = Overview {
     nothing_wrong: "Nothing needs you: pushes arrive, no SIM is out of line, no router is lost.",
     severity: ["Critical", "Warning", "Notice"],
     top_sims: "Top SIMs",
-    since: |day| format!("since {day}"),
+    today: "today",
     by_data: "by data",
     by_change: "by change",
     by_messages: "by messages",
     versus_usual: "vs usual",
-    usual_is: "Usual is the median of the last 14 complete days with use. Told is by how much an average day \
-        of this time differs from it, or today, where the SIM needs attention.",
+    usual_is: "Usual is the median of the last 14 complete days with use. It is compared with an average \
+        day of this time range, or with today where the SIM needs attention. An hour is not compared.",
     breakdown: "Where data is used",
     routers: "Routers to look at",
     routers_about: "last 6 h",

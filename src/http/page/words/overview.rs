@@ -47,8 +47,7 @@ pub(in crate::http::page) struct Overview {
     pub(in crate::http::page) nothing_wrong: &'static str,
     pub(in crate::http::page) severity: [&'static str; 3],
     pub(in crate::http::page) top_sims: &'static str,
-    /// Of a day.
-    pub(in crate::http::page) since: fn(&str) -> String,
+    pub(in crate::http::page) today: &'static str,
     pub(in crate::http::page) by_data: &'static str,
     pub(in crate::http::page) by_change: &'static str,
     pub(in crate::http::page) by_messages: &'static str,
