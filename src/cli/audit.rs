@@ -6,6 +6,8 @@ use super::{Failure, client::ApiClient, output::Output, settings::Settings};
 
 const COLUMNS: [&str; 8] =
     ["at", "who", "source", "action", "subject", "outcome", "details", "count"];
+/// What a narrow screen goes without, the first of these first.
+const MAY_GO: [&str; 4] = ["count", "source", "details", "who"];
 
 /// Which rows to show.
 #[derive(Args, Debug)]
@@ -53,6 +55,6 @@ pub(super) async fn run(
         query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let api = ApiClient::connect(settings).await?;
     let rows = api.list("/v1/audit", &query, audit.limit).await?;
-    output.records(&COLUMNS, &rows)?;
+    output.records(&COLUMNS, &MAY_GO, &rows)?;
     Ok(ExitCode::SUCCESS)
 }

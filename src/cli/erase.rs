@@ -26,6 +26,10 @@ const COLUMNS: [&str; 10] = [
     "giccid_hmac",
 ];
 
+/// What a narrow screen goes without, the first of these first.
+const MAY_GO: [&str; 6] =
+    ["giccid_hmac", "is_pending", "held", "notifications", "mo_sms", "data_usage"];
+
 /// What an erasure counts.
 const KINDS: [&str; 4] = ["data_usage", "mo_sms", "notifications", "held"];
 
@@ -76,7 +80,7 @@ pub(super) async fn run(
     match (&erase.command, &erase.giccid) {
         (Some(Command::List), _) => {
             let rows: Vec<Value> = api.json(Method::GET, "/v1/erasures", &[], None).await?;
-            output.records(&COLUMNS, &rows)?;
+            output.records(&COLUMNS, &MAY_GO, &rows)?;
         }
         (Some(Command::Show { giccid }), _) => show(&api, giccid, output).await?,
         (Some(Command::Lift { giccid }), _) => {

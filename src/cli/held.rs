@@ -14,6 +14,8 @@ use super::{
 
 const COLUMNS: [&str; 9] =
     ["id", "class", "reason", "field", "kind", "source", "received_at", "bytes", "count"];
+/// What a narrow screen goes without, the first of these first. The reason tells the class.
+const MAY_GO: [&str; 5] = ["class", "bytes", "field", "count", "source"];
 
 /// What to do with pushes that lie aside.
 #[derive(Debug, Subcommand)]
@@ -139,7 +141,7 @@ async fn tell_one(api: &ApiClient, id: i64, done: &str, output: Output) -> Resul
 
 async fn list(api: &ApiClient, filter: &Filter, output: Output) -> Result<(), Failure> {
     let rows = api.list("/v1/held", &filter.narrow.query(), filter.limit).await?;
-    output.records(&COLUMNS, &rows)
+    output.records(&COLUMNS, &MAY_GO, &rows)
 }
 
 impl Narrow {

@@ -68,7 +68,7 @@ pub(super) async fn run(
         Command::List => {
             let keys: Vec<Value> = api.json(Method::GET, "/v1/keys", &[], None).await?;
             let fields = ["id", "label", "scope", "created_at", "revoked_at"];
-            output.records(&fields, &keys)?;
+            output.records(&fields, &["revoked_at", "scope"], &keys)?;
         }
         Command::Revoke { id } => {
             api.send(Method::DELETE, &format!("/v1/keys/{id}"), &[], None).await?;

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, indented::indented, table::table};
+use super::{Failure, indented::indented, table::Table};
 use crate::domain;
 
 /// How results are written.
@@ -31,17 +31,22 @@ impl Output {
         Self { format: wish.unwrap_or(usual) }
     }
 
-    /// Rows under their headings, or the JSON value.
+    /// A table, or the JSON value.
+    pub(super) fn table(self, table: Table<'_>, json: &impl Serialize) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self::json(json),
+            Format::Table => text(&table.text()),
+        }
+    }
+
+    /// Rows under their headings, none of which may go, or the JSON value.
     pub(super) fn rows(
         self,
         headings: &[&str],
         rows: &[Vec<String>],
         json: &impl Serialize,
     ) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => self::json(json),
-            Format::Table => text(&table(headings, rows)),
-        }
+        self.table(Table { headings, rows, may_go: &[] }, json)
     }
 
     /// Rows under their headings with a text below them, or the JSON value.
@@ -52,16 +57,31 @@ impl Output {
         people: &str,
         json: &impl Serialize,
     ) -> Result<(), Failure> {
-        self.text(&format!("{}\n{people}", table(headings, rows)), json)
+        let table = Table { headings, rows, may_go: &[] };
+        self.text(&format!("{}\n{people}", table.text()), json)
     }
 
-    /// These fields of each record as columns, or the JSON values.
-    pub(super) fn records(self, fields: &[&str], records: &[Value]) -> Result<(), Failure> {
-        let headings: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
-        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+    /// These fields of each record as columns, or the JSON values. Where there is no room, the last of
+    /// `may_go` stays longest.
+    pub(super) fn records(
+        self,
+        fields: &[&str],
+        may_go: &[&str],
+        records: &[Value],
+    ) -> Result<(), Failure> {
+        let headings = |fields: &[&str]| -> Vec<String> {
+            fields.iter().map(|field| field.to_uppercase()).collect()
+        };
+        let (headings, may_go) = (headings(fields), headings(may_go));
+        let cell = |value: &Value| without_milliseconds(cell(value));
         let cells = |record: &Value| fields.iter().map(|field| cell(&record[*field])).collect();
         let rows: Vec<Vec<String>> = records.iter().map(cells).collect();
-        self.rows(&headings, &rows, &records)
+        let table = Table {
+            headings: &headings.iter().map(String::as_str).collect::<Vec<_>>(),
+            rows: &rows,
+            may_go: &may_go.iter().map(String::as_str).collect::<Vec<_>>(),
+        };
+        self.table(table, &records)
     }
 
     /// A text for people, or the JSON value.
@@ -88,6 +108,16 @@ pub(super) fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text),
         other => other.to_string(),
+    }
+}
+
+/// A time of the API as people need it; any other text as it is.
+fn without_milliseconds(text: String) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) if text.len() == "2024-09-05T01:30:48.000Z".len() => {
+            at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        }
+        _ => text,
     }
 }
 

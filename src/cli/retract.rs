@@ -28,6 +28,8 @@ const COLUMNS: [&str; 10] = [
     "is_pending",
     "lifted_at",
 ];
+/// What a narrow screen goes without, the first of these first.
+const MAY_GO: [&str; 6] = ["is_pending", "kept", "notifications", "mo_sms", "data_usage", "source"];
 
 /// What is to be taken out, or what else to do.
 #[derive(Args, Debug)]
@@ -76,7 +78,7 @@ pub(super) async fn run(
     match (&retract.command, &retract.date_push) {
         (Some(Command::List), _) => {
             let rows: Vec<Value> = api.json(Method::GET, LIST, &[], None).await?;
-            output.records(&COLUMNS, &rows)?;
+            output.records(&COLUMNS, &MAY_GO, &rows)?;
         }
         (Some(Command::Lift { id }), _) => {
             api.send(Method::DELETE, &format!("{LIST}/{id}"), &[], None).await?;

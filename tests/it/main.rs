@@ -40,6 +40,7 @@ mod kill;
 mod listener;
 mod live;
 mod live_commands;
+mod live_tables;
 mod model;
 mod mutated;
 mod openapi;

@@ -146,6 +146,20 @@ impl Simdeck {
         run(self.folder.path(), &self.public, &self.internal, args)
     }
 
+    /// The same, as a table on a screen so wide.
+    pub(crate) fn run_table(&self, args: &[&str], width: usize) -> String {
+        let output = program(&[], self.folder.path())
+            .args(args)
+            .args(["--output", "table"])
+            .env("SIMDECK_PUBLIC_LISTEN", &self.public)
+            .env("SIMDECK_INTERNAL_LISTEN", &self.internal)
+            .env("COLUMNS", width.to_string())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The same, and what it reads comes from this file.
     pub(crate) fn run_typing(&self, args: &[&str], typed: std::fs::File) -> Output {
         program(&[], self.folder.path())

@@ -8,6 +8,7 @@ use crate::{
     cli::{
         Failure,
         output::{self, Output, printable},
+        table::Table,
     },
     domain::{
         Clock, FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample,
@@ -78,7 +79,12 @@ pub(super) async fn devices(client: &Client, output: Output) -> Result<(), Failu
     progress.finish_and_clear();
     let rows: Vec<Vec<String>> = devices.iter().map(row_of).collect();
     let json: Vec<DeviceOut<'_>> = devices.iter().map(DeviceOut::from).collect();
-    output.rows(&["SN", "NAME", "MODEL", "GROUP", "STATE", "FIRMWARE"], &rows, &json)?;
+    let table = Table {
+        headings: &["SN", "NAME", "MODEL", "GROUP", "STATE", "FIRMWARE"],
+        rows: &rows,
+        may_go: &["FIRMWARE", "MODEL", "GROUP"],
+    };
+    output.table(table, &json)?;
     if !walk.is_whole() {
         let of = expected.map(|count| format!(" of {count}")).unwrap_or_default();
         output::note(&format!(
@@ -126,7 +132,8 @@ pub(super) async fn status(
     let wholes: Result<Vec<&RawValue>, _> =
         samples.iter().map(|sample| serde_json::from_str(&sample.whole)).collect();
     let wholes = wholes.map_err(Failure::because("RCMS's samples cannot be written"))?;
-    output.rows(&headings, &rows, &wholes)?;
+    let may_go = ["MODEL", "FIRMWARE", "GATEWAY", "LINK UPTIME"];
+    output.table(Table { headings: &headings, rows: &rows, may_go: &may_go }, &wholes)?;
     if samples.is_empty() {
         output::note(&format!("RCMS has nothing from {sn} since {begin}."));
     }
