@@ -182,7 +182,7 @@ impl Which {
     ) -> Result<Counted, Failure> {
         let counting = [query, &[("dry_run", "true")]].concat();
         let counts: Value = api.json(Method::POST, path, &counting, None).await?;
-        let question = format!("{verb} {}?", pushes(&counts["matched"]));
+        let question = format!("{verb} {}?{}", pushes(&counts["matched"]), left_out(&counts));
         let goes = !self.dry_run && confirmed(&question, self.yes)?;
         Ok(Counted { counts, goes })
     }
@@ -210,6 +210,17 @@ async fn discard_many(api: &ApiClient, which: &Which, output: Output) -> Result<
     Ok(if goes || which.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What a retry leaves out of those that the filter names, and how to take it too.
+fn left_out(counts: &Value) -> String {
+    match counts["retracted_left_out"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(_) => format!(
+            " Left out: {} whose datePush was retracted; only --reason date_retracted takes them.",
+            pushes(&counts["retracted_left_out"])
+        ),
+    }
+}
+
 fn pushes(count: &Value) -> String {
     counted(count, "held push", "held pushes")
 }
@@ -231,14 +242,19 @@ async fn retry_many(
     }
     let people = match goes {
         true => format!(
-            "Of {}: {} stored, {}, {} quarantined again, {} still refused.",
+            "Of {}: {} stored, {}, {} quarantined again, {} still refused.{}",
             pushes(&counts["matched"]),
             counted(&counts["stored"], "record", "records"),
             counted(&counts["duplicates"], "duplicate", "duplicates"),
             cell(&counts["quarantined"]),
-            counted(&counts["still_refused"], "push", "pushes")
+            counted(&counts["still_refused"], "push", "pushes"),
+            left_out(&counts)
         ),
-        false => format!("Matching: {}; nothing is changed.", pushes(&counts["matched"])),
+        false => format!(
+            "Matching: {}; nothing is changed.{}",
+            pushes(&counts["matched"]),
+            left_out(&counts)
+        ),
     };
     output.text(&people, &counts)?;
     let left = counts["quarantined"] != 0 || counts["still_refused"] != 0;

@@ -26,11 +26,14 @@ pub(super) struct DiscardedManyOut {
 /// What became of those that were read again.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "matched": 12, "stored": 11, "duplicates": 0, "quarantined": 0, "still_refused": 1,
-    "through": 4711, "dry_run": false,
+    "matched": 12, "retracted_left_out": 2, "stored": 11, "duplicates": 0, "quarantined": 0,
+    "still_refused": 1, "through": 4711, "dry_run": false,
 })))]
 pub(super) struct RetriedManyOut {
     matched: u64,
+    /// Held pushes that the filter names too, but that are not read again because their `datePush` was
+    /// retracted: only `reason=date_retracted` takes them. A discard leaves none out.
+    retracted_left_out: u64,
     stored: u64,
     duplicates: u64,
     quarantined: u64,
@@ -67,7 +70,8 @@ pub(super) async fn retry(
     must_narrow(&ask)?;
     let dry_run = ask.dry_run;
     let mut done = crate::intake::RetriedMany::default();
-    let (matched, through) = intake.count_held(&ask.held.of_retry(), ask.through).await?;
+    let (named, through) = intake.count_held(&ask.held, ask.through).await?;
+    let (matched, _) = intake.count_held(&ask.held.of_retry(), Some(through)).await?;
     if dry_run {
         done.matched = matched;
     } else {
@@ -75,6 +79,7 @@ pub(super) async fn retry(
     }
     Ok(Json(RetriedManyOut {
         matched: done.matched,
+        retracted_left_out: named.saturating_sub(matched),
         stored: done.outcome.stored,
         duplicates: done.outcome.duplicates,
         quarantined: done.outcome.quarantined,

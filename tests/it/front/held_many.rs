@@ -80,7 +80,7 @@ async fn held_pushes_are_tried_again_by_what_they_are() {
     let (_, counts) = simdeck.many("retry?class=refused").await;
     let wanted = json!({
         "matched": 2, "stored": 2, "duplicates": 0, "quarantined": 0, "still_refused": 0,
-        "dry_run": false,
+        "retracted_left_out": 0, "dry_run": false,
     });
     assert_eq!(counts, wanted);
     assert_eq!(simdeck.rows("/v1/data-usage").await.len(), SIMS.len());

@@ -189,8 +189,25 @@ async fn what_comes_again_under_a_retracted_date_is_set_aside_and_under_another_
     assert_eq!(simdeck.get("/v1/status").await["held"]["stale"]["pushes"], 3, "each time");
     let answer = simdeck.push_as(FORGER, "data-usage", second - 1, &record).await;
     assert_eq!(counts(&answer), [0, 1, 0]);
-    let (_, answer) = simdeck.ask(Method::POST, "/v1/held/retry?class=stale").await;
-    assert_eq!(answer["matched"], 0, "a forgery comes back with nothing else: {answer}");
+    // Each count is that of its own act, and a retry says why it means fewer than a discard does.
+    let ask = async |act: &str| simdeck.ask(Method::POST, &format!("/v1/held/{act}")).await.1;
+    let answer = ask("discard?class=stale&dry_run=true").await;
+    assert_eq!(answer["matched"], 1, "{answer}");
+    for dry_run in [true, false] {
+        let answer = ask(&format!("retry?class=stale&dry_run={dry_run}")).await;
+        assert_eq!(answer["matched"], 0, "a forgery comes back with nothing else: {answer}");
+        assert_eq!(answer["retracted_left_out"], 1, "{answer}");
+    }
+    let answer = ask("retry?reason=date_retracted&dry_run=true").await;
+    assert_eq!((&answer["matched"], &answer["retracted_left_out"]), (&json!(1), &json!(0)));
+    let words = ["held", "retry", "--class", "stale", "--dry-run", "--output", "table"];
+    let told = simdeck.run(&words).stdout;
+    let told = String::from_utf8_lossy(&told);
+    assert!(
+        told.contains("Matching: 0 held pushes; nothing is changed. Left out: 1 held push"),
+        "{told}"
+    );
+    assert!(told.contains("--reason date_retracted"), "{told}");
     let retry = format!("/v1/held/{}/retry", rows[0]["id"]);
     let (status, answer) = simdeck.ask(Method::POST, &retry).await;
     assert_eq!((status, counts(&answer)), (200, [0, 1, 0]), "a person may take it in");
