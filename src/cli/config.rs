@@ -5,15 +5,16 @@ use serde_json::json;
 
 use super::{
     Failure, made,
+    named_files::NamedFiles,
     output::{self, Output},
     settings::{self, Environment, Flags, Settings, Source},
 };
-use crate::domain::sentence;
+use crate::domain::{Clock, SystemClock, sentence};
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Say whether the settings can be used; nothing is opened or made
+    /// Say whether the settings and the files that they name can be used; nothing is made
     #[command(after_help = "Example:\n  simdeck config check --config /etc/simdeck.toml")]
     Check,
     /// Show every setting in force and where it comes from; secrets are hidden
@@ -45,8 +46,12 @@ fn check(flags: &Flags, environment: &Environment, output: Output) -> Result<(),
     let (settings, mistakes) = Settings::check(flags, environment);
     let mut mistakes: Vec<Failure> = mistakes.into_iter().map(Failure::from).collect();
     if let Some(key) = &settings.api.key {
-        mistakes.extend(made::refuse_short(key).err());
+        let place = settings.line("api.key").map(|line| line.place()).unwrap_or_default();
+        let at_its_place = |mistake| Failure::new(format!("{place}: {mistake}"));
+        mistakes.extend(made::refuse_short(key).err().map(at_its_place));
     }
+    let files = NamedFiles::look(&settings, SystemClock.now());
+    mistakes.extend(files.mistakes);
     if let Some(last) = mistakes.pop() {
         for mistake in mistakes {
             output::note(&format!("error: {mistake}"));
@@ -56,7 +61,8 @@ fn check(flags: &Flags, environment: &Environment, output: Output) -> Result<(),
     let short = made::warning_of_short(&settings.push.keys);
     let no_token = settings.warning_of_no_token();
     let warnings = settings.warnings.iter().map(String::as_str);
-    let warnings: Vec<&str> = warnings.chain(no_token).chain(short.as_deref()).collect();
+    let warnings = warnings.chain(no_token).chain(short.as_deref());
+    let warnings: Vec<&str> = warnings.chain(files.warnings.iter().map(String::as_str)).collect();
     let changed = settings
         .in_force
         .iter()

@@ -22,6 +22,7 @@ mod keys;
 mod listeners;
 mod logging;
 mod made;
+mod named_files;
 mod openapi;
 mod output;
 mod push;

@@ -10,6 +10,7 @@ use super::{
     welcome::is_local,
 };
 use crate::{
+    domain::Timestamp,
     http::{
         Elsewhere, PageSettings, PathTokens, ProbeAnswer, PushAddress, PushSettings, Registration,
         Registrations, Wellness,
@@ -61,6 +62,11 @@ impl ListenerTls {
             public: open(&public.tls_cert, &public.tls_key)?,
             internal: open(&internal.tls_cert, &internal.tls_key)?,
         })
+    }
+
+    /// A sentence for each certificate that no client accepts now.
+    pub(super) fn warnings(&self, now: Timestamp) -> Vec<String> {
+        self.pairs().filter_map(|tls| tls.out_of_date(now)).map(|it| it.to_string()).collect()
     }
 
     /// Those that there are.

@@ -115,6 +115,9 @@ impl Server {
     ) -> Result<Self, Failure> {
         let hangup = reload::hangup()?;
         let tls = ListenerTls::open(&settings).map_err(told)?;
+        for warning in tls.warnings(SystemClock.now()) {
+            tracing::warn!("{warning}");
+        }
         let demo_clock = Arc::new(DemoClock::default());
         let (is_untold, clock): (bool, Arc<dyn Clock>) = if is_demo {
             (demo::prepare(&settings)?, demo_clock.clone())

@@ -1,4 +1,7 @@
 //! What `config check` says.
+use std::process::Output;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 
 use crate::commands::{Machine, stderr, stdout};
@@ -79,5 +82,105 @@ fn every_warning_ends_with_one_mark() {
         assert!(line.ends_with(['.', '?']), "{line}");
         let marks = line.chars().rev().take_while(|it| ['.', '?', '!'].contains(it)).count();
         assert_eq!(marks, 1, "{line}");
+    }
+}
+
+/// A certificate for these years and its key, both PEM.
+fn pair(from_year: i32, to_year: i32) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut wanted = CertificateParams::new(["simdeck.example.net".to_owned()]).unwrap();
+    wanted.not_before = date_time_ymd(from_year, 1, 1);
+    wanted.not_after = date_time_ymd(to_year, 1, 1);
+    (wanted.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn check(machine: &Machine, variables: &[(&str, &str)]) -> Output {
+    machine.run_with(&["config", "check", "--output", "table"], variables, "")
+}
+
+#[test]
+fn every_mistake_names_the_variable_or_the_file_and_line_that_it_stands_in() {
+    let machine = Machine::new();
+    machine.write("short.txt", "short\n");
+    machine.write("a-file", "");
+    machine
+        .write("simdeck.toml", "[rcms]\nclient_id = \"me\"\n[backup]\ndir = \"a-file/copies\"\n");
+    let told = stderr(&check(
+        &machine,
+        &[
+            ("SIMDECK_API_KEY_FILE", "short.txt"),
+            ("SIMDECK_PUBLIC_TLS_KEY", "key.pem"),
+            ("SIMDECK_PUBLIC_LISTEN", "127.0.0.1:8081"),
+            ("SIMDECK_DATA_DIR", "a-file"),
+            ("SIMDECK_DATABASE_URL", "sqlite://."),
+        ],
+    ));
+    for (place, problem) in [
+        ("SIMDECK_API_KEY_FILE (short.txt)", "fewer than 20 characters"),
+        ("`public.tls_key` comes from SIMDECK_PUBLIC_TLS_KEY", "`public.tls_cert` and"),
+        ("`public.listen` comes from SIMDECK_PUBLIC_LISTEN", "are the same address"),
+        ("`rcms.client_id` comes from simdeck.toml, line 2", "without `rcms.client_secret`"),
+        ("`backup.dir` in simdeck.toml, line 4,", "a-file is a file, and must be a folder"),
+        ("SIMDECK_DATA_DIR", "a-file is a file, and must be a folder"),
+        ("SIMDECK_DATABASE_URL", ". is a folder: name a file"),
+    ] {
+        let found = told.lines().filter(|line| line.contains(place) && line.contains(problem));
+        assert_eq!(found.count(), 1, "{place}, {problem}: {told}");
+    }
+    let named = machine.run(&["config", "check", "--config", "nowhere.toml"]);
+    assert!(stderr(&named).contains("--config names nowhere.toml"), "{}", stderr(&named));
+    let named = check(&machine, &[("SIMDECK_CONFIG", "nowhere.toml")]);
+    assert!(stderr(&named).contains("SIMDECK_CONFIG names nowhere.toml"), "{}", stderr(&named));
+}
+
+#[test]
+fn config_check_looks_into_certificates_and_keys_as_a_server_does() {
+    let machine = Machine::new();
+    let ((good, good_key), (old, old_key), (early, early_key)) =
+        (pair(2020, 2120), pair(2010, 2020), pair(2100, 2120));
+    for (name, text) in [
+        ("good.pem", &*good),
+        ("good.key", &*good_key),
+        ("old.pem", &*old),
+        ("old.key", &*old_key),
+        ("early.pem", &*early),
+        ("early.key", &*early_key),
+        ("text.pem", "no certificate"),
+    ] {
+        machine.write(name, text);
+    }
+    for (section, name) in [("PUBLIC", "public"), ("INTERNAL", "internal")] {
+        let (cert, key) =
+            (format!("SIMDECK_{section}_TLS_CERT"), format!("SIMDECK_{section}_TLS_KEY"));
+        let with = |cert_file: &str, key_file: &str| {
+            check(&machine, &[(&cert, cert_file), (&key, key_file)])
+        };
+        for (cert_file, key_file, place, problem) in [
+            ("gone.pem", "good.key", &cert, "gone.pem cannot be read"),
+            ("good.pem", "gone.key", &key, "gone.key cannot be read"),
+            ("text.pem", "good.key", &cert, "text.pem holds no whole PEM section"),
+            ("good.pem", "text.pem", &key, "text.pem holds no whole PEM section"),
+            ("good.pem", "old.key", &key, "is not that of the certificate in good.pem"),
+        ] {
+            let output = with(cert_file, key_file);
+            let told = stderr(&output);
+            assert!(!output.status.success(), "{cert_file}, {key_file}");
+            assert!(told.contains(&format!("{place}: ")) && told.contains(problem), "{told}");
+            let variables = [(&*cert, cert_file), (&*key, key_file)];
+            let served = machine.run_with(&["serve"], &variables, "");
+            assert!(!served.status.success(), "{name}: {cert_file}, {key_file}");
+            assert!(stderr(&served).contains(problem), "{}", stderr(&served));
+        }
+        for (file, state) in
+            [("old", "expired at 2020-01-01"), ("early", "is not valid before 2100-01-01")]
+        {
+            let output = with(&format!("{file}.pem"), &format!("{file}.key"));
+            assert!(output.status.success(), "{}", stderr(&output));
+            let told = stdout(&output);
+            let sentence = format!("Warning: {cert}: the certificate in {file}.pem {state}");
+            assert!(told.contains(&sentence), "{told}");
+        }
+        let told = stdout(&with("good.pem", "good.key"));
+        assert!(!told.contains("certificate"), "{told}");
     }
 }

@@ -430,11 +430,13 @@ fn rcms_has_an_id_and_a_secret_or_neither() {
     let [id, secret] = ["SIMDECK_RCMS_CLIENT_ID", "SIMDECK_RCMS_CLIENT_SECRET"];
     assert_eq!(
         Machine::new().variable(id, "me").refusal(),
-        "`rcms.client_id` is set without `rcms.client_secret`: set both or neither"
+        "`rcms.client_id` is set without `rcms.client_secret`: set both or neither \
+         (`rcms.client_id` comes from SIMDECK_RCMS_CLIENT_ID)"
     );
     assert_eq!(
         Machine::new().variable(secret, "hush").refusal(),
-        "`rcms.client_secret` is set without `rcms.client_id`: set both or neither"
+        "`rcms.client_secret` is set without `rcms.client_id`: set both or neither \
+         (`rcms.client_secret` comes from SIMDECK_RCMS_CLIENT_SECRET)"
     );
     assert_eq!(
         Machine::new().variable(id, "").variable(secret, "").refusal(),

@@ -49,8 +49,9 @@ impl Environment {
     }
 
     /// The settings file that the environment names.
-    pub(super) fn config(&self) -> Result<Option<PathBuf>, SettingsError> {
-        Ok(self.text(CONFIG)?.filter(|path| !path.is_empty()).map(PathBuf::from))
+    pub(super) fn config(&self) -> Result<Option<(PathBuf, &'static str)>, SettingsError> {
+        let path = self.text(CONFIG)?.filter(|path| !path.is_empty()).map(PathBuf::from);
+        Ok(path.map(|path| (path, "SIMDECK_CONFIG names")))
     }
 
     /// What the environment says about a setting.
@@ -98,6 +99,8 @@ fn secrets_of_file(
             let items = without_mark(&text).lines().map(Item::from).collect();
             Ok(Given { setting, items, source: Source::SecretFile { variable, path } })
         }
-        Err(source) => Err(SettingsError::File { place: variable, path, source }),
+        Err(source) => {
+            Err(SettingsError::File { place: format!("{variable} names"), path, source })
+        }
     }
 }

@@ -35,12 +35,12 @@ pub enum SettingsError {
     },
     /// A file that was named cannot be read.
     #[error(
-        "{place} names {path}, which cannot be read{advice}",
+        "{place} {path}, which cannot be read{advice}",
         path = path.display(),
         advice = advice(source)
     )]
     File {
-        /// What named it.
+        /// What named it, with a verb.
         place: String,
         /// The file.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum SettingsError {
     },
     /// Two settings that do not go together.
     #[error("{0}")]
-    Together(&'static str),
+    Together(String),
 }
 
 /// A secret that is mounted into a container often belongs to somebody else.

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::domain::without_mark;
 
-/// Reads a settings file as far as it can be read.
-pub(super) fn read(path: &Path, mistakes: &mut Vec<SettingsError>) -> Found {
+/// Reads a settings file as far as it can be read; an error begins with what named it.
+pub(super) fn read(path: &Path, named_by: &str, mistakes: &mut Vec<SettingsError>) -> Found {
     let mut found = Found::default();
     match fs::read_to_string(path) {
         Ok(text) => {
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<SettingsError>) -> Found {
             }
         }
         Err(source) => {
-            let place = "the settings".to_owned();
+            let place = named_by.to_owned();
             mistakes.push(SettingsError::File { place, path: path.to_owned(), source });
             found.unread = Setting::all().map(Setting::name).collect();
         }

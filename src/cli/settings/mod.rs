@@ -33,7 +33,7 @@ pub use words::{AllowMode, LogFormat, Probe};
 pub(super) use values::duration;
 pub(super) use words::Words;
 
-use given::{Found, Given};
+use given::{Found, Given, in_file};
 
 /// The settings file that is read where none is named, if it is there.
 pub const FILE_NAME: &str = "simdeck.toml";
@@ -49,7 +49,24 @@ pub struct InForce {
     pub source: Source,
 }
 
+impl InForce {
+    /// What to correct where the value is wrong: the flag, the variable, or key, file and line.
+    pub(super) fn place(&self) -> String {
+        let name = self.setting.name();
+        match &self.source {
+            Source::File { path, line } => in_file(&name, path, *line),
+            Source::Default | Source::Derived => format!("`{name}`"),
+            source => source.to_string(),
+        }
+    }
+}
+
 impl Settings {
+    /// The line of `config print` of a setting; none of a setting that could not be read.
+    pub(super) fn line(&self, name: &str) -> Option<&InForce> {
+        self.in_force.iter().find(|line| line.setting.name() == name)
+    }
+
     /// Reads all settings: flags before environment before file before defaults. The first mistake
     /// ends it.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, SettingsError> {
@@ -74,7 +91,7 @@ impl Settings {
         settings.warnings = environment.unknown();
         let mut found = Found::default();
         match Self::file_path(flags, environment) {
-            Ok(Some(path)) => found = file::read(&path, mistakes),
+            Ok(Some((path, named_by))) => found = file::read(&path, named_by, mistakes),
             Ok(None) => (),
             Err(mistake) => mistakes.push(mistake),
         }
@@ -118,18 +135,20 @@ impl Settings {
         Ok(())
     }
 
+    /// The settings file, and what named it, with a verb.
     fn file_path(
         flags: &Flags,
         environment: &Environment,
-    ) -> Result<Option<PathBuf>, SettingsError> {
+    ) -> Result<Option<(PathBuf, &'static str)>, SettingsError> {
         if let Some(path) = &flags.config {
-            return Ok(Some(path.clone()));
+            return Ok(Some((path.clone(), "--config names")));
         }
-        if let Some(path) = environment.config()? {
-            return Ok(Some(path));
+        if let Some(found) = environment.config()? {
+            return Ok(Some(found));
         }
         let path = PathBuf::from(FILE_NAME);
         // Whatever is there under that name is meant to be read, even if it turns out unreadable.
-        Ok(path.symlink_metadata().is_ok().then_some(path))
+        let is_there = path.symlink_metadata().is_ok();
+        Ok(is_there.then_some((path, "the folder in which simdeck runs has a")))
     }
 }

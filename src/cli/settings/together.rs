@@ -24,8 +24,24 @@ impl Settings {
             .together()
             .into_iter()
             .filter(|(is_wrong, names, _)| *is_wrong && names.iter().all(is_read));
-        mistakes.extend(wrong.map(|(_, _, sentence)| SettingsError::Together(sentence)));
+        let told = wrong.map(|(_, names, sentence)| {
+            SettingsError::Together(format!("{sentence}{}", self.places_of(names)))
+        });
+        mistakes.extend(told);
         self.warn_of_open_doors(unread);
+    }
+
+    /// Where those of these settings stand that somebody set.
+    fn places_of(&self, names: [&'static str; 2]) -> String {
+        let lines = names.iter().filter_map(|name| self.line(name));
+        let set = lines.filter(|line| !matches!(line.source, Source::Default | Source::Derived));
+        let places: Vec<String> = set
+            .map(|line| format!("`{}` comes from {}", line.setting.name(), line.source))
+            .collect();
+        match places.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", places.join(", ")),
+        }
     }
 
     /// What does not go together: whether it is so here, the settings it is about, and the sentence.

@@ -41,7 +41,7 @@ use tower::Service;
 pub use connection::Peer;
 pub use counts::{ConnectionCounts, ConnectionFigures, Shortage};
 pub use limits::ConnectionLimits;
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{OutOfDate, Tls, TlsError, TlsFiles};
 pub use unread::Asked;
 
 use connection::Connection;

@@ -1,20 +1,24 @@
 //! TLS on a listener: one certificate, which may be renewed while connections are open.
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, InconsistentKeys, ServerConfig,
+        self, CertificateError, InconsistentKeys, RootCertStore, ServerConfig,
+        client::verify_server_cert_signed_by_trust_anchor,
         crypto::{CryptoProvider, aws_lc_rs},
-        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
-        server::{ClientHello, ResolvesServerCert},
+        pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
+        server::{ClientHello, ParsedCertificate, ResolvesServerCert},
         sign::CertifiedKey,
     },
 };
+
+use crate::domain::Timestamp;
 
 /// What connections are encrypted with. Clones share one certificate.
 #[derive(Clone)]
@@ -65,6 +69,23 @@ pub enum TlsError {
     },
 }
 
+/// A certificate that no client accepts at this time. It is shown all the same: a wrong clock must not
+/// keep a server from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfDate {
+    path: PathBuf,
+    state: &'static str,
+    at: Timestamp,
+}
+
+impl fmt::Display for OutOfDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, state, at } = self;
+        let path = path.display();
+        write!(f, "the certificate in {path} {state} {at}: renew it, or correct the clock")
+    }
+}
+
 impl Tls {
     /// Reads a certificate and its key.
     pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
@@ -87,12 +108,47 @@ impl Tls {
         Ok(())
     }
 
+    /// What is wrong with the certificate's span of time at this moment.
+    pub fn out_of_date(&self, now: Timestamp) -> Option<OutOfDate> {
+        let pair = self.current.pair();
+        let certificate = ParsedCertificate::try_from(pair.end_entity_cert().ok()?).ok()?;
+        let now_s = u64::try_from(now.unix_seconds()).unwrap_or_default();
+        let algorithms = self.acceptor.config().crypto_provider().signature_verification_algorithms;
+        // The span is looked at before the issuer is, and nobody is trusted here.
+        let judged = verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &RootCertStore::empty(),
+            &[],
+            UnixTime::since_unix_epoch(Duration::from_secs(now_s)),
+            algorithms.all,
+        );
+        let (state, at) = match judged {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after,
+                ..
+            })) => ("expired at", not_after),
+            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                not_before,
+                ..
+            })) => ("is not valid before", not_before),
+            _ => return None,
+        };
+        let at_ms = i64::try_from(at.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000);
+        let (path, at) = (self.files.certificate.clone(), Timestamp::from_unix_ms(at_ms));
+        Some(OutOfDate { path, state, at })
+    }
+
     pub(super) fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
 }
 
 impl TlsFiles {
+    /// A pair.
+    pub fn of(certificate: &Path, key: &Path) -> Self {
+        Self { certificate: certificate.to_owned(), key: key.to_owned() }
+    }
+
     fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let text = read(&self.certificate)?;
         let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
@@ -121,8 +177,14 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
+impl Current {
+    fn pair(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(self.pair())
     }
 }
