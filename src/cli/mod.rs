@@ -174,7 +174,7 @@ enum Command {
     /// Take away now what is older than SIMDECK_RETENTION_… says
     #[command(after_help = "Example:\n  simdeck prune")]
     Prune(keep::Prune),
-    /// Take one SIM out of everything, for good
+    /// Erase one SIM's data permanently
     #[command(after_help = "Examples:\n  simdeck erase --giccid 8986001234567890123\n  \
                             simdeck erase list\n  \
                             simdeck erase lift --giccid 8986001234567890123")]

@@ -2,22 +2,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { LOOKS, fits, isForEverybody, launch, open, signIn } from "./browser.js";
-import { API_KEY, Simdeck } from "./simdeck.js";
-
-let simdeck;
-let browser;
-
-before(async () => {
-  [simdeck, browser] = await Promise.all([Simdeck.start({ demo: true }), launch()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await simdeck?.end();
-});
+import { LOOKS, fits, isForEverybody, open, signIn } from "./browser.js";
+import { API_KEY } from "./simdeck.js";
+import { browser, simdeck } from "./with_demo.js";
 
 /// Waits until the page has this address beside what else is asked.
 const hasAsked = (page, name, value) =>
@@ -156,6 +145,9 @@ test("keys alone lead everywhere", async () => {
   assert.equal(await page.locator("tr[aria-selected=true]").getAttribute("data-giccid"), second);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${simdeck.url}/sims/${second}`);
+  await page.keyboard.press("g");
+  await page.keyboard.press("a");
+  await page.waitForURL(`${simdeck.url}/audit`);
   const sheet = page.getByRole("dialog", { name: "Keys" });
   await page.keyboard.press("?");
   await sheet.waitFor();

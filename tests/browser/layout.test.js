@@ -1,21 +1,9 @@
 // Nothing of the overview is cut off or lies on top of something else, on a screen and on a phone.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { launch, open, signIn } from "./browser.js";
-import { Simdeck } from "./simdeck.js";
-
-let simdeck;
-let browser;
-
-before(async () => {
-  [simdeck, browser] = await Promise.all([Simdeck.start({ demo: true }), launch()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await simdeck?.end();
-});
+import { open, signIn } from "./browser.js";
+import { browser, simdeck } from "./with_demo.js";
 
 /// What lies beyond the panel that it belongs to, and which labels of an axis run together.
 const faults = (page) => page.evaluate(() => {

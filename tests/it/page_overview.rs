@@ -138,3 +138,38 @@ fn grouped(number: i64) -> String {
     }
     text
 }
+
+#[tokio::test]
+async fn the_figure_of_silent_sims_leads_to_the_list_that_it_counts() {
+    let api = Api::new(ApiSettings::default()).await;
+    push_days(&api, SIM, 2..=3).await;
+    push_days(&api, "8986001234567890442", 0..=1).await;
+    let browser = Browser::with_key(&api, ADMIN_KEY).await;
+    let page = browser.page("/?range=7d").await;
+    let (_, figure) = panel(&page, "figures").split_once("href=\"/sims?silent_for=24h\"").unwrap();
+    let (figure, _) = figure.split_once("<small>").unwrap();
+    assert!(figure.contains("Silent over 24 h") && figure.ends_with(">1 "), "{figure}");
+    let list = browser.page("/sims?silent_for=24h").await;
+    assert!(list.contains(SIM) && !list.contains("8986001234567890442"), "{list}");
+}
+
+#[tokio::test]
+async fn every_page_of_the_bar_has_a_letter_and_the_sheet_of_keys_names_it() {
+    let api = Api::new(ApiSettings::default()).await;
+    push_days(&api, SIM, 0..=0).await;
+    let made = api.post("/v1/keys", ADMIN_KEY, r#"{"label":"eyes","scope":"read"}"#).await;
+    let made: serde_json::Value = made.json().await.unwrap();
+    for (key, letters) in [(ADMIN_KEY, "olsmria"), (made["key"].as_str().unwrap(), "olsmri")] {
+        let browser = Browser::with_key(&api, key).await;
+        let page = browser.page("/").await;
+        let (_, bar) = page.split_once("<nav aria-label").unwrap();
+        let (bar, _) = bar.split_once("</nav>").unwrap();
+        let (_, sheet) = page.split_once("id=\"keys\"").unwrap();
+        for letter in letters.chars() {
+            assert!(bar.contains(&format!("data-letter=\"{letter}\"")), "{letter}: {bar}");
+            assert!(sheet.contains(&format!("<kbd>{letter}</kbd>")), "{letter}: {sheet}");
+        }
+        assert_eq!(bar.matches("data-letter").count(), letters.len(), "{bar}");
+        assert_eq!(sheet.contains("<kbd>a</kbd> Audit"), letters.contains('a'), "{sheet}");
+    }
+}

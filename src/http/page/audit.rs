@@ -5,15 +5,15 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use super::{
-    Frame, Here, Source, StatusIn, Visitor,
-    ask::{Answer, Refused},
+    Frame, Here, StatusIn, Visitor,
+    ask::Refused,
     call::Call,
     failed,
     filters::Filters,
     format::Format,
     page_of,
     routers::When,
-    turns::{PLACE, Pages},
+    turns::{PLACE, Rows},
     words::Words,
 };
 use crate::domain::{AuditAction, AuditOutcome};
@@ -23,7 +23,7 @@ use crate::domain::{AuditAction, AuditOutcome};
 struct AuditPage {
     frame: Frame,
     filters: Filters,
-    list: Result<List, Refused>,
+    list: Result<Rows<Row>, Refused>,
     /// The word in the API, the one on the page, and whether it is chosen.
     actions: Vec<(&'static str, &'static str, bool)>,
     outcomes: Vec<(&'static str, &'static str, bool)>,
@@ -34,12 +34,6 @@ struct AuditPage {
     to: String,
     /// In which zone times are told.
     zone: String,
-}
-
-struct List {
-    rows: Vec<Row>,
-    pages: Pages,
-    source: Source,
 }
 
 struct Row {
@@ -118,19 +112,15 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     page_of(StatusCode::OK, &page)
 }
 
-async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
+async fn list(visitor: &Visitor, filters: &Filters) -> Result<Rows<Row>, Refused> {
     let format = visitor.format();
-    let call = filters.on(Call::to("/v1/audit"));
+    let call = filters.on_list(Call::to("/v1/audit"), &[]);
     let call = TIMES.into_iter().fold(call, |call, name| match filters.value(name) {
         Some(time) => call.set(name, time_of(time, &format)),
         None => call,
     });
-    let call = PLACE.into_iter().fold(call, |call, name| call.with_some(name, filters.value(name)));
-    let answer: Answer<Vec<RowIn>> = visitor.api.get(&call).await?;
-    let pages = Pages::of(&answer, &filters.here, &format);
-    let rows = answer.body.into_iter().map(|row| Row::of(row, &format)).collect();
-    let call = PLACE.into_iter().fold(call, Call::without);
-    Ok(List { rows, pages, source: visitor.source(&call) })
+    let answer = visitor.api.get(&call).await?;
+    Ok(Rows::of(visitor, filters, &call, answer, |row| Row::of(row, &format)))
 }
 
 impl Row {
@@ -145,14 +135,14 @@ impl Row {
         let again = u64::try_from(row.count).unwrap_or_default();
         Self {
             when: When::full(&row.at, format),
-            who: row.who,
+            who: row.who.map(|who| (words.audit.said)(&who)),
             source: row.source.unwrap_or_default(),
             told: told(&row.action, words),
             action: row.action,
-            subject: Subject::of(row.subject),
+            subject: Subject::of((words.audit.said)(&row.subject)),
             outcome: outcome.map_or(row.outcome, |it| (words.audit.outcomes)(it).to_owned()),
             class,
-            details: row.details,
+            details: (words.audit.said)(&row.details),
             times: (again > 1).then(|| (words.audit.times)(&format.number(again))),
         }
     }

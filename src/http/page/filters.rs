@@ -162,6 +162,13 @@ impl Filters {
         self.known.iter().fold(call, add)
     }
 
+    /// A call for a list with these filters, with parameters of the page's own, and for the page of it
+    /// that the address names.
+    pub(super) fn on_list(&self, call: Call, own: &[&'static str]) -> Call {
+        let names = own.iter().copied().chain(PLACE);
+        names.fold(self.on(call), |call, name| call.with_some(name, self.value(name)))
+    }
+
     /// When each interval of the range begins, and when the last one ends.
     pub(super) fn starts(&self, format: &Format) -> Vec<Timestamp> {
         self.range.starts(format)

@@ -173,17 +173,18 @@ impl Frame {
         Call::to("/time-zone").with("next", &self.address).uri()
     }
 
-    /// The pages of the bar that this visitor may see: where, its word, and which it is.
-    pub(super) fn places(&self) -> Vec<(&'static str, &'static str, Here)> {
+    /// The pages of the bar that this visitor may see: where, the letter that leads there after `g`, its
+    /// word, and which it is.
+    pub(super) fn places(&self) -> Vec<(&'static str, &'static str, &'static str, Here)> {
         let nav = &self.w.nav;
-        let audit = self.is_admin.then_some(("/audit", nav.audit, Here::Audit));
+        let audit = self.is_admin.then_some(("/audit", "a", nav.audit, Here::Audit));
         let places = [
-            ("/", nav.overview, Here::Overview),
-            ("/live", nav.live, Here::Live),
-            ("/sims", nav.sims, Here::Sims),
-            ("/messages", nav.messages, Here::Messages),
-            ("/routers", nav.routers, Here::Routers),
-            ("/api", nav.api, Here::Api),
+            ("/", "o", nav.overview, Here::Overview),
+            ("/live", "l", nav.live, Here::Live),
+            ("/sims", "s", nav.sims, Here::Sims),
+            ("/messages", "m", nav.messages, Here::Messages),
+            ("/routers", "r", nav.routers, Here::Routers),
+            ("/api", "i", nav.api, Here::Api),
         ];
         places.into_iter().chain(audit).collect()
     }

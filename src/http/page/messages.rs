@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Frame, Here, Source, StatusIn, Visitor,
-    ask::{Answer, Refused},
+    Frame, Here, StatusIn, Visitor,
+    ask::Refused,
     call::Call,
     filters::Filters,
     format::Format,
@@ -16,7 +16,7 @@ use super::{
     payload::{Member, members},
     routers::When,
     sims::{Link, Number, narrowed},
-    turns::{PLACE, Pages},
+    turns::{PLACE, Rows},
 };
 use crate::domain::Timestamp;
 
@@ -26,7 +26,7 @@ struct MessagesPage {
     frame: Frame,
     filters: Filters,
     tabs: [(&'static str, String, bool); 2],
-    list: Result<List, Refused>,
+    list: Result<Rows<Row>, Refused>,
     is_reports: bool,
     q: String,
     /// The SIM whose thread this is.
@@ -37,12 +37,6 @@ struct MessagesPage {
     all: String,
     /// The parameters that a search keeps.
     kept: Vec<(&'static str, String)>,
-}
-
-struct List {
-    rows: Vec<Row>,
-    pages: Pages,
-    source: Source,
 }
 
 struct Row {
@@ -110,18 +104,19 @@ pub(super) async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Respons
     page_of(StatusCode::OK, &page)
 }
 
-async fn list(visitor: &Visitor, filters: &Filters, is_reports: bool) -> Result<List, Refused> {
+async fn list(
+    visitor: &Visitor,
+    filters: &Filters,
+    is_reports: bool,
+) -> Result<Rows<Row>, Refused> {
     let call = match is_reports {
         true => Call::to("/v1/notifications").with("kind", "mt-sms-status"),
         false => Call::to("/v1/mo-sms").with_some("q", filters.value("q")),
     };
-    let call = filters.on(call);
-    let call = PLACE.into_iter().fold(call, |call, name| call.with_some(name, filters.value(name)));
-    let answer: Answer<Vec<MessageIn>> = visitor.api.get(&call).await?;
+    let call = filters.on_list(call, &[]);
+    let answer = visitor.api.get(&call).await?;
     let format = visitor.format();
-    let pages = Pages::of(&answer, &filters.here, &format);
-    let rows = answer.body.into_iter().map(|message| row(message, filters, &format)).collect();
-    Ok(List { rows, pages, source: visitor.source(&call) })
+    Ok(Rows::of(visitor, filters, &call, answer, |message| row(message, filters, &format)))
 }
 
 fn row(message: MessageIn, filters: &Filters, format: &Format) -> Row {

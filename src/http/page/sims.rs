@@ -13,7 +13,7 @@ use super::{
     format::Format,
     page_of,
     routers::When,
-    turns::{PLACE, Pages},
+    turns::{PLACE, Rows},
     words::Words,
 };
 
@@ -22,7 +22,7 @@ use super::{
 struct SimsPage {
     frame: Frame,
     filters: Filters,
-    list: Result<List, Refused>,
+    list: Result<Rows<Row>, Refused>,
     facets: [Facet; 4],
     orders: [(&'static str, String, bool); 3],
     silences: Vec<(&'static str, String, bool)>,
@@ -31,12 +31,6 @@ struct SimsPage {
     is_narrowed: bool,
     /// The parameters that a search keeps.
     kept: Vec<(&'static str, String)>,
-}
-
-struct List {
-    rows: Vec<Row>,
-    pages: Pages,
-    source: Source,
 }
 
 /// A SIM in the table.
@@ -180,15 +174,11 @@ fn orders(filters: &Filters, words: &Words) -> [(&'static str, String, bool); 3]
     ]
 }
 
-async fn list(visitor: &Visitor, filters: &Filters) -> Result<List, Refused> {
-    let call = filters.on(Call::to("/v1/sims"));
-    let names = OWN.into_iter().chain(PLACE);
-    let call = names.fold(call, |call, name| call.with_some(name, filters.value(name)));
+async fn list(visitor: &Visitor, filters: &Filters) -> Result<Rows<Row>, Refused> {
+    let call = filters.on_list(Call::to("/v1/sims"), &OWN);
     let (call, answer): (Call, Answer<Vec<SimIn>>) = in_readers_zone(visitor, call).await?;
     let format = visitor.format();
-    let pages = Pages::of(&answer, &filters.here, &format);
-    let rows = answer.body.into_iter().map(|sim| row(sim, &filters.top(), &format)).collect();
-    Ok(List { rows, pages, source: visitor.source(&call) })
+    Ok(Rows::of(visitor, filters, &call, answer, |sim| row(sim, &filters.top(), &format)))
 }
 
 /// Today and this month are those of the reader; where records are kept for so short a time that

@@ -1,6 +1,31 @@
-//! Turning the pages of a list: where the API's `Link` header leads, this page leads too.
-use super::{ask::Answer, call::Call, format::Format};
+//! A page of a list, and turning to the others: where the API's `Link` header leads, this page leads too.
+use super::{Source, Visitor, ask::Answer, call::Call, filters::Filters, format::Format};
 use crate::http::query_string::{decode, parts};
+
+/// What a page shows of a list.
+#[derive(Debug)]
+pub(super) struct Rows<R> {
+    pub(super) rows: Vec<R>,
+    pub(super) pages: Pages,
+    pub(super) source: Source,
+}
+
+impl<R> Rows<R> {
+    /// What the API answered to this call, each row as the page has it.
+    pub(super) fn of<T>(
+        visitor: &Visitor,
+        filters: &Filters,
+        call: &Call,
+        answer: Answer<Vec<T>>,
+        row: impl FnMut(T) -> R,
+    ) -> Self {
+        let pages = Pages::of(&answer, &filters.here, &visitor.format());
+        let rows = answer.body.into_iter().map(row).collect();
+        // Who takes the whole list along begins at its beginning.
+        let call = PLACE.into_iter().fold(call.clone(), Call::without);
+        Self { rows, pages, source: visitor.source(&call) }
+    }
+}
 
 /// The way to the rows before and after these.
 #[derive(Debug)]

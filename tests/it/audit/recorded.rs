@@ -123,6 +123,29 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
     }
     let all = Value::from(rows).to_string();
     assert!(!all.contains(SIM) && !all.contains(text_of_key(&key)), "{all}");
+    nothing_is_english_on_the_chinese_page(&api).await;
+}
+
+/// But for what is named so: keys, lists, forms of files and members of a push.
+async fn nothing_is_english_on_the_chinese_page(api: &Api) {
+    const NAMES: [&str; 10] = [
+        "admin", "ops", "data", "usage", "ndjson", "datePush", "reason", "field", "missing", "SIM",
+    ];
+    let browser = Browser::with_key(api, ADMIN_KEY).await;
+    let page = browser.send(Method::GET, "/audit", "zh").await.text().await.unwrap();
+    let (_, table) = page.split_once("<tbody>").unwrap();
+    let (table, _) = table.split_once("</tbody>").unwrap();
+    for row in table.split("</tr>") {
+        let texts = row.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text);
+        for text in texts.filter(|text| !text.contains(".db") && !text.starts_with("2024")) {
+            let words = text.split(|it: char| !it.is_ascii_alphabetic());
+            // Shorter ones are parts of digests and of times.
+            for word in words.filter(|word| word.len() > 2 && !NAMES.contains(word)) {
+                let is_hex = word.bytes().all(|it| it.is_ascii_hexdigit());
+                assert!(is_hex, "{word} in {text}: {row}");
+            }
+        }
+    }
 }
 
 fn told(row: &Value) -> [String; 5] {

@@ -106,7 +106,6 @@ addEventListener("offline", () => offline(true));
 addEventListener("online", refresh);
 
 // Keys
-const places = { o: "/", l: "/live", s: "/sims", m: "/messages", r: "/routers", i: "/api" };
 let leader = false;
 addEventListener("keydown", (event) => {
   if (root.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -117,7 +116,7 @@ addEventListener("keydown", (event) => {
   const key = event.key;
   if (leader) {
     leader = false;
-    if (places[key]) location.assign(places[key]);
+    all("[data-letter]").find((link) => link.dataset.letter === key)?.click();
     return;
   }
   const act = {

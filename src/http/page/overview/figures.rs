@@ -23,6 +23,8 @@ pub(super) struct Figures {
 #[derive(Default)]
 pub(super) struct Figure {
     pub(super) name: &'static str,
+    /// The page that lists what it counts.
+    pub(super) address: Option<&'static str>,
     pub(super) amount: Option<Amount>,
     /// To the byte or record.
     pub(super) exactly: String,
@@ -165,6 +167,7 @@ impl Asked<'_> {
         let is_bad = more >= 5 && more * 10 >= before;
         Figure {
             name: words.silent,
+            address: Some("/sims?silent_for=24h"),
             amount: Some(format.count(figure.value)),
             note,
             is_bad,
@@ -207,6 +210,7 @@ impl Asked<'_> {
         let all = figure.online + figure.offline + figure.unknown;
         Figure {
             name,
+            address: Some("/routers?state=online"),
             amount: Some(format.count(figure.online)),
             of: format!("/ {}", format.count(all)),
             note,

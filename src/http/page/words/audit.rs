@@ -1,3 +1,4 @@
+use super::audit_zh;
 use crate::domain::{AuditAction, AuditOutcome};
 
 /// Who did what; for admins.
@@ -22,6 +23,8 @@ pub(in crate::http::page) struct Audit {
     pub(in crate::http::page) actions: fn(AuditAction) -> &'static str,
     /// By the outcome's word in the API.
     pub(in crate::http::page) outcomes: fn(AuditOutcome) -> &'static str,
+    /// Who is no key, a subject, or details, which the store has in English.
+    pub(in crate::http::page) said: fn(&str) -> String,
 }
 
 pub(super) const EN: Audit = Audit {
@@ -51,7 +54,7 @@ pub(super) const EN: Audit = Audit {
         AuditAction::KeyRevoke => "Key revoked",
         AuditAction::HeldRetry => "Held push retried",
         AuditAction::HeldDiscard => "Held push discarded",
-        AuditAction::Erase => "SIM erased",
+        AuditAction::Erase => "SIM's data erased",
         AuditAction::EraseLift => "Erasure lifted",
         AuditAction::Retract => "Pushes retracted",
         AuditAction::RetractLift => "Retraction lifted",
@@ -73,6 +76,7 @@ pub(super) const EN: Audit = Audit {
         AuditOutcome::Failed => "failed",
         AuditOutcome::Refused => "refused",
     },
+    said: str::to_owned,
 };
 
 pub(super) const ZH: Audit = Audit {
@@ -101,10 +105,10 @@ pub(super) const ZH: Audit = Audit {
         AuditAction::KeyRevoke => "吊销密钥",
         AuditAction::HeldRetry => "重试未入库推送",
         AuditAction::HeldDiscard => "丢弃未入库推送",
-        AuditAction::Erase => "抹除 SIM 卡",
-        AuditAction::EraseLift => "解除抹除",
+        AuditAction::Erase => "清除 SIM 卡数据",
+        AuditAction::EraseLift => "取消清除",
         AuditAction::Retract => "撤回推送",
-        AuditAction::RetractLift => "解除撤回",
+        AuditAction::RetractLift => "取消撤回",
         AuditAction::Import => "导入文件",
         AuditAction::SimLabel => "修改 SIM 卡名称或路由器",
         AuditAction::DeviceGroup => "调整路由器分组",
@@ -123,4 +127,5 @@ pub(super) const ZH: Audit = Audit {
         AuditOutcome::Failed => "失败",
         AuditOutcome::Refused => "已拒绝",
     },
+    said: audit_zh::said,
 };

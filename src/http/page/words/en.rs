@@ -87,7 +87,7 @@ pub(in crate::http::page) static EN: Words = Words {
     keys: Keys {
         title: "Keys",
         search: "search",
-        go: "then a letter: overview, live, SIMs, messages, routers, API",
+        go: "then a letter, to a page:",
         range: "next time range",
         rows: "next and previous row",
         open: "open the row",
@@ -306,7 +306,7 @@ const LIVE: Live = Live {
         "stored" => "stored",
         "duplicate" => "duplicate",
         "quarantined" => "quarantined",
-        "erased" => "erased SIM",
+        "erased" => "SIM's data erased",
         "refused" => "refused",
         "rejected" => "rejected",
         "unavailable" => "unavailable",

@@ -3,6 +3,7 @@ use jiff::Zoned;
 
 mod api_page;
 mod audit;
+mod audit_zh;
 mod en;
 mod first_run;
 mod live;

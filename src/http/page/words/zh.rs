@@ -87,7 +87,7 @@ pub(in crate::http::page) static ZH: Words = Words {
     keys: Keys {
         title: "快捷键",
         search: "搜索",
-        go: "再按字母：总览、实时、SIM 卡、短信、路由器、API",
+        go: "再按字母，转到页面：",
         range: "下一个时间范围",
         rows: "下一行与上一行",
         open: "打开所选行",
@@ -279,7 +279,7 @@ const LIVE: Live = Live {
         "stored" => "已存储",
         "duplicate" => "重复",
         "quarantined" => "待处理",
-        "erased" => "SIM 已抹除",
+        "erased" => "SIM 卡数据已清除",
         "refused" => "未通过验证",
         "rejected" => "请求无效",
         "unavailable" => "暂不可用",
@@ -345,6 +345,14 @@ const MESSAGES: Messages = Messages {
 /// The API speaks English; its status and the name of a parameter are enough for these.
 fn refused(status: u16, parameter: Option<&str>) -> Option<(&'static str, String)> {
     let (title, sentence) = match (status, parameter) {
+        (400 | 422, Some(name @ ("from" | "to"))) => {
+            return Some((
+                "参数无效",
+                format!(
+                    "参数 {name} 应为时间：例如 2024-09-05T01:30:48Z，或自 1970 年起的秒数（10 位）或毫秒数。"
+                ),
+            ));
+        }
         (400 | 422, Some(name)) => {
             return Some(("参数无效", format!("参数 {name} 无效，请修改后重试。")));
         }
