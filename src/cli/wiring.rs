@@ -38,7 +38,7 @@ use crate::{
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
     smarthub::{AgePolicy, signature::Verifier},
-    store::{DataFolder, Limits, OpenOptions, open},
+    store::{DataFolder, Limits, OpenOptions, open_to_serve},
 };
 
 /// How often the failures of sources that have calmed down are forgotten.
@@ -309,7 +309,7 @@ async fn parts(
             sums_tail_records_max: experiment.sums_tail_records_max,
         },
     };
-    let opened = open(&options).await.map_err(told)?;
+    let opened = open_to_serve(&options).await.map_err(told)?;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
     let stop_intake = CancellationToken::new();
     let options = IntakeOptions {

@@ -7,6 +7,8 @@ use super::{Caller, Timestamp, held::UnknownWord};
 pub const AUDITED_SERVER: &str = "simdeck";
 /// Who the audit names for a command that works on the files, while no server runs.
 pub const AUDITED_COMMAND: &str = "command line";
+/// Who the audit names for an erasure that the list of erased SIMs asks for, when a store is opened.
+pub const AUDITED_LIST: &str = "list of erased SIMs";
 
 /// What is recorded. Reads are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub enum AuditAction {
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditOutcome {
-    /// It has begun. Where it says no more, the server was ended meanwhile.
+    /// It has begun, and goes on. What a server that was ended has left is ended by the next start.
     Begun,
     /// It was done.
     Done,

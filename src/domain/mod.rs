@@ -39,7 +39,8 @@ pub use attention::{
     HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,
 };
 pub use audit::{
-    AUDITED_COMMAND, AUDITED_SERVER, AuditAction, AuditFilter, AuditNote, AuditOutcome, AuditRow,
+    AUDITED_COMMAND, AUDITED_LIST, AUDITED_SERVER, AuditAction, AuditFilter, AuditNote,
+    AuditOutcome, AuditRow,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};

@@ -132,7 +132,7 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    pub(super) fn new(first: Option<Work>) -> Self {
+    pub(super) fn new(first: impl IntoIterator<Item = Work>) -> Self {
         Self { waiting: first.into_iter().map(Chore::new).collect(), next_at: Instant::now() }
     }
 
@@ -240,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn a_step_is_due_when_there_is_work_and_the_pushes_had_three_times_as_long() {
         let now = Instant::now();
-        let mut chores = Chores::new(None);
+        let mut chores = Chores::new([]);
         assert!(!chores.is_due() && chores.due().now_or_never().is_none());
         chores.add(prune());
         assert!(chores.is_due());
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn other_work_goes_on_while_some_waits_after_a_failure() {
         let now = Instant::now();
-        let mut chores = Chores::new(Some(prune()));
+        let mut chores = Chores::new([prune()]);
         chores.add(prune());
         let Some(mut failing) = chores.next(now, false) else { panic!("there is none") };
         failing.step_failed(now);
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_prune_waits_for_a_rebuild_unless_that_fails_or_the_disk_is_low() {
         let now = Instant::now();
-        let mut chores = Chores::new(Some(prune()));
+        let mut chores = Chores::new([prune()]);
         chores.add(rebuild());
         let Some(mut work) = chores.next(now, false) else { panic!("there is none") };
         assert!(work.work.is_rebuild());

@@ -61,6 +61,11 @@ pub(super) enum Upkeep {
     Checkpoint {
         reply: Reply<bool>,
     },
+    /// Notes that the files were searched for the number of an erased SIM.
+    EndFileSearch {
+        id: i64,
+        reply: Reply<()>,
+    },
     /// While a copy is made, or when it is done.
     HoldCheckpoints {
         is_held: bool,
@@ -239,6 +244,9 @@ impl WriterTask {
             }
             Upkeep::Checkpoint { reply } => {
                 answer(reply, self.writer.checkpoint(CHECKPOINT_WAIT).await)
+            }
+            Upkeep::EndFileSearch { id, reply } => {
+                answer(reply, self.writer.end_file_search(id).await)
             }
             Upkeep::HoldCheckpoints { is_held, reply } => {
                 answer(reply, self.writer.hold_checkpoints(is_held).await)

@@ -92,25 +92,41 @@ impl Intake {
         let number = giccid.clone();
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.shared.store.forget_tails().await;
-        let database = &self.shared.options.keep.database;
+        let is_in_no_file = self.search_files(giccid, erased.id).await?;
+        Ok(Erasure { erased, is_in_no_file })
+    }
+
+    /// Searches the files for what is left of an erased SIM, and writes the database anew if there is any.
+    /// Whether there is nothing then. Until it is done it is noted, and the next start does it.
+    pub(super) async fn search_files(&self, giccid: &Giccid, id: i64) -> Result<bool, AdminError> {
         // Even one that was made this second.
         self.forget_copies(Timestamp::from_unix_ms(i64::MAX));
+        let is_in_no_file = self.wipe_files(giccid).await?;
+        if let Err(error) = self.keep_up(|reply| Upkeep::EndFileSearch { id, reply }).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "The next start searches the files of the database once more");
+        }
+        Ok(is_in_no_file)
+    }
+
+    async fn wipe_files(&self, giccid: &Giccid) -> Result<bool, AdminError> {
+        let database = &self.shared.options.keep.database;
         let is_there = || is_in_files(database, giccid.as_str());
         if !is_there().await? {
-            return Ok(Erasure { erased, is_in_no_file: true });
+            return Ok(true);
         }
         // Where a page was cut in two, the database may have left a part of it in place.
         tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
         self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
         self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
         if !is_there().await? {
-            return Ok(Erasure { erased, is_in_no_file: true });
+            return Ok(true);
         }
         // The files now hold rows and nothing else: perhaps another SIM's number holds this one.
         let tables = tables_that_mention(database, giccid.as_str()).await?;
         if !tables.is_empty() {
             tracing::warn!(?tables, "An erased SIM is still mentioned");
         }
-        Ok(Erasure { erased, is_in_no_file: tables.is_empty() })
+        Ok(tables.is_empty())
     }
 }

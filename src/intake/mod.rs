@@ -29,6 +29,7 @@ mod rezone;
 mod sent_away;
 mod silent_counts;
 mod task;
+mod unfinished;
 
 use std::{
     path::PathBuf,
@@ -187,9 +188,10 @@ impl Intake {
         options: IntakeOptions,
         stop: CancellationToken,
     ) -> Result<(Self, IntakeTasks), StoreError> {
-        let Opened { store, writer, next_zone, .. } = opened;
+        let Opened { store, writer, next_zone, unfinished, .. } = opened;
         let rezoning = RezoningNow::to(next_zone.as_ref());
-        let chores = Chores::new(next_zone.map(rezone::work));
+        let (works, followed) = unfinished::take_up(unfinished);
+        let chores = Chores::new(works.into_iter().chain(next_zone.map(rezone::work)));
         let (queue, jobs) = Queue::new();
         let (waiting, refused) = Waiting::new();
         let (commands, asked) = mpsc::channel(64);
@@ -219,8 +221,16 @@ impl Intake {
             trouble: RwLock::new(None),
         });
         let intake = Self { shared };
-        let tasks =
-            IntakeTasks { intake: intake.clone(), writer, chores, jobs, asked, refused, stop };
+        let tasks = IntakeTasks {
+            intake: intake.clone(),
+            writer,
+            chores,
+            followed,
+            jobs,
+            asked,
+            refused,
+            stop,
+        };
         Ok((intake, tasks))
     }
 

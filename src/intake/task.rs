@@ -1,4 +1,8 @@
-use std::{error::Error, io, slice, thread, time::Instant};
+use std::{
+    error::Error,
+    io, slice, thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     runtime,
@@ -15,6 +19,7 @@ use super::{
     chore_queue::Chores,
     queue::{Job, Ticket},
     refused::{Dropped, RefusedQueue},
+    unfinished::Followed,
 };
 use crate::{
     domain::{NewHeld, Ring, Timestamp},
@@ -24,12 +29,15 @@ use crate::{
 /// How many records one commit holds, one push more or less, and how much memory they take.
 const BATCH_RECORDS_MAX: usize = 4_096;
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// How long the last writes wait for another process that holds the database.
+const STOP_WAIT: Duration = Duration::from_secs(1);
 
 /// What the intake runs beside the requests. Somebody has to await [`IntakeTasks::run`].
 pub struct IntakeTasks {
     pub(super) intake: Intake,
     pub(super) writer: Writer,
     pub(super) chores: Chores,
+    pub(super) followed: Followed,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
     pub(super) asked: mpsc::Receiver<Command>,
     pub(super) refused: RefusedQueue,
@@ -53,9 +61,10 @@ pub enum IntakeError {
 impl IntakeTasks {
     /// Writes until it is told to stop and everything that waits is on disk.
     pub async fn run(self) -> Result<(), IntakeError> {
-        let Self { intake, writer, chores, jobs, asked, refused, stop } = self;
+        let Self { intake, writer, chores, followed, jobs, asked, refused, stop } = self;
         let commands = intake.shared.commands.clone();
         let (disk, keeper) = (intake.clone(), intake.clone());
+        let follower = intake.clone();
         let (answers, committed) = Answers::new();
         let answering = tokio::spawn(answers::run(intake.clone(), committed));
         let writing = WriterTask { intake, writer, chores, jobs, asked, answers };
@@ -66,6 +75,7 @@ impl IntakeTasks {
                 refused.run(commands),
                 disk.watch_disk(),
                 keeper.keep(),
+                follower.follow(followed),
                 keeper.count_silent_by_clock()
             )
         };
@@ -135,6 +145,10 @@ impl WriterTask {
                 biased;
                 () = stop.cancelled(), if !self.jobs.is_closed() => {
                     self.intake.change_trouble(|_| Some(Trouble::Stopping));
+                    // Nobody waits any more but whoever stops us.
+                    if let Err(error) = self.writer.hurry(STOP_WAIT).await {
+                        tracing::debug!(error = &error as &dyn Error, "The end may take longer");
+                    }
                     self.jobs.close();
                     self.asked.close();
                 }

@@ -111,6 +111,13 @@ impl Secrets {
         hmac(&self.own, giccid)
     }
 
+    /// A number in a form in which nobody finds it who looks through the file for it: what is hidden so is
+    /// shown by hiding it once more. Each number has its own key.
+    pub(super) fn hidden(&self, key: i64, text: &[u8]) -> Vec<u8> {
+        let mask = hex::decode(hmac(&self.own, &format!("hidden {key}"))).unwrap_or_default();
+        text.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+    }
+
     /// How a list names the SIM with this hash.
     pub(super) fn name(&self, hash: &str) -> String {
         name_by(&self.own, hash)

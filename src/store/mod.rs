@@ -35,6 +35,7 @@ mod push;
 mod read;
 mod restore;
 mod rollup;
+mod unfinished;
 mod writer;
 
 pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies};
@@ -43,7 +44,7 @@ pub use database_file::{database_bytes, is_in_files};
 pub use error::StoreError;
 pub use examine::{Examination, count_mentions, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
-pub use open::{OpenError, OpenOptions, Opened, open, rebuild};
+pub use open::{OpenError, OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
@@ -51,7 +52,8 @@ pub use read::{
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use restore::{RestoreError, Restored, restore};
+pub use unfinished::Unfinished;
 pub use writer::{
-    Erased, Erasing, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding, Retention,
+    Erased, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding, Retention,
     RetractedCounts, Retracting, Submission, Verdict, Writer,
 };

@@ -1,4 +1,5 @@
 use std::{
+    mem,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,9 +13,9 @@ use sqlx::{
 };
 
 use super::{
-    Limits, Rebuilding, Store, StoreError, Writer,
-    backup::{BackupError, forget_copies, keep_copy_before},
-    database_file::{is_in_files, make_private},
+    Limits, Rebuilding, Store, StoreError, Unfinished, Writer,
+    backup::{BackupError, keep_copy_before},
+    database_file::make_private,
     days::{StoreDays, name_of},
     erasures::{self, Listed, Secrets},
     foreign_names::{erased_in, understand},
@@ -28,7 +29,7 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a write waits for others.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a step of a rebuild takes that nobody waits for.
 const STEP_TIME: Duration = Duration::from_millis(500);
@@ -60,6 +61,8 @@ pub struct Opened {
     pub next_zone: Option<TimeZone>,
     /// Nothing authentic had ever been put into it.
     pub is_empty: bool,
+    /// What an earlier process began to take away and did not end.
+    pub unfinished: Unfinished,
 }
 
 /// Why a store cannot be opened.
@@ -146,14 +149,31 @@ const NOTHING_AUTHENTIC: &str = "
 /// What is decided once.
 const GIVE_FACT: &str = "insert into meta (name, value) values ($1, $2) on conflict do nothing";
 
-/// Opens the store, makes it if it is not there, and brings its schema up to date.
+/// Opens the store, makes it if it is not there, brings its schema up to date, and ends what an earlier
+/// process began to take away.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
     open_with(options, &list).await
 }
 
-/// The same, with another list of erased SIMs.
+/// The same, but what was begun is left to the caller: it may take long.
+pub async fn open_to_serve(options: &OpenOptions) -> Result<Opened, OpenError> {
+    let list = erasures::list_of(&options.database);
+    open_unfinished(options, &list).await
+}
+
+/// Opens it with another list of erased SIMs.
 pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Opened, OpenError> {
+    let mut opened = open_unfinished(options, list).await?;
+    let path = &options.database;
+    let left = mem::take(&mut opened.unfinished);
+    left.finish(&mut opened.writer, path)
+        .await
+        .map_err(|source| OpenError::Unusable { path: path.clone(), source })?;
+    Ok(opened)
+}
+
+async fn open_unfinished(options: &OpenOptions, list: &Path) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
@@ -179,7 +199,9 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
     let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
     let erased = erased_in(&mut writer.connection).await.map_err(unusable)?;
     check_list(&writer.erasure_secrets(), &erased, path, list, &[])?;
-    finish(&mut writer, path, list).await.map_err(unusable)?;
+    let unfinished = Unfinished::take_up(&mut writer, (path, list), SystemClock.now())
+        .await
+        .map_err(unusable)?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
@@ -187,7 +209,7 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
         .connect_lazy_with(for_reading(path));
     let days = writer.days().clone();
     let store = Store::new(readers, path, epoch, days, writer.erasure_secrets());
-    Ok(Opened { store, writer, next_zone, is_empty })
+    Ok(Opened { store, writer, next_zone, is_empty, unfinished })
 }
 
 /// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept. Gives
@@ -286,30 +308,6 @@ async fn check_version(
     let version: String =
         sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await?;
     Ok(if is_too_old(&version) { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
-}
-
-/// Takes out what was erased or retracted and is there all the same. Where a page was cut in two the
-/// database may have left a part of it: then it is written anew. Only then are the sums of a SIM equal
-/// to its records, as whoever cuts them anew by the days of another zone needs them.
-async fn finish(writer: &mut Writer, database: &Path, list: &Path) -> Result<(), StoreError> {
-    let erased = writer.finish_erasures(list).await?;
-    if writer.finish_retractions().await? > 0 || !erased.is_empty() {
-        // One that was cut short has added up what is now gone.
-        writer.drop_rebuild().await?;
-    }
-    if !erased.is_empty()
-        && let Err(error) = forget_copies(database, Timestamp::from_unix_ms(i64::MAX))
-    {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "A copy beside the database may still hold what was erased");
-    }
-    for giccid in erased {
-        if is_in_files(database, &giccid).await? {
-            writer.rewrite().await?;
-            writer.checkpoint(BUSY_WAIT).await?;
-        }
-    }
-    Ok(())
 }
 
 /// The newest migration, if a database that is not new lacks it.

@@ -30,7 +30,8 @@ pub(super) struct AuditOut<'a> {
     #[schema(format = DateTime)]
     at: String,
     /// The label of the API key, `admin` for the admin key, `simdeck` for the server itself, `command
-    /// line` for a command that works on the files; null where nobody is known.
+    /// line` for a command that works on the files, `list of erased SIMs` for an erasure that only this
+    /// list knew when the store was opened; null where nobody is known.
     who: Option<&'a str>,
     /// The address that it came from, if it came from one.
     source: Option<&'a str>,

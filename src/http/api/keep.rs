@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{error::ApiError, params};
+use super::{error::ApiError, live::Live, params};
 use crate::{
     http::auth::Admin,
     intake::{Intake, KeepError},
@@ -58,6 +58,7 @@ pub(super) struct BackupOut {
 /// `POST /v1/prune`
 pub(super) async fn prune(
     State(intake): State<Intake>,
+    State(live): State<Live>,
     Admin(caller): Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<PrunedOut>, ApiError> {
@@ -68,7 +69,7 @@ pub(super) async fn prune(
         return Err(ApiError::Conflict(detail.to_owned(), None));
     }
     let counted_from = if by_clock { None } else { intake.retention_behind_clock().await? };
-    let pruned = intake.prune(Some(&caller), by_clock).await?;
+    let pruned = live.unless_stopped(intake.prune(Some(&caller), by_clock)).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,
         mo_sms: pruned.sms,
@@ -84,11 +85,12 @@ pub(super) async fn prune(
 /// `POST /v1/backup`
 pub(super) async fn back_up(
     State(intake): State<Intake>,
+    State(live): State<Live>,
     Admin(caller): Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<BackupOut>, ApiError> {
     params::read_none("backup", query.as_deref())?;
-    let backup = intake.back_up(Some(&caller)).await?;
+    let backup = live.unless_stopped(intake.back_up(Some(&caller))).await?;
     Ok(Json(BackupOut {
         path: backup.path.display().to_string(),
         bytes: backup.bytes,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{body::Members, doc::words, error::ApiError, params, row_id::RowId};
 use crate::{
-    domain::{AUDITED_COMMAND, AUDITED_SERVER, ApiKey},
+    domain::{AUDITED_COMMAND, AUDITED_LIST, AUDITED_SERVER, ApiKey},
     http::auth::{ADMIN_LABEL, Admin, Reader, digest_of, new_api_key},
     intake::Intake,
     store::Store,
@@ -132,7 +132,7 @@ impl From<ApiKey> for KeyOut {
 async fn is_taken(store: &Store, label: &str) -> Result<bool, ApiError> {
     let keys = store.api_keys().await?;
     let is_live = |key: &ApiKey| key.revoked_at.is_none() && key.label == label;
-    let is_reserved = [ADMIN_LABEL, AUDITED_SERVER, AUDITED_COMMAND].contains(&label);
+    let is_reserved = [ADMIN_LABEL, AUDITED_SERVER, AUDITED_COMMAND, AUDITED_LIST].contains(&label);
     Ok(is_reserved || keys.iter().any(is_live))
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::test_push::TestPusher;
+use super::{error::ApiError, test_push::TestPusher};
 use crate::{
     http::{
         forbidden::Forbidden, key_failures::KeyFailures, push::PushLog, server::ConnectionCounts,
@@ -77,6 +77,18 @@ impl Default for StreamLimits {
 }
 
 impl Live {
+    /// What becomes of work that the store owns, or that we stop before that: nobody who stops a server
+    /// waits for it. The work goes on after the next start.
+    pub(super) async fn unless_stopped<T, E: Into<ApiError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ApiError> {
+        tokio::select! {
+            done = work => done.map_err(Into::into),
+            () = self.stop.cancelled() => Err(ApiError::NotReady("simdeck is stopping")),
+        }
+    }
+
     /// With the usual limits, and nobody to push tests.
     pub fn new(pushes: PushLog, stop: CancellationToken) -> Self {
         Self::with_limits(pushes, stop, StreamLimits::default())

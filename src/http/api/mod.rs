@@ -161,6 +161,12 @@ impl FromRef<InternalState> for Intake {
     }
 }
 
+impl FromRef<InternalState> for Live {
+    fn from_ref(state: &InternalState) -> Self {
+        state.live.clone()
+    }
+}
+
 /// Every address of the API.
 pub(super) fn router(state: InternalState) -> Router {
     let (router, places) = routes::routes().into_router();

@@ -14,6 +14,7 @@ use super::{
     body::Members,
     doc::words,
     error::{ApiError, Earlier, RemovalError},
+    live::Live,
     params,
     row_id::RowId,
 };
@@ -129,6 +130,7 @@ pub(super) struct RetractedOut {
 /// `POST /v1/retract`
 pub(super) async fn retract(
     State(intake): State<Intake>,
+    State(live): State<Live>,
     Admin(caller): Admin,
     RawQuery(query): RawQuery,
     mut members: Members,
@@ -179,7 +181,7 @@ pub(super) async fn retract(
             sources,
         }));
     }
-    let done = intake.retract(question, &caller).await?;
+    let done = live.unless_stopped(intake.retract(question, &caller)).await?;
     Ok(Json(RetractionOut {
         id: Some(done.id),
         data_usage: done.usage,

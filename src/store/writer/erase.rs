@@ -7,6 +7,7 @@ use sqlx::QueryBuilder;
 use super::{
     Writer,
     audit::{audit_begun, audit_ended},
+    cut_short::end_others,
     erase_text::{SMS_EXTRA, USAGE_EXTRA},
     removal::GoingUsage,
     run,
@@ -100,6 +101,11 @@ impl Erasing {
         self.imsis.clear();
     }
 
+    /// The number that goes.
+    pub fn giccid(&self) -> &str {
+        &self.giccid
+    }
+
     /// Its row in the audit, if it has one.
     pub fn audit_id(&self) -> Option<i64> {
         self.audit_id
@@ -137,15 +143,16 @@ impl Writer {
         self.refresh().await?;
         // First, so that no backup can bring it back whatever happens next.
         let at = self.list_erased(giccid.as_str(), now).await?;
-        let done = self.try_begin_erasure(giccid.as_str(), Some(caller), at).await;
+        let done = self.try_begin_erasure(giccid.as_str(), caller, (at, now)).await;
         self.undo_unless(done).await
     }
 
+    /// It counts from one time on, and is on record from another.
     pub(super) async fn try_begin_erasure(
         &mut self,
         giccid: &str,
-        caller: Option<&Caller>,
-        now: Timestamp,
+        caller: &Caller,
+        (at, now): (Timestamp, Timestamp),
     ) -> Result<Erasing, StoreError> {
         // One that was broken off goes on counting where it was; one that ended has been counted.
         const KEEP_COUNTS: &str = "
@@ -170,16 +177,11 @@ impl Writer {
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
         let action = AuditAction::Erase;
-        let audit_id = match caller {
-            Some(caller) => {
-                Some(audit_begun(&mut self.connection, caller, action, &keyed, now).await?)
-            }
-            None => None,
-        };
+        let audit_id = audit_begun(&mut self.connection, caller, action, &keyed, now).await?;
         sqlx::query(KEEP_COUNTS).bind(&hash).execute(&mut self.connection).await?;
         let id = sqlx::query_scalar(NOTE)
             .bind(self.tail.last_id)
-            .bind(now.unix_ms())
+            .bind(at.unix_ms())
             .bind(&hash)
             .bind(giccid)
             .bind(&keyed)
@@ -189,7 +191,7 @@ impl Writer {
         run(&mut self.connection, "commit").await?;
         self.erased_sims.add(hash);
         let erased = Erased { id, ..Erased::default() };
-        Ok(erasing(giccid.to_owned(), erased, audit_id))
+        Ok(erasing(giccid.to_owned(), erased, Some(audit_id)))
     }
 
     /// Takes a few rows of a SIM away, in one short transaction.
@@ -234,6 +236,8 @@ impl Writer {
                 self.erase_names(erasing).await?;
                 let (outcome, told) = (AuditOutcome::Done, erasing.erased.to_string());
                 audit_ended(&mut self.connection, erasing.audit_id, outcome, &told).await?;
+                end_others(&mut self.connection, erasing.audit_id, AuditAction::Erase).await?;
+                self.note_file_search(erasing.erased.id, &erasing.giccid).await?;
                 run(&mut self.connection, "commit").await?;
                 self.interned = Default::default();
                 Ok(true)

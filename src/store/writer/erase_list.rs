@@ -8,9 +8,17 @@ use std::{
 
 use sqlx::FromRow;
 
-use super::{Erased, Erasing, Writer, audit::audit, erase::erasing, run};
+use super::{
+    Erased, Erasing, Writer,
+    audit::{self, audit},
+    erase::erasing,
+    run,
+};
 use crate::{
-    domain::{AuditAction, Caller, Giccid, Timestamp, mention::mentions},
+    domain::{
+        AUDITED_LIST, AuditAction, AuditNote, AuditOutcome, Caller, Giccid, Scope, Timestamp,
+        mention::mentions,
+    },
     store::{
         StoreError,
         erasures::{self, Listed, Secrets, hashed},
@@ -179,17 +187,18 @@ impl Writer {
         Ok(written.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::from)?)
     }
 
-    /// Takes out what the list beside the database names and the database still has, as a backup
-    /// brings it back, and what an erasure that was cut short has left. Gives the numbers.
-    pub(in crate::store) async fn finish_erasures(
+    /// Begins to take out what the list beside the database names and the database still has, as a copy
+    /// brings it back; gives that and what an earlier process has begun.
+    pub(in crate::store) async fn take_up_erasures(
         &mut self,
         list: &Path,
-    ) -> Result<Vec<String>, StoreError> {
+        now: Timestamp,
+    ) -> Result<Vec<Erasing>, StoreError> {
         const LEFT: &str = "
             select id, pending, audit_id, coalesce(data_usage, 0) as data_usage,
                 coalesce(mo_sms, 0) as mo_sms, coalesce(notifications, 0) as notifications,
                 coalesce(held, 0) as held
-            from erased where pending is not null";
+            from erased where pending is not null order by id";
         self.erasures = PathBuf::from(list);
         let secrets = Arc::clone(self.erased_sims.secrets());
         let erased = erased_in(&mut self.connection).await?;
@@ -204,18 +213,21 @@ impl Writer {
         };
         let new: Vec<Listed> = named.iter().filter(is_new).cloned().collect();
         if !new.is_empty() {
+            let list = Caller::new(AUDITED_LIST, Scope::Admin);
             let numbers = self.numbers_of(&new).await?;
             for entry in &new {
                 match numbers.get(&entry.name) {
                     Some(giccid) => {
-                        self.try_begin_erasure(giccid, None, entry.at).await?;
+                        self.try_begin_erasure(giccid, &list, (entry.at, now)).await?;
                         let key = hashed(giccid);
                         known.insert(
                             entry.name.clone(),
                             Known { key, at: entry.at, lifted_at: None },
                         );
                     }
-                    None => self.note_erased(entry, known.get(&entry.name)).await?,
+                    None => {
+                        self.note_erased(entry, known.get(&entry.name), (&list, now)).await?;
+                    }
                 }
             }
         }
@@ -225,16 +237,7 @@ impl Writer {
             self.erased_sims.remove(key);
         }
         let left: Vec<PendingRow> = sqlx::query_as(LEFT).fetch_all(&mut self.connection).await?;
-        for row in &left {
-            let mut erasing = row.resumed();
-            while !erasing.is_done() {
-                let done = self.erase_some(&mut erasing).await;
-                if !goes_on(done, "erasure")? {
-                    break;
-                }
-            }
-        }
-        Ok(left.into_iter().map(|row| row.pending).collect())
+        Ok(left.iter().map(PendingRow::resumed).collect())
     }
 
     /// Writes into the list what only the database knows: a copy has brought it from elsewhere. Gives
@@ -274,6 +277,7 @@ impl Writer {
         &mut self,
         entry: &Listed,
         known: Option<&Known>,
+        (caller, now): (&Caller, Timestamp),
     ) -> Result<(), StoreError> {
         const AGAIN: &str = "
             update erased set id = $1, first_at_ms = coalesce(first_at_ms, at_ms), at_ms = $2,
@@ -294,6 +298,10 @@ impl Writer {
             }
         };
         note.execute(&mut self.connection).await?;
+        let subject = self.erased_sims.secrets().keyed_of(entry).unwrap_or_default().to_owned();
+        let note = AuditNote::by(caller, AuditAction::Erase, subject);
+        let note = note.ended(AuditOutcome::Done, Erased::default().to_string());
+        audit::insert(&mut self.connection, &note, now).await?;
         run(&mut self.connection, "commit").await?;
         match known.filter(|known| known.key != entry.name) {
             Some(known) => self.erased_sims.add(known.key.clone()),
@@ -344,23 +352,5 @@ impl Writer {
             }
         }
         Ok(found)
-    }
-}
-
-/// Whether a start goes on with what it finishes. A row that cannot be read stops that work, at this
-/// start and the next; it must not stop the server.
-pub(super) fn goes_on(done: Result<(), StoreError>, work: &str) -> Result<bool, StoreError> {
-    match done {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_corrupt() => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(
-                error,
-                work,
-                "Work on the store cannot be finished: a row of it is broken"
-            );
-            Ok(false)
-        }
-        Err(error) => Err(error),
     }
 }

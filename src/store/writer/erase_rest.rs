@@ -158,12 +158,18 @@ impl Writer {
     /// Brings the log back into the database and empties it; false where readers keep it from that
     /// for longer than this.
     pub async fn checkpoint(&mut self, wait: Duration) -> Result<bool, StoreError> {
-        let wait = format!("pragma busy_timeout = {}", wait.as_millis());
-        sqlx::query(sqlx::AssertSqlSafe(wait)).execute(&mut self.connection).await?;
+        self.hurry(wait).await?;
         let done: Result<(i64, i64, i64), _> =
             sqlx::query_as("pragma wal_checkpoint(truncate)").fetch_one(&mut self.connection).await;
         run(&mut self.connection, "pragma busy_timeout = 5000").await?;
         Ok(done?.0 == 0)
+    }
+
+    /// Waits for other processes no longer than this from now on: nobody waits for us any more.
+    pub async fn hurry(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let wait = format!("pragma busy_timeout = {}", wait.as_millis());
+        sqlx::query(sqlx::AssertSqlSafe(wait)).execute(&mut self.connection).await?;
+        Ok(())
     }
 
     /// Leaves the log alone for as long as a copy is made, which would keep it from being emptied.

@@ -4,6 +4,7 @@
 //! records unique, and all sums, are held in memory for the records after a mark and written in
 //! sorted bulk when the mark moves; until then a push costs one append.
 pub(super) mod audit;
+mod cut_short;
 mod device;
 mod device_status;
 mod erase;
@@ -11,6 +12,7 @@ mod erase_list;
 mod erase_rest;
 mod erase_text;
 mod erased_sims;
+mod file_search;
 mod held;
 mod insert;
 mod intern;
@@ -41,12 +43,10 @@ use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc};
 use sqlx::SqliteConnection;
 
 pub use self::erase::{Erased, Erasing};
-pub use self::erase_list::Lift;
 pub use self::prune::{Pruned, Pruning, Retention};
 pub use self::rebuild::Rebuilding;
-pub(super) use self::retention::written as written_evidence;
-pub(super) use self::retract::push_pushes;
 pub use self::retract::{RetractedCounts, Retracting};
+pub use self::{erase_list::Lift, file_search::FileSearch};
 use self::{
     erased_sims::{ErasedSims, Left},
     insert::Batch,
@@ -56,6 +56,7 @@ use self::{
     round::Round,
     tail::Tail,
 };
+pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
 use super::{StoreError, days::StoreDays, read::KindTally};
 use crate::domain::{
     ClockEvidence, HeldReason, KeptFrom, NewHeld, NewRecord, Retracted, Ring, Timestamp,
@@ -165,7 +166,6 @@ pub struct Writer {
     kept_from: KeptFrom,
     signed_clock: SignedClock,
     erased_sims: ErasedSims,
-    /// Intake has it, too.
     retracted: Arc<Retracted>,
     /// The list of erased SIMs beside the database.
     erasures: PathBuf,

@@ -16,7 +16,7 @@ use std::{
 
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Submission, Writer, audit::audit_begun, erase_list::goes_on, run, tail::Summary};
+use super::{Submission, Writer, audit::audit_begun, run, tail::Summary};
 use crate::{
     domain::{AuditAction, Caller, NewRecord, RetractQuestion, Retracted, Timestamp, counted},
     store::{
@@ -246,8 +246,10 @@ impl Writer {
         Ok(Retracting::new(question, now, counts, Some(audit_id)))
     }
 
-    /// Finishes what an earlier process began. Gives how many retractions.
-    pub(in crate::store) async fn finish_retractions(&mut self) -> Result<usize, StoreError> {
+    /// What an earlier process began.
+    pub(in crate::store) async fn take_up_retractions(
+        &mut self,
+    ) -> Result<Vec<Retracting>, StoreError> {
         const PENDING: &str = "
             select id, date_push_s, source, at_ms, audit_id, coalesce(data_usage, 0) as data_usage,
                 coalesce(mo_sms, 0) as mo_sms, coalesce(notifications, 0) as notifications,
@@ -255,19 +257,7 @@ impl Writer {
             from retracted where pending order by id";
         let pending: Vec<PendingRow> =
             sqlx::query_as(PENDING).fetch_all(&mut self.connection).await?;
-        let finished = pending.len();
-        for row in pending {
-            let mut work = row.resumed();
-            while !work.is_done() {
-                let done = self.retract_some(&mut work).await;
-                if !goes_on(done, "retraction")? {
-                    break;
-                }
-            }
-            let RetractedCounts { id, usage, sms, notifications, .. } = work.counts();
-            tracing::info!(id, usage, sms, notifications, "Finished a retraction");
-        }
-        Ok(finished)
+        Ok(pending.iter().map(PendingRow::resumed).collect())
     }
 
     /// Takes a few records away, in one short transaction.

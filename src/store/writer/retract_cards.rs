@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use sqlx::FromRow;
 
-use super::{Writer, audit::audit_ended, retract::Retracting, run, tail::Summary};
+use super::{
+    Writer, audit::audit_ended, cut_short::end_others, retract::Retracting, run, tail::Summary,
+};
 use crate::{
-    domain::AuditOutcome,
+    domain::{AuditAction, AuditOutcome},
     store::{StoreError, card::CardSeen},
 };
 
@@ -48,6 +50,7 @@ impl Writer {
             sqlx::query(ENDED).bind(work.counts.id).execute(&mut self.connection).await?;
             let (outcome, told) = (AuditOutcome::Done, work.counts.to_string());
             audit_ended(&mut self.connection, work.audit_id, outcome, &told).await?;
+            end_others(&mut self.connection, work.audit_id, AuditAction::Retract).await?;
             run(&mut self.connection, "commit").await?;
             return Ok(true);
         }

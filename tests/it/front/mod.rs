@@ -28,3 +28,4 @@ mod retract_cut_short;
 pub(crate) mod rezone;
 mod room;
 mod sources;
+mod unfinished;

@@ -15,14 +15,14 @@ use crate::server::{API_KEY, Simdeck, now_s};
 
 /// What takes so long will not happen.
 const GUARD: Duration = Duration::from_secs(60);
-const RECORDS: i64 = 12_000;
-const TRIED_AGAIN: &str = "is tried again until it is done";
+pub(super) const RECORDS: i64 = 12_000;
+pub(super) const TRIED_AGAIN: &str = "is tried again until it is done";
 
 /// Another process that works on the same file, and has it locked while it holds this.
-struct Lock(SqliteConnection);
+pub(super) struct Lock(SqliteConnection);
 
 impl Lock {
-    async fn take(simdeck: &Simdeck) -> Self {
+    pub(super) async fn take(simdeck: &Simdeck) -> Self {
         let file = simdeck.folder().path().join("data/simdeck.db");
         let options = SqliteConnectOptions::new().filename(file).busy_timeout(GUARD);
         let mut other = options.connect().await.unwrap();
@@ -30,13 +30,13 @@ impl Lock {
         Self(other)
     }
 
-    async fn release(mut self) {
+    pub(super) async fn release(mut self) {
         sqlx::raw_sql("rollback").execute(&mut self.0).await.unwrap();
         self.0.close().await.unwrap();
     }
 }
 
-async fn filled() -> (Simdeck, i64) {
+pub(super) async fn filled() -> (Simdeck, i64) {
     let simdeck = Simdeck::start(&[]);
     let second = now_s();
     let many: Vec<String> =
@@ -48,7 +48,7 @@ async fn filled() -> (Simdeck, i64) {
     (simdeck, second)
 }
 
-fn ask_beside(simdeck: &Simdeck, path: &str, body: &Value) -> JoinHandle<(u16, Value)> {
+pub(super) fn ask_beside(simdeck: &Simdeck, path: &str, body: &Value) -> JoinHandle<(u16, Value)> {
     let url = format!("{}{path}", simdeck.internal_url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.post(url).header("X-API-Key", API_KEY).body(body.to_string());
@@ -59,7 +59,7 @@ fn ask_beside(simdeck: &Simdeck, path: &str, body: &Value) -> JoinHandle<(u16, V
 }
 
 /// The newest row of the audit of one action, once there is one.
-async fn audited(simdeck: &Simdeck, action: &str) -> Value {
+pub(super) async fn audited(simdeck: &Simdeck, action: &str) -> Value {
     let began = Instant::now();
     loop {
         let rows = simdeck.get(&format!("/v1/audit?action={action}")).await;

@@ -26,7 +26,7 @@ fn ask_beside(simdeck: &Simdeck, path: &str, body: Value) -> JoinHandle<bool> {
 }
 
 /// Waits until a retraction or an erasure is among the changes.
-async fn begun(simdeck: &Simdeck, kind: &str) {
+pub(super) async fn begun(simdeck: &Simdeck, kind: &str) {
     let began = Instant::now();
     while simdeck.rows(&format!("/v1/changes?kind={kind}")).await.is_empty() {
         assert!(began.elapsed() < GUARD, "it does not begin");
@@ -34,7 +34,16 @@ async fn begun(simdeck: &Simdeck, kind: &str) {
     }
 }
 
-async fn push_many(simdeck: &Simdeck, source: &str, second: i64, records: i64) {
+/// Waits until the last one has ended.
+async fn ended(simdeck: &Simdeck, list: &str) {
+    let began = Instant::now();
+    while simdeck.get(list).await[0]["is_pending"] == true {
+        assert!(began.elapsed() < GUARD * 3, "it does not end");
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn push_many(simdeck: &Simdeck, source: &str, second: i64, records: i64) {
     let many: Vec<String> =
         (0..records).map(|nth| usage(SIM, second * 1000 - nth, nth, "US")).collect();
     for part in many.chunks(10_000) {
@@ -43,13 +52,13 @@ async fn push_many(simdeck: &Simdeck, source: &str, second: i64, records: i64) {
     }
 }
 
-async fn count(simdeck: &Simdeck, second: i64) -> String {
+pub(super) async fn count(simdeck: &Simdeck, second: i64) -> String {
     let answer = simdeck.get_whole(&format!("/v1/data-usage?datePush={second}&size=1")).await;
     answer.header("x-total-count").to_owned()
 }
 
 /// The sums of all there is, added up in different ways.
-async fn sums(simdeck: &Simdeck) -> Vec<[i64; 2]> {
+pub(super) async fn sums(simdeck: &Simdeck) -> Vec<[i64; 2]> {
     let mut sums = Vec::new();
     for by in ["sim_group", "country_code", "giccid"] {
         let path = format!("/v1/data-usage/aggregate?interval=none&group_by={by}");
@@ -107,6 +116,7 @@ async fn a_retraction_that_was_killed_goes_on_at_the_next_start_whatever_the_tim
     assert!(!asked.await.unwrap(), "it had ended before it was killed");
 
     let simdeck = Simdeck::start_in(folder, &[("SIMDECK_TIME_ZONE", "Asia/Shanghai")]);
+    ended(&simdeck, "/v1/retractions").await;
     assert_eq!(count(&simdeck, second).await, "0");
     assert_eq!(sums(&simdeck).await, [[45, 10]; 3]);
     let sim = simdeck.get(&format!("/v1/sims/{SIM}")).await;
@@ -149,6 +159,7 @@ async fn an_erasure_that_was_killed_goes_on_at_the_next_start_whatever_the_time_
     for copy in &copies {
         assert!(!copy.exists(), "{}", copy.display());
     }
+    ended(&simdeck, "/v1/erasures").await;
     assert_eq!(count(&simdeck, second).await, "1");
     assert_eq!(sums(&simdeck).await, [[7, 1]; 3]);
     let row = simdeck.get("/v1/audit?action=erase").await[0].clone();

@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
@@ -30,6 +31,8 @@ const CLIENTS: usize = 4;
 const FLOOD_RECORDS: i64 = 2_500;
 /// So many failures of one source are answered as such; the next ones only with 429.
 const REFUSED_MAX: usize = 15;
+/// What takes so long will not end.
+const REMOVAL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A server and its model.
 struct Run {
@@ -258,11 +261,27 @@ impl Run {
         self.server().begin("/v1/retract", &body).await;
         drop(self.server.take());
         self.start();
-        // One that had begun is finished by the start.
+        // One that had begun goes on after the start.
         if self.retractions(nth).await.len() > before {
+            self.retractions_ended().await?;
             self.world.retract(second);
         }
         Ok(())
+    }
+
+    /// Waits until none goes on.
+    async fn retractions_ended(&self) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let rows = self.server().get("/v1/retractions").await;
+            if rows.as_array().unwrap().iter().all(|row| row["is_pending"] == false) {
+                return Ok(());
+            }
+            if began.elapsed() > REMOVAL_TIME_MAX {
+                return Err(format!("a retraction does not end: {rows}"));
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn lift_retraction(&mut self, nth: i64) -> Result<(), String> {
