@@ -43,7 +43,11 @@ impl Unfinished {
             let error = &error as &dyn Error;
             tracing::warn!(error, "A copy beside the database may still hold what was erased");
         }
-        writer.end_cut_short().await?;
+        // A full disk or a broken row must not keep a store shut for the sake of its audit.
+        if let Err(error) = writer.end_cut_short().await {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "The audit does not say how what was cut short has ended");
+        }
         Ok(left)
     }
 
