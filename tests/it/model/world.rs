@@ -246,6 +246,12 @@ impl World {
     /// What is read of a held push when it is tried again, whatever its age. One of which nothing can
     /// be stored stays as it is.
     pub(super) fn retry(&mut self, held: &Held) -> Counts {
+        // What lay there for another reason before is not taken in; only the second time is it decided.
+        if self.retracted.contains(&held.second) && held.reason != "date_retracted" {
+            self.held.remove(held);
+            self.held.insert(Held { reason: "date_retracted", ..held.clone() });
+            return Counts { quarantined: 1, ..Counts::default() };
+        }
         let is_refused =
             |part: &HeldPart| part.is_bad || self.is_too_old(key(part.spec, held.second));
         if held.parts.iter().all(is_refused) {
