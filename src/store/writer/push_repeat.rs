@@ -3,6 +3,11 @@
 //! A signature does not cover the body, so that a forger may have pushed a record before SmartHub
 //! did. When the forged push is retracted, a record that another one brought, too, is stored anew as
 //! that one's: acknowledged means stored. Held by `front::retract_beside`.
+//!
+//! Of one record 256 seconds are kept, and 16 sources of each: a trigger of the table sees to that. Of
+//! more seconds one row without a second says that there are some. Nobody can retract those, so that
+//! the record stays, whatever is retracted. One captured signature has one second, and whatever the
+//! number of its sources a retraction of that second means them all. Held by `front::repeats`.
 use std::collections::BTreeMap;
 
 use sqlx::{FromRow, QueryBuilder};
@@ -170,7 +175,8 @@ impl Writer {
             .collect()
     }
 
-    /// The other pushes of each record that has any, but none that is being retracted itself.
+    /// The other pushes of each record that has any, but none that is being retracted itself. Those of
+    /// which nothing more is kept come last.
     async fn other_pushes(&mut self, ids: &[i64]) -> Result<Pushes, StoreError> {
         const OTHERS: &str = "
             select id, date_push_s, source from push_repeat as other
@@ -178,7 +184,7 @@ impl Writer {
                 select 1 from retracted where retracted.pending
                     and retracted.date_push_s = other.date_push_s
                     and retracted.source in (x'', other.source))
-            order by id, date_push_s";
+            order by id, date_push_s = 0, date_push_s";
         let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(OTHERS)
             .bind(serde_json::to_string(ids)?)
             .fetch_all(&mut self.connection)

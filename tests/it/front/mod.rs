@@ -21,6 +21,7 @@ mod proof;
 mod quarantine;
 mod records;
 mod removed_again;
+mod repeats;
 mod request_id;
 mod retract;
 mod retract_beside;
