@@ -47,7 +47,8 @@ pub(super) fn poll(from_ms: i64, to_ms: i64, story_ends_ms: i64) -> Result<Devic
         user_total: Some(3),
     };
     let freshness = Freshness { now: Timestamp::from_unix_ms(to_ms), good_for: good_for() };
-    Ok(DevicePoll { freshness, totals: Some(totals), listing: Some(listing), statuses: Vec::new() })
+    let (totals, listing) = (Some(totals), Some(listing));
+    Ok(DevicePoll { freshness, rcms_time: None, totals, listing, statuses: Vec::new() })
 }
 
 /// For how long what a poll said holds; in the story polls are hours apart.

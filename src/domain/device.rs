@@ -107,6 +107,8 @@ pub struct Freshness {
 pub struct DevicePoll {
     /// When it was, and since when older states count for nothing.
     pub freshness: Freshness,
+    /// What RCMS's own clock said then, if it did.
+    pub rcms_time: Option<Timestamp>,
     /// What `deviceTotal` said, if it answered.
     pub totals: Option<FleetTotals>,
     /// What the list said, if any page of it answered.

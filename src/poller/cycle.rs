@@ -66,7 +66,9 @@ impl<P: Pace> Poller<P> {
             Some(listing) => changes::with_new_state(&known, listing),
             None => BTreeSet::new(),
         };
-        self.keep(DevicePoll { freshness, totals, listing, statuses: Vec::new() }).await;
+        let rcms_time = self.client.time_there();
+        let statuses = Vec::new();
+        self.keep(DevicePoll { freshness, rcms_time, totals, listing, statuses }).await;
         let due = self.due(&known, &urgent);
         self.ask_statuses(due, began).await;
         self.state().breaker.forgotten();
@@ -169,7 +171,8 @@ impl<P: Pace> Poller<P> {
 
     async fn keep_statuses(&self, statuses: Vec<DeviceStatus>) {
         let freshness = self.freshness();
-        self.keep(DevicePoll { freshness, totals: None, listing: None, statuses }).await;
+        let rcms_time = self.client.time_there();
+        self.keep(DevicePoll { freshness, rcms_time, totals: None, listing: None, statuses }).await;
     }
 
     /// Stores a part of what was learned, and in any case that what is too old counts for nothing.

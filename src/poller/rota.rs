@@ -51,6 +51,8 @@ impl Rota {
             .into_iter()
             .map(|sn| {
                 let asked_to = asked_to.get(sn).copied().flatten();
+                // A clock that was ahead has asked about a time that is still to come.
+                let asked_to = asked_to.filter(|to| *to <= moment.now);
                 let waited = match self.asked.get(sn) {
                     _ if urgent.contains(sn) => Duration::MAX,
                     Some(asked) => moment.elapsed.saturating_sub(*asked),

@@ -1,4 +1,8 @@
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::fmt::rfc2822;
@@ -57,6 +61,8 @@ pub struct Client {
     account: Arc<Account>,
     options: ClientOptions,
     http: reqwest::Client,
+    /// By how much our clock was ahead of RCMS's when RCMS answered last.
+    clock_ahead_ms: Arc<Mutex<Option<i64>>>,
 }
 
 impl Client {
@@ -73,7 +79,14 @@ impl Client {
         if account.endpoint.is_loopback {
             builder = builder.no_proxy();
         }
-        Ok(Self { account: Arc::new(account), options, http: builder.build()? })
+        let http = builder.build()?;
+        Ok(Self { account: Arc::new(account), options, http, clock_ahead_ms: Arc::default() })
+    }
+
+    /// The time by RCMS's clock, if its last answer told that.
+    pub fn time_there(&self) -> Option<Timestamp> {
+        let ahead_ms = *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Timestamp::from_unix_ms(self.options.clock.now().unix_ms() - ahead_ms?))
     }
 
     /// Who we are to RCMS.
@@ -151,6 +164,7 @@ impl Client {
         let response = sending.send().await.map_err(|error| self.broken(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let clock_ahead_ms = self.clock_ahead_ms(&headers);
+        *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner) = clock_ahead_ms;
         let opened = match self.body(response).await {
             Ok(body) => aside(move || answer::open(&body, clock_ahead_ms)).await,
             Err(error) => Err(error),

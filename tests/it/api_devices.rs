@@ -33,7 +33,13 @@ pub(crate) fn listed(sn: &str, state: DeviceState) -> ListedDevice {
 /// A poll that read the list to its end, where only these were not as they were stored.
 pub(crate) fn listing(freshness: Freshness, changed: Vec<ListedDevice>) -> DevicePoll {
     let listing = Listing { is_complete: true, changed, ..Listing::default() };
-    DevicePoll { freshness, totals: None, listing: Some(listing), statuses: Vec::new() }
+    DevicePoll {
+        freshness,
+        rcms_time: None,
+        totals: None,
+        listing: Some(listing),
+        statuses: Vec::new(),
+    }
 }
 
 pub(crate) fn status(sn: &str, at: Timestamp, facts: StatusFacts, whole: &str) -> DeviceStatus {

@@ -1,6 +1,6 @@
 use super::{Writer, run};
 use crate::{
-    domain::{DevicePoll, FleetTotals, Freshness, ListedDevice, Listing, Timestamp},
+    domain::{ClockEvidence, DevicePoll, FleetTotals, Freshness, ListedDevice, Listing, Timestamp},
     store::StoreError,
 };
 
@@ -27,7 +27,10 @@ impl Writer {
         if let Some(listing) = &poll.listing {
             self.keep_listing(listing, now).await?;
         }
-        self.keep_statuses(&poll.statuses, now).await?;
+        // Our clock alone makes no sample old.
+        let is_ahead = |theirs: &Timestamp| now.since(*theirs) > ClockEvidence::DIFFERENCE_MAX;
+        let both_reached = poll.rcms_time.filter(is_ahead).unwrap_or(now);
+        self.keep_statuses(&poll.statuses, both_reached).await?;
         run(&mut self.connection, "commit").await
     }
 

@@ -24,7 +24,7 @@ const THINNINGS: [Thinning; 2] = [
 
 impl Writer {
     /// Keeps answers of `statusData` inside the open transaction. A device that only the settings
-    /// name begins here.
+    /// name begins here. What a clock has noted that was ahead is not taken for the truth.
     pub(super) async fn keep_statuses(
         &mut self,
         statuses: &[DeviceStatus],
@@ -40,7 +40,7 @@ impl Writer {
                 status_gateway = row.value ->> 9, status_link_uptime = row.value ->> 10
             from json_each($1) as row
             where device.sn = row.value ->> 0 and row.value ->> 3 is not null
-                and coalesce(device.status_ms <= row.value ->> 3, true)";
+                and coalesce(device.status_ms not between (row.value ->> 3) + 1 and $3, true)";
         if statuses.is_empty() {
             return Ok(());
         }
@@ -54,6 +54,7 @@ impl Writer {
             sqlx::query(statement)
                 .bind(&rows)
                 .bind(thinned_at.unix_ms())
+                .bind(now.unix_ms())
                 .execute(&mut self.connection)
                 .await?;
         }
@@ -101,7 +102,7 @@ impl Writer {
                     on sample.device_id = device.id and sample.what = 'status'
                     and sample.at_ms < $2
                     and sample.at_ms >= min(row.value ->> 2,
-                        coalesce(device.thinned_ms, row.value ->> 2) - $3) / $4 * $4
+                        min(coalesce(device.thinned_ms, row.value ->> 2), $5) - $3) / $4 * $4
                 where exists (
                     select 1 from device_history as first
                     where first.device_id = sample.device_id and first.what = 'status'
@@ -114,6 +115,7 @@ impl Writer {
                 .bind(old_ms - old_ms.rem_euclid(span_ms))
                 .bind(age_ms)
                 .bind(span_ms)
+                .bind(now.unix_ms())
                 .execute(&mut self.connection)
                 .await?;
         }
@@ -134,7 +136,7 @@ fn status_row(status: &DeviceStatus, now: Timestamp) -> StatusRow<'_> {
     let text = |fact: fn(&StatusFacts) -> &str| newest.map_or("", |sample| fact(&sample.facts));
     (
         status.sn.as_str(),
-        status.asked_to.unix_ms(),
+        status.asked_to.min(now).unix_ms(),
         oldest_ms,
         newest_ms,
         text(|facts| &facts.system_time),

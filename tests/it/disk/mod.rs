@@ -8,6 +8,7 @@ mod journal;
 mod lost_writes;
 mod migration;
 mod mounted;
+mod poll_clock;
 mod retention_clock;
 mod ring;
 mod sender;

@@ -119,7 +119,7 @@ fn sn() -> SerialNumber {
 pub(super) fn poll() -> DevicePoll {
     let status = DeviceStatus { sn: sn(), asked_to: NOW, samples: Vec::new() };
     let freshness = Freshness { now: NOW, good_for: Duration::from_secs(180) };
-    DevicePoll { freshness, totals: None, listing: None, statuses: vec![status] }
+    DevicePoll { freshness, rcms_time: None, totals: None, listing: None, statuses: vec![status] }
 }
 
 #[tokio::test]

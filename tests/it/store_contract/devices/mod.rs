@@ -53,7 +53,13 @@ fn freshness(after_ms: i64) -> Freshness {
 
 /// A poll that learned nothing.
 fn poll(after_ms: i64) -> DevicePoll {
-    DevicePoll { freshness: freshness(after_ms), totals: None, listing: None, statuses: Vec::new() }
+    DevicePoll {
+        freshness: freshness(after_ms),
+        rcms_time: None,
+        totals: None,
+        listing: None,
+        statuses: Vec::new(),
+    }
 }
 
 /// A poll that read the list to its end.
