@@ -34,6 +34,7 @@ pub(crate) async fn sql(simdeck_folder: &std::path::Path, sql: &str) {
     let options = SqliteConnectOptions::new().filename(simdeck_folder.join("data/simdeck.db"));
     let mut raw = options.connect().await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut raw).await.unwrap();
+    raw.close().await.unwrap();
 }
 
 async fn zone(simdeck: &Simdeck) -> Value {

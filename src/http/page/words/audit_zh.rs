@@ -33,7 +33,7 @@ const BEGINNINGS: [(&str, &str); 9] = [
 ];
 
 /// What is counted: in the singular, in the plural, in Chinese, and in which unit.
-const COUNTED: [(&str, &str, &str, &str); 18] = [
+const COUNTED: [(&str, &str, &str, &str); 19] = [
     ("usage record", "usage records", "用量记录", "条"),
     ("message", "messages", "短信", "条"),
     ("notification", "notifications", "通知", "条"),
@@ -47,6 +47,7 @@ const COUNTED: [(&str, &str, &str, &str); 18] = [
     ("duplicate", "duplicates", "重复", "条"),
     ("stored", "stored", "入库", "条"),
     ("quarantined", "quarantined", "待处理", "条"),
+    ("stale", "stale", "已失效", "条"),
     ("refused", "refused", "拒收", "条"),
     ("still refused", "still refused", "仍未通过验证", "条"),
     ("discarded", "discarded", "丢弃", "条"),
