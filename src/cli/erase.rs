@@ -151,9 +151,15 @@ async fn erase_sim(
             counted(&done["held"], "held push", "held pushes")
         ),
     };
-    people += match is_gone {
-        true => "\nBackups made before still hold it: a restore takes it out.",
-        false => "\nThe number is still found in the database: erase it again.",
+    people += &match done["not_searched"].as_str() {
+        Some(reason) => format!(
+            "\nThe files of the database could not be searched for the number ({reason}): erase it again \
+             with --force."
+        ),
+        None if is_gone => {
+            "\nBackups made before still hold it: a restore takes it out.".to_owned()
+        }
+        None => "\nThe number is still found in the database: erase it again.".to_owned(),
     };
     let not_looked_for = done["not_looked_for"].as_array().into_iter().flatten();
     // Of backups it is told above.

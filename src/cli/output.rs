@@ -97,8 +97,11 @@ impl Output {
     }
 }
 
-/// A count of the answer with its noun.
+/// A count of the answer with its noun. The server gives null where counting takes too long.
 pub(super) fn counted(count: &Value, one: &str, many: &str) -> String {
+    if count.is_null() {
+        return format!("more {many} than can be counted in a second");
+    }
     domain::counted(count.as_u64().unwrap_or_default(), one, many)
 }
 

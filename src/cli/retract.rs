@@ -155,6 +155,10 @@ fn nothing_to_retract(found: &Value, date_push: &str) -> Option<Failure> {
              {source}, and nothing came from others: say --force so that nothing of it is ever \
              stored from any source"
         ),
+        _ if found["held"].is_null() => format!(
+            "nothing is stored under the datePush {date_push}, and what is held is too \
+             much to look through: check it, or say --force so that nothing of it is ever stored"
+        ),
         _ => format!(
             "nothing came under the datePush {date_push}: check it, or say --force so that nothing \
              of it is ever stored"
@@ -171,6 +175,9 @@ const KINDS: [(&str, &str, &str); 3] = [
 ];
 
 fn records(counts: &Value) -> String {
+    if counts["data_usage"].is_null() {
+        return "more records than can be counted in a second".to_owned();
+    }
     let kept = match counts["kept"].as_u64() {
         None | Some(0) => String::new(),
         Some(1) => " (1 more record stays: another push brought it, too)".to_owned(),

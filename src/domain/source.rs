@@ -13,6 +13,20 @@ pub enum SourceBlock {
     V6([u8; 8]),
 }
 
+impl SourceBlock {
+    /// The address that stands for it: the first of a /64.
+    pub fn first(self) -> IpAddr {
+        match self {
+            Self::V4(octets) => IpAddr::from(octets),
+            // Of this one there is one address only.
+            Self::V6([0, 0, 0, 0, 0, 0, 0, 0]) => Ipv6Addr::LOCALHOST.into(),
+            Self::V6([a, b, c, d, e, f, g, h]) => {
+                IpAddr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0])
+            }
+        }
+    }
+}
+
 impl From<IpAddr> for SourceBlock {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {

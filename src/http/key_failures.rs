@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     mem,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,7 +18,7 @@ use std::{
 use governor::Quota;
 use tokio::time::sleep;
 
-use super::failures::FailureLimiter;
+use super::{client_ip::SourceBlock, failures::FailureLimiter};
 use crate::intake::Intake;
 
 /// How often a source may fail in a minute: no person does so, and a key of ours has 256 bits.
@@ -27,17 +27,17 @@ const FAILURES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 const FAILURES_A_PRUNE: u64 = 1_024;
 /// How long failures are gathered before they are written.
 const WRITTEN_AFTER: Duration = Duration::from_secs(1);
-/// So many sources are told apart until then; the others count as one, at an address that nobody has.
+/// So many sources are told apart until then; the others count as one.
 const SOURCES_MAX: usize = 256;
-const OTHERS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Counts them.
 pub(super) struct KeyFailures {
     sources: FailureLimiter,
     logged: FailureLimiter,
     all: AtomicU64,
-    /// Those that the audit does not have yet, by source.
-    unwritten: Mutex<HashMap<IpAddr, u64>>,
+    /// Those that the audit does not have yet, by source as the limit has it, without one those of
+    /// others.
+    unwritten: Mutex<HashMap<Option<SourceBlock>, u64>>,
 }
 
 impl Default for KeyFailures {
@@ -95,13 +95,14 @@ impl KeyFailures {
     fn is_first_unwritten(&self, source: IpAddr) -> bool {
         let mut unwritten = self.unwritten();
         let is_first = unwritten.is_empty();
+        let source = Some(SourceBlock::from(source));
         let is_known = unwritten.contains_key(&source);
-        let source = if is_known || unwritten.len() < SOURCES_MAX { source } else { OTHERS };
+        let source = source.filter(|_| is_known || unwritten.len() < SOURCES_MAX);
         *unwritten.entry(source).or_default() += 1;
         is_first
     }
 
-    fn unwritten(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<Option<SourceBlock>, u64>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

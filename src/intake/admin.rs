@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     domain::{
-        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldClass, HeldReason,
-        KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted, Scope, Timestamp,
-        counted,
+        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldBody, HeldClass,
+        HeldReason, KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted, Scope,
+        Timestamp, counted,
     },
     smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
@@ -136,30 +136,33 @@ impl Intake {
         as_kind: Option<Kind>,
         caller: Caller,
     ) -> Result<Outcome, RetryError> {
-        let done = self.try_retry(id, as_kind).await;
+        // Where nothing is there to be tried, nothing is put on record.
+        let held = self.held_body(id).await?;
         let note = AuditNote::by(&caller, AuditAction::HeldRetry, id.to_string());
-        match &done {
-            Ok(outcome) if outcome.quarantined == 0 => {
-                self.audit(note.ended(AuditOutcome::Done, in_words(outcome))).await?;
-            }
-            Ok(outcome) => self.audit(note.ended(AuditOutcome::Failed, in_words(outcome))).await?,
-            // Nothing was there to be tried.
-            Err(RetryError::Unknown) => (),
-            Err(error) => {
-                self.audit_or_tell(note.ended(AuditOutcome::Failed, error.to_string())).await;
-            }
-        }
+        let audited = self.begin_audit(note).await?;
+        let done = self.try_retry(held, as_kind).await;
+        let (outcome, details) = match &done {
+            Ok(outcome) if outcome.quarantined == 0 => (AuditOutcome::Done, in_words(outcome)),
+            Ok(outcome) => (AuditOutcome::Failed, in_words(outcome)),
+            Err(error) => (AuditOutcome::Failed, error.to_string()),
+        };
+        audited.end(outcome, details).await;
         done
+    }
+
+    /// A held push that is to be tried again.
+    pub(super) async fn held_body(&self, id: i64) -> Result<HeldBody, RetryError> {
+        let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
+        held.ok_or(RetryError::Unknown)
     }
 
     /// The same, and no row says so.
     pub(super) async fn try_retry(
         &self,
-        id: i64,
+        held: HeldBody,
         as_kind: Option<Kind>,
     ) -> Result<Outcome, RetryError> {
-        let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
-        let held = held.ok_or(RetryError::Unknown)?;
+        let id = held.held.id;
         let kind = as_kind.unwrap_or_else(|| held.held.kind.clone());
         let source = held.held.source.parse().ok();
         let push = Push {
@@ -240,6 +243,18 @@ impl Intake {
             self.ask(|reply| Command::CreateKey { label, scope, digest, caller, reply }).await?;
         self.shared.keys.write().unwrap_or_else(PoisonError::into_inner).push(key.clone());
         Ok(key)
+    }
+
+    /// Calls API keys as the database does: an erasure takes a number out of labels.
+    pub(super) async fn relabel_keys(&self) -> Result<(), StoreError> {
+        let stored = self.shared.store.api_keys().await?;
+        let mut keys = self.shared.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys.iter_mut() {
+            if let Some(stored) = stored.iter().find(|stored| stored.id == key.id) {
+                key.label.clone_from(&stored.label);
+            }
+        }
+        Ok(())
     }
 
     /// Ends an API key; false if there is no live one of this number.

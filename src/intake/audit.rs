@@ -1,6 +1,6 @@
 //! Rows that say who did what. Each is written between pushes, by the one writer, and none that cannot be
 //! written fails a push.
-use std::{collections::BTreeMap, error::Error, fmt::Display, net::IpAddr};
+use std::{collections::BTreeMap, error::Error, fmt::Display};
 
 use tokio::runtime::Handle;
 
@@ -9,14 +9,14 @@ use super::{
     admin::{Command, Reply},
     retried::retried,
 };
-use crate::domain::{AuditNote, AuditOutcome};
+use crate::domain::{AuditNote, AuditOutcome, SourceBlock};
 
 /// What the writer is asked to record.
 pub(super) enum Record {
     Row { note: AuditNote, times: u64, reply: Reply<i64> },
     End { id: i64, outcome: AuditOutcome, details: String, reply: Reply<()> },
     Start { version: String, settings: BTreeMap<String, String>, reply: Reply<()> },
-    FailedSignIns { failures: Vec<(IpAddr, u64)>, reply: Reply<()> },
+    FailedSignIns { failures: Vec<(Option<SourceBlock>, u64)>, reply: Reply<()> },
 }
 
 /// A row that says that something has begun. Where nobody says how it ended, it was cut short.
@@ -111,8 +111,8 @@ impl Intake {
         }
     }
 
-    /// Counts sign-ins that failed, by source.
-    pub async fn audit_failed_sign_ins(&self, failures: Vec<(IpAddr, u64)>) {
+    /// Counts sign-ins that failed, by source; without one those that were too many to be told apart.
+    pub async fn audit_failed_sign_ins(&self, failures: Vec<(Option<SourceBlock>, u64)>) {
         let written = self.ask_audit(|reply| Record::FailedSignIns { failures, reply }).await;
         if let Err(error) = written {
             let error = &error as &dyn Error;

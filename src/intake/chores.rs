@@ -120,7 +120,9 @@ impl WriterTask {
         let now = self.intake.now();
         let done = match &chore.work {
             Work::BeginErase(giccid, caller, _) => {
-                self.writer.begin_erasure(giccid, caller, now).await.map(Begun::Erase)
+                let begun = self.writer.begin_erasure(giccid, caller, now).await;
+                self.intake.set_erased(self.writer.erased_numbers());
+                begun.map(Begun::Erase)
             }
             Work::BeginRetract(question, caller, _) => {
                 let begun = self.writer.begin_retraction(*question, caller, now).await;
@@ -228,7 +230,9 @@ impl WriterTask {
                 answer(reply, Ok(Lift::Pending))
             }
             Upkeep::Lift { giccid, caller, reply } => {
-                answer(reply, self.writer.lift_erasure(&giccid, &caller, now).await)
+                let lifted = self.writer.lift_erasure(&giccid, &caller, now).await;
+                self.intake.set_erased(self.writer.erased_numbers());
+                answer(reply, lifted)
             }
             Upkeep::Retract { question, caller, reply } => {
                 self.begin(Chore::new(Work::BeginRetract(question, caller, reply))).await
@@ -267,7 +271,9 @@ impl WriterTask {
                 "Retention counts from the newest authentic push, which is older than this clock"
             );
         }
-        Ok(Pruning::new(retention, confirmed))
+        let mut pruning = Pruning::new(retention, confirmed);
+        pruning.clock = now;
+        Ok(pruning)
     }
 }
 

@@ -1,20 +1,31 @@
 //! Erasures of SIMs: what there is of one, that it goes, and that what comes of it is kept again.
+use std::{
+    error::Error,
+    sync::{Arc, PoisonError},
+};
+
 use super::{AdminError, Intake, chores::Upkeep};
 use crate::{
     domain::{Caller, Filter, Giccid, ShortText, Timestamp},
-    store::{Erased, Lift, SimMoment, count_mentions, is_in_files, tables_that_mention},
+    store::{
+        Erased, ErasedNumbers, Lift, SimMoment, count_mentions, is_in_files, tables_that_mention,
+        unless_too_slow,
+    },
 };
 
 /// What became of an erasure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
     /// What was taken away.
     pub erased: Erased,
     /// Whether the files of the database were searched for the number, and do not hold it.
     pub is_in_no_file: bool,
+    /// Why they could not be searched, or not be written anew.
+    pub not_searched: Option<String>,
 }
 
-/// What there is of a SIM, as far as an erasure would take it away.
+/// What there is of a SIM, as far as an erasure would take it away. What takes too long to count is not
+/// counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traces {
     /// How people call it.
@@ -24,21 +35,24 @@ pub struct Traces {
     /// The own time of its last record.
     pub last_at: Option<Timestamp>,
     /// Usage records.
-    pub usage: u64,
+    pub usage: Option<u64>,
     /// Messages.
-    pub sms: u64,
+    pub sms: Option<u64>,
     /// Notifications that are of it, or mention it.
-    pub notifications: u64,
+    pub notifications: Option<u64>,
     /// Held pushes that mention it.
-    pub held: u64,
-    /// Whether it has a name or a router.
-    pub has_label: bool,
+    pub held: Option<u64>,
+    /// Whether a record, a name or a router of it is there.
+    pub is_listed: bool,
 }
 
 impl Traces {
-    /// Whether there is nothing at all: perhaps the number was mistyped.
+    /// Whether nothing is known of it: perhaps the number was mistyped. What was not counted is not
+    /// known.
     pub fn are_none(&self) -> bool {
-        *self == Self::default()
+        let Self { usage, sms, notifications, held, is_listed, .. } = self;
+        let is_found = |count: &Option<u64>| count.is_some_and(|count| count > 0);
+        !is_listed && ![usage, sms, notifications, held].into_iter().any(is_found)
     }
 }
 
@@ -51,19 +65,28 @@ impl Intake {
         let as_of = SimMoment { now: self.now(), zone: store.zone() };
         let sim = store.sim(giccid, &as_of).await?;
         let database = &self.shared.options.keep.database;
-        let (notifications, held) = count_mentions(database, giccid.as_str()).await?;
+        let mentions = unless_too_slow(count_mentions(database, giccid.as_str()).await)?;
         let seen = sim.as_ref().and_then(|sim| sim.seen.as_ref());
         let label = sim.as_ref().map(|sim| &sim.label);
         Ok(Traces {
             name: label.map(|label| label.name.clone()).unwrap_or_default(),
             first_at: seen.map(|seen| seen.first),
             last_at: seen.map(|seen| seen.last),
-            usage: store.usage_count(&filter, top).await?,
-            sms: store.sms_count(&filter, top).await?,
-            notifications,
-            held,
-            has_label: sim.is_some(),
+            usage: unless_too_slow(store.usage_count(&filter, top).await)?,
+            sms: unless_too_slow(store.sms_count(&filter, top).await)?,
+            notifications: mentions.map(|(notifications, _)| notifications),
+            held: mentions.map(|(_, held)| held),
+            is_listed: sim.is_some(),
         })
+    }
+
+    /// The SIMs that are erased now.
+    pub fn erased(&self) -> Arc<ErasedNumbers> {
+        Arc::clone(&self.shared.erased.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_erased(&self, erased: Arc<ErasedNumbers>) {
+        *self.shared.erased.write().unwrap_or_else(PoisonError::into_inner) = erased;
     }
 
     /// Keeps again what comes of an erased SIM from now on.
@@ -92,18 +115,35 @@ impl Intake {
         let number = giccid.clone();
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.shared.store.forget_tails().await;
-        let is_in_no_file = self.search_files(giccid, erased.id).await?;
-        Ok(Erasure { erased, is_in_no_file })
+        // Whatever fails from here on, the SIM is erased: asked for again there would be nothing to do.
+        let searched = self.search_files(giccid, erased.id).await;
+        let not_searched = searched.as_ref().err().map(|error| {
+            let error = error as &dyn Error;
+            tracing::error!(
+                error,
+                "The files of the database may still hold the number of an erased SIM; the next start \
+                 searches them"
+            );
+            reason_of(error)
+        });
+        Ok(Erasure { erased, is_in_no_file: searched.unwrap_or_default(), not_searched })
     }
 
     /// Searches the files for what is left of an erased SIM, and writes the database anew if there is any.
     /// Whether there is nothing then. Until it is done it is noted, and the next start does it.
     pub(super) async fn search_files(&self, giccid: &Giccid, id: i64) -> Result<bool, AdminError> {
+        if let Err(error) = self.relabel_keys().await {
+            let error = &error as &dyn Error;
+            tracing::warn!(
+                error,
+                "API keys may be called by the number of an erased SIM until the next start"
+            );
+        }
         // Even one that was made this second.
         self.forget_copies(Timestamp::from_unix_ms(i64::MAX));
         let is_in_no_file = self.wipe_files(giccid).await?;
         if let Err(error) = self.keep_up(|reply| Upkeep::EndFileSearch { id, reply }).await {
-            let error = &error as &dyn std::error::Error;
+            let error = &error as &dyn Error;
             tracing::warn!(error, "The next start searches the files of the database once more");
         }
         Ok(is_in_no_file)
@@ -129,4 +169,10 @@ impl Intake {
         }
         Ok(tables.is_empty())
     }
+}
+
+/// An error with what it came from, in one sentence.
+fn reason_of(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{AuditAction, AuditNote, AuditOutcome, Caller, HeldFilter, Kind},
-    store::{Outcome, StoreError},
+    store::{Outcome, StoreError, unless_too_slow},
 };
 
 /// Bodies are large: so many go in one step, and pushes go first between two.
@@ -27,15 +27,15 @@ pub struct RetriedMany {
 
 impl Intake {
     /// How many held pushes a filter names up to a number, and that number: what comes later is not
-    /// meant. Without a number it is that of the newest of them all.
+    /// meant. Without a number it is that of the newest of them all. No count where it takes too long.
     pub async fn count_held(
         &self,
         filter: &HeldFilter,
         through: Option<i64>,
-    ) -> Result<(u64, i64), StoreError> {
+    ) -> Result<(Option<u64>, i64), StoreError> {
         let newest = self.shared.store.held_top().await?;
         let top = through.map_or(newest, |through| through.min(newest));
-        Ok((self.shared.store.held_count(filter, top).await?, top))
+        Ok((unless_too_slow(self.shared.store.held_count(filter, top).await)?, top))
     }
 
     /// Throws all away that a filter names up to a number; gives how many. Whoever asked may go: it is
@@ -47,7 +47,7 @@ impl Intake {
         caller: &Caller,
     ) -> Result<u64, AdminError> {
         let (count, top) = self.count_held(filter, through).await?;
-        let note = AuditNote::by(caller, AuditAction::HeldDiscard, format!("{count} of {filter}"));
+        let note = AuditNote::by(caller, AuditAction::HeldDiscard, of_filter(count, filter));
         let (intake, filter) = (self.clone(), filter.clone());
         let discarding = tokio::spawn(async move {
             let audited = intake.begin_audit(note).await?;
@@ -94,7 +94,7 @@ impl Intake {
     ) -> Result<RetriedMany, RetryError> {
         let taken = filter.of_retry();
         let (matched, top) = self.count_held(&taken, through).await.map_err(AdminError::from)?;
-        let note = AuditNote::by(caller, AuditAction::HeldRetry, format!("{matched} of {filter}"));
+        let note = AuditNote::by(caller, AuditAction::HeldRetry, of_filter(matched, filter));
         let (intake, as_kind) = (self.clone(), as_kind.cloned());
         // Whoever asked may go: it is finished all the same.
         let retrying = tokio::spawn(async move {
@@ -124,7 +124,11 @@ impl Intake {
             let Some(last) = ids.last().copied() else { return Ok(()) };
             after = last;
             for id in ids {
-                match self.try_retry(id, as_kind.cloned()).await {
+                let tried = match self.held_body(id).await {
+                    Ok(held) => self.try_retry(held, as_kind.cloned()).await,
+                    Err(error) => Err(error),
+                };
+                match tried {
                     Ok(outcome) => all.outcome = super::task::sum(all.outcome, outcome),
                     Err(RetryError::StillRefused(_)) => all.still_refused += 1,
                     // Somebody else took it out meanwhile.
@@ -135,6 +139,12 @@ impl Intake {
             }
         }
     }
+}
+
+/// Which ones are meant, for the audit.
+fn of_filter(count: Option<u64>, filter: &HeldFilter) -> String {
+    let count = count.map_or("all".to_owned(), |count| count.to_string());
+    format!("{count} of {filter}")
 }
 
 /// How it ended, for the audit, and what else is to be said of that.

@@ -66,7 +66,7 @@ use crate::{
         explain::{Finding, explain},
         signature::Verifier,
     },
-    store::{Opened, Store, StoreError},
+    store::{ErasedNumbers, Opened, Store, StoreError},
 };
 
 /// What the intake has to know.
@@ -126,6 +126,8 @@ struct Shared {
     backup_failure: BackupFailure,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
+    /// No text that names one of these is shown. The writer says which they are.
+    erased: RwLock<Arc<ErasedNumbers>>,
     /// What still comes under these is set aside. The writer says what they are.
     retracted: RwLock<Arc<Retracted>>,
     /// The newest id on disk.
@@ -216,6 +218,7 @@ impl Intake {
             backup_failure: BackupFailure::default(),
             rezoning,
             keys: RwLock::new(keys),
+            erased: RwLock::new(writer.erased_numbers()),
             retracted: RwLock::new(writer.retracted()),
             newest: watch::Sender::new(writer.last_id().unwrap_or_default()),
             trouble: RwLock::new(None),

@@ -8,7 +8,7 @@ use super::{AdminError, Intake, chores::Upkeep};
 use crate::{
     domain::{Caller, HeldClass, HeldFilter, RetractQuestion},
     smarthub::Body,
-    store::{Lift, RetractedCounts},
+    store::{Lift, RetractedCounts, unless_too_slow},
 };
 
 /// Bodies that are looked at in one step: each may be as large as a push.
@@ -26,10 +26,12 @@ impl Intake {
             source: of.source.map(|source| source.to_string()).into_iter().collect(),
             ..HeldFilter::default()
         };
-        let (began, top) = (Instant::now(), store.held_top().await?);
+        let began = Instant::now();
+        let Some(top) = unless_too_slow(store.held_top().await)? else { return Ok(None) };
         let (mut after, mut count) = (0, 0);
         loop {
-            let bodies = store.held_bodies(&filter, (after, top), STEP_BODIES).await?;
+            let bodies = store.held_bodies(&filter, (after, top), STEP_BODIES).await;
+            let Some(bodies) = unless_too_slow(bodies)? else { return Ok(None) };
             let Some((last, _)) = bodies.last() else { return Ok(Some(count)) };
             after = *last;
             if began.elapsed() > COUNT_TIME_MAX {

@@ -43,7 +43,7 @@ impl Writer {
             returning id";
         self.refresh().await?;
         // Nor may a label hold what was erased.
-        let label = self.shown(label).await?;
+        let label = self.erased_sims.shown(label);
         let note = AuditNote::by(caller, AuditAction::KeyCreate, &*label);
         let note = note.ended(AuditOutcome::Done, scope.as_str());
         let mut change = self.connection.begin_with("begin immediate").await?;
@@ -54,7 +54,7 @@ impl Writer {
             .bind(now.unix_ms())
             .fetch_one(&mut *change)
             .await?;
-        insert(&mut change, &note, now).await?;
+        insert(&mut change, &self.erased_sims, &note, 1, now).await?;
         change.commit().await?;
         Ok(ApiKey { id, label, scope, digest, created_at: now, revoked_at: None })
     }
@@ -72,13 +72,14 @@ impl Writer {
         self.refresh().await?;
         let label: Option<String> =
             sqlx::query_scalar(LABEL).bind(id).fetch_optional(&mut self.connection).await?;
-        let subject = self.shown(&format!("{id} {}", label.unwrap_or_default())).await?;
+        let subject = format!("{id} {}", label.unwrap_or_default());
         let mut change = self.connection.begin_with("begin immediate").await?;
         let revoked =
             sqlx::query(REVOKE).bind(id).bind(now.unix_ms()).execute(&mut *change).await?;
         let was_live = revoked.rows_affected() > 0;
         if was_live {
-            audit(&mut change, caller, AuditAction::KeyRevoke, &subject, now).await?;
+            let action = AuditAction::KeyRevoke;
+            audit(&mut change, &self.erased_sims, caller, action, &subject, now).await?;
         }
         change.commit().await?;
         Ok(was_live)
@@ -93,8 +94,8 @@ impl Writer {
         super::writer::run(&mut self.connection, "begin immediate").await?;
         let was_there = self.delete_held(id).await?;
         if was_there {
-            audit(&mut self.connection, caller, AuditAction::HeldDiscard, &id.to_string(), now)
-                .await?;
+            let (action, subject) = (AuditAction::HeldDiscard, id.to_string());
+            audit(&mut self.connection, &self.erased_sims, caller, action, &subject, now).await?;
         }
         super::writer::run(&mut self.connection, "commit").await?;
         Ok(was_there)

@@ -80,6 +80,15 @@ impl StoreError {
     }
 }
 
+/// What a count gave; none where it would have taken longer than a count may. Whoever changes something
+/// does it all the same.
+pub fn unless_too_slow<T>(counted: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match counted {
+        Err(StoreError::TooSlow) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// SQLite's result code without its extension: 1 error, 5 busy, 9 interrupt, 10 I/O, 11 corrupt,
 /// 13 full, 18 too big, 19 constraint, 20 mismatch, 25 range, 26 not a database.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {

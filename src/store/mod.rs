@@ -41,7 +41,7 @@ mod writer;
 pub use backup::{Backup, BackupError, back_up, checkpoint_beside, forget_copies};
 pub use copies::newest_backup;
 pub use database_file::{database_bytes, is_in_files};
-pub use error::StoreError;
+pub use error::{StoreError, unless_too_slow};
 pub use examine::{Examination, count_mentions, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
 pub use open::{OpenError, OpenOptions, Opened, open, open_to_serve, rebuild};
@@ -54,6 +54,6 @@ pub use read::{
 pub use restore::{RestoreError, Restored, restore};
 pub use unfinished::Unfinished;
 pub use writer::{
-    Erased, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding, Retention,
-    RetractedCounts, Retracting, Submission, Verdict, Writer,
+    Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,
+    Retention, RetractedCounts, Retracting, Submission, Verdict, Writer,
 };

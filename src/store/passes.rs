@@ -1,7 +1,10 @@
 //! The links and sessions that let browsers in.
 use sqlx::{Connection, SqliteConnection};
 
-use super::{StoreError, Writer, writer::audit::audit};
+use super::{
+    StoreError, Writer,
+    writer::{audit::audit, erased_sims::ErasedSims},
+};
 use crate::domain::{AuditAction, Caller, KeyDigest, Pass, PassDigest, PassKind, Timestamp};
 
 impl Writer {
@@ -31,7 +34,7 @@ impl Writer {
             PassKind::Link => AuditAction::SignInLink,
             PassKind::Session => AuditAction::SignIn,
         };
-        audit_once_an_hour(&mut change, caller, action, now).await?;
+        audit_once_an_hour(&mut change, &self.erased_sims, caller, action, now).await?;
         change.commit().await?;
         Ok(())
     }
@@ -61,6 +64,7 @@ impl Writer {
 /// not fill the disk.
 async fn audit_once_an_hour(
     connection: &mut SqliteConnection,
+    erased: &ErasedSims,
     caller: &Caller,
     action: AuditAction,
     now: Timestamp,
@@ -72,13 +76,13 @@ async fn audit_once_an_hour(
     let source = caller.source.map(|source| source.to_string()).unwrap_or_default();
     let again = sqlx::query(AGAIN)
         .bind(now.unix_ms())
-        .bind(&caller.label)
+        .bind(erased.shown(&caller.label))
         .bind(action.as_str())
         .bind(source)
         .execute(&mut *connection)
         .await?;
     match again.rows_affected() {
-        0 => audit(connection, caller, action, "", now).await,
+        0 => audit(connection, erased, caller, action, "", now).await,
         _ => Ok(()),
     }
 }

@@ -109,6 +109,15 @@ impl Run {
 }
 
 impl Signals {
+    /// Forgets bodies and addresses that name what was erased.
+    pub fn forget(&self, names: &impl Fn(&[u8]) -> bool) {
+        let mut noted = self.noted();
+        for refused in &mut noted.refused {
+            refused.sample.take_if(|sample| names(sample));
+        }
+        noted.misaddressed.retain(|it| !names(it.address.as_bytes()));
+    }
+
     /// An authentic push was answered 2xx, after so long.
     pub fn acknowledged(&self, kind: &Kind, took: Duration, now: Timestamp) {
         let open = self.open.load(Ordering::Relaxed);

@@ -49,7 +49,8 @@ pub(super) struct EraseIn {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": 1714, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
-    "ended_lift": false, "is_in_no_file": true, "not_looked_for": ["held pushes that name only its IMSI"],
+    "ended_lift": false, "is_in_no_file": true, "not_searched": null,
+    "not_looked_for": ["held pushes that name only its IMSI"],
 })))]
 pub(super) struct ErasedOut {
     /// Of the row in `/v1/changes` that tells of it.
@@ -65,6 +66,8 @@ pub(super) struct ErasedOut {
     /// The files of the database were searched for the number, and do not hold it but within longer
     /// numbers of other SIMs.
     is_in_no_file: bool,
+    /// Why they could not be searched, or not be written anew. Null where that did not fail.
+    not_searched: Option<String>,
     /// What was not looked for.
     not_looked_for: Vec<&'static str>,
 }
@@ -85,12 +88,13 @@ pub(super) struct TracesOut {
     first_record_at: Option<String>,
     /// Own time of its last one.
     last_record_at: Option<String>,
-    data_usage: u64,
-    mo_sms: u64,
+    /// Null, as the next three, where there is too much to be counted in time.
+    data_usage: Option<u64>,
+    mo_sms: Option<u64>,
     /// Those that are of it, or mention it.
-    notifications: u64,
+    notifications: Option<u64>,
     /// Held pushes that mention it.
-    held: u64,
+    held: Option<u64>,
     /// Whether there is anything of it.
     is_known: bool,
     /// What the row in `/v1/changes` says in place of its number, once it is erased.
@@ -159,10 +163,9 @@ pub(super) async fn erase(
     if !is_forced && !ended_lift && is_unknown(&state.intake, &giccid).await? {
         return Err(RemovalError::NothingToErase(erased.map(|erased| erased.at)).into());
     }
-    state.live.pushes.forget_bodies_with(&giccid).await;
     let erasing = state.intake.erase(&giccid, &caller);
     let done = state.live.unless_stopped(erasing).await?;
-    state.live.pushes.forget_bodies_with(&giccid).await;
+    state.live.pushes.forget_what_names(&giccid).await;
     Ok(Json(ErasedOut {
         id: done.erased.id,
         data_usage: done.erased.usage,
@@ -171,6 +174,7 @@ pub(super) async fn erase(
         held: done.erased.held,
         ended_lift,
         is_in_no_file: done.is_in_no_file,
+        not_searched: done.not_searched,
         not_looked_for: NOT_LOOKED_FOR.to_vec(),
     }))
 }
@@ -225,14 +229,18 @@ pub(super) async fn show(
 
 /// `DELETE /v1/erasures/{giccid}`: what comes of the SIM from now on is kept again.
 pub(super) async fn lift(
-    State(intake): State<Intake>,
+    State(state): State<InternalState>,
     Admin(caller): Admin,
     NamedSim(giccid): NamedSim,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
-    match intake.lift_erasure(&giccid, &caller).await? {
-        Lift::Done => Ok(StatusCode::NO_CONTENT),
+    match state.intake.lift_erasure(&giccid, &caller).await? {
+        Lift::Done => {
+            // What came until now is not shown by the lift.
+            state.live.pushes.forget_what_names(&giccid).await;
+            Ok(StatusCode::NO_CONTENT)
+        }
         Lift::NotThere => Err(RemovalError::NotErased.into()),
         Lift::Already(at) => Err(RemovalError::AlreadyLifted(RESOURCE, "giccid", at).into()),
         Lift::Pending => {

@@ -16,7 +16,8 @@ use crate::{http::auth::Admin, intake::Intake};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({"matched": 12, "discarded": 12, "through": 4711, "dry_run": false})))]
 pub(super) struct DiscardedManyOut {
-    matched: u64,
+    /// Null in a dry run where so many lie aside that they were not counted.
+    matched: Option<u64>,
     discarded: u64,
     /// The last number that was looked at: those who came later are not counted.
     through: i64,
@@ -30,10 +31,12 @@ pub(super) struct DiscardedManyOut {
     "still_refused": 1, "through": 4711, "dry_run": false,
 })))]
 pub(super) struct RetriedManyOut {
-    matched: u64,
+    /// Null in a dry run where so many lie aside that they were not counted.
+    matched: Option<u64>,
     /// Held pushes that the filter names too, but that are not read again because their `datePush` was
-    /// retracted: only `reason=date_retracted` takes them. A discard leaves none out.
-    retracted_left_out: u64,
+    /// retracted: only `reason=date_retracted` takes them. A discard leaves none out. Null where so many
+    /// lie aside that they were not counted.
+    retracted_left_out: Option<u64>,
     stored: u64,
     duplicates: u64,
     quarantined: u64,
@@ -53,11 +56,12 @@ pub(super) async fn discard(
     must_narrow(&ask)?;
     let dry_run = ask.dry_run;
     let (matched, through) = intake.count_held(&ask.held, ask.through).await?;
-    let discarded = match dry_run {
-        true => 0,
-        false => intake.discard_held(&ask.held, Some(through), &caller).await?,
-    };
-    Ok(Json(DiscardedManyOut { matched: matched.max(discarded), discarded, through, dry_run }))
+    if dry_run {
+        return Ok(Json(DiscardedManyOut { matched, discarded: 0, through, dry_run }));
+    }
+    let discarded = intake.discard_held(&ask.held, Some(through), &caller).await?;
+    let matched = Some(matched.unwrap_or_default().max(discarded));
+    Ok(Json(DiscardedManyOut { matched, discarded, through, dry_run }))
 }
 
 /// `POST /v1/held/retry`
@@ -71,15 +75,15 @@ pub(super) async fn retry(
     let dry_run = ask.dry_run;
     let mut done = crate::intake::RetriedMany::default();
     let (named, through) = intake.count_held(&ask.held, ask.through).await?;
-    let (matched, _) = intake.count_held(&ask.held.of_retry(), Some(through)).await?;
-    if dry_run {
-        done.matched = matched;
-    } else {
+    let (mut matched, _) = intake.count_held(&ask.held.of_retry(), Some(through)).await?;
+    let left_out = named.zip(matched).map(|(named, matched)| named.saturating_sub(matched));
+    if !dry_run {
         done = intake.retry_held(&ask.held, Some(through), ask.as_kind.as_ref(), &caller).await?;
+        matched = Some(done.matched);
     }
     Ok(Json(RetriedManyOut {
-        matched: done.matched,
-        retracted_left_out: named.saturating_sub(matched),
+        matched,
+        retracted_left_out: left_out,
         stored: done.outcome.stored,
         duplicates: done.outcome.duplicates,
         quarantined: done.outcome.quarantined,

@@ -74,9 +74,11 @@ pub(super) async fn show(
     let size = PageSize::within(question.size.unwrap_or(SIZE_DEFAULT), PageSize::MAX)
         .ok_or_else(|| params::PUSHES.invalid("size", "from 1 to 1000"))?;
     let (kinds, outcomes) = (&question.filter.kind, &question.live.outcome);
+    let to = state.live.pushes.forget_erased(state.intake.erased()).await;
     let rows = state.live.pushes.newest(rows_of(size), |row| {
         let is_of = |kind: &String| row.kind.as_ref().is_some_and(|it| it.as_str() == kind);
-        (kinds.is_empty() || kinds.iter().any(is_of))
+        row.id <= to
+            && (kinds.is_empty() || kinds.iter().any(is_of))
             && (outcomes.is_empty() || outcomes.contains(&row.outcome))
     });
     let with_body = caller.scope == Scope::Admin;

@@ -22,7 +22,7 @@ use crate::{
     domain::{RetractCount, RetractQuestion, Retraction, Timestamp},
     http::auth::Admin,
     intake::Intake,
-    store::{Lift, Store},
+    store::{Lift, Store, unless_too_slow},
 };
 
 const RESOURCE: &str = "retract";
@@ -61,16 +61,17 @@ pub(super) struct RetractIn {
 pub(super) struct RetractionOut {
     /// Of the row in `/v1/changes` that tells of it; none where nothing was done.
     id: Option<i64>,
-    data_usage: u64,
-    mo_sms: u64,
-    notifications: u64,
+    /// Null, as the next three, in a dry run that would have had to count for more than a second.
+    data_usage: Option<u64>,
+    mo_sms: Option<u64>,
+    notifications: Option<u64>,
     /// Records of any kind that another push has brought, too: they stay, as that one's.
-    kept: u64,
+    kept: Option<u64>,
     /// Authentic pushes, or parts of them, that are held under this `datePush`: they stay held. Null
     /// where so many are held that it was not counted.
     held: Option<u64>,
-    /// Whether anything ever came under this `datePush` that is there, or repeated what is, or is
-    /// held.
+    /// Whether anything is known to have come under this `datePush` that is there, or repeated what
+    /// is, or is held. False also where `held` is null and nothing else came.
     is_known: bool,
     /// When all of it, or what one source sent of it, was retracted before. Not there if it was not,
     /// or if that was lifted.
@@ -82,8 +83,9 @@ pub(super) struct RetractionOut {
     #[schema(nullable = false)]
     retracted_source: Option<String>,
     dry_run: bool,
-    /// What there was, by who had sent it.
-    sources: Vec<SourceOut>,
+    /// What there was, by who had sent it. Null where it would have had to be counted for more than a
+    /// second.
+    sources: Option<Vec<SourceOut>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -155,18 +157,22 @@ pub(super) async fn retract(
     let came = intake.store().came_under(question).await?;
     let held = intake.held_under(question).await?;
     let earlier = earlier_of(question, &intake.store().retractions().await?);
-    let is_known = came || held != Some(0);
+    let is_known = came || held.is_some_and(|held| held > 0);
     let is_forced = dry_run || is_forced.unwrap_or_default();
     let is_retracted = earlier.is_some_and(|earlier| earlier.source.is_none());
     if !is_forced && !came && (is_retracted || !is_known) {
-        return Err(RemovalError::NothingToRetract(earlier).into());
+        let error = match (held, earlier) {
+            (None, None) => RemovalError::NotKnownToRetract,
+            _ => RemovalError::NothingToRetract(earlier),
+        };
+        return Err(error.into());
     }
     let retracted_at = earlier.map(|earlier| earlier.at.to_string());
     let retracted_source = earlier.and_then(|it| it.source).map(|source| source.to_string());
-    let found = intake.store().retract_counts(question).await?;
-    let sources = found.iter().map(source_out).collect();
+    let found = unless_too_slow(intake.store().retract_counts(question).await)?;
+    let sources = found.as_ref().map(|found| found.iter().map(source_out).collect());
     if dry_run {
-        let sum = |of: fn(&RetractCount) -> u64| found.iter().map(of).sum();
+        let sum = |of: fn(&RetractCount) -> u64| Some(found.as_ref()?.iter().map(of).sum());
         return Ok(Json(RetractionOut {
             id: None,
             data_usage: sum(|it| it.usage),
@@ -184,10 +190,10 @@ pub(super) async fn retract(
     let done = live.unless_stopped(intake.retract(question, &caller)).await?;
     Ok(Json(RetractionOut {
         id: Some(done.id),
-        data_usage: done.usage,
-        mo_sms: done.sms,
-        notifications: done.notifications,
-        kept: done.kept,
+        data_usage: Some(done.usage),
+        mo_sms: Some(done.sms),
+        notifications: Some(done.notifications),
+        kept: Some(done.kept),
         held,
         is_known,
         retracted_at,

@@ -125,35 +125,62 @@ impl Drop for Room {
 impl Bodies {
     /// Puts a body into its share, and others out that are slower, where there is no room.
     fn put(&mut self, number: u64, body: InFlight, now: Instant) -> Result<(), NoRoom> {
-        while let Some(of_source) = self.shortage(&body) {
-            let is_rival = |it: &InFlight| {
-                !it.is_whole
-                    && it.is_large() == body.is_large()
-                    && (!of_source || it.source == body.source)
-            };
-            let rivals = self.by_number.iter().filter(|(_, it)| is_rival(it));
-            let slowest = rivals
-                .map(|(number, it)| (it.speed(now), *number))
-                .min_by(|(a, _), (b, _)| a.total_cmp(b));
-            match slowest {
-                Some((speed, slowest)) if speed < body.speed(now) => {
-                    if let Some(slowest) = self.take(slowest) {
-                        slowest.ended.notify_one();
-                    }
-                }
-                _ => return Err(NoRoom),
+        for slower in self.in_the_way_of(&body, now)? {
+            if let Some(slower) = self.take(slower) {
+                slower.ended.notify_one();
             }
         }
-        let share = self.share(body.is_large());
+        let share = self.share_mut(body.is_large());
         share.used.add(body.bytes);
         share.by_source.entry(body.source).or_default().add(body.bytes);
         self.by_number.insert(number, body);
         Ok(())
     }
 
+    /// Which ones have to make room for a body, of its source where it lacks a place in its source's
+    /// part: the slowest first, and no more than it needs. None goes where all that are slower would not
+    /// do.
+    fn in_the_way_of(&self, body: &InFlight, now: Instant) -> Result<Vec<u64>, NoRoom> {
+        let most = if body.is_large() { LARGE_SHARE } else { SMALL_SHARE };
+        let of_source_max =
+            Amount { bodies: most.bodies / SOURCES_MIN, bytes: most.bytes / SOURCES_MIN };
+        let share = if body.is_large() { &self.large } else { &self.small };
+        let mut used = share.used;
+        let mut of_source = share.by_source.get(&body.source).copied().unwrap_or_default();
+        let mut slower: Option<Vec<(f64, u64, &InFlight)>> = None;
+        let mut chosen = Vec::new();
+        loop {
+            let is_of_source = !of_source.has_room(body.bytes, of_source_max);
+            if !is_of_source && used.has_room(body.bytes, most) {
+                return Ok(chosen);
+            }
+            // Most often there is room, and nobody is looked at.
+            let slower = slower.get_or_insert_with(|| self.slower_than(body, now));
+            let rivals = slower.iter().enumerate();
+            let rivals = rivals.filter(|(_, (.., it))| !is_of_source || it.source == body.source);
+            let slowest = rivals.min_by(|(_, (a, ..)), (_, (b, ..))| a.total_cmp(b));
+            let nth = slowest.map(|(nth, _)| nth).ok_or(NoRoom)?;
+            let (_, number, it) = slower.swap_remove(nth);
+            used.remove(it.bytes);
+            if it.source == body.source {
+                of_source.remove(it.bytes);
+            }
+            chosen.push(number);
+        }
+    }
+
+    /// Those of the same share that are slower and have not come whole, with how fast they are.
+    fn slower_than(&self, body: &InFlight, now: Instant) -> Vec<(f64, u64, &InFlight)> {
+        let speed = body.speed(now);
+        let rivals = self.by_number.iter();
+        let rivals = rivals.filter(|(_, it)| !it.is_whole && it.is_large() == body.is_large());
+        let rivals = rivals.map(|(number, it)| (it.speed(now), *number, it));
+        rivals.filter(|(of_rival, ..)| *of_rival < speed).collect()
+    }
+
     fn take(&mut self, number: u64) -> Option<InFlight> {
         let body = self.by_number.remove(&number)?;
-        let share = self.share(body.is_large());
+        let share = self.share_mut(body.is_large());
         share.used.remove(body.bytes);
         if let Some(used) = share.by_source.get_mut(&body.source) {
             used.remove(body.bytes);
@@ -164,20 +191,7 @@ impl Bodies {
         Some(body)
     }
 
-    /// Whether there is too little room for a body, and if so, whether it is its source's.
-    fn shortage(&mut self, body: &InFlight) -> Option<bool> {
-        let most = if body.is_large() { LARGE_SHARE } else { SMALL_SHARE };
-        let of_source_max =
-            Amount { bodies: most.bodies / SOURCES_MIN, bytes: most.bytes / SOURCES_MIN };
-        let share = self.share(body.is_large());
-        let of_source = share.by_source.get(&body.source).copied().unwrap_or_default();
-        if !of_source.has_room(body.bytes, of_source_max) {
-            return Some(true);
-        }
-        (!share.used.has_room(body.bytes, most)).then_some(false)
-    }
-
-    fn share(&mut self, is_large: bool) -> &mut Share {
+    fn share_mut(&mut self, is_large: bool) -> &mut Share {
         if is_large { &mut self.large } else { &mut self.small }
     }
 }
@@ -259,6 +273,29 @@ mod tests {
         drop(rooms);
         let mut again = budget.enter(source(1), now).expect("room");
         assert_eq!(again.grow(4 * MIB, now), Ok(()));
+    }
+
+    #[test]
+    fn when_a_body_does_not_fit_whoever_goes_nobody_is_put_out() {
+        let (budget, mut now) = (Budget::default(), Instant::now());
+        let part = LARGE_SHARE.bytes / SOURCES_MIN;
+        let mut rooms = Vec::new();
+        for bytes in [MIB, 2 * MIB, part - 4 * MIB] {
+            let mut room = budget.enter(source(1), now).expect("room");
+            room.grow(bytes, now).expect("room");
+            rooms.push(room);
+        }
+        rooms[2].is_whole().expect("room");
+        now += Duration::from_millis(1_000);
+        // Both slower ones together have 3 MiB, and one is free.
+        let mut next = budget.enter(source(1), now).expect("room");
+        assert_eq!(next.grow(4 * MIB + 1, now), Err(NoRoom));
+        drop(next);
+        assert!(!rooms.iter().any(has_ended), "for nothing");
+        let mut next = budget.enter(source(1), now).expect("room");
+        assert_eq!(next.grow(2 * MIB, now), Ok(()));
+        let ended: Vec<_> = rooms.iter().map(has_ended).collect();
+        assert_eq!(ended, [true, false, false], "the slowest alone, which is enough");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{Clock, Giccid, Kind, Timestamp, mention::mentions},
     intake::Accepted,
-    store::Outcome,
+    store::{ErasedNumbers, Outcome},
     watch::Signals,
 };
 
@@ -44,6 +44,8 @@ pub struct PushLog {
 struct Rows {
     newest_first: VecDeque<Arc<PushRow>>,
     last_id: u64,
+    /// The SIMs that were erased when the rows were last looked through for them, and up to which row.
+    searched: Option<(Arc<ErasedNumbers>, u64)>,
 }
 
 /// A request to the public listener.
@@ -137,25 +139,58 @@ impl PushLog {
         &self.signals
     }
 
-    /// Forgets the bodies that mention a SIM. They are looked through on a thread of its own and not
-    /// under the lock, for which pushes wait: there may be 4 MB of them.
-    pub(in crate::http) async fn forget_bodies_with(&self, giccid: &Giccid) {
-        let (log, giccid) = (self.clone(), giccid.clone());
+    /// Forgets what was sent that mentions a SIM, and says up to which row it has looked.
+    pub(in crate::http) async fn forget_what_names(&self, giccid: &Giccid) -> u64 {
+        let giccid = giccid.clone();
+        let names = move |text: &[u8]| mentions(text, |number| number == giccid.as_str());
+        self.forget(0, names).await
+    }
+
+    /// The same of all SIMs that are erased: a push or an address of others may name one, and what is
+    /// refused is not even read. Each row is looked through once.
+    pub(in crate::http) async fn forget_erased(&self, erased: Arc<ErasedNumbers>) -> u64 {
+        if erased.is_empty() {
+            return u64::MAX;
+        }
+        let after = {
+            let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            let searched = rows.searched.as_ref();
+            searched.filter(|(for_these, _)| Arc::ptr_eq(for_these, &erased)).map(|(_, to)| *to)
+        };
+        let names = Arc::clone(&erased);
+        let to = self.forget(after.unwrap_or_default(), move |text| names.are_in(text)).await;
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).searched = Some((erased, to));
+        to
+    }
+
+    /// Forgets bodies and addresses of rows after this one that name what is to go. They are looked
+    /// through on a thread of its own and not under the lock, for which pushes wait: there may be 4 MB
+    /// of them.
+    async fn forget(&self, after: u64, names: impl Fn(&[u8]) -> bool + Send + 'static) -> u64 {
+        let log = self.clone();
         let looking = spawn_blocking(move || {
-            let has = |row: &PushRow| mentions(&row.body, |number| number == giccid.as_str());
-            let found: HashSet<u64> = log.newest(ROWS_MAX, has).iter().map(|row| row.id).collect();
+            log.signals.forget(&names);
+            let rows = log.newest(ROWS_MAX, |row| row.id > after);
+            let to = rows.first().map_or(after, |row| row.id);
+            let is_named = |row: &PushRow| {
+                let address = row.address.as_deref().unwrap_or_default();
+                names(&row.body) || names(address.as_bytes())
+            };
+            let found: HashSet<u64> =
+                rows.iter().filter(|row| is_named(row)).map(|row| row.id).collect();
             let mut rows = log.rows.lock().unwrap_or_else(PoisonError::into_inner);
             for row in rows.newest_first.iter_mut().filter(|row| found.contains(&row.id)) {
-                Arc::make_mut(row).body = Bytes::new();
+                let row = Arc::make_mut(row);
+                (row.body, row.address) = (Bytes::new(), None);
             }
+            to
         });
-        if let Err(error) = looking.await {
+        looking.await.unwrap_or_else(|error| {
             let error = &error as &dyn Error;
-            tracing::error!(
-                error,
-                "Bodies that mention an erased SIM are still in the list of pushes"
-            );
-        }
+            tracing::error!(error, "What names an erased SIM is still in the list of pushes");
+            // None that may still show it is shown.
+            after
+        })
     }
 
     pub(super) fn visit(&self, source: IpAddr) -> Visit<'_> {

@@ -278,6 +278,9 @@ impl Front {
     /// Notes a request to an address that is none of a push, of somebody who may be SmartHub.
     fn misaddressed(&self, address: Misaddressed, method: &Method, visit: &mut Visit<'_>) {
         let Misaddressed { shown, meant, is_like_a_push } = address;
+        if self.intake.erased().are_in(shown.as_bytes()) {
+            return;
+        }
         if let Some(row) = visit.row().filter(|_| is_like_a_push && *method == Method::POST) {
             self.log.signals().misaddressed(&shown, meant, row.at);
         }

@@ -1,17 +1,24 @@
-//! Rows that say who changed what. A row never holds the number of an erased SIM.
-use std::{collections::BTreeMap, net::IpAddr};
+//! Rows that say who changed what. A row never holds the number of an erased SIM, and each is written by
+//! one statement ([`insert`]). Held by `audit::recorded` and `store_contract::audited`.
+use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use super::{Writer, prune::Pruning, run};
+use super::{Writer, erased_sims::ErasedSims, prune::Pruning, run};
 use crate::{
-    domain::{AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome, Caller, Timestamp, mention},
+    domain::{
+        AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome, Caller, SourceBlock, Timestamp,
+        mention,
+    },
     store::StoreError,
 };
 
-/// So many sources of failed sign-ins have a row of their own in a minute; the others share one.
+/// So many sources of failed sign-ins have a row of their own in a minute, and in a day; the others share
+/// one.
 const SOURCES_A_MINUTE: i64 = 60;
+const SOURCES_A_DAY: i64 = 1_000;
 const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 impl Writer {
     /// Writes a row; gives its number.
@@ -27,23 +34,14 @@ impl Writer {
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         self.refresh().await?;
-        let mut note = note.clone();
-        for text in [&mut note.who, &mut note.subject, &mut note.details] {
-            *text = self.shown(text).await?;
-        }
         let times = i64::try_from(times).unwrap_or(i64::MAX);
         // A program that does the same again and again must not fill the disk.
         if matches!(note.action, AuditAction::Export | AuditAction::Forbidden)
-            && let Some(id) = self.count_again(&note, times, now).await?
+            && let Some(id) = self.count_again(note, times, now).await?
         {
             return Ok(id);
         }
-        let id = insert(&mut self.connection, &note, now).await?;
-        if times > 1 {
-            const COUNT: &str = "update audit set count = $2 where id = $1";
-            sqlx::query(COUNT).bind(id).bind(times).execute(&mut self.connection).await?;
-        }
-        Ok(id)
+        insert(&mut self.connection, &self.erased_sims, note, times, now).await
     }
 
     /// Counts it in the row that says the same of the same key, address and list and is less than an
@@ -64,14 +62,16 @@ impl Writer {
                     and action = $4 and target = $5 and outcome = $6)
             returning id";
         let source = note.source.map(|source| source.to_string()).unwrap_or_default();
+        let [who, subject, details] =
+            [&note.who, &note.subject, &note.details].map(|text| self.erased_sims.shown(text));
         Ok(sqlx::query_scalar(AGAIN)
             .bind(now.unix_ms())
-            .bind(&note.who)
+            .bind(who)
             .bind(source)
             .bind(note.action.as_str())
-            .bind(&note.subject)
+            .bind(subject)
             .bind(note.outcome.as_str())
-            .bind(&note.details)
+            .bind(details)
             .bind(times)
             .fetch_optional(&mut self.connection)
             .await?)
@@ -85,7 +85,7 @@ impl Writer {
         details: &str,
     ) -> Result<(), StoreError> {
         self.refresh().await?;
-        let details = self.shown(details).await?;
+        let details = self.erased_sims.shown(details);
         audit_ended(&mut self.connection, Some(id), outcome, &details).await
     }
 
@@ -126,7 +126,7 @@ impl Writer {
             false => format!("changed settings: {}", names.join(", ")),
         };
         let note = AuditNote::by_itself(AUDITED_SERVER, AuditAction::Start, version, details);
-        insert(&mut self.connection, &note, now).await?;
+        insert(&mut self.connection, &self.erased_sims, &note, 1, now).await?;
         sqlx::query(KEEP)
             .bind(serde_json::to_string(settings)?)
             .execute(&mut self.connection)
@@ -137,7 +137,7 @@ impl Writer {
     /// Counts failed sign-ins: a row for each minute and source, so that who guesses fills no disk.
     pub async fn audit_failed_sign_ins(
         &mut self,
-        failures: &[(IpAddr, u64)],
+        failures: &[(Option<SourceBlock>, u64)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.refresh().await?;
@@ -147,28 +147,31 @@ impl Writer {
 
     async fn try_audit_failed_sign_ins(
         &mut self,
-        failures: &[(IpAddr, u64)],
+        failures: &[(Option<SourceBlock>, u64)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SOURCES: &str = "
-            select count(*) from audit
-            where action = 'sign_in.failed' and at_ms between $1 and $2";
+            select count(*) filter (where at_ms >= $1), count(*) from audit
+            where action = 'sign_in.failed' and at_ms between $2 and $3";
         run(&mut self.connection, "begin immediate").await?;
         for (source, count) in failures {
             let count = i64::try_from(*count).unwrap_or(i64::MAX);
-            // Those that were too many to be told apart come at an address that nobody has.
-            let source = Some(*source).filter(|source| !source.is_unspecified());
+            let source = source.map(SourceBlock::first);
             let shown = source.map(|source| source.to_string()).unwrap_or_default();
-            if self.count_failure(&shown, count, now).await? {
+            if self.count_failure(&shown, count, MINUTE_MS, now).await? {
                 continue;
             }
-            let sources: i64 = sqlx::query_scalar(SOURCES)
+            let (of_minute, of_day): (i64, i64) = sqlx::query_as(SOURCES)
                 .bind(now.unix_ms() - MINUTE_MS)
+                .bind(now.unix_ms() - DAY_MS)
                 .bind(now.unix_ms())
                 .fetch_one(&mut self.connection)
                 .await?;
-            let source = source.filter(|_| sources < SOURCES_A_MINUTE);
-            if source.is_none() && self.count_failure("", count, now).await? {
+            let is_full = of_day >= SOURCES_A_DAY;
+            let source = source.filter(|_| of_minute < SOURCES_A_MINUTE && !is_full);
+            // After a day's rows the others share one a day, before that one a minute.
+            let shared_for_ms = if is_full { DAY_MS } else { MINUTE_MS };
+            if source.is_none() && self.count_failure("", count, shared_for_ms, now).await? {
                 continue;
             }
             let note = AuditNote {
@@ -179,21 +182,17 @@ impl Writer {
                 outcome: AuditOutcome::Refused,
                 details: String::new(),
             };
-            let id = insert(&mut self.connection, &note, now).await?;
-            sqlx::query("update audit set count = $2 where id = $1")
-                .bind(id)
-                .bind(count)
-                .execute(&mut self.connection)
-                .await?;
+            insert(&mut self.connection, &self.erased_sims, &note, count, now).await?;
         }
         run(&mut self.connection, "commit").await
     }
 
-    /// Adds to the row that this minute has; false where it has none.
+    /// Adds to the newest row of a source that is not older than this; false where there is none.
     async fn count_failure(
         &mut self,
         source: &str,
         count: i64,
+        within_ms: i64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const ADD: &str = "
@@ -201,23 +200,13 @@ impl Writer {
                 select max(id) from audit
                 where action = 'sign_in.failed' and at_ms between $1 and $2 and source = $3)";
         let added = sqlx::query(ADD)
-            .bind(now.unix_ms() - MINUTE_MS)
+            .bind(now.unix_ms() - within_ms)
             .bind(now.unix_ms())
             .bind(source)
             .bind(count)
             .execute(&mut self.connection)
             .await?;
         Ok(added.rows_affected() > 0)
-    }
-
-    /// What a row may say of a text: an erased SIM stands in it without its number.
-    pub(in crate::store) async fn shown(&mut self, text: &str) -> Result<String, StoreError> {
-        let mut shown = text.to_owned();
-        for giccid in self.erased_sims.named_in(text.as_bytes()) {
-            let keyed = self.erased_sims.secrets().keyed(&giccid);
-            shown = mention::replaced(&shown, &giccid, &keyed);
-        }
-        Ok(shown)
     }
 
     /// Takes the number of a SIM that is being erased out of all rows, inside the open transaction.
@@ -245,20 +234,17 @@ impl Writer {
 
     /// Takes away the oldest rows that are too old; gives how many. A row that a clock of the past has
     /// dated is as old as those around it. The newest stays, so that no number is used twice.
-    pub(super) async fn prune_audit(
-        &mut self,
-        before_ms: i64,
-        pruning: &Pruning,
-    ) -> Result<u64, StoreError> {
+    pub(super) async fn prune_audit(&mut self, pruning: &Pruning) -> Result<u64, StoreError> {
         const OLD: &str = "
             delete from audit where id in (
                 select id from audit where at_ms < $1 and id < coalesce(
-                    (select min(id) from audit where at_ms between $1 and unixepoch() * 1000),
+                    (select min(id) from audit where at_ms between $1 and $3),
                     (select max(id) from audit))
                 order by at_ms limit $2)";
         let gone = sqlx::query(OLD)
-            .bind(before_ms)
+            .bind(pruning.audit_before_ms)
             .bind(pruning.limit())
+            .bind(pruning.clock.unix_ms())
             .execute(&mut self.connection)
             .await?;
         Ok(gone.rows_affected())
@@ -268,13 +254,14 @@ impl Writer {
 /// Writes that a caller has begun something, inside the transaction that does; gives the row's number.
 pub(in crate::store) async fn audit_begun(
     connection: &mut SqliteConnection,
+    erased: &ErasedSims,
     caller: &Caller,
     action: AuditAction,
     subject: &str,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     let note = AuditNote::by(caller, action, subject).ended(AuditOutcome::Begun, "");
-    insert(connection, &note, now).await
+    insert(connection, erased, &note, 1, now).await
 }
 
 /// Writes how something ended that a row says has begun, inside the transaction that ends it.
@@ -292,32 +279,39 @@ pub(in crate::store) async fn audit_ended(
 /// Writes that a caller did something, inside the transaction that does it.
 pub(in crate::store) async fn audit(
     connection: &mut SqliteConnection,
+    erased: &ErasedSims,
     caller: &Caller,
     action: AuditAction,
     subject: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    insert(connection, &AuditNote::by(caller, action, subject), now).await.map(drop)
+    insert(connection, erased, &AuditNote::by(caller, action, subject), 1, now).await.map(drop)
 }
 
-/// Writes a row; gives its number.
+/// Writes a row of what happened so often, without the number of an erased SIM wherever it stands in the
+/// note; gives the row's number.
 pub(in crate::store) async fn insert(
     connection: &mut SqliteConnection,
+    erased: &ErasedSims,
     note: &AuditNote,
+    times: i64,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     const INSERT: &str = "
-        insert into audit (at_ms, who, source, action, target, outcome, details)
-        values ($1, $2, $3, $4, $5, $6, $7) returning id";
+        insert into audit (at_ms, who, source, action, target, outcome, details, count)
+        values ($1, $2, $3, $4, $5, $6, $7, $8) returning id";
     let source = note.source.map(|source| source.to_string()).unwrap_or_default();
+    let [who, subject, details] =
+        [&note.who, &note.subject, &note.details].map(|text| erased.shown(text));
     Ok(sqlx::query_scalar(INSERT)
         .bind(now.unix_ms())
-        .bind(&note.who)
+        .bind(who)
         .bind(source)
         .bind(note.action.as_str())
-        .bind(&note.subject)
+        .bind(subject)
         .bind(note.outcome.as_str())
-        .bind(&note.details)
+        .bind(details)
+        .bind(times)
         .fetch_one(connection)
         .await?)
 }

@@ -177,7 +177,9 @@ impl Writer {
         run(&mut self.connection, "update seq set last = last + 1").await?;
         self.tail.last_id += 1;
         let action = AuditAction::Erase;
-        let audit_id = audit_begun(&mut self.connection, caller, action, &keyed, now).await?;
+        let audit_id =
+            audit_begun(&mut self.connection, &self.erased_sims, caller, action, &keyed, now)
+                .await?;
         sqlx::query(KEEP_COUNTS).bind(&hash).execute(&mut self.connection).await?;
         let id = sqlx::query_scalar(NOTE)
             .bind(self.tail.last_id)

@@ -159,7 +159,8 @@ impl Writer {
     ) -> Result<(), StoreError> {
         run(&mut self.connection, "begin immediate").await?;
         self.note_lifted(hash, lifted_at).await?;
-        audit(&mut self.connection, caller, AuditAction::EraseLift, keyed, now).await?;
+        let action = AuditAction::EraseLift;
+        audit(&mut self.connection, &self.erased_sims, caller, action, keyed, now).await?;
         run(&mut self.connection, "commit").await
     }
 
@@ -301,7 +302,7 @@ impl Writer {
         let subject = self.erased_sims.secrets().keyed_of(entry).unwrap_or_default().to_owned();
         let note = AuditNote::by(caller, AuditAction::Erase, subject);
         let note = note.ended(AuditOutcome::Done, Erased::default().to_string());
-        audit::insert(&mut self.connection, &note, now).await?;
+        audit::insert(&mut self.connection, &self.erased_sims, &note, 1, now).await?;
         run(&mut self.connection, "commit").await?;
         match known.filter(|known| known.key != entry.name) {
             Some(known) => self.erased_sims.add(known.key.clone()),

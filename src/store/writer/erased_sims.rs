@@ -4,12 +4,13 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
     mem,
+    ops::Deref,
     sync::Arc,
 };
 
 use sqlx::SqliteConnection;
 
-use super::Submission;
+use super::{Submission, Writer};
 use crate::{
     domain::{
         NewHeld, NewRecord, Notification, Record,
@@ -22,14 +23,35 @@ use crate::{
 };
 
 /// The erased SIMs, by what is kept of their numbers.
-#[derive(Debug, Default)]
-pub(super) struct ErasedSims {
+#[derive(Clone, Debug, Default)]
+pub struct ErasedNumbers {
     hashes: HashSet<String>,
     /// Those whose hash is not known, by their name in the list beside the database.
     listed: HashSet<String>,
     secrets: Arc<Secrets>,
+}
+
+/// The same, and what came of them.
+#[derive(Debug, Default)]
+pub(in crate::store) struct ErasedSims {
+    numbers: Arc<ErasedNumbers>,
     /// What came of them and is not yet counted in the database, by hash or name.
     came_again: BTreeMap<String, i64>,
+}
+
+impl Writer {
+    /// The SIMs that are erased now, for whoever shows a text.
+    pub fn erased_numbers(&self) -> Arc<ErasedNumbers> {
+        Arc::clone(&self.erased_sims.numbers)
+    }
+}
+
+impl Deref for ErasedSims {
+    type Target = ErasedNumbers;
+
+    fn deref(&self) -> &ErasedNumbers {
+        &self.numbers
+    }
 }
 
 /// What is left of a submission.
@@ -50,51 +72,29 @@ impl ErasedSims {
             select listed_as from erased where lifted_ms is null and listed_as is not null";
         let hashes: Vec<String> = sqlx::query_scalar(HASHES).fetch_all(&mut *connection).await?;
         let listed: Vec<String> = sqlx::query_scalar(LISTED).fetch_all(&mut *connection).await?;
-        Ok(Self {
+        let numbers = ErasedNumbers {
             hashes: hashes.into_iter().collect(),
             listed: listed.into_iter().collect(),
             secrets: Arc::new(Secrets::load(connection).await?),
-            came_again: BTreeMap::new(),
-        })
-    }
-
-    pub(super) fn secrets(&self) -> &Arc<Secrets> {
-        &self.secrets
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.hashes.is_empty() && self.listed.is_empty()
+        };
+        Ok(Self { numbers: Arc::new(numbers), came_again: BTreeMap::new() })
     }
 
     pub(super) fn add(&mut self, hash: String) {
-        self.hashes.insert(hash);
+        Arc::make_mut(&mut self.numbers).hashes.insert(hash);
     }
 
     pub(super) fn add_listed(&mut self, name: String) {
-        self.listed.insert(name);
+        Arc::make_mut(&mut self.numbers).listed.insert(name);
     }
 
     /// Forgets a SIM, by its hash or its name in the list.
     pub(super) fn remove(&mut self, key: &str) {
-        self.hashes.remove(key);
-        self.listed.remove(key);
-    }
-
-    /// Whether a SIM was erased. Most often none was, and then nothing is hashed.
-    pub(super) fn has(&self, giccid: &str) -> bool {
-        !self.is_empty() && self.key_of(giccid).is_some()
-    }
-
-    /// The hash of an erased SIM, or its name in the list, whichever is known.
-    fn key_of(&self, giccid: &str) -> Option<String> {
-        let hash = hashed(giccid);
-        if self.hashes.contains(&hash) {
-            return Some(hash);
+        if self.hashes.contains(key) || self.listed.contains(key) {
+            let numbers = Arc::make_mut(&mut self.numbers);
+            numbers.hashes.remove(key);
+            numbers.listed.remove(key);
         }
-        if self.listed.is_empty() {
-            return None;
-        }
-        self.secrets.names(&hash).into_iter().find(|name| self.listed.contains(name))
     }
 
     /// A submission without what is of erased SIMs. Most often that is all of it, as it is.
@@ -181,6 +181,48 @@ impl ErasedSims {
         if let Some(key) = self.key_of(giccid) {
             *self.came_again.entry(key).or_default() += 1;
         }
+    }
+}
+
+impl ErasedNumbers {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty() && self.listed.is_empty()
+    }
+
+    /// Whether a text names an erased SIM.
+    pub fn are_in(&self, text: &[u8]) -> bool {
+        !self.is_empty() && mentions(text, |number| self.has(number))
+    }
+
+    pub(super) fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
+    }
+
+    /// Whether a SIM was erased. Most often none was, and then nothing is hashed.
+    pub(super) fn has(&self, giccid: &str) -> bool {
+        !self.is_empty() && self.key_of(giccid).is_some()
+    }
+
+    /// The hash of an erased SIM, or its name in the list, whichever is known.
+    fn key_of(&self, giccid: &str) -> Option<String> {
+        let hash = hashed(giccid);
+        if self.hashes.contains(&hash) {
+            return Some(hash);
+        }
+        if self.listed.is_empty() {
+            return None;
+        }
+        self.secrets.names(&hash).into_iter().find(|name| self.listed.contains(name))
+    }
+
+    /// What may be written of a text: an erased SIM stands in it without its number.
+    pub(in crate::store) fn shown(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        for giccid in self.named_in(text.as_bytes()) {
+            shown = mention::replaced(&shown, &giccid, &self.secrets.keyed(&giccid));
+        }
+        shown
     }
 
     /// The numbers of erased SIMs in a text, each once.

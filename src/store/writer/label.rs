@@ -18,7 +18,7 @@ impl Writer {
     ) -> Result<u64, StoreError> {
         self.refresh().await?;
         let subject = match changes {
-            [change] => self.shown(change.giccid.as_str()).await?,
+            [change] => self.erased_sims.shown(change.giccid.as_str()),
             _ => format!("{} SIMs", changes.len()),
         };
         let note = AuditNote::by(caller, AuditAction::SimLabel, subject);
@@ -30,7 +30,7 @@ impl Writer {
             .collect();
         // Nor may the name of another hold its number.
         for name in changes.iter_mut().filter_map(|change| change.name.as_mut()) {
-            if let Ok(shown) = ShortText::try_from(&*self.shown(name).await?) {
+            if let Ok(shown) = ShortText::try_from(&*self.erased_sims.shown(name)) {
                 *name = shown;
             }
         }
@@ -83,7 +83,7 @@ impl Writer {
             true => note,
             false => note.ended(AuditOutcome::Failed, "there is no such SIM"),
         };
-        insert(&mut self.connection, &note, now).await?;
+        insert(&mut self.connection, &self.erased_sims, &note, 1, now).await?;
         run(&mut self.connection, "commit").await?;
         Ok(unknown.unsigned_abs())
     }

@@ -11,7 +11,7 @@ mod erase;
 mod erase_list;
 mod erase_rest;
 mod erase_text;
-mod erased_sims;
+pub(super) mod erased_sims;
 mod file_search;
 mod held;
 mod insert;
@@ -46,7 +46,7 @@ pub use self::erase::{Erased, Erasing};
 pub use self::prune::{Pruned, Pruning, Retention};
 pub use self::rebuild::Rebuilding;
 pub use self::retract::{RetractedCounts, Retracting};
-pub use self::{erase_list::Lift, file_search::FileSearch};
+pub use self::{erase_list::Lift, erased_sims::ErasedNumbers, file_search::FileSearch};
 use self::{
     erased_sims::{ErasedSims, Left},
     insert::Batch,
@@ -165,7 +165,7 @@ pub struct Writer {
     rings: Rings,
     kept_from: KeptFrom,
     signed_clock: SignedClock,
-    erased_sims: ErasedSims,
+    pub(super) erased_sims: ErasedSims,
     retracted: Arc<Retracted>,
     /// The list of erased SIMs beside the database.
     erasures: PathBuf,

@@ -70,7 +70,9 @@ pub struct Pruning {
     messages_before_ms: i64,
     refused_before_ms: i64,
     by_clock: bool,
-    audit_before_ms: i64,
+    pub(super) audit_before_ms: i64,
+    /// What this server's clock says.
+    pub clock: Timestamp,
     stage: Stage,
     /// How many of the summaries have been brought up to date.
     settled: usize,
@@ -105,6 +107,7 @@ impl Pruning {
             refused_before_ms: now.minus(retention.refused).unix_ms(),
             by_clock: false,
             audit_before_ms: now.minus(retention.audit).unix_ms(),
+            clock: now,
             stage: Stage::Settle,
             settled: 0,
             at_id: 0,
@@ -208,7 +211,7 @@ impl Writer {
                 Ok(gone == 0)
             }
             Stage::Audit => {
-                let gone = self.prune_audit(pruning.audit_before_ms, pruning).await?;
+                let gone = self.prune_audit(pruning).await?;
                 pruning.pruned.audit += gone;
                 Ok(gone == 0)
             }

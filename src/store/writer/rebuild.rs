@@ -340,7 +340,7 @@ impl Writer {
                 sqlx::query(FACT).bind(name).bind(value).execute(&mut self.connection).await?;
             }
         }
-        audit::insert(&mut self.connection, note, now).await?;
+        audit::insert(&mut self.connection, &self.erased_sims, note, 1, now).await?;
         run(&mut self.connection, "commit").await?;
         run(&mut self.connection, "pragma secure_delete = on").await?;
         Ok(true)

@@ -23,7 +23,7 @@ impl Writer {
         let note = note.ended(AuditOutcome::Failed, details);
         run(&mut self.connection, "begin immediate").await?;
         sqlx::query(NOTE).bind(zone).execute(&mut self.connection).await?;
-        audit::insert(&mut self.connection, &note, now).await?;
+        audit::insert(&mut self.connection, &self.erased_sims, &note, 1, now).await?;
         run(&mut self.connection, "commit").await?;
         self.drop_rebuild().await
     }

@@ -231,7 +231,9 @@ impl Writer {
             .await?;
         let subject = question.to_string();
         let action = AuditAction::Retract;
-        let audit_id = audit_begun(&mut self.connection, caller, action, &subject, now).await?;
+        let audit_id =
+            audit_begun(&mut self.connection, &self.erased_sims, caller, action, &subject, now)
+                .await?;
         sqlx::query(NOTE)
             .bind(id)
             .bind(now.unix_ms())

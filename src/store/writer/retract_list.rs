@@ -69,7 +69,8 @@ impl Writer {
             .execute(&mut self.connection)
             .await?;
         let target = question.to_string();
-        audit(&mut self.connection, caller, AuditAction::RetractLift, &target, now).await?;
+        let action = AuditAction::RetractLift;
+        audit(&mut self.connection, &self.erased_sims, caller, action, &target, now).await?;
         run(&mut self.connection, "commit").await
     }
 }

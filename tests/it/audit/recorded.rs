@@ -1,5 +1,8 @@
 //! What is recorded.
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -248,8 +251,8 @@ async fn behind_a_trusted_proxy_the_address_is_that_of_the_client() {
 async fn no_row_names_an_erased_sim_wherever_its_number_stood() {
     let api = Api::new(ApiSettings::default()).await;
     api.add_usage(1).await;
-    let label = json!({"label": format!("key of {SIM}"), "scope": "read"}).to_string();
-    post(&api, "/v1/keys", &label).await;
+    let label = json!({"label": format!("key of {SIM}"), "scope": "admin"}).to_string();
+    let labelled = text_of_key(&post(&api, "/v1/keys", &label).await).to_owned();
     let longer = json!({"label": format!("{SIM}5"), "scope": "read"}).to_string();
     post(&api, "/v1/keys", &longer).await;
     api.put(&format!("/v1/sims/{SIM}"), ADMIN_KEY, r#"{"name":"Roof"}"#).await;
@@ -269,6 +272,44 @@ async fn no_row_names_an_erased_sim_wherever_its_number_stood() {
         format!("late {hmac}"),
     ];
     assert_eq!(subjects, expected.map(Value::from));
+    // Nor one of what is done by a key that was called by its number.
+    act_by(&api, &labelled).await;
+    let rows = api.rows("/v1/audit").await;
+    let acted: Vec<&Value> =
+        rows.iter().filter(|row| row["who"] == format!("key of {hmac}")).collect();
+    let actions: BTreeSet<&str> = acted.iter().map(|row| row["action"].as_str().unwrap()).collect();
+    let all = ["erase.lift", "export", "key.create", "prune", "retract", "sign_in", "sim.label"];
+    assert_eq!(actions, BTreeSet::from(all), "{rows:?}");
+    assert_eq!(acted.len(), all.len(), "one row for both sign-ins: {rows:?}");
+    for path in ["/v1/audit", "/v1/keys"] {
+        let all = Value::from(api.rows(path).await).to_string().replace(&format!("{SIM}5"), "");
+        assert!(!all.contains(SIM), "{path}: {all}");
+    }
+}
+
+/// What is on record in each of the ways in which a row is written.
+async fn act_by(api: &Api, key: &str) {
+    let other = "89860012345678900000";
+    api.put(&format!("/v1/sims/{other}"), key, r#"{"name":"Gate"}"#).await;
+    let bodies = [
+        ("/v1/keys", json!({"label": "another", "scope": "read"})),
+        ("/v1/prune", Value::Null),
+        ("/v1/retract", json!({"datePush": SECOND - 9, "force": true})),
+    ];
+    for (path, body) in bodies {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = api.post(path, key, &body).await;
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+    }
+    let path = "/v1/data-usage?format=csv";
+    let answer = api.send(Method::GET, path, Some(key)).await;
+    assert!(answer.text().await.unwrap().starts_with("id,"));
+    until(api, "export", |row| row["outcome"] == "done").await;
+    for _ in 0..2 {
+        Browser::with_key(api, key).await;
+    }
+    let lift = format!("/v1/erasures/{SIM}");
+    assert_eq!(api.send(Method::DELETE, &lift, Some(key)).await.status(), 204);
 }
 
 #[tokio::test]

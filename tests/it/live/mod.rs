@@ -1,5 +1,6 @@
 //! What is new: followed, streamed, and what came to the public listener.
 mod changes;
+mod erased_pushes;
 mod events;
 mod followers;
 mod gaps;

@@ -174,7 +174,9 @@ async fn an_audit_row_that_the_database_refuses_fails_no_push() {
     let (audited, pushed) = tokio::join!(intake.audit(note.clone()), intake.accept(push(&[1])));
     assert!(matches!(audited, Err(AdminError::Store(_))), "{audited:?}");
     assert_eq!(pushed.unwrap().stored, 1);
-    intake.audit_failed_sign_ins(vec![([192, 0, 2, 1].into(), 3)]).await;
+    intake
+        .audit_failed_sign_ins(vec![(Some(std::net::IpAddr::from([192, 0, 2, 1]).into()), 3)])
+        .await;
     assert_eq!(intake.health(), Health::Ready);
     assert_eq!(intake.accept(push(&[2])).await.unwrap().stored, 1);
     place.sql("drop trigger refuse").await;

@@ -1,4 +1,5 @@
 //! What the store promises to the layers above it, on SQLite files in temporary folders.
+mod audited;
 mod batches;
 mod bisect;
 mod devices;

@@ -16,6 +16,10 @@ pub(in crate::http) enum RemovalError {
     /// Nothing came under the `datePush` to be retracted, and what retracted it before, if anything.
     #[error("nothing came under the datePush that is to be retracted")]
     NothingToRetract(Option<Earlier>),
+    /// Nothing is stored under the `datePush` to be retracted, and whether something is held
+    /// was not found out.
+    #[error("it is not known whether anything came under the datePush that is to be retracted")]
+    NotKnownToRetract,
     /// What is to be lifted was already lifted, and when.
     #[error("it was already lifted at {2}")]
     AlreadyLifted(&'static str, &'static str, Timestamp),
@@ -35,6 +39,11 @@ impl RemovalError {
             Self::NothingToErase(erased_at) => nothing_to_erase(*erased_at),
             Self::NotErased => not_found("erasures", "giccid").detail("This SIM was not erased."),
             Self::NothingToRetract(earlier) => nothing_to_retract(*earlier),
+            Self::NotKnownToRetract => not_found("retract", "datePush").detail(
+                "Nothing is stored under this datePush, and what is held is too much to \
+                 look through. Check it; with --force (`force` in the API) nothing of it is ever \
+                 stored.",
+            ),
             Self::AlreadyLifted(resource, field, at) => {
                 not_found(resource, field).detail(format!("This was already lifted at {at}."))
             }
