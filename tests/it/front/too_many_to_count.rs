@@ -65,7 +65,7 @@ async fn a_forgery_too_large_to_be_counted_in_a_second_is_retracted_all_the_same
         .change_database(&[format!(
             "insert into push (date_push_s, id, ids, source)
             select push.date_push_s, usage.id, push.id + push.ids - usage.id, push.source
-            from usage join push on push.date_push_s = {second} where usage.id < push.id"
+            from usage join push on push.date_push_s = {second} where usage.id > push.id"
         )])
         .await;
     let question = |dry_run: bool| json!({"datePush": second, "dry_run": dry_run}).to_string();
