@@ -77,6 +77,14 @@ fn no_command_makes_a_store(folder: &Path) {
     }
 }
 
+async fn four_weeks_of_whole_days(demo: &Demo) {
+    let days = demo.get("/v1/data-usage/aggregate?interval=1d").await;
+    assert!((29..=31).contains(&days.as_array().unwrap().len()), "{days}");
+    let hours = demo.get("/v1/data-usage/aggregate?interval=1h").await;
+    let first = hours[0]["start"].as_str().unwrap();
+    assert!(first.contains("T00:00:00"), "the first day is whole: {first}");
+}
+
 #[tokio::test]
 async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     let folder = TempDir::new().unwrap();
@@ -102,11 +110,7 @@ async fn a_demo_shows_a_fleet_with_six_incidents_and_goes_on() {
     let silent = demo.get("/v1/summary").await["silent_sims"].clone();
     let counts = silent["by_interval"].as_array().unwrap();
     assert!(counts.iter().filter(|count| !count.is_null()).count() >= 95, "{silent}");
-    let days = demo.get("/v1/data-usage/aggregate?interval=1d").await;
-    assert!((29..=31).contains(&days.as_array().unwrap().len()), "{days}");
-    let hours = demo.get("/v1/data-usage/aggregate?interval=1h").await;
-    let first = hours[0]["start"].as_str().unwrap();
-    assert!(first.contains("T00:00:00"), "the first day is whole: {first}");
+    four_weeks_of_whole_days(&demo).await;
 
     // It goes on: the stream tells of what comes, and needs no waiting of ours.
     let before = demo.records().await;
