@@ -251,7 +251,7 @@ mod tests {
         stranger.grow(MIB, now).expect("room");
         now += Duration::from_millis(100);
         let mut rooms = Vec::new();
-        for bytes in [3, 2, 2] {
+        for bytes in [4, 1, 2] {
             let mut room = budget.enter(source(1), now).expect("room");
             room.grow(bytes * MIB, now).expect("room");
             rooms.push(room);

@@ -54,18 +54,18 @@ async fn a_forgery_too_large_to_be_counted_in_a_second_is_retracted_all_the_same
     let simdeck = Simdeck::start(&[]);
     let second = now_s();
     let ms = second * 1000;
-    let many = |sim: &str, from_ms: i64| -> String {
-        let records = (0..2_000).map(|nth| usage(sim, from_ms - nth, 1, "US"));
+    let many = |sim: &str, records: i64| -> String {
+        let records = (0..records).map(|nth| usage(sim, ms - nth, 1, "US"));
         records.collect::<Vec<_>>().join(",")
     };
-    simdeck.push_as(TRUE_SENDER, "data-usage", second - 1, &many(SIM, ms)).await;
-    simdeck.push_as(FORGER, "data-usage", second, &many(FORGED_SIM, ms)).await;
-    // As many pushes that span all of its records: a count looks at millions.
+    simdeck.push_as(TRUE_SENDER, "data-usage", second - 1, &many(SIM, 6_000)).await;
+    simdeck.push_as(FORGER, "data-usage", second, &many(FORGED_SIM, 2_000)).await;
+    // Thousands of pushes that span all of its records, and others: a count looks at millions.
     simdeck
         .change_database(&[format!(
             "insert into push (date_push_s, id, ids, source)
             select push.date_push_s, usage.id, push.id + push.ids - usage.id, push.source
-            from usage join push on push.date_push_s = {second} where usage.id > push.id"
+            from usage join push on push.date_push_s = {second} where usage.id < push.id"
         )])
         .await;
     let question = |dry_run: bool| json!({"datePush": second, "dry_run": dry_run}).to_string();
@@ -85,7 +85,8 @@ async fn a_forgery_too_large_to_be_counted_in_a_second_is_retracted_all_the_same
     let done = simdeck.run(&["retract", "--date-push", &date_push, "--yes", "--output", "json"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let done: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!((&done["data_usage"], &done["sources"]), (&json!(2_000), &Value::Null), "{done}");
+    assert_eq!(done["sources"], Value::Null, "{done}");
+    assert!(done["data_usage"].as_i64() >= Some(2_000), "{done}");
     assert!(simdeck.rows(&of_forger).await.is_empty());
     simdeck.end();
 }
