@@ -151,15 +151,18 @@ async fn erase_sim(
             counted(&done["held"], "held push", "held pushes")
         ),
     };
+    // Nothing is known of it now, so that only --force erases it once more.
     people += &match done["not_searched"].as_str() {
         Some(reason) => format!(
             "\nThe files of the database could not be searched for the number ({reason}): erase it again \
-             with --force."
+             with --force, or start the server anew, which searches them."
         ),
         None if is_gone => {
             "\nBackups made before still hold it: a restore takes it out.".to_owned()
         }
-        None => "\nThe number is still found in the database: erase it again.".to_owned(),
+        None => {
+            "\nThe number is still found in the database: erase it again with --force.".to_owned()
+        }
     };
     let not_looked_for = done["not_looked_for"].as_array().into_iter().flatten();
     // Of backups it is told above.

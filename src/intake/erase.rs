@@ -114,7 +114,7 @@ impl Intake {
     ) -> Result<Erasure, AdminError> {
         let number = giccid.clone();
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
-        self.shared.store.forget_tails().await;
+        self.forget_in_memory().await;
         // Whatever fails from here on, the SIM is erased: asked for again there would be nothing to do.
         let searched = self.search_files(giccid, erased.id).await;
         let not_searched = searched.as_ref().err().map(|error| {
@@ -129,9 +129,9 @@ impl Intake {
         Ok(Erasure { erased, is_in_no_file: searched.unwrap_or_default(), not_searched })
     }
 
-    /// Searches the files for what is left of an erased SIM, and writes the database anew if there is any.
-    /// Whether there is nothing then. Until it is done it is noted, and the next start does it.
-    pub(super) async fn search_files(&self, giccid: &Giccid, id: i64) -> Result<bool, AdminError> {
+    /// Drops what memory still has of a SIM that the database has erased.
+    pub(super) async fn forget_in_memory(&self) {
+        self.shared.store.forget_tails().await;
         if let Err(error) = self.relabel_keys().await {
             let error = &error as &dyn Error;
             tracing::warn!(
@@ -139,6 +139,11 @@ impl Intake {
                 "API keys may be called by the number of an erased SIM until the next start"
             );
         }
+    }
+
+    /// Searches the files for what is left of an erased SIM, and writes the database anew if there is any.
+    /// Whether there is nothing then. Until it is done it is noted, and the next start does it.
+    pub(super) async fn search_files(&self, giccid: &Giccid, id: i64) -> Result<bool, AdminError> {
         // Even one that was made this second.
         self.forget_copies(Timestamp::from_unix_ms(i64::MAX));
         let is_in_no_file = self.wipe_files(giccid).await?;

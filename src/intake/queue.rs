@@ -35,7 +35,7 @@ pub(super) struct Origin {
     pub(super) push: Push,
     pub(super) age: Option<AgePolicy>,
     pub(super) read_at: Timestamp,
-    /// It is a retry of what lies in quarantine.
+    /// It is a retry of an authentic push that is held, in quarantine or among the stale ones.
     pub(super) is_held_as_authentic: bool,
 }
 

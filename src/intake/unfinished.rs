@@ -48,7 +48,7 @@ impl Intake {
                 continue;
             };
             tracing::info!(id, usage, sms, notifications, held, "Finished an erasure");
-            self.shared.store.forget_tails().await;
+            self.forget_in_memory().await;
             self.search_again(&search).await;
         }
         for ended in left.retractions {

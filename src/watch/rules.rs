@@ -27,7 +27,7 @@ pub struct Facts {
     pub now: Timestamp,
     /// When each kind last came.
     pub pushes: Option<Vec<LastPush>>,
-    /// What lies in quarantine, by reason; the counts may be cut at some bound.
+    /// Which authentic pushes are held, by reason; the counts may be cut at some bound.
     pub authentic_held: Option<Vec<HeldTally>>,
     /// How the poller of RCMS fares, where there is one.
     pub rcms: Option<PollReport>,

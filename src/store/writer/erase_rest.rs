@@ -165,7 +165,7 @@ impl Writer {
         Ok(done?.0 == 0)
     }
 
-    /// Waits for other processes no longer than this from now on: nobody waits for us any more.
+    /// Waits no longer than this, from now on, for another process that holds the database.
     pub async fn hurry(&mut self, wait: Duration) -> Result<(), StoreError> {
         let wait = format!("pragma busy_timeout = {}", wait.as_millis());
         sqlx::query(sqlx::AssertSqlSafe(wait)).execute(&mut self.connection).await?;

@@ -129,18 +129,24 @@ async fn connect(database: &Path) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-/// Makes the file that an older version would have made of all that.
-async fn write_old(database: &Path, new: &Path) {
+/// Makes a database with the migrations up to this number.
+pub(crate) async fn made_by_version(database: &Path, last: &str) -> SqliteConnection {
     let migrations = TempDir::new().unwrap();
     for entry in fs::read_dir("migrations/sqlite").unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name[..OLD.len()] <= *OLD {
+        if name[..last.len()] <= *last {
             fs::copy(&path, migrations.path().join(name)).unwrap();
         }
     }
     let mut old = connect(database).await;
     Migrator::new(migrations.path()).await.unwrap().run(&mut old).await.unwrap();
+    old
+}
+
+/// Makes the file that an older version would have made of all that.
+async fn write_old(database: &Path, new: &Path) {
+    let mut old = made_by_version(database, OLD).await;
     let new = new.to_str().unwrap();
     sqlx::query("attach database $1 as new").bind(new).execute(&mut old).await.unwrap();
     sqlx::raw_sql(OLD_ROWS).execute(&mut old).await.unwrap();

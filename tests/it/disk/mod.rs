@@ -6,7 +6,7 @@ mod faults;
 mod full;
 mod journal;
 mod lost_writes;
-mod migration;
+pub(crate) mod migration;
 mod mounted;
 mod poll_clock;
 mod retention_clock;

@@ -11,15 +11,14 @@ use std::{
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::{
-    Connection, SqliteConnection,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode},
-};
+use sqlx::Connection;
 use tempfile::TempDir;
 
 use super::retract::{FORGED_SIM, OTHER_SIM, SIM, TRUE_SENDER, usage};
-use crate::server::{Simdeck, now_s, refused_start, run};
+use crate::{
+    disk::migration::made_by_version,
+    server::{Simdeck, now_s, refused_start, run},
+};
 
 /// The last number of the migrations that the older version knows.
 const OLD: &str = "0009";
@@ -56,18 +55,7 @@ impl Old {
     }
 
     async fn write(&self, database: &Path, erased: &[(&str, i64)]) {
-        let migrations = TempDir::new().unwrap();
-        for entry in fs::read_dir("migrations/sqlite").unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if name[..OLD.len()] <= *OLD {
-                fs::copy(&path, migrations.path().join(name)).unwrap();
-            }
-        }
-        let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
-        let options = options.journal_mode(SqliteJournalMode::Wal);
-        let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
-        Migrator::new(migrations.path()).await.unwrap().run(&mut raw).await.unwrap();
+        let mut raw = made_by_version(database, OLD).await;
         let facts = "insert into meta values ('epoch', '0123456789abcdef'), ('time_zone', 'UTC')";
         sqlx::raw_sql(facts).execute(&mut raw).await.unwrap();
         for (nth, (sim, at_ms)) in erased.iter().enumerate() {

@@ -14,6 +14,9 @@ use crate::server::{API_KEY, Simdeck, now_s};
 
 /// What takes so long will not happen.
 const GUARD: Duration = Duration::from_secs(60);
+/// In another time zone, and without the limit that whoever asks again and again would meet.
+const MOVED: [(&str, &str); 2] =
+    [("SIMDECK_TIME_ZONE", "Asia/Shanghai"), ("SIMDECK_API_RATE_LIMIT", "0")];
 /// The largest volume that a record may have.
 const VOLUME_MAX: i64 = 1_000_000_000_000_000;
 
@@ -115,7 +118,7 @@ async fn a_retraction_that_was_killed_goes_on_at_the_next_start_whatever_the_tim
     drop(simdeck);
     assert!(!asked.await.unwrap(), "it had ended before it was killed");
 
-    let simdeck = Simdeck::start_in(folder, &[("SIMDECK_TIME_ZONE", "Asia/Shanghai")]);
+    let simdeck = Simdeck::start_in(folder, &MOVED);
     ended(&simdeck, "/v1/retractions").await;
     assert_eq!(count(&simdeck, second).await, "0");
     assert_eq!(sums(&simdeck).await, [[45, 10]; 3]);
@@ -155,7 +158,7 @@ async fn an_erasure_that_was_killed_goes_on_at_the_next_start_whatever_the_time_
     for copy in &copies {
         fs::write(copy, SIM).unwrap();
     }
-    let simdeck = Simdeck::start_in(folder, &[("SIMDECK_TIME_ZONE", "Asia/Shanghai")]);
+    let simdeck = Simdeck::start_in(folder, &MOVED);
     for copy in &copies {
         assert!(!copy.exists(), "{}", copy.display());
     }
