@@ -5,6 +5,7 @@
 //!
 //! A failure is reduced by proptest to the fewest and smallest steps that still fail.
 mod compare;
+mod push;
 mod read;
 mod record;
 mod run;

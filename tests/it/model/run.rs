@@ -1,15 +1,11 @@
 //! One case: a server of its own, the model beside it, and step after step on both.
 use std::{
     ffi::OsStr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use reqwest::Method;
-use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,26 +14,22 @@ use super::{
     read::{Follower, all_rows, key_of, quarantine, second_of},
     record::{Kind, SIMS, Spec, text_of},
     step::{Age, Part, Push, Shape, Step},
-    world::{Counts, Key, RETENTION_H, World, captured_s, date_push_s},
+    world::{Counts, Key, RETENTION_H, World, captured_s},
 };
 use crate::{
     disk::{Disk, Number},
-    server::{Simdeck, now_s, signature, signed_at},
+    server::{Simdeck, now_s},
 };
 
-/// Clients that push at once.
-const CLIENTS: usize = 4;
 /// Records of one flood: more than the summaries are left behind by.
 const FLOOD_RECORDS: i64 = 2_500;
-/// So many failures of one source are answered as such; the next ones only with 429.
-const REFUSED_MAX: usize = 15;
 /// What takes so long will not end.
 const REMOVAL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A server and its model.
-struct Run {
-    server: Option<Simdeck>,
-    world: World,
+pub(super) struct Run {
+    pub(super) server: Option<Simdeck>,
+    pub(super) world: World,
     follower: Follower,
     exports: Vec<File>,
     disk: Disk,
@@ -87,7 +79,7 @@ pub(super) async fn run(steps: &[Step]) -> Result<(), String> {
 }
 
 impl Run {
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let retention = format!("{RETENTION_H}h");
         let data = self.folder.path().join("data");
         let environment = self.disk.environment(&data);
@@ -103,7 +95,7 @@ impl Run {
         self.server = Some(Simdeck::start_in(Arc::clone(&self.folder), &variables));
     }
 
-    fn server(&self) -> &Simdeck {
+    pub(super) fn server(&self) -> &Simdeck {
         self.server.as_ref().unwrap()
     }
 
@@ -154,74 +146,6 @@ impl Run {
                 Ok(())
             }
         }
-    }
-
-    async fn push(&mut self, push: &Push) -> Result<(), String> {
-        let second = now_s();
-        let (kind, body) = (push.kind.slug(), self.body(push, second));
-        let answer = self.server().post(kind, body).await;
-        let wanted = self.world.push(push, second, second);
-        same("push", answer.status, 200, &answer.body)?;
-        same("push", counts(&answer.body), wanted, &answer.body)
-    }
-
-    /// Several clients at once. What a killed server did not answer is sent again.
-    async fn burst(&mut self, pushes: &[Push], kill_after: Option<usize>) -> Result<(), String> {
-        let second = now_s();
-        let bodies: Vec<String> = pushes.iter().map(|push| self.body(push, second)).collect();
-        let (server, answered) = (self.server(), AtomicUsize::new(0));
-        let client = |nth: usize| {
-            let (bodies, answered) = (&bodies, &answered);
-            async move {
-                let mut told = Vec::new();
-                for (nth, push) in pushes.iter().enumerate().skip(nth).step_by(CLIENTS) {
-                    let answer = server.try_post(push.kind.slug(), bodies[nth].clone()).await;
-                    let count = answered.fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
-                    if Some(count) == kill_after {
-                        // It may be dead already.
-                        kill_process(server.pid(), Signal::KILL).ok();
-                    }
-                    told.push((nth, answer));
-                }
-                told
-            }
-        };
-        let told = futures_util::future::join_all((0..CLIENTS).map(client)).await;
-        let told: Vec<_> = told.into_iter().flatten().collect();
-        if kill_after.is_some() {
-            drop(self.server.take());
-            self.start();
-        }
-        let mut sum = Counts::default();
-        for (nth, answer) in told {
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(error) if kill_after.is_none() => return Err(error),
-                Err(_) => self.server().post(pushes[nth].kind.slug(), bodies[nth].clone()).await,
-            };
-            same("one of several pushes", answer.status, 200, &answer.body)?;
-            sum.add(counts(&answer.body));
-        }
-        let mut wanted = Counts::default();
-        for push in pushes {
-            wanted.add(self.world.push(push, second, second));
-        }
-        // What was stored and not answered is a repeat.
-        let is_known = kill_after.is_none();
-        if is_known { same("several pushes", sum, wanted, "") } else { Ok(()) }
-    }
-
-    async fn wrong_key(&mut self, spec: Spec) -> Result<(), String> {
-        if self.world.refused.len() >= REFUSED_MAX {
-            return Ok(());
-        }
-        let second = now_s();
-        let signature = signature("another key", second);
-        let members = text_of(&spec.members(self.world.began_ms), false);
-        let body = format!(r#"{{"datePush":{second},"signature":"{signature}",{members}}}"#);
-        let answer = self.server().post(spec.kind.slug(), body).await;
-        self.world.refuse(spec, second);
-        same("a push with another key", answer.status, 401, &answer.body)
     }
 
     async fn erase(&mut self, sim: &'static str) -> Result<(), String> {
@@ -361,46 +285,9 @@ impl Run {
         self.exports.push(File { query, text, rows });
         self.import(self.exports.len() - 1).await
     }
-
-    /// The body of a push of this second.
-    fn body(&self, push: &Push, second: i64) -> String {
-        let date = date_push_s(push.age, second, self.world.began_ms);
-        let mut parts = push.parts.iter().map(|part| self.members(*part, push.backwards));
-        match push.shape {
-            Shape::Single => signed_at(date, &parts.next().unwrap()),
-            Shape::Container => {
-                let records: Vec<String> = parts.map(|part| format!("{{{part}}}")).collect();
-                let beside = match push.kind {
-                    Kind::Usage | Kind::Sms => r#""batch":"b7","#,
-                    Kind::Status | Kind::Future => "",
-                };
-                signed_at(date, &format!(r#"{beside}"cdrs":[{}]"#, records.join(",")))
-            }
-            Shape::Array => {
-                let elements: Vec<String> = parts.map(|part| signed_at(date, &part)).collect();
-                format!("[{}]", elements.join(","))
-            }
-        }
-    }
-
-    fn members(&self, part: Part, backwards: bool) -> String {
-        let spec = part.spec();
-        let mut members = spec.members(self.world.began_ms);
-        if let Part::Bad(_) = part {
-            match spec.kind {
-                Kind::Usage | Kind::Sms => {
-                    members.retain(|(name, _)| !["start_time", "event_time"].contains(name));
-                }
-                Kind::Status | Kind::Future => {
-                    members.extend([("twice", json!(1)), ("twice", json!(2))]);
-                }
-            }
-        }
-        text_of(&members, backwards)
-    }
 }
 
-fn counts(body: &str) -> Counts {
+pub(super) fn counts(body: &str) -> Counts {
     let answer: Value = serde_json::from_str(body).unwrap();
     let count = |name: &str| answer[name].as_u64().unwrap();
     Counts {
@@ -410,7 +297,7 @@ fn counts(body: &str) -> Counts {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     what: &str,
     told: T,
     wanted: T,
