@@ -1,12 +1,10 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
-use serde::Serialize;
-
 use super::{
     Submission, TallyChange, Verdict, Writer, count,
     push::Runs,
     push_repeat::Repeats,
-    round::{Round, portions},
+    round::Round,
     sims::{SimIds, SimKey},
     tail::First,
 };
@@ -152,7 +150,8 @@ impl Writer {
             insert into sms (id, received_ms, sim_id, sim_group, event_ms, from_msisdn, to_msisdn,
                 date_push_s, h, extra)
             select row.value ->> 0, $2, row.value ->> 2, row.value ->> 4, row.value ->> 1,
-                row.value ->> 5, row.value ->> 6, row.value ->> 7, row.value ->> 3, row.value ->> 8
+                row.value ->> 5, row.value ->> 6, row.value ->> 7, row.value ->> 3,
+                coalesce($3, row.value ->> 8)
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
@@ -172,12 +171,11 @@ impl Writer {
             .map(|(Row { new, record, .. }, (SimIds { sim_id, .. }, id))| {
                 let texts = (&*record.sim_group, &*record.from_msisdn, &*record.to_msisdn);
                 let (group, from, to) = texts;
-                let extra = &record.extra;
+                let extra = record.extra.as_deref();
                 (id, record.event_ms, sim_id, new.identity, group, from, to, new.date_push_s, extra)
             })
             .collect();
-        let text_bytes = |row: &SmsRow<'_>| row.8.as_deref().map_or(0, str::len);
-        let there = self.insert_rows(INSERT, THERE, &inserts, text_bytes, now).await?;
+        let there = self.insert_rows(INSERT, THERE, &inserts, |row| &mut row.8, now).await?;
         let tally = tally(tallies, "mo-sms");
         let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for ((row, insert), SimIds { sim_id, card_id }) in rows.iter().zip(&inserts).zip(&sims) {
@@ -207,7 +205,7 @@ impl Writer {
                 key_ms, date_push_s, h, payload)
             select row.value ->> 0, $2, row.value ->> 4, row.value ->> 5, row.value ->> 6,
                 row.value ->> 7, row.value ->> 8, row.value ->> 1, row.value ->> 3,
-                row.value ->> 2, row.value ->> 9
+                row.value ->> 2, coalesce($3, row.value ->> 9)
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
@@ -232,12 +230,11 @@ impl Writer {
                     record.giccid.as_ref().map(|giccid| giccid.as_str()),
                     &*record.imsi,
                     record.event_ms,
-                    &*record.payload,
+                    Some(&*record.payload),
                 )
             })
             .collect();
-        let text_bytes = |row: &NotificationRow<'_>| row.9.len();
-        let there = self.insert_rows(INSERT, THERE, &inserts, text_bytes, now).await?;
+        let there = self.insert_rows(INSERT, THERE, &inserts, |row| &mut row.9, now).await?;
         let (mut runs, mut repeats) = (Runs::default(), Repeats::default());
         for (row, insert) in rows.iter().zip(&inserts) {
             let first = there.get(&insert.0);
@@ -262,7 +259,7 @@ impl Writer {
         const INSERT: &str = "
             insert into test_record (id, received_ms, kind, own_ms, h, giccid)
             select row.value ->> 0, $2, row.value ->> 3, row.value ->> 1, row.value ->> 2,
-                row.value ->> 4
+                coalesce($3, row.value ->> 4)
             from json_each($1) as row where true
             on conflict do nothing";
         const THERE: &str = "
@@ -277,41 +274,12 @@ impl Writer {
             return Ok(());
         }
         let inserts: Vec<_> = rows.iter().zip(ids).map(test_row).collect();
-        let there = self.insert_rows(INSERT, THERE, &inserts, |_| 0, now).await?;
+        let there = self.insert_rows(INSERT, THERE, &inserts, |row| &mut row.4, now).await?;
         let mut in_no_total = TallyChange::default();
         for (row, insert) in rows.iter().zip(&inserts) {
             settle(verdicts, row.submission, &mut in_no_total, row.new, there.get(&insert.0));
         }
         super::run(&mut self.connection, KEEP).await
-    }
-
-    /// Inserts rows, whose first column is the id; gives the ids of those that were there already,
-    /// with the record that came first.
-    async fn insert_rows<T: Serialize>(
-        &mut self,
-        insert: &'static str,
-        there: &'static str,
-        rows: &[T],
-        text_bytes: impl Fn(&T) -> usize,
-        now: Timestamp,
-    ) -> Result<BTreeMap<i64, First>, StoreError> {
-        let mut all_there = BTreeMap::new();
-        for rows in portions(rows, usize::MAX, text_bytes) {
-            let json = serde_json::to_string(rows)?;
-            let inserted = sqlx::query(insert)
-                .bind(&json)
-                .bind(now.unix_ms())
-                .execute(&mut self.connection)
-                .await?
-                .rows_affected();
-            if inserted < rows.len() as u64 {
-                let there: Vec<(i64, i64, i64)> =
-                    sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
-                let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
-                all_there.extend(there.into_iter().map(first));
-            }
-        }
-        Ok(all_there)
     }
 }
 
@@ -344,9 +312,6 @@ fn move_tallies(
     Ok(())
 }
 
-type SmsRow<'a> = (i64, i64, &'a i64, i64, &'a str, &'a str, &'a str, i64, &'a Option<Box<str>>);
-type NotificationRow<'a> =
-    (i64, i64, i64, i64, &'a str, Option<&'a str>, Option<&'a str>, &'a str, Option<i64>, &'a str);
 type TestRow<'a> = (i64, i64, i64, &'a str, Option<&'a str>);
 
 fn test_row<'a>((row, id): (&Row<'a, Record>, i64)) -> TestRow<'a> {

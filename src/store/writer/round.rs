@@ -1,9 +1,13 @@
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt;
+use serde::Serialize;
 use sqlx::{
     AssertSqlSafe, Encode, Executor, Sqlite, SqliteConnection, Type, sqlite::SqliteArguments,
 };
 
-use crate::store::StoreError;
+use super::{Writer, tail::First};
+use crate::{domain::Timestamp, store::StoreError};
 
 /// Statements that go to the database together.
 ///
@@ -88,6 +92,50 @@ pub(super) fn portions<T>(
 
 /// How much long text one statement is given.
 const STATEMENT_TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// A column that may hold a long text.
+type Text<'t> = Option<&'t str>;
+
+impl Writer {
+    /// Inserts rows, whose first column is the id, and whose text may be long; gives the ids of those
+    /// that were there already, with the record that came first.
+    pub(super) async fn insert_rows<'t, T: Serialize + Copy>(
+        &mut self,
+        insert: &'static str,
+        there: &'static str,
+        rows: &[T],
+        text: impl Fn(&mut T) -> &mut Text<'t>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<i64, First>, StoreError> {
+        let mut all_there = BTreeMap::new();
+        let text_of = |mut row: T| *text(&mut row);
+        for rows in portions(rows, usize::MAX, |row| text_of(*row).map_or(0, str::len)) {
+            // The database makes several copies of what is in JSON: a text that goes alone goes beside.
+            let (json, beside) = match rows {
+                [row] => {
+                    let mut row = *row;
+                    let beside = text(&mut row).take();
+                    (serde_json::to_string(&[row])?, beside)
+                }
+                rows => (serde_json::to_string(rows)?, None),
+            };
+            let inserted = sqlx::query(insert)
+                .bind(&json)
+                .bind(now.unix_ms())
+                .bind(beside)
+                .execute(&mut self.connection)
+                .await?
+                .rows_affected();
+            if inserted < rows.len() as u64 {
+                let there: Vec<(i64, i64, i64)> =
+                    sqlx::query_as(there).bind(&json).fetch_all(&mut self.connection).await?;
+                let first = |(again, id, date_push_s)| (again, First { id, date_push_s });
+                all_there.extend(there.into_iter().map(first));
+            }
+        }
+        Ok(all_there)
+    }
+}
 
 #[cfg(test)]
 mod tests {
