@@ -1,14 +1,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
-    large::{AT_ONCE_BYTES_MAX, Read, SMALL_BYTES_MAX},
+    large::{AT_ONCE_BYTES_MAX, Memory, NotRead, Read, SMALL_BYTES_MAX},
     queue::{Job, Origin, Ticket},
 };
 use crate::{
@@ -116,17 +113,17 @@ impl Intake {
         let read = match push.body.len() {
             ..=SMALL_BYTES_MAX => match self.read(&push, read_at, AT_ONCE_BYTES_MAX) {
                 Ok(Err(TooHeavy)) => self.read_large(&push, read_at).await,
-                read => {
-                    read.map(|reading| Read { reading: reading.unwrap_or_default(), room: None })
-                }
+                Ok(reading) => Ok(Read { reading: reading.unwrap_or_default(), memory: None }),
+                Err((reason, ring)) => Err(NotRead::Refused(reason, ring)),
             },
             _ => self.read_large(&push, read_at).await,
         };
-        let Read { reading, room } = match read {
+        let Read { reading, memory } = match read {
             Ok(read) => read,
-            Err((reason, ring)) => {
+            Err(NotRead::Refused(reason, ring)) => {
                 return Err(AcceptError::Refused(Refused { reason, ring, push }));
             }
+            Err(NotRead::Busy) => return Err(AcceptError::Busy),
         };
         let is_test = match &push.test_nonce {
             Some(nonce) if !self.shared.nonces.take(nonce, self.now()) => {
@@ -150,7 +147,7 @@ impl Intake {
         };
         let age = Some(self.shared.options.age);
         let origin = Origin { push, age, read_at, is_held_as_authentic: false };
-        let outcome = self.submit(submission, reading.bytes, room, origin).await;
+        let outcome = self.submit(submission, reading.bytes, memory, origin).await;
         outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
     }
 
@@ -175,12 +172,12 @@ impl Intake {
     }
 
     /// Hands records to the writer and waits until they are on disk. They take so many bytes beside
-    /// their body, for which there may be room until the queue has it.
+    /// their body, which may be counted already.
     pub(super) async fn submit(
         &self,
         submission: Submission,
         bytes: usize,
-        read_in: Option<OwnedSemaphorePermit>,
+        memory: Option<Memory>,
         origin: Origin,
     ) -> Result<Outcome, Busy> {
         if self.refuses_all() {
@@ -194,13 +191,17 @@ impl Intake {
             erased: 0,
         };
         let bytes = bytes.saturating_add(origin.push.body.len());
-        let Some(room) = self.shared.queue.room(records, bytes) else {
+        let queue = &self.shared.queue;
+        let room = match memory {
+            Some(memory) => queue.room_in(memory, records, bytes),
+            None => queue.room(records, bytes),
+        };
+        let Some(room) = room else {
             self.shared
                 .sent_away
                 .tell("the queue is full: pushes come faster than the disk takes them");
             return Err(Busy);
         };
-        drop(read_in);
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { origin, reply, room };
         self.shared.queue.send(Job { submission, ticket })?;
@@ -229,7 +230,18 @@ impl Intake {
         now: Timestamp,
         bytes_max: usize,
     ) -> Result<Result<Reading, TooHeavy>, (HeldReason, Ring)> {
-        let body = Body::parse(&push.body).map_err(Unproved::NotJson);
+        self.read_body(Body::parse(&push.body), push, now, bytes_max)
+    }
+
+    /// The same for a body of which the shape is known.
+    pub(super) fn read_body(
+        &self,
+        body: Result<Body<'_>, NotJson>,
+        push: &Push,
+        now: Timestamp,
+        bytes_max: usize,
+    ) -> Result<Result<Reading, TooHeavy>, (HeldReason, Ring)> {
+        let body = body.map_err(Unproved::NotJson);
         let authentic =
             body.and_then(|body| body.verify(&self.verifier()).map_err(Unproved::Refused));
         let authentic = authentic.map_err(|unproved| self.refused_as(unproved))?;

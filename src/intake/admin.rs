@@ -180,7 +180,7 @@ impl Intake {
         let read = self.read_aside(&push, move |intake, push| {
             intake.read_held(push, class, &signatures, retracted.as_deref(), read_at)
         });
-        let Read { reading, room } =
+        let Read { reading, memory } =
             read.await.unwrap_or(Err(HeldReason::NotJson)).map_err(RetryError::StillRefused)?;
         let is_retracted = |unread: &Unread| unread.reason == HeldReason::DateRetracted;
         let still_unread = reading.records.is_empty()
@@ -198,7 +198,7 @@ impl Intake {
             ..Submission::default()
         };
         let origin = Origin { push, age: None, read_at, is_held_as_authentic };
-        self.submit(submission, reading.bytes, room, origin).await.map_err(|_| RetryError::Busy)
+        self.submit(submission, reading.bytes, memory, origin).await.map_err(|_| RetryError::Busy)
     }
 
     /// Reads a held body, once it is known to be authentic.

@@ -1,18 +1,20 @@
 //! Large bodies, a few at a time.
 //!
 //! Whoever has no key may send anything. So a large body is proved by a scan that keeps nothing, and
-//! only what is proved, or is to be held, is taken apart: that memory is counted.
-use std::sync::Arc;
+//! only what is proved, or is to be held, is taken apart. What that takes at most is counted before it
+//! begins, and what is left of it until it is on disk. Held by `tests/it/withstand/memory.rs`.
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task,
+    time::timeout,
 };
 
-use super::{Intake, Push, Refused};
+use super::{COMMIT_TIME_MAX, Intake, Push, Refused};
 use crate::{
     domain::{HeldReason, Ring, Timestamp},
-    smarthub::{PART_BYTES, Reading, prove, reading_bytes_max},
+    smarthub::{Body, Proved, Reading, prove},
 };
 
 /// A body larger than this is read on a thread that may block.
@@ -23,40 +25,63 @@ pub(super) const AT_ONCE_BYTES_MAX: usize = 1 << 20;
 
 /// How many are proved at once.
 const PROVED_AT_ONCE: usize = 2;
-/// How much memory may be taken by the parts of bodies, and by what is read from them until the queue
-/// has it. One that needs more has all of it.
-const PARTS_BYTES_MAX: usize = 24 << 20;
+/// How much memory large pushes may take, from before they are taken apart until they are on disk. One
+/// that needs more has all of it.
+const MEMORY_BYTES_MAX: usize = 56 << 20;
 const UNIT_BYTES: usize = 1 << 10;
+/// How long a push waits for it.
+const MEMORY_TIME_MAX: Duration = COMMIT_TIME_MAX;
 
 /// Whose turn it is.
 pub(super) struct LargeBodies {
     proved: Arc<Semaphore>,
-    parts: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 impl Default for LargeBodies {
     fn default() -> Self {
         Self {
             proved: Arc::new(Semaphore::new(PROVED_AT_ONCE)),
-            parts: Arc::new(Semaphore::new(PARTS_BYTES_MAX / UNIT_BYTES)),
+            memory: Arc::new(Semaphore::new(MEMORY_BYTES_MAX / UNIT_BYTES)),
         }
     }
 }
 
 impl LargeBodies {
-    /// Waits for the memory of so many parts, and of so many bytes beside them.
-    async fn room_for_parts(&self, parts: usize, beside: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = parts.saturating_mul(PART_BYTES).saturating_add(beside).min(PARTS_BYTES_MAX);
-        let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX).max(1);
+    /// Waits for the memory of a push that takes so many bytes.
+    async fn memory(&self, bytes: usize) -> Option<Memory> {
+        let units = Memory::units(bytes);
         // Only a closed semaphore gives none, and nobody closes this one.
-        Arc::clone(&self.parts).acquire_many_owned(units).await.ok()
+        Arc::clone(&self.memory).acquire_many_owned(units).await.ok().map(Memory)
     }
 }
 
-/// What was read, and the room for it until it has another.
+/// A part of the memory that large pushes may take, given back when dropped.
+pub(super) struct Memory(OwnedSemaphorePermit);
+
+impl Memory {
+    fn units(bytes: usize) -> u32 {
+        u32::try_from(bytes.min(MEMORY_BYTES_MAX) / UNIT_BYTES).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Gives back what is more than so many bytes.
+    fn shrink(&mut self, bytes: usize) {
+        let units = Self::units(bytes) as usize;
+        drop(self.0.split(self.0.num_permits().saturating_sub(units)));
+    }
+}
+
+/// What was read, and the memory that is counted for it and its body; none where that is little.
 pub(super) struct Read {
     pub(super) reading: Reading,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) memory: Option<Memory>,
+}
+
+/// Why a push was not read.
+pub(super) enum NotRead {
+    Refused(HeldReason, Ring),
+    /// Others take all the memory.
+    Busy,
 }
 
 /// A refused push is counted as dropped when this is dropped: its sender may leave while it waits.
@@ -81,8 +106,9 @@ impl Intake {
         &self,
         push: &Push,
         read_at: Timestamp,
-    ) -> Result<Read, (HeldReason, Ring)> {
-        const BROKE: (HeldReason, Ring) = (HeldReason::NotJson, Ring::Noise);
+    ) -> Result<Read, NotRead> {
+        const BROKE: NotRead = NotRead::Refused(HeldReason::NotJson, Ring::Noise);
+        let refused = |(reason, ring)| NotRead::Refused(reason, ring);
         let turn = Arc::clone(&self.shared.large.proved).acquire_owned().await;
         let (body, verifier) = (push.body.clone(), self.verifier());
         // The turn goes with the work, which goes on when the sender leaves.
@@ -92,37 +118,45 @@ impl Intake {
             proved
         });
         let proved = proving.await.map_err(|_| BROKE)?;
-        let proved = proved.map_err(|unproved| self.refused_as(unproved))?;
-        let read = self.read_parts_aside(push, proved.parts, move |intake, push| {
-            let reading = intake.read(push, read_at, usize::MAX)?;
+        let proved = proved.map_err(|unproved| refused(self.refused_as(unproved)))?;
+        let memory = self.shared.large.memory(proved.reading_takes(push.body.len()));
+        let Ok(memory) = timeout(MEMORY_TIME_MAX, memory).await else {
+            self.tell_sent_away("large pushes come faster than they are read and stored");
+            return Err(NotRead::Busy);
+        };
+        let read = self.read_in(memory, push, move |intake, push| {
+            let body = Body::parse_sized(&push.body, proved.parts);
+            let reading = intake.read_body(body, push, read_at, usize::MAX)?;
             Ok(reading.unwrap_or_default())
         });
-        read.await.unwrap_or(Err(BROKE))
+        read.await.map_or(Err(BROKE), |read| read.map_err(refused))
     }
 
-    /// Reads a push that was held, of which it is not known how many parts it has. None if reading
-    /// panicked.
+    /// Reads a push that was held, of which it is not known what it holds. None if reading panicked.
     pub(super) async fn read_aside<E: Send + 'static>(
         &self,
         push: &Push,
         read: impl FnOnce(&Self, &Push) -> Result<Reading, E> + Send + 'static,
     ) -> Option<Result<Read, E>> {
-        // There are at most half as many as bytes.
-        self.read_parts_aside(push, push.body.len() / 2, read).await
+        let bytes = push.body.len();
+        let memory = self.shared.large.memory(Proved::at_most(bytes).reading_takes(bytes)).await;
+        self.read_in(memory, push, read).await
     }
 
-    async fn read_parts_aside<E: Send + 'static>(
+    async fn read_in<E: Send + 'static>(
         &self,
+        mut memory: Option<Memory>,
         push: &Push,
-        parts: usize,
         read: impl FnOnce(&Self, &Push) -> Result<Reading, E> + Send + 'static,
     ) -> Option<Result<Read, E>> {
-        // What will be read is not known before it is: but it is never more than this.
-        let most = reading_bytes_max(push.body.len());
-        let room = self.shared.large.room_for_parts(parts, most).await;
         let (intake, push) = (self.clone(), push.clone());
-        let reading =
-            task::spawn_blocking(move || Ok(Read { reading: read(&intake, &push)?, room }));
+        let reading = task::spawn_blocking(move || {
+            let reading = read(&intake, &push)?;
+            if let Some(memory) = &mut memory {
+                memory.shrink(reading.bytes.saturating_add(push.body.len()));
+            }
+            Ok(Read { reading, memory })
+        });
         reading.await.ok()
     }
 
@@ -134,15 +168,48 @@ impl Intake {
         if !self.shared.waiting.has_room(refused.source(), bytes) {
             return;
         }
-        // There are at most half as many parts as bytes. What is no JSON is not taken apart.
-        let parts = if reason == HeldReason::NotJson { 0 } else { bytes / 2 };
-        let room = self.shared.large.room_for_parts(parts, bytes).await;
+        // What is no JSON is not taken apart.
+        let is_json = reason != HeldReason::NotJson;
+        let parts = if is_json { Proved::at_most(bytes).parts_take() } else { 0 };
+        // The body, and what is kept of it.
+        let memory = self.shared.large.memory(parts.saturating_add(bytes * 2)).await;
         let held = task::spawn_blocking(move || {
             counted.is_held = true;
             counted.intake.shared.waiting.add(refused.into_held());
-            drop(room);
+            drop(memory);
         });
         // One that panics is told by the panic hook.
         drop(held.await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_keeps_its_memory_and_gives_back_the_rest() {
+        let large = LargeBodies::default();
+        let units = |bytes: usize| bytes / UNIT_BYTES;
+        for (taken, kept) in [(20 << 20, 5 << 20), (9 << 20, 9 << 20), (1 << 20, 2 << 20)] {
+            let mut memory = large.memory(taken).await.expect("memory");
+            memory.shrink(kept);
+            let used = units(MEMORY_BYTES_MAX) - large.memory.available_permits();
+            assert_eq!(used, units(taken.min(kept)), "{taken} {kept}");
+            drop(memory);
+        }
+        let all = large.memory(10 * MEMORY_BYTES_MAX).await.expect("memory");
+        assert_eq!(large.memory.available_permits(), 0, "one that needs more has all of it");
+        drop(all);
+        assert_eq!(large.memory.available_permits(), units(MEMORY_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_body_of_the_default_size_takes_no_more_than_there_is_in_any_form_of_one_record() {
+        let body = 4 << 20;
+        let numbers = Proved { parts: body / 2, records: 1 };
+        assert!(numbers.reading_takes(body) <= MEMORY_BYTES_MAX);
+        // The most that is known of one that was not looked at: it goes alone.
+        assert!(Proved::at_most(body).reading_takes(body) <= 2 * MEMORY_BYTES_MAX);
     }
 }

@@ -5,17 +5,18 @@ use std::sync::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Push, accept::Busy};
+use super::{Push, accept::Busy, large::Memory};
 use crate::{
     domain::Timestamp,
     smarthub::AgePolicy,
     store::{Outcome, Submission},
 };
 
-/// How many records may wait for the writer.
+/// How many records of small pushes may wait for the writer, and how many of large ones: neither shut
+/// out the others.
 const RECORDS_MAX: usize = 50_000;
-/// How many bytes of bodies, and of what was read from them.
-const BYTES_MAX: usize = 28 << 20;
+/// How many bytes of small bodies, and of what was read from them. Large ones have [`Memory`].
+const BYTES_MAX: usize = 24 << 20;
 
 /// A push on its way to the writer.
 pub(super) struct Job {
@@ -68,6 +69,12 @@ pub struct QueueDepth {
 
 #[derive(Default)]
 struct Used {
+    small: Counts,
+    large: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
     records: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -77,6 +84,8 @@ pub(super) struct Room {
     used: Arc<Used>,
     records: usize,
     bytes: usize,
+    /// Only of a large push.
+    memory: Option<Memory>,
 }
 
 impl Queue {
@@ -85,13 +94,19 @@ impl Queue {
         (Self { jobs, used: Arc::default() }, receiver)
     }
 
-    /// Takes room for a push, if there is any. One push alone always has room, however large.
+    /// Takes room for a small push, if there is any. One alone always has it.
     pub(super) fn room(&self, records: usize, bytes: usize) -> Option<Room> {
-        let taken = self.used.records.fetch_add(records, Ordering::Relaxed);
-        let taken_bytes = self.used.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let room = Room { used: self.used.clone(), records, bytes };
+        let (taken, taken_bytes) = self.used.small.add(records, bytes);
+        let room = Room { used: self.used.clone(), records, bytes, memory: None };
         let fits = taken + records <= RECORDS_MAX && taken_bytes + bytes <= BYTES_MAX;
         (fits || taken == 0).then_some(room)
+    }
+
+    /// The same for a large push, whose memory is counted already.
+    pub(super) fn room_in(&self, memory: Memory, records: usize, bytes: usize) -> Option<Room> {
+        let (taken, _) = self.used.large.add(records, bytes);
+        let room = Room { used: self.used.clone(), records, bytes, memory: Some(memory) };
+        (taken == 0 || taken + records <= RECORDS_MAX).then_some(room)
     }
 
     /// Puts a push into the queue, unless the writer has ended.
@@ -100,10 +115,19 @@ impl Queue {
     }
 
     pub(super) fn depth(&self) -> QueueDepth {
-        QueueDepth {
-            records: self.used.records.load(Ordering::Relaxed),
-            bytes: self.used.bytes.load(Ordering::Relaxed),
-        }
+        let Used { small, large } = &*self.used;
+        let sum = |of: fn(&Counts) -> &AtomicUsize| {
+            of(small).load(Ordering::Relaxed) + of(large).load(Ordering::Relaxed)
+        };
+        QueueDepth { records: sum(|counts| &counts.records), bytes: sum(|counts| &counts.bytes) }
+    }
+}
+
+impl Counts {
+    /// Gives what was there before.
+    fn add(&self, records: usize, bytes: usize) -> (usize, usize) {
+        let before = self.records.fetch_add(records, Ordering::Relaxed);
+        (before, self.bytes.fetch_add(bytes, Ordering::Relaxed))
     }
 }
 
@@ -116,8 +140,10 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.used.records.fetch_sub(self.records, Ordering::Relaxed);
-        self.used.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        let Used { small, large } = &*self.used;
+        let counts = if self.memory.is_some() { large } else { small };
+        counts.records.fetch_sub(self.records, Ordering::Relaxed);
+        counts.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -58,7 +58,16 @@ impl<'a> Body<'a> {
     /// Reads the shape of a body.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotJson> {
         let bytes = without_mark(bytes);
-        let tape = Tape::scan(bytes).map_err(|_| NotJson)?;
+        Self::of(bytes, Tape::scan(bytes).map_err(|_| NotJson)?)
+    }
+
+    /// The same for a body of which it is known how many parts it has: they need not be counted.
+    pub fn parse_sized(bytes: &'a [u8], parts: usize) -> Result<Self, NotJson> {
+        let bytes = without_mark(bytes);
+        Self::of(bytes, Tape::scan_sized(bytes, parts).map_err(|_| NotJson)?)
+    }
+
+    fn of(bytes: &'a [u8], tape: Tape) -> Result<Self, NotJson> {
         let body = Self { bytes, tape };
         let is_right = match body.root().what() {
             What::Object => true,

@@ -2,9 +2,10 @@
 use super::{
     ReadRules,
     body::{date_push, find_once},
+    bounds::WholeAbove,
     identity::{DATE_PUSH, check_keys},
     json::{Tape, What},
-    read::{Fault, Push, Reading, Stop, WholeAbove},
+    read::{Fault, Push, Reading, Stop},
 };
 use crate::domain::{HeldReason, NO_DATE_PUSH_S, NewRecord, Record};
 

@@ -24,79 +24,97 @@ pub(super) fn identity(
     record: Value<'_>,
     date_push_s: Option<i64>,
 ) -> Result<i64, RepeatedKey> {
-    let mut form = Vec::with_capacity(record.source().len() * 2 + 64);
-    part(&mut form, b'k', kind.as_bytes());
+    let mut form = Form::of(record);
+    form.part(b'k', kind.as_bytes());
     if let Some(seconds) = date_push_s {
-        part(&mut form, b'd', &seconds.to_le_bytes());
+        form.part(b'd', &seconds.to_le_bytes());
     }
-    object(&mut form, record, |key| key != DATE_PUSH && key != SIGNATURE)?;
-    let digest = Sha256::digest(&form);
+    form.object(record, |key| key != DATE_PUSH && key != SIGNATURE)?;
+    let digest = form.digest();
     let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
     Ok(i64::from_le_bytes(*first))
 }
 
-/// Finds a repeated key without making an identity.
+/// Finds a repeated key without making an identity. Recursion ends as [`Form::value`]'s does.
 pub(super) fn check_keys(value: Value<'_>) -> Result<(), RepeatedKey> {
-    canonical(&mut Vec::new(), value)
+    let mut members = value.members_by_name().ok_or(RepeatedKey)?;
+    members.try_for_each(|(_, value)| check_keys(value))?;
+    value.elements().try_for_each(check_keys)
 }
 
-/// Recursion ends at `json::DEPTH_MAX`: what is deeper is not listed, and its record has flaws.
-fn canonical(form: &mut Vec<u8>, value: Value<'_>) -> Result<(), RepeatedKey> {
-    match value.what() {
-        What::Object => return object(form, value, |_| true),
-        What::Array => {
-            let count_at = begin(form, b'a');
-            let mut count = 0;
-            for element in value.elements() {
-                canonical(form, element)?;
-                count += 1;
+/// The canonical form on its way into the digest. Only so much of it lies in memory: that of many
+/// small values is five times as long as their source.
+struct Form {
+    written: Vec<u8>,
+    digest: Sha256,
+}
+
+impl Form {
+    const WRITTEN_MAX: usize = 16 << 10;
+
+    fn of(record: Value<'_>) -> Self {
+        let likely = record.source().len() * 2 + 64;
+        Self { written: Vec::with_capacity(likely.min(Self::WRITTEN_MAX)), digest: Sha256::new() }
+    }
+
+    /// Recursion ends at `json::DEPTH_MAX`: what is deeper is not listed, and its record has flaws.
+    fn value(&mut self, value: Value<'_>) -> Result<(), RepeatedKey> {
+        match value.what() {
+            What::Object => return self.object(value, |_| true),
+            What::Array => {
+                self.begin(b'a', value.elements().count());
+                value.elements().try_for_each(|element| self.value(element))?;
             }
-            end(form, count_at, count);
+            What::Key | What::Text => self.part(b's', &value.unescaped()),
+            What::Number => self.part(b'n', value.source()),
+            What::True => self.write(b"t"),
+            What::False => self.write(b"f"),
+            What::Null => self.write(b"z"),
         }
-        What::Key | What::Text => part(form, b's', &value.unescaped()),
-        What::Number => part(form, b'n', value.source()),
-        What::True => form.push(b't'),
-        What::False => form.push(b'f'),
-        What::Null => form.push(b'z'),
+        Ok(())
     }
-    Ok(())
-}
 
-fn object(
-    form: &mut Vec<u8>,
-    object: Value<'_>,
-    counts: impl Fn(&[u8]) -> bool,
-) -> Result<(), RepeatedKey> {
-    let mut members: Vec<_> =
-        object.members().map(|(key, value)| (key.unescaped(), value)).collect();
-    members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    if members.array_windows().any(|[(a, _), (b, _)]| a == b) {
-        return Err(RepeatedKey);
+    fn object(
+        &mut self,
+        object: Value<'_>,
+        counts: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), RepeatedKey> {
+        let members = object.members_by_name().ok_or(RepeatedKey)?;
+        let that_count = object.members().filter(|(key, _)| counts(&key.unescaped()));
+        self.begin(b'o', that_count.count());
+        for (key, value) in members {
+            let name = key.unescaped();
+            if counts(&name) {
+                self.part(b's', &name);
+                self.value(value)?;
+            }
+        }
+        Ok(())
     }
-    let count_at = begin(form, b'o');
-    let mut count = 0;
-    for (key, value) in members.iter().filter(|(key, _)| counts(key)) {
-        part(form, b's', key);
-        canonical(form, *value)?;
-        count += 1;
+
+    /// A container's tag and its count.
+    fn begin(&mut self, tag: u8, count: usize) {
+        self.write(&[tag]);
+        self.write(&(count as u64).to_le_bytes());
     }
-    end(form, count_at, count);
-    Ok(())
-}
 
-fn part(form: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    form.push(tag);
-    form.extend((bytes.len() as u64).to_le_bytes());
-    form.extend(bytes);
-}
+    fn part(&mut self, tag: u8, bytes: &[u8]) {
+        self.begin(tag, bytes.len());
+        self.write(bytes);
+    }
 
-/// A container's tag and room for its count.
-fn begin(form: &mut Vec<u8>, tag: u8) -> usize {
-    form.push(tag);
-    form.extend([0; 8]);
-    form.len() - 8
-}
+    fn write(&mut self, bytes: &[u8]) {
+        if self.written.len() + bytes.len() <= Self::WRITTEN_MAX {
+            self.written.extend_from_slice(bytes);
+            return;
+        }
+        self.digest.update(&self.written);
+        self.written.clear();
+        self.digest.update(bytes);
+    }
 
-fn end(form: &mut [u8], count_at: usize, count: u64) {
-    form[count_at..count_at + 8].copy_from_slice(&count.to_le_bytes());
+    fn digest(mut self) -> [u8; 32] {
+        self.digest.update(&self.written);
+        self.digest.finalize().into()
+    }
 }

@@ -6,6 +6,7 @@
 //! the signature of every element, and only the [`Authentic`] body that comes out of it can be
 //! [read](Authentic::read).
 mod body;
+mod bounds;
 pub mod date_push;
 pub mod explain;
 mod fields;
@@ -20,6 +21,5 @@ pub mod signature;
 
 pub use body::{Authentic, Body, NotJson, Refusal};
 pub use history::{HistoryRow, RowFault};
-pub use json::PART_BYTES;
 pub use proof::{Proved, Unproved, prove};
-pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, TooHeavy, Unread, reading_bytes_max};
+pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, TooHeavy, Unread};

@@ -5,8 +5,9 @@
 //! what [`Body::verify`](super::Body::verify) would say (`properties::json` compares them).
 use super::{
     body::{Checks, ELEMENTS_MAX, NotJson, Refusal, without_mark},
+    bounds::reading_takes,
     identity::{DATE_PUSH, SIGNATURE},
-    json::{Flaws, Part, Parts, Tape, Value, What, scan},
+    json::{Flaws, PART_BYTES, Part, Parts, Tape, Value, What, scan},
     signature::Verifier,
 };
 
@@ -24,6 +25,30 @@ pub enum Unproved {
 pub struct Proved {
     /// Values and keys.
     pub parts: usize,
+    /// Objects that may be records, by where they stand.
+    pub records: usize,
+}
+
+impl Proved {
+    /// What is known of a body of so many bytes that nobody has looked at: the most that it may hold.
+    pub fn at_most(body_bytes: usize) -> Self {
+        Self { parts: body_bytes / 2, records: body_bytes / 3 }
+    }
+
+    /// The memory that a body of so many bytes takes while it is read, the body and what is read from
+    /// it included. It is never more, whatever the body's form.
+    pub fn reading_takes(self, body_bytes: usize) -> usize {
+        // The body, and a text of it whose escapes are resolved.
+        let texts = body_bytes.saturating_mul(2);
+        self.parts_take()
+            .saturating_add(texts)
+            .saturating_add(reading_takes(self.records, body_bytes))
+    }
+
+    /// The memory that the list of its parts takes.
+    pub fn parts_take(self) -> usize {
+        self.parts.saturating_mul(PART_BYTES)
+    }
 }
 
 /// Checks the signature of every element.
@@ -35,6 +60,7 @@ pub fn prove(bytes: &[u8], verifier: &Verifier) -> Result<Proved, Unproved> {
         shape: Shape::Unknown,
         elements: 0,
         parts: 0,
+        records: 0,
         fields: Tape::empty(),
         seen: [0; 2],
         awaited: false,
@@ -46,7 +72,7 @@ pub fn prove(bytes: &[u8], verifier: &Verifier) -> Result<Proved, Unproved> {
     }
     match proving.refused {
         Some(refusal) => Err(Unproved::Refused(refusal)),
-        None => Ok(Proved { parts: proving.parts }),
+        None => Ok(Proved { parts: proving.parts, records: proving.records }),
     }
 }
 
@@ -63,6 +89,7 @@ struct Proving<'a> {
     shape: Shape,
     elements: usize,
     parts: usize,
+    records: usize,
     /// The two fields of the element that is being read, and nothing else of it.
     fields: Tape,
     /// How often each was seen; the third time tells no more than the second.
@@ -113,9 +140,13 @@ impl Parts for Proving<'_> {
                 What::Array => Shape::Array,
                 _ => return None,
             };
+            self.records = usize::from(self.shape == Shape::Object);
             return if self.shape == Shape::Object { self.begin_element(part) } else { Some(0) };
         }
         let element_depth = self.element_depth();
+        // A record is an element, or lies in a member of one, alone or in a list.
+        let may_be_record = part.what == What::Object && depth <= element_depth + 2;
+        self.records += usize::from(may_be_record);
         if depth == element_depth {
             return self.begin_element(part);
         }

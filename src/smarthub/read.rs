@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use super::{
     Authentic,
     body::write_without,
+    bounds::{RECORD_BYTES, WholeAbove},
     identity::{DATE_PUSH, RepeatedKey, SIGNATURE, check_keys, identity},
     json::{Value, What},
     kind::{DATA_USAGE, MO_SMS},
@@ -122,36 +123,7 @@ impl Authentic<'_> {
     }
 }
 
-/// What a record takes in memory beside its text, at least; so does a part for quarantine.
-const RECORD_BYTES: usize = 400;
 const _: () = assert!(RECORD_BYTES > size_of::<NewRecord>() + size_of::<Unread>());
-
-/// The records of one push may take so many bytes, or so many times what the push has. That is
-/// enough for any records that stand for themselves. What stands beside a container is kept with each
-/// of its records, and a record may be next to nothing: there a small body could cost gigabytes.
-/// Such an element is kept whole, and once.
-const READING_BYTES_MIN: usize = 8 << 20;
-const READING_TO_BODY: usize = 10;
-/// Of that, so much may be copies of what stands beside containers, or as much as the push has.
-const COPIES_BYTES_MIN: usize = 4 << 20;
-
-/// How much memory an element may take before it is kept whole.
-#[derive(Clone, Copy)]
-pub(super) struct WholeAbove {
-    reading: usize,
-    copies: usize,
-}
-
-impl WholeAbove {
-    pub(super) fn of(body_bytes: usize) -> Self {
-        Self { reading: reading_bytes_max(body_bytes), copies: COPIES_BYTES_MIN.max(body_bytes) }
-    }
-}
-
-/// How much memory the records of a body of so many bytes may take at most.
-pub fn reading_bytes_max(body_bytes: usize) -> usize {
-    READING_BYTES_MIN.max(body_bytes.saturating_mul(READING_TO_BODY))
-}
 
 /// Why an element is not read to its end.
 pub(super) enum Stop {
@@ -183,7 +155,7 @@ impl<'a> Push<'a> {
             return Ok(());
         };
         let others = self.element.source().len() - container.source().len();
-        let beside = self.beside(name)?;
+        let beside = self.beside(name, others)?;
         let (count, copies) = copied(beside.as_deref(), container);
         let own = count.saturating_mul(RECORD_BYTES).saturating_add(container.source().len());
         let bytes = own.saturating_add(copies);
@@ -194,11 +166,14 @@ impl<'a> Push<'a> {
         }
         reading.copies += copies;
         reading.take(bytes, bytes_max)?;
+        reading.records.reserve(count);
         let single = (container.what() == What::Object).then_some(container);
         for record in single.into_iter().chain(container.elements()) {
             match self.record(record, beside.as_deref()) {
                 Ok(read) => reading.records.push(read),
-                Err(fault) => reading.unread.push(fault.of(self.kept_with_only(name, record))),
+                Err(fault) => {
+                    reading.unread.push(fault.of(self.kept_with_only(name, record, others)));
+                }
             }
         }
         Ok(())
@@ -246,11 +221,10 @@ impl<'a> Push<'a> {
     }
 
     /// What stands beside the container, as a JSON object; it is kept with each record.
-    fn beside(&self, container: Value<'a>) -> Result<Option<Vec<u8>>, Fault> {
+    /// It is no longer than `others`.
+    fn beside(&self, container: Value<'a>, others: usize) -> Result<Option<Vec<u8>>, Fault> {
         let is_container = |key: &[u8]| key == &*container.unescaped();
-        let mut keys: Vec<_> = self.element.members().map(|(key, _)| key.unescaped()).collect();
-        keys.sort_unstable();
-        if keys.array_windows().any(|[a, b]| a == b) {
+        if self.element.members_by_name().is_none() {
             return Err(HeldReason::RepeatedKey.into());
         }
         let mut count = 0;
@@ -269,7 +243,8 @@ impl<'a> Push<'a> {
             count += 1;
         }
         Ok((count > 0).then(|| {
-            let mut beside = Vec::new();
+            // What grows by doubling takes three times as much while it is copied.
+            let mut beside = Vec::with_capacity(others);
             let left_out = |key: &[u8]| matches!(key, DATE_PUSH | SIGNATURE) || is_container(key);
             write_without(&mut beside, self.element, left_out);
             beside
@@ -323,20 +298,21 @@ impl<'a> Push<'a> {
 
     /// The whole element for quarantine.
     fn kept_whole(&self) -> Vec<u8> {
-        let mut kept = Vec::new();
+        let mut kept = Vec::with_capacity(self.element.source().len());
         write_without(&mut kept, self.element, |key| key == SIGNATURE);
         kept
     }
 
     /// The element for quarantine, as if its container held nothing but this record.
-    fn kept_with_only(&self, container: Value<'_>, record: Value<'_>) -> Vec<u8> {
-        let mut kept = Vec::new();
+    fn kept_with_only(&self, container: Value<'_>, record: Value<'_>, others: usize) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(others + record.source().len() + 8);
         let name = container.unescaped();
         write_without(&mut kept, self.element, |key| key == SIGNATURE || key == &*name);
         kept.pop();
         let separator: &[u8] = if kept.len() > 1 { b"," } else { b"" };
-        let parts = [separator, container.source(), b":[", record.source(), b"]}"];
-        kept.extend(parts.concat());
+        for part in [separator, container.source(), b":[", record.source(), b"]}"] {
+            kept.extend_from_slice(part);
+        }
         kept
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn notification(
     beside: Option<&[u8]>,
     rules: &ReadRules<'_>,
 ) -> Result<Notification, Fault> {
-    let mut payload = Extra::default();
+    let mut payload = Extra::of(record);
     let (mut giccid, mut imsi, mut event_time, mut start_time) = (None, None, None, None);
     for (key, value) in record.members() {
         let name = key.unescaped();
@@ -123,7 +123,7 @@ fn split<'a, const N: usize>(
     names: [&'static str; N],
 ) -> ([Field<'a>; N], Extra) {
     let mut fields = names.map(|name| Field { name, value: None });
-    let mut extra = Extra::default();
+    let mut extra = Extra::of(record);
     for (key, value) in record.members() {
         let name = key.unescaped();
         match fields.iter_mut().find(|field| field.name.as_bytes() == &*name) {
@@ -163,14 +163,19 @@ impl<'a> Field<'a> {
 }
 
 /// The members of a record that have no column, as the source wrote them.
-#[derive(Default)]
 struct Extra {
     json: Vec<u8>,
+    /// Their text is no longer than that of the record, and needs to be copied but once.
+    bytes_max: usize,
     /// A member has the name under which we keep what stood beside the container.
     name_taken: bool,
 }
 
 impl Extra {
+    fn of(record: Value<'_>) -> Self {
+        Self { json: Vec::new(), bytes_max: record.source().len(), name_taken: false }
+    }
+
     fn add(&mut self, name: &[u8], key: Value<'_>, value: Value<'_>) {
         if !matches!(name, DATE_PUSH | SIGNATURE) {
             self.name_taken |= name == BESIDE.as_bytes();
@@ -181,7 +186,10 @@ impl Extra {
     fn finish(mut self, beside: Option<&[u8]>) -> Result<Option<Box<str>>, Fault> {
         if let Some(beside) = beside {
             let underscore = if self.name_taken { "_" } else { "" };
-            self.member(format!("\"{underscore}{BESIDE}\"").as_bytes(), beside);
+            let name = format!("\"{underscore}{BESIDE}\"");
+            self.bytes_max += name.len() + beside.len() + 3;
+            self.json.reserve_exact(self.bytes_max - self.json.len());
+            self.member(name.as_bytes(), beside);
         }
         if self.json.is_empty() {
             return Ok(None);
@@ -192,6 +200,9 @@ impl Extra {
     }
 
     fn member(&mut self, key: &[u8], value: &[u8]) {
+        if self.json.is_empty() {
+            self.json.reserve_exact(self.bytes_max);
+        }
         self.json.push(if self.json.is_empty() { b'{' } else { b',' });
         self.json.extend(key);
         self.json.push(b':');

@@ -15,8 +15,9 @@ pub(super) use scan::{Part, Parts, scan};
 pub(super) use tape::Tape;
 pub(super) use value::{Value, What};
 
-/// How much memory one value or key takes while a body is read; vectors grow by doubling.
-pub const PART_BYTES: usize = 2 * size_of::<Part>();
+/// How much memory one value or key takes while a large body is read: its place on the list of parts,
+/// and, of a key, one on the list by which the members of its object are sorted.
+pub(super) const PART_BYTES: usize = size_of::<Part>() + size_of::<u32>();
 
 /// What is wrong with a part, or with something inside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,9 @@ use super::{
     value::unescape,
 };
 
+/// The list of the parts of a text up to this size grows as they are found.
+const GROWN_BYTES_MAX: usize = 64 << 10;
+
 /// The parts of a JSON text, each before what it contains.
 #[derive(Debug)]
 pub(in crate::smarthub) struct Tape {
@@ -14,10 +17,20 @@ pub(in crate::smarthub) struct Tape {
 }
 
 impl Tape {
-    /// Reads a whole text.
+    /// Reads a whole text. What a large one needs is counted first: a list that grows takes up to
+    /// three times as much while it is copied.
     pub(in crate::smarthub) fn scan(text: &[u8]) -> Result<Self, Malformed> {
-        let parts = Vec::with_capacity((text.len() / 8).clamp(16, 4096));
-        let mut tape = Self { parts };
+        if text.len() <= GROWN_BYTES_MAX {
+            return Self::scan_sized(text, (text.len() / 8).clamp(16, 4096));
+        }
+        let mut count = Count(0);
+        scan(text, &mut count)?;
+        Self::scan_sized(text, count.0)
+    }
+
+    /// The same for a text of which it is known how many parts it has, about.
+    pub(in crate::smarthub) fn scan_sized(text: &[u8], parts: usize) -> Result<Self, Malformed> {
+        let mut tape = Self { parts: Vec::with_capacity(parts) };
         scan(text, &mut tape)?;
         Ok(tape)
     }
@@ -66,4 +79,18 @@ impl Part {
         let inner = &text[self.start as usize + 1..self.end as usize - 1];
         if self.escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) }
     }
+}
+
+/// Counts parts and keeps none.
+struct Count(usize);
+
+impl Parts for Count {
+    fn add(&mut self, _: usize, _: Part) -> Option<u32> {
+        self.0 += 1;
+        Some(0)
+    }
+
+    fn close(&mut self, _: usize, _: u32, _: usize) {}
+
+    fn tell(&mut self, _: u32, _: Flaws) {}
 }
