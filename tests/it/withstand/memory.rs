@@ -47,10 +47,10 @@ struct Attack {
 
 /// Stands in a body for a number; as long as any of them.
 const NUMBER: &str = "0000000000";
-const NUMBERS: usize = 32;
+const NUMBERS: usize = 16;
 
 fn filled(begin: &str, with: &str, end: &str) -> Arc<[u8]> {
-    let count = (BODY_BYTES - begin.len() - end.len()) / with.len();
+    let count = (BODY_BYTES - begin.len() - end.len()).checked_div(with.len()).unwrap_or_default();
     let mut body = String::with_capacity(BODY_BYTES);
     write!(body, "{begin}{}{end}", with.repeat(count)).unwrap();
     body.into_bytes().into()
@@ -123,6 +123,38 @@ fn costly_when_read() -> impl Iterator<Item = Attack> {
         signed("unreadable", "/v1/data-usage", &ours, 0, &empty(100_000)),
     ]
     .into_iter()
+}
+
+/// Authentic bodies as large as can be, in the forms that take most at each step: many parts, long
+/// lists of members to sort, texts that are escaped again on their way into the database, records
+/// that are kept one by one, quarantine.
+fn authentic() -> Vec<Attack> {
+    let first_number = Some((now_s() - 7_200) * 1_000 % 10_000_000_000);
+    let proof = proof_by(PUSH_KEY);
+    let time = now_s() / 10_000_000;
+    let record = format!(r#"{proof},"giccid":"{}","data_usage":1"#, giccid(0));
+    let usage = format!(r#"{{{record},"start_time":{time}{NUMBER},"x":"#);
+    let sms = format!(r#"{{{record},"event_time":{time}{NUMBER},"x":"#);
+    let unread = format!(r#"{{{proof},"n":{NUMBER},"x":"#);
+    let attack = |name, path, begin: &str, with: &str, end: &str| {
+        let body = filled(begin, with, end);
+        let declared = body.len();
+        Attack { name, path, declared, body, first_number, arrived: AtomicUsize::new(0) }
+    };
+    let (to_usage, to_sms, to_status) = ("/v1/data-usage", "/v1/mo-sms", "/v1/sim-status");
+    let members = (0..BODY_BYTES / 12).map(|nth| format!(r#""{nth:x}":0"#)).collect::<Vec<_>>();
+    vec![
+        attack("objects", to_usage, &format!("{usage}["), "{},", "0]}"),
+        attack("numbers", to_usage, &format!("{usage}["), "1,", "1]}"),
+        attack("nested", to_usage, &format!(r#"{usage}{{"y":["#), "[[[]]],", "0]}}"),
+        attack("members sorted", to_status, &format!("{usage}{{{}", members.join(",")), "", "}}"),
+        attack("repeated names", to_usage, &format!("{usage}{{"), r#""":0,"#, r#""a":0}}"#),
+        attack("texts notified", to_status, &format!("{usage}["), r#""","#, "0]}"),
+        attack("numbers notified", to_status, &format!("{usage}["), "1,", "1]}"),
+        attack("escapes", to_sms, &format!("{sms}\""), r"\u4e00", "\"}"),
+        attack("escapes unread", to_usage, &format!("{unread}\""), r"\u4e00", "\"}"),
+        attack("objects unread", to_sms, &format!("{unread}["), "{},", "0]}"),
+    ]
 }
 
 fn giccid(nth: usize) -> String {
@@ -216,14 +248,25 @@ async fn push_truly(address: &str, began: Instant, lasting: Duration) -> Fared {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_made_to_cost_memory_cost_neither_that_nor_true_pushes() {
+    withstand(attacks()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authentic_bodies_of_any_form_cost_neither_memory_nor_true_pushes() {
+    withstand(authentic()).await;
+}
+
+async fn withstand(mut attacks: Vec<Attack>) {
     // The whole promise is a minute of it on a machine of its own: SIMDECK_MEMORY_SECONDS=60. One
     // sort of body alone: SIMDECK_MEMORY_ATTACK=copies.
     let short = 8;
     let seconds = trials("SIMDECK_MEMORY_SECONDS", short);
-    let mut attacks = attacks();
     if let Ok(name) = env::var("SIMDECK_MEMORY_ATTACK") {
         attacks.retain(|attack| attack.name == name);
-        assert!(!attacks.is_empty(), "no attack is called {name}");
+        if attacks.is_empty() {
+            say(&format!("no attack here is called {name}"));
+            return;
+        }
     }
     let simdeck = Simdeck::start(&[]);
     let (began, lasting) = (Instant::now(), Duration::from_secs(seconds as u64));
