@@ -95,8 +95,10 @@ pub struct Held {
     pub field: Option<String>,
     /// The push category it came in.
     pub kind: Kind,
-    /// Who sent it.
+    /// Who sent it first of those that it is still held for.
     pub source: String,
+    /// Who sent the very same, too. An empty one stands for more than are kept.
+    pub other_sources: Vec<String>,
     /// When it first came.
     pub received_at: Timestamp,
     /// How large the body is.

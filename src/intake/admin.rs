@@ -1,4 +1,7 @@
-use std::sync::{Arc, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
@@ -13,9 +16,9 @@ use super::{
 };
 use crate::{
     domain::{
-        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, HeldBody, HeldClass,
-        HeldReason, KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted, Scope,
-        Timestamp, counted,
+        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, Held, HeldBody,
+        HeldClass, HeldReason, KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted,
+        Scope, Timestamp, counted,
     },
     smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
@@ -34,6 +37,8 @@ pub(super) enum Command {
     },
     DiscardAll {
         ids: Vec<i64>,
+        /// Only what these sent, or without any, whoever did.
+        sources: Vec<String>,
         reply: Reply<u64>,
     },
     Audit(Record),
@@ -156,23 +161,47 @@ impl Intake {
         held.ok_or(RetryError::Unknown)
     }
 
-    /// The same, and no row says so.
+    /// The same, and no row says so. Each source that sent it has it stored as its own push, so that a
+    /// retraction of one of them leaves what the others sent.
     pub(super) async fn try_retry(
         &self,
         held: HeldBody,
         as_kind: Option<Kind>,
     ) -> Result<Outcome, RetryError> {
+        let Held { source, other_sources, .. } = &held.held;
+        // One that is not known comes last: it lets go of the whole.
+        let mut sources: Vec<Option<IpAddr>> =
+            [source].into_iter().chain(other_sources).map(|source| source.parse().ok()).collect();
+        sources.sort_by_key(Option::is_none);
+        sources.dedup();
+        let mut all: Option<Outcome> = None;
+        for source in sources {
+            let one = self.retry_of(&held, as_kind.as_ref(), source).await?;
+            // What others sent, too, is the same part.
+            all = Some(all.map_or(one, |all| Outcome {
+                stored: all.stored + one.stored,
+                quarantined: all.quarantined.max(one.quarantined),
+                ..all
+            }));
+        }
+        Ok(all.unwrap_or_default())
+    }
+
+    async fn retry_of(
+        &self,
+        held: &HeldBody,
+        as_kind: Option<&Kind>,
+        source: Option<IpAddr>,
+    ) -> Result<Outcome, RetryError> {
         let id = held.held.id;
-        let kind = as_kind.unwrap_or_else(|| held.held.kind.clone());
-        let source = held.held.source.parse().ok();
         let push = Push {
-            kind,
-            body: held.body.into(),
+            kind: as_kind.unwrap_or(&held.held.kind).clone(),
+            body: held.body.clone().into(),
             source: source.unwrap_or([0, 0, 0, 0].into()),
             test_nonce: None,
         };
         let (class, read_at) = (held.held.class, self.now());
-        let signatures = held.signatures.unwrap_or_default();
+        let signatures = held.signatures.clone().unwrap_or_default();
         // What lies here for another reason is not taken in under a `datePush` that was retracted
         // since: only then has a person decided of that.
         let is_decided = held.held.reason == HeldReason::DateRetracted;

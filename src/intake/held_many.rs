@@ -38,7 +38,8 @@ impl Intake {
         Ok((unless_too_slow(self.shared.store.held_count(filter, top).await)?, top))
     }
 
-    /// Throws all away that a filter names up to a number; gives how many. Whoever asked may go: it is
+    /// Throws all away that a filter names up to a number; gives how many. What others sent than the
+    /// sources that it names stays as theirs. Whoever asked may go: it is
     /// finished all the same.
     pub async fn discard_held(
         &self,
@@ -79,7 +80,8 @@ impl Intake {
     ) -> Result<Option<(i64, u64)>, AdminError> {
         let ids = self.shared.store.held_ids(filter, between, STEP_ROWS).await?;
         let Some(last) = ids.last().copied() else { return Ok(None) };
-        let gone = self.ask(|reply| Command::DiscardAll { ids, reply }).await?;
+        let sources = filter.source.clone();
+        let gone = self.ask(|reply| Command::DiscardAll { ids, sources, reply }).await?;
         Ok(Some((last, gone)))
     }
 

@@ -227,8 +227,8 @@ impl WriterTask {
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
             }
-            Command::DiscardAll { ids, reply } => {
-                answer(reply, self.writer.discard_all(&ids).await)
+            Command::DiscardAll { ids, sources, reply } => {
+                answer(reply, self.writer.discard_all(&ids, &sources).await)
             }
             Command::Audit(record) => self.record(record, now).await,
             Command::CreateKey { label, scope, digest, caller, reply } => {

@@ -23,9 +23,13 @@ impl Writer {
     }
 
     /// Throws held pushes away, all in one step; gives how many were there.
-    pub async fn discard_all(&mut self, ids: &[i64]) -> Result<u64, StoreError> {
+    pub async fn discard_all(
+        &mut self,
+        ids: &[i64],
+        sources: &[String],
+    ) -> Result<u64, StoreError> {
         self.refresh().await?;
-        let done = self.try_discard_all(ids).await;
+        let done = self.try_discard_all(ids, sources).await;
         self.undo_unless(done).await
     }
 
@@ -101,11 +105,15 @@ impl Writer {
         Ok(was_there)
     }
 
-    async fn try_discard_all(&mut self, ids: &[i64]) -> Result<u64, StoreError> {
+    async fn try_discard_all(
+        &mut self,
+        ids: &[i64],
+        sources: &[String],
+    ) -> Result<u64, StoreError> {
         super::writer::run(&mut self.connection, "begin immediate").await?;
         let mut discarded = 0;
         for id in ids {
-            discarded += u64::from(self.delete_held(*id).await?);
+            discarded += u64::from(self.delete_held_of(*id, sources).await?);
         }
         super::writer::run(&mut self.connection, "commit").await?;
         Ok(discarded)

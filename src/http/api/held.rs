@@ -35,7 +35,8 @@ pub(super) struct HeldPushes;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HeldPushOut, examples(json!({
     "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
-    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "kind": "data-usage", "source": "192.0.2.1", "other_sources": [],
+    "received_at": "2024-09-05T01:30:48.000Z",
     "bytes": 123, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
 })))]
 pub(super) struct HeldOut<'a> {
@@ -47,6 +48,7 @@ pub(super) struct HeldOut<'a> {
     field: Option<&'a str>,
     kind: &'a str,
     source: &'a str,
+    other_sources: &'a [String],
     #[schema(format = DateTime)]
     received_at: String,
     bytes: i64,
@@ -58,7 +60,8 @@ pub(super) struct HeldOut<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WholeHeldPushOut, examples(json!({
     "id": 7, "class": "quarantined", "reason": "field_missing", "field": "giccid",
-    "kind": "data-usage", "source": "192.0.2.1", "received_at": "2024-09-05T01:30:48.000Z",
+    "kind": "data-usage", "source": "192.0.2.1", "other_sources": [],
+    "received_at": "2024-09-05T01:30:48.000Z",
     "bytes": 21, "count": 1, "url": "http://127.0.0.1:8081/v1/held/7",
     "body": "{\"data_usage\":1}", "body_encoding": "utf-8",
 })))]
@@ -181,6 +184,7 @@ fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
         field: held.field.as_deref(),
         kind: held.kind.as_str(),
         source: &held.source,
+        other_sources: &held.other_sources,
         received_at: held.received_at.to_string(),
         bytes: held.bytes,
         count: held.count,

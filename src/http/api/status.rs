@@ -96,8 +96,9 @@ struct QueueOut {
 /// What one kind of push came to.
 #[derive(Debug, Serialize, ToSchema)]
 struct KindOut {
+    /// Those that can be read: not what was pruned, erased or retracted.
     records: i64,
-    /// Their volume, without what was erased or retracted.
+    /// The volume of all records, also of those that were pruned, without what was erased or retracted.
     data_usage: i64,
     /// Records that came again and changed nothing.
     repeats: i64,

@@ -10,7 +10,8 @@ use crate::{
 };
 
 const SELECT: &str = "
-    select id, class, reason, field, kind, source, received_ms, bytes, count";
+    select id, class, reason, field, kind, source, received_ms, bytes, count,
+        (select json_group_array(source) from held_source where held_id = held.id) as other_sources";
 
 #[derive(FromRow)]
 struct Row {
@@ -20,6 +21,7 @@ struct Row {
     field: Option<String>,
     kind: String,
     source: String,
+    other_sources: String,
     received_ms: i64,
     bytes: i64,
     count: i64,
@@ -122,11 +124,17 @@ fn question(select: &str, filter: &HeldFilter) -> QueryBuilder<Sqlite> {
     sql.push(" from held where true");
     let classes = filter.class.iter().map(|class| class.as_str().to_owned()).collect();
     let reasons = filter.reason.iter().map(|reason| reason.as_str().to_owned()).collect();
-    let fields: [(&str, Vec<String>); 3] =
-        [("class", classes), ("reason", reasons), ("source", filter.source.clone())];
+    let fields: [(&str, Vec<String>); 2] = [("class", classes), ("reason", reasons)];
     for (column, values) in fields.iter().filter(|(_, values)| !values.is_empty()) {
         sql.push(format_args!(" and {column} in "));
         push_list(&mut sql, values);
+    }
+    if !filter.source.is_empty() {
+        sql.push(" and (source in ");
+        push_list(&mut sql, &filter.source);
+        sql.push(" or exists (select 1 from held_source where held_id = held.id and source in ");
+        push_list(&mut sql, &filter.source);
+        sql.push("))");
     }
     for (comparison, ms) in [(">=", filter.received_from_ms), ("<", filter.received_to_ms)] {
         if let Some(ms) = ms {
@@ -148,6 +156,7 @@ impl TryFrom<Row> for Held {
             kind: row.kind.parse::<Kind>().map_err(|_| corrupt())?,
             field: row.field,
             source: row.source,
+            other_sources: serde_json::from_str(&row.other_sources)?,
             received_at: Timestamp::from_unix_ms(row.received_ms),
             bytes: row.bytes,
             count: row.count,

@@ -9,9 +9,9 @@ use crate::{
 /// What came in of one push category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindTally {
-    /// Records stored.
+    /// Records that can be read: not those that were pruned, erased or retracted.
     pub records: i64,
-    /// The sum of their volumes.
+    /// The sum of all volumes that the sums have: they outlive pruned records.
     pub data_usage: i64,
     /// Records that came again and changed nothing.
     pub repeats: i64,
@@ -71,7 +71,7 @@ impl Store {
     /// What has been counted, all at one moment.
     pub async fn tallies(&self) -> Result<Tallies, StoreError> {
         const KINDS: &str = "
-            select kind, records, data_usage, repeats, repeats_redated, last_received_ms
+            select kind, records - gone as records, data_usage, repeats, repeats_redated, last_received_ms
             from tally order by kind";
         const RINGS: &str = "
             select ring.value, (select coalesce(sum(count), 0) from held where ring = ring.value),

@@ -151,18 +151,20 @@ impl Writer {
         signatures: Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
         const SAME: &str = "
-            update held set count = count + $4 where class = $1 and digest = $2 and id <> $3";
+            update held set count = count + $4 where class = $1 and digest = $2 and id <> $3
+            returning id";
         const CUT: &str = "
             update held set body = $2, bytes = $3, signatures = $4, digest = $5 where id = $1";
         let digest = digest_of(&row.kind, &body, signatures.as_deref());
-        let same = sqlx::query(SAME)
+        let same: Option<i64> = sqlx::query_scalar(SAME)
             .bind(&row.class)
             .bind(&digest[..])
             .bind(row.id)
             .bind(row.count)
-            .execute(&mut self.connection)
+            .fetch_optional(&mut self.connection)
             .await?;
-        if same.rows_affected() > 0 {
+        if let Some(same) = same {
+            self.join_held_sources(row.id, same).await?;
             self.delete_held(row.id).await?;
             return Ok(());
         }

@@ -118,13 +118,16 @@ impl Writer {
 
     /// Raises the count of the very same push if it is held already.
     async fn came_again(&mut self, held: &NewHeld) -> Result<bool, StoreError> {
-        const AGAIN: &str = "update held set count = count + 1 where class = $1 and digest = $2";
-        let done = sqlx::query(AGAIN)
+        const AGAIN: &str = "
+            update held set count = count + 1 where class = $1 and digest = $2 returning id";
+        let same: Option<i64> = sqlx::query_scalar(AGAIN)
             .bind(held.class().as_str())
             .bind(&digest(held)[..])
-            .execute(&mut self.connection)
+            .fetch_optional(&mut self.connection)
             .await?;
-        Ok(done.rows_affected() > 0)
+        let Some(id) = same else { return Ok(false) };
+        self.note_held_source(id, &held.source.to_string()).await?;
+        Ok(true)
     }
 
     async fn keep_in_ring(

@@ -14,6 +14,7 @@ mod erase_text;
 pub(super) mod erased_sims;
 mod file_search;
 mod held;
+mod held_source;
 mod insert;
 mod intern;
 mod label;
@@ -283,7 +284,7 @@ impl Writer {
             }
             self.erased_sims.add_counts(came);
             if let Some(id) = submission.releases {
-                self.delete_held(id).await?;
+                self.release_held(id, submission.source).await?;
             }
             self.quarantine_all(&submission.quarantine, now).await?;
             count(&mut verdicts, nth, |outcome| {
@@ -392,8 +393,7 @@ pub(super) async fn run(
     connection: &mut SqliteConnection,
     sql: &'static str,
 ) -> Result<(), StoreError> {
-    sqlx::query(sql).execute(connection).await?;
-    Ok(())
+    Ok(sqlx::query(sql).execute(connection).await.map(drop)?)
 }
 
 /// What a batch adds to a kind's tally.

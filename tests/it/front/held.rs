@@ -41,7 +41,7 @@ async fn a_refused_push_is_shown_with_all_but_its_signature() {
     let kept = format!(r#"{{"datePush":{second},{}}}"#, usage(SIM));
     let wanted = json!({
         "id": id, "class": "refused", "reason": "signature_wrong", "field": null,
-        "kind": "data-usage", "source": "203.0.113.7", "bytes": kept.len(), "count": 3,
+        "kind": "data-usage", "source": "203.0.113.7", "other_sources": [], "bytes": kept.len(), "count": 3,
         "body": kept, "body_encoding": "utf-8", "url": url,
     });
     assert_eq!(row, wanted);

@@ -10,6 +10,7 @@ mod giccids;
 mod held;
 mod held_class;
 mod held_many;
+mod held_sources;
 mod identity;
 mod life;
 mod limits;

@@ -1,0 +1,120 @@
+//! What lies aside has all of the sources that sent it, as records have.
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::retract::{FORGER, SIM, TRUE_SENDER};
+use crate::server::{Simdeck, now_s, proof, signature, usage};
+
+const DAY_S: i64 = 24 * 60 * 60;
+
+impl Simdeck {
+    /// Pushes the very same from each of these.
+    async fn send_from_each(&self, body: &str, sources: &[&str]) {
+        for source in sources {
+            let from = [("X-Forwarded-For", *source)];
+            self.post_with("data-usage", body.to_owned(), &from).await;
+        }
+    }
+
+    async fn decide(&self, path: &str, body: &str) -> Value {
+        let (status, answer) = self.send_json(Method::POST, path, body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    async fn held_from(&self, source: &str) -> usize {
+        self.rows(&format!("/v1/held?source={source}")).await.len()
+    }
+
+    async fn retract_from(&self, second: i64, source: &str) -> Value {
+        let question = json!({"datePush": second, "source": source});
+        self.decide("/v1/retract", &question.to_string()).await
+    }
+}
+
+/// One body for each class of held pushes.
+fn one_of_each(second: i64) -> [String; 3] {
+    let wrong = signature("another-key-of-some-length", second);
+    [
+        format!(r#"{{{},"giccid":"1"}}"#, proof(second)),
+        format!("{{{},{}}}", proof(second - 8 * DAY_S), usage(SIM)),
+        format!(r#"{{"datePush":{second},"signature":"{wrong}",{}}}"#, usage(SIM)),
+    ]
+}
+
+#[tokio::test]
+async fn discarding_what_one_source_sent_leaves_what_another_one_sent_too() {
+    let simdeck = Simdeck::start(&[]);
+    for body in one_of_each(now_s()) {
+        simdeck.send_from_each(&body, &[FORGER, TRUE_SENDER, FORGER]).await;
+    }
+    let held = simdeck.held(3).await;
+    for row in &held {
+        let sources = (&row["source"], &row["other_sources"]);
+        assert_eq!(sources, (&json!(FORGER), &json!([TRUE_SENDER])), "{row}");
+    }
+    let told = simdeck.decide(&format!("/v1/held/discard?source={FORGER}"), "").await;
+    assert_eq!((&told["matched"], &told["discarded"]), (&json!(3), &json!(0)), "{told}");
+    let simdeck = simdeck.restart(&[]);
+    assert_eq!([simdeck.held_from(FORGER).await, simdeck.held_from(TRUE_SENDER).await], [0, 3]);
+    let told = simdeck.decide(&format!("/v1/held/discard?source={TRUE_SENDER}"), "").await;
+    assert_eq!((&told["matched"], &told["discarded"]), (&json!(3), &json!(3)), "{told}");
+    simdeck.held(0).await;
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_record_that_is_read_from_what_two_sent_stays_when_one_of_them_is_retracted() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 8 * DAY_S;
+    let body = format!("{{{},{}}}", proof(second), usage(SIM));
+    simdeck.send_from_each(&body, &[FORGER, TRUE_SENDER]).await;
+    let id = simdeck.held(1).await[0]["id"].clone();
+    let told = simdeck.decide(&format!("/v1/held/{id}/retry"), "").await;
+    assert_eq!(told, json!({"stored": 1, "duplicates": 0, "quarantined": 0}));
+    simdeck.held(0).await;
+    assert_eq!(simdeck.retract_from(second, FORGER).await["kept"], 1);
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 1);
+    let status = &simdeck.get("/v1/status").await["pushes"]["data-usage"];
+    assert_eq!(status["records"], 1, "{status}");
+    assert_eq!(simdeck.retract_from(second, TRUE_SENDER).await["data_usage"], 1);
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 0);
+    let status = &simdeck.get("/v1/status").await["pushes"]["data-usage"];
+    assert_eq!((&status["records"], &status["data_usage"]), (&json!(0), &json!(0)), "{status}");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn what_a_retracted_source_sent_stays_aside_and_what_another_one_sent_is_stored() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 8 * DAY_S;
+    let body = format!("{{{},{}}}", proof(second), usage(SIM));
+    simdeck.send_from_each(&body, &[FORGER, TRUE_SENDER]).await;
+    simdeck.retract_from(second, FORGER).await;
+    let told = simdeck.decide("/v1/held/retry?class=stale", "").await;
+    assert_eq!((&told["stored"], &told["quarantined"]), (&json!(1), &json!(1)), "{told}");
+    let left = simdeck.held(1).await;
+    let sources = (&left[0]["source"], &left[0]["other_sources"]);
+    assert_eq!(sources, (&json!(FORGER), &json!([])), "{left:?}");
+    let told = simdeck.decide("/v1/held/retry?class=stale", "").await;
+    assert_eq!((&told["stored"], &told["duplicates"]), (&json!(0), &json!(0)), "{told}");
+    assert_eq!(simdeck.held(1).await[0]["reason"], "date_retracted");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn of_many_sources_of_a_held_push_few_are_kept_and_the_push_stays() {
+    let simdeck = Simdeck::start(&[]);
+    let [body, ..] = one_of_each(now_s());
+    let sources: Vec<String> = (0..40).map(|nth| format!("192.0.2.{nth}")).collect();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    simdeck.send_from_each(&body, &sources).await;
+    let held = simdeck.held(1).await;
+    assert_eq!(held[0]["other_sources"].as_array().unwrap().len(), 17, "{held:?}");
+    let all = sources.join(",");
+    let told = simdeck.decide(&format!("/v1/held/discard?source={all}"), "").await;
+    assert_eq!(told["discarded"], 0, "{told}");
+    let told = simdeck.decide("/v1/held/discard?class=quarantined", "").await;
+    assert_eq!(told["discarded"], 1, "{told}");
+    simdeck.end();
+}
