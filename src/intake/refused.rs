@@ -218,6 +218,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
     use crate::domain::Kind;
 
@@ -239,6 +241,10 @@ mod tests {
     fn taken(waiting: &Waiting, pushes_max: usize) -> (Vec<usize>, Dropped) {
         let (taken, dropped) = waiting.take(pushes_max);
         (taken.held.iter().map(|held| held.body.len()).collect(), dropped)
+    }
+
+    async fn in_time<T>(waited: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(60), waited).await.expect("an end within a minute")
     }
 
     #[test]
@@ -296,20 +302,20 @@ mod tests {
             waiting.add(held(Ring::Noise, nth, 1));
         }
         let running = tokio::spawn(queue.run(commands));
-        let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
+        let Some(Command::KeepRefused { refused, dropped }) = in_time(asked.recv()).await else {
             panic!("nothing is kept")
         };
         assert_eq!((refused.held.len(), dropped), (KEPT_PER_SECOND, vec![]));
         drop(waiting.take(WAITING_MAX));
         waiting.count_dropped(Ring::Plausible, HeldReason::SignatureWrong);
-        let Some(Command::KeepRefused { refused, dropped }) = asked.recv().await else {
+        let Some(Command::KeepRefused { refused, dropped }) = in_time(asked.recv()).await else {
             panic!("nothing is told")
         };
         let dropped_one = vec![(Ring::Plausible, HeldReason::SignatureWrong, 1)];
         assert_eq!((refused.held.len(), dropped), (0, dropped_one));
         drop(asked);
         waiting.add(held(Ring::Noise, 1, 1));
-        running.await.expect("it ends with the writer");
+        in_time(running).await.expect("it ends with the writer");
         assert_eq!(taken(&waiting, 9).0, [1], "and leaves what the writer did not take");
     }
 

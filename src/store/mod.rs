@@ -57,3 +57,7 @@ pub use writer::{
     Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,
     Retention, RetractedCounts, Retracting, Submission, Verdict, Writer,
 };
+
+/// How many bytes of held bodies one step takes away or looks through, and the one that goes over it:
+/// each may be as large as a push, and pushes wait meanwhile.
+const STEP_BODY_BYTES: i64 = 4 << 20;

@@ -6,7 +6,7 @@ use crate::{
         ApiKey, Held, HeldBody, HeldClass, HeldFilter, HeldReason, KeyDigest, Kind, Scope,
         Timestamp, Walk,
     },
-    store::{StoreError, error::of_read},
+    store::{STEP_BODY_BYTES, StoreError, error::of_read},
 };
 
 const SELECT: &str = "
@@ -62,16 +62,14 @@ impl Store {
     }
 
     /// The numbers of held pushes, the oldest first: at most so many of those after one number and up
-    /// to another.
+    /// to another, and no more bytes of bodies than one step may take, but at least one.
     pub async fn held_ids(
         &self,
         filter: &HeldFilter,
         (after, through): (i64, i64),
         rows_max: u32,
     ) -> Result<Vec<i64>, StoreError> {
-        let mut sql = question("select id", filter);
-        sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
-        sql.push(" order by id limit ").push_bind(rows_max);
+        let mut sql = step("select id", filter, (after, through), rows_max);
         let mut reader = self.reader(READ_TIME_MAX).await?;
         sql.build_query_scalar().fetch_all(&mut *reader).await.map_err(of_read)
     }
@@ -83,9 +81,7 @@ impl Store {
         (after, through): (i64, i64),
         rows_max: u32,
     ) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-        let mut sql = question("select id, body", filter);
-        sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
-        sql.push(" order by id limit ").push_bind(rows_max);
+        let mut sql = step("select id, body", filter, (after, through), rows_max);
         let mut reader = self.reader(READ_TIME_MAX).await?;
         sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)
     }
@@ -119,21 +115,45 @@ impl Store {
     }
 }
 
-fn question(select: &str, filter: &HeldFilter) -> QueryBuilder<Sqlite> {
+/// The rows of one step. Which ones fit is found without their bodies.
+fn step(
+    select: &str,
+    filter: &HeldFilter,
+    (after, through): (i64, i64),
+    rows_max: u32,
+) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
-    sql.push(" from held where true");
+    sql.push(
+        " from held where id in (
+            select id from (select id, sum(bytes) over (order by id) - bytes as before from (",
+    );
+    push_question(&mut sql, "select id, bytes", filter);
+    sql.push(" and id > ").push_bind(after).push(" and id <= ").push_bind(through);
+    sql.push(" order by id limit ").push_bind(rows_max);
+    sql.push(")) where before < ").push_bind(STEP_BODY_BYTES).push(") order by id");
+    sql
+}
+
+fn question(select: &str, filter: &HeldFilter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("");
+    push_question(&mut sql, select, filter);
+    sql
+}
+
+fn push_question(sql: &mut QueryBuilder<Sqlite>, select: &str, filter: &HeldFilter) {
+    sql.push(select).push(" from held where true");
     let classes = filter.class.iter().map(|class| class.as_str().to_owned()).collect();
     let reasons = filter.reason.iter().map(|reason| reason.as_str().to_owned()).collect();
     let fields: [(&str, Vec<String>); 2] = [("class", classes), ("reason", reasons)];
     for (column, values) in fields.iter().filter(|(_, values)| !values.is_empty()) {
         sql.push(format_args!(" and {column} in "));
-        push_list(&mut sql, values);
+        push_list(sql, values);
     }
     if !filter.source.is_empty() {
         sql.push(" and (source in ");
-        push_list(&mut sql, &filter.source);
+        push_list(sql, &filter.source);
         sql.push(" or exists (select 1 from held_source where held_id = held.id and source in ");
-        push_list(&mut sql, &filter.source);
+        push_list(sql, &filter.source);
         sql.push("))");
     }
     for (comparison, ms) in [(">=", filter.received_from_ms), ("<", filter.received_to_ms)] {
@@ -141,7 +161,6 @@ fn question(select: &str, filter: &HeldFilter) -> QueryBuilder<Sqlite> {
             sql.push(format_args!(" and received_ms {comparison} ")).push_bind(ms);
         }
     }
-    sql
 }
 
 impl TryFrom<Row> for Held {

@@ -20,7 +20,7 @@ use crate::{
         mention::mentions,
     },
     store::{
-        StoreError,
+        STEP_BODY_BYTES, StoreError,
         erasures::{self, Listed, Secrets, hashed},
         foreign_names::{erased_in, rename},
     },
@@ -321,8 +321,19 @@ impl Writer {
             union select giccid from notification where giccid is not null
             union select giccid from test_record where giccid is not null";
         const TEXTS: [&str; 2] = [
-            "select id, cast(payload as blob) from notification where id > $1 order by id limit 256",
-            "select id, body from held where id > $1 order by id limit 16",
+            "select id, cast(payload as blob) from notification where id in (
+                select id from (
+                    select id, sum(bytes) over (order by id) - bytes as before from (
+                        select id, octet_length(payload) as bytes from notification
+                        where id > $1 order by id limit 256))
+                where before < $2)
+            order by id",
+            "select id, body from held where id in (
+                select id from (
+                    select id, sum(bytes) over (order by id) - bytes as before from (
+                        select id, bytes from held where id > $1 order by id limit 16))
+                where before < $2)
+            order by id",
         ];
         let secrets = Arc::clone(self.erased_sims.secrets());
         let asked: BTreeSet<&str> = entries.iter().map(|entry| &*entry.name).collect();
@@ -343,8 +354,11 @@ impl Writer {
         for texts in TEXTS {
             let mut at_id = 0;
             loop {
-                let rows: Vec<(i64, Vec<u8>)> =
-                    sqlx::query_as(texts).bind(at_id).fetch_all(&mut self.connection).await?;
+                let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(texts)
+                    .bind(at_id)
+                    .bind(STEP_BODY_BYTES)
+                    .fetch_all(&mut self.connection)
+                    .await?;
                 let Some((last_id, _)) = rows.last() else { break };
                 at_id = *last_id;
                 for (_, text) in &rows {

@@ -11,11 +11,15 @@ use super::{
     held::digest_of,
     run,
 };
-use crate::{domain::mention, store::StoreError};
+use crate::{
+    domain::mention,
+    store::{STEP_BODY_BYTES, StoreError},
+};
 
 /// Rows that are looked through in one step.
 const LOOK_ROWS: i64 = 2_048;
-/// The same for bodies that lie aside, which are large.
+/// The same for bodies that lie aside, which are large: fewer where they have more bytes than a step may
+/// take.
 const LOOK_BODIES: i64 = 64;
 
 /// How to find what other SIMs' records say of a SIM in the fields that we do not know, and how to
@@ -112,14 +116,21 @@ impl Writer {
     /// Bodies that lie aside: what is of other SIMs stays in them.
     pub(super) async fn erase_held(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
         const REACH: &str = "
-            select max(id) from (select id from held where id > $1 order by id limit $2)";
+            select max(id) from (
+                select id, sum(bytes) over (order by id) - bytes as before from (
+                    select id, bytes from held where id > $1 order by id limit $2))
+            where before < $3";
         const OF_SIM: &str = "
             select id, class, ring, kind, source_block, bytes, count, body, signatures from held
             where id > $1 and id <= $2 and (instr(body, cast($3 as blob)) > 0
                 or instr(body, cast('\' as blob)) > 0)";
-        let Some(reach) = self.reach(REACH, erasing.at_id, LOOK_BODIES).await? else {
-            return Ok(true);
-        };
+        let reach: Option<i64> = sqlx::query_scalar(REACH)
+            .bind(erasing.at_id)
+            .bind(LOOK_BODIES)
+            .bind(STEP_BODY_BYTES)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let Some(reach) = reach else { return Ok(true) };
         let mut rows: Vec<HeldRow> = sqlx::query_as(OF_SIM)
             .bind(erasing.at_id)
             .bind(reach)

@@ -7,6 +7,7 @@ mod failing;
 mod held;
 mod intake;
 mod keep;
+mod portions;
 mod records;
 mod sims;
 mod sums;
