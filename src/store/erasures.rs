@@ -194,15 +194,40 @@ pub(super) fn read(list: &Path) -> io::Result<Vec<Listed>> {
     Ok(each_once(lines_of(list)?))
 }
 
-/// Its lines as they are.
+/// Its lines as they are. One that cannot be read names none.
 pub(super) fn lines_of(list: &Path) -> io::Result<Vec<Listed>> {
-    let text = match fs::read_to_string(list) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    // A line that a crash cut short names none.
-    Ok(text.lines().filter_map(listed).collect())
+    Ok(text_of(list)?.lines().filter_map(listed).collect())
+}
+
+/// The lines of a list that cannot be read, by their numbers from 1 on: cut short by a crash, or
+/// damaged since.
+pub(super) fn unreadable(list: &Path) -> io::Result<Vec<(usize, String)>> {
+    let text = text_of(list)?;
+    let lines = (1..).zip(text.lines());
+    let unreadable = lines.filter(|(_, line)| !line.is_empty() && listed(line).is_none());
+    Ok(unreadable.map(|(number, line)| (number, line.to_owned())).collect())
+}
+
+/// Its lines, and a warning for each that cannot be read.
+pub(super) fn lines_with_warnings(list: &Path) -> io::Result<Vec<Listed>> {
+    for (line, _) in unreadable(list)? {
+        tracing::warn!(
+            line,
+            list = %list.display(),
+            "A line of the list of erased SIMs cannot be read, so that a restore could bring a SIM \
+             back: compare `simdeck erase list` with what you erased, erase again what is missing, \
+             and take the line out"
+        );
+    }
+    lines_of(list)
+}
+
+fn text_of(list: &Path) -> io::Result<String> {
+    match fs::read(list) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn each_once(lines: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
@@ -258,10 +283,11 @@ pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
     sync_folder_of(list)
 }
 
-/// Writes a list anew. A crash leaves one or the other.
+/// Writes a list anew, and keeps what of it cannot be read. A crash leaves one or the other.
 pub(super) fn write(list: &Path, lines: Vec<Listed>) -> io::Result<()> {
     let new = with_ending(list, ".new");
-    let text: String = each_once(lines).iter().map(Listed::line).collect();
+    let unreadable = unreadable(list)?.into_iter().map(|(_, line)| format!("\n{line}\n"));
+    let text: String = each_once(lines).iter().map(Listed::line).chain(unreadable).collect();
     let mut file =
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use super::{
     StoreError,
     card::reversed,
+    erasures::{list_of, unreadable},
     error::of_read,
     open::{MIGRATIONS, for_reading},
     read::aside::aside,
@@ -37,6 +38,8 @@ pub struct Examination {
     pub newest_push: Option<Timestamp>,
     /// What the newest authentic push says of the time.
     pub clock_evidence: Option<ClockEvidence>,
+    /// The numbers of the lines of the list of erased SIMs that cannot be read.
+    pub unreadable_erasures: Vec<usize>,
 }
 
 /// Looks at a database without changing it, also while a server works on it. A thorough look also
@@ -57,6 +60,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         .await?;
     let clock_evidence = written_evidence(&mut connection).await?;
     connection.close().await?;
+    let unreadable = unreadable(&list_of(database)).map_err(sqlx::Error::from)?;
     Ok(Examination {
         sqlite_version,
         schema,
@@ -64,6 +68,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
         clock_evidence,
+        unreadable_erasures: unreadable.into_iter().map(|(number, _)| number).collect(),
     })
 }
 

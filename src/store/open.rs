@@ -221,7 +221,7 @@ pub(super) fn check_list(
     list: &Path,
     others: &[Listed],
 ) -> Result<Vec<Listed>, OpenError> {
-    let lines = erasures::lines_of(list).map_err(|error| OpenError::Unusable {
+    let lines = erasures::lines_with_warnings(list).map_err(|error| OpenError::Unusable {
         path: path.to_owned(),
         source: sqlx::Error::from(error).into(),
     })?;

@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use super::Finding;
 use crate::{
     cli::settings::{Settings, WideFile},
-    domain::{Clock, ClockEvidence, SystemClock, Timestamp},
+    domain::{Clock, ClockEvidence, SystemClock, Timestamp, counted},
     store::{StoreError, examine, free_bytes},
 };
 
@@ -158,7 +158,21 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
             Finding::problem("versions", told, "Use the newer simdeck that wrote the database.")
         }
     };
-    vec![integrity, versions, clock(now, examined.newest_push, examined.clock_evidence)]
+    let clock = clock(now, examined.newest_push, examined.clock_evidence);
+    let list = erased_list(settings, &examined.unreadable_erasures);
+    [integrity, versions, clock].into_iter().chain(list).collect()
+}
+
+fn erased_list(settings: &Settings, unreadable: &[usize]) -> Option<Finding> {
+    let first = unreadable.first()?;
+    let finding = format!(
+        "The list {}.erased has {} that cannot be read; the first is line {first}.",
+        settings.database.display(),
+        counted(unreadable.len() as i128, "line", "lines"),
+    );
+    let todo = "Compare `simdeck erase list` with what you erased, erase again what is missing, and \
+                take the line out: a restore could bring such a SIM back.";
+    Some(Finding::problem("erased_list", finding, todo))
 }
 
 fn clock(

@@ -2,6 +2,7 @@
 mod addresses;
 mod busy;
 mod chunks;
+mod damaged_list;
 mod dead_feed;
 mod doors;
 mod erased_files;
