@@ -36,6 +36,9 @@ pub enum AcceptError {
     /// It cannot be stored now and may be sent again.
     #[error("the push cannot be stored now")]
     Busy,
+    /// What it holds would have to lie in quarantine, which has no room; it may be sent again.
+    #[error("quarantine is full")]
+    QuarantineFull,
     /// It says that it is a test, with a word that is not live.
     #[error("the test's nonce is unknown, used up or older than 15 minutes")]
     UnknownNonce,
@@ -148,7 +151,7 @@ impl Intake {
         let age = Some(self.shared.options.age);
         let origin = Origin { push, age, read_at, is_held_as_authentic: false };
         let outcome = self.submit(submission, reading.bytes, memory, origin).await;
-        outcome.map(|outcome| Accepted { outcome, reason }).map_err(|Busy| AcceptError::Busy)
+        Ok(Accepted { outcome: outcome?, reason })
     }
 
     /// Keeps a refused push in its ring, as soon as the writer has nothing better to do. It may be
@@ -179,9 +182,9 @@ impl Intake {
         bytes: usize,
         memory: Option<Memory>,
         origin: Origin,
-    ) -> Result<Outcome, Busy> {
+    ) -> Result<Outcome, Unstored> {
         if self.refuses_all() {
-            return Err(Busy);
+            return Err(Unstored::Busy);
         }
         let records = submission.records.len() + submission.quarantine.len();
         let unproved = Outcome {
@@ -200,7 +203,7 @@ impl Intake {
             self.shared
                 .sent_away
                 .tell("the queue is full: pushes come faster than the disk takes them");
-            return Err(Busy);
+            return Err(Unstored::Busy);
         };
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { origin, reply, room };
@@ -212,13 +215,13 @@ impl Intake {
         match timeout(patience, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer ended; its last words are in the log.
-            Ok(Err(_)) => Err(Busy),
+            Ok(Err(_)) => Err(Unstored::Busy),
             // Stored or not, it is not proved.
             Err(_) => {
                 if let Some(cause) = news {
                     self.shared.sent_away.tell(cause);
                 }
-                Err(Busy)
+                Err(Unstored::Busy)
             }
         }
     }
@@ -297,9 +300,23 @@ fn patience(trouble: Option<Trouble>) -> (Duration, Option<&'static str>) {
     }
 }
 
-/// The push cannot be stored now.
+/// Why a push cannot be stored now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Busy;
+pub(super) enum Unstored {
+    /// Too much waits, or the disk or the database does not take it.
+    Busy,
+    /// What it holds has no room in quarantine.
+    QuarantineFull,
+}
+
+impl From<Unstored> for AcceptError {
+    fn from(unstored: Unstored) -> Self {
+        match unstored {
+            Unstored::Busy => Self::Busy,
+            Unstored::QuarantineFull => Self::QuarantineFull,
+        }
+    }
+}
 
 /// What could not be read, on its way to quarantine.
 pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Vec<NewHeld> {

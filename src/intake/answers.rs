@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 
 use super::{
     Intake,
+    accept::Unstored,
     queue::Ticket,
     task::{Batch, verdict_of},
 };
-use crate::store::Verdict;
+use crate::store::{Outcome, Verdict};
 
 /// Batches that are on disk and whose pushes are not yet answered. Until they are, they keep their
 /// room in the queue.
@@ -42,14 +43,15 @@ impl Answers {
 pub(super) async fn run(intake: Intake, mut committed: mpsc::UnboundedReceiver<Committed>) {
     while let Some(Committed { batch, verdicts }) = committed.recv().await {
         for (ticket, verdict) in batch.tickets.into_iter().zip(verdicts) {
-            answer(&intake, ticket, verdict);
+            answer(&intake, ticket, verdict_of(verdict));
         }
     }
 }
 
-fn answer(intake: &Intake, ticket: Ticket, verdict: Verdict) {
-    if verdict == Verdict::QuarantineFull {
+/// Answers a push, and tells in the log of one that quarantine has no room for.
+pub(super) fn answer(intake: &Intake, ticket: Ticket, answer: Result<Outcome, Unstored>) {
+    if answer == Err(Unstored::QuarantineFull) {
         intake.shared.sent_away.tell("quarantine is full: look at `simdeck held list`");
     }
-    ticket.answer(verdict_of(verdict));
+    ticket.answer(answer);
 }

@@ -12,7 +12,8 @@ use std::{
 
 use super::{
     Intake,
-    accept::{Busy, quarantine},
+    accept::{Unstored, quarantine},
+    answers,
     queue::{Origin, Ticket},
     task::{Batch, IntakeError, WriterTask, sum, verdict_of},
 };
@@ -47,9 +48,9 @@ impl WriterTask {
             let sender = submission.source.map(SourceBlock::from);
             let halvings = halvings.entry(sender).or_insert(HALVINGS_MAX);
             match self.commit_without_refused(submission, &ticket, halvings).await {
-                Ok(outcome) => ticket.answer(outcome),
+                Ok(answer) => answers::answer(&self.intake, ticket, answer),
                 Err(error) => {
-                    ticket.answer(Err(Busy));
+                    ticket.answer(Err(Unstored::Busy));
                     self.failed(error)?;
                 }
             }
@@ -63,7 +64,7 @@ impl WriterTask {
         mut submission: Submission,
         ticket: &Ticket,
         halvings: &mut u32,
-    ) -> Result<Result<Outcome, Busy>, StoreError> {
+    ) -> Result<Result<Outcome, Unstored>, StoreError> {
         let kept_from = self.writer.kept_from();
         let (too_old, records): (Vec<_>, Vec<_>) = mem::take(&mut submission.records)
             .into_iter()
@@ -108,7 +109,7 @@ impl WriterTask {
             submission.quarantine = self.intake.set_aside(&ticket.origin, &refused);
         }
         let verdicts = self.commit_part(slice::from_ref(&submission)).await?;
-        let rest = verdicts.into_iter().next().map_or(Err(Busy), verdict_of);
+        let rest = verdicts.into_iter().next().map_or(Err(Unstored::Busy), verdict_of);
         Ok(rest.map(|rest| sum(all, rest)))
     }
 
@@ -140,7 +141,7 @@ impl Batch {
     /// None of it can be stored now.
     pub(super) fn send_away(self) {
         for ticket in self.tickets {
-            ticket.answer(Err(Busy));
+            ticket.answer(Err(Unstored::Busy));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Push, accept::Busy, large::Memory};
+use super::{Push, accept::Unstored, large::Memory};
 use crate::{
     domain::Timestamp,
     smarthub::AgePolicy,
@@ -27,7 +27,7 @@ pub(super) struct Job {
 /// Who waits for a push, and what is needed if the database refuses it.
 pub(super) struct Ticket {
     pub(super) origin: Origin,
-    pub(super) reply: oneshot::Sender<Result<Outcome, Busy>>,
+    pub(super) reply: oneshot::Sender<Result<Outcome, Unstored>>,
     pub(super) room: Room,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Origin {
 
 impl Ticket {
     /// Tells the waiting request. One that went away has its push stored all the same.
-    pub(super) fn answer(self, answer: Result<Outcome, Busy>) {
+    pub(super) fn answer(self, answer: Result<Outcome, Unstored>) {
         let Self { reply, room, .. } = self;
         // Whoever is answered finds the room free again, though this runs on a thread of its own.
         drop(room);
@@ -110,8 +110,8 @@ impl Queue {
     }
 
     /// Puts a push into the queue, unless the writer has ended.
-    pub(super) fn send(&self, job: Job) -> Result<(), Busy> {
-        self.jobs.send(job).map_err(|_| Busy)
+    pub(super) fn send(&self, job: Job) -> Result<(), Unstored> {
+        self.jobs.send(job).map_err(|_| Unstored::Busy)
     }
 
     pub(super) fn depth(&self) -> QueueDepth {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Intake, Trouble,
-    accept::Busy,
+    accept::Unstored,
     admin::{Command, Reply},
     answers::{self, Answers},
     audit::Record,
@@ -324,10 +324,10 @@ pub(super) fn answer<T>(reply: Reply<T>, done: Result<T, StoreError>) -> Result<
     end
 }
 
-pub(super) fn verdict_of(verdict: Verdict) -> Result<Outcome, Busy> {
+pub(super) fn verdict_of(verdict: Verdict) -> Result<Outcome, Unstored> {
     match verdict {
         Verdict::Stored(outcome) => Ok(outcome),
-        Verdict::QuarantineFull => Err(Busy),
+        Verdict::QuarantineFull => Err(Unstored::QuarantineFull),
     }
 }
 

@@ -211,11 +211,12 @@ impl Front {
                 self.acknowledged(visit, began.elapsed(), &head);
                 Ok(accepted)
             }
-            Err(AcceptError::Busy) => {
+            Err(error @ (AcceptError::Busy | AcceptError::QuarantineFull)) => {
                 if let Some(row) = visit.row().filter(|_| !is_test) {
                     self.log.signals().sent_away(row.at);
                 }
-                Err(Refusal::Busy)
+                let is_busy = matches!(error, AcceptError::Busy);
+                Err(if is_busy { Refusal::Busy } else { Refusal::QuarantineFull })
             }
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {

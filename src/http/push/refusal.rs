@@ -32,6 +32,8 @@ pub(super) enum Refusal {
     Busy,
     /// Other bodies in flight are quicker.
     NoRoom,
+    /// What cannot be read has no room in quarantine.
+    QuarantineFull,
     /// The handler panicked.
     Failed,
 }
@@ -134,7 +136,7 @@ impl Refusal {
                 (PushOutcome::Refused, None)
             }
             Self::Busy => unavailable(SentAway::Busy),
-            Self::NoRoom => unavailable(SentAway::NoRoom),
+            Self::NoRoom | Self::QuarantineFull => unavailable(SentAway::NoRoom),
             Self::Failed => unavailable(SentAway::Failed),
         }
     }
@@ -182,7 +184,9 @@ impl IntoResponse for Refusal {
             Self::Failed => problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
                 .detail("The log says why, under this answer's X-Request-Id.")
                 .into_response(),
-            Self::Busy => ([(header::RETRY_AFTER, retry_after_s())], unavailable()).into_response(),
+            Self::Busy | Self::QuarantineFull => {
+                ([(header::RETRY_AFTER, retry_after_s())], unavailable()).into_response()
+            }
             Self::NoRoom => {
                 ([(header::RETRY_AFTER, retry_after_s())], closing(unavailable())).into_response()
             }

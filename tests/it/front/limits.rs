@@ -259,6 +259,14 @@ async fn a_full_quarantine_refuses_what_would_go_there_and_nothing_else() {
     let both = format!("[{},{}]", signed(&usage(SIM)), unreadable(3));
     assert_eq!(simdeck.post("data-usage", both).await.status, 503);
     assert_eq!(simdeck.get("/v1/data-usage").await, json!([]));
+    let refused = simdeck.rows("/v1/pushes?outcome=unavailable").await;
+    let reasons: Vec<_> = refused.iter().map(|row| row["reason"].as_str()).collect();
+    assert_eq!(reasons, [Some("no_room"); 2]);
+    let (_, metrics) = simdeck.ask_text(reqwest::Method::GET, "/metrics").await;
+    for (reason, count) in [("no_room", 2), ("busy", 0)] {
+        let line = format!(r#"simdeck_refusals_total{{reason="{reason}"}} {count}"#);
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
     assert_eq!(simdeck.push("data-usage", signed(&usage(SIM))).await, (1, 0, 0));
     // Room again, and it is taken.
     let id = simdeck.rows("/v1/held").await[0]["id"].clone();
