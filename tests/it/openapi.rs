@@ -217,6 +217,21 @@ async fn a_problem_leads_to_where_its_operation_is_described() {
     assert_eq!(document["paths"]["/v1/held/{id}"]["get"]["tags"], json!(["Held"]));
 }
 
+#[tokio::test]
+async fn the_example_of_an_import_is_stored_row_by_row_with_and_without_a_kind() {
+    let document = document();
+    let body = &document["paths"]["/v1/import"]["post"]["requestBody"]["content"];
+    let example = body["application/x-ndjson"]["example"].as_str().unwrap();
+    let rows = example.lines().count();
+    for query in ["", "?kind=data-usage"] {
+        let api = Api::new(ApiSettings::default()).await;
+        let answer = api.post(&format!("/v1/import{query}"), ADMIN_KEY, example).await;
+        assert_eq!(answer.status(), 200);
+        let report: Value = answer.json().await.unwrap();
+        assert!(rows > 0 && report["stored"] == rows && report["refused"] == json!([]), "{report}");
+    }
+}
+
 #[test]
 fn the_command_prints_the_document_and_touches_nothing() {
     let machine = Machine::new();

@@ -20,6 +20,28 @@ fn refused(report: &Value) -> Vec<(u64, &str, &str)> {
 }
 
 #[tokio::test]
+async fn a_row_that_names_another_kind_than_its_file_is_refused_by_its_line() {
+    let api = Api::new(ApiSettings::default()).await;
+    let file = [
+        usage("1725499848000", r#","kind":"data-usage""#),
+        usage("1725499848001", r#","kind":"mo-sms""#),
+        usage("1725499848002", r#","kind":"Data Usage""#),
+        usage("1725499848003", r#","kind":null"#),
+        usage("1725499848004", ""),
+    ];
+    let report = import(&api, "kind=data-usage", &file.join("\n")).await;
+    assert_eq!(counts(&report), (3, 0, 2), "{report}");
+    let other = "field_invalid";
+    assert_eq!(refused(&report), [(2, "kind", other), (3, "kind", other)]);
+    let table = format!(
+        "giccid,start_time,data_usage,kind\n{SIM},1725499848005,1,mo-sms\n{SIM},1725499848006,1,\n"
+    );
+    let report = import(&api, "kind=data-usage&format=csv", &table).await;
+    assert_eq!(counts(&report), (1, 0, 1), "{report}");
+    assert_eq!(refused(&report), [(2, "kind", other)]);
+}
+
+#[tokio::test]
 async fn each_row_that_cannot_be_read_is_told_with_its_line_and_the_others_are_stored() {
     let api = Api::new(ApiSettings::default()).await;
     let ours = r#""id":1,"received_at":"x""#;

@@ -40,10 +40,13 @@ const PIECE_BYTES: usize = 16 << 10;
 /// How many refused lines are told.
 const REFUSED_TOLD_MAX: usize = 100;
 
-/// A file of one row.
+/// A file of one row, as an export has it: such a row says its kind.
 pub(super) const EXAMPLE: &str = concat!(
-    r#"{"kind":"data-usage","giccid":"8944501503181377993","start_time":1725499848000,"#,
-    r#""data_usage":2048}"#,
+    r#"{"id":1715,"kind":"sim-status","giccid":"8944501503181377993","imsi":null,"#,
+    r#""event_time":null,"received_at":"2024-04-23T16:14:03.001Z","#,
+    r#""identity":"5f0c3a9e1b77d2c4","datePush":"2024-04-23T16:14:03.000Z","#,
+    r#""push_id":1715,"source":"192.0.2.1","#,
+    r#""payload":{"giccid":"8944501503181377993","status":"ACTIVE"}}"#,
     "\n"
 );
 
