@@ -287,7 +287,8 @@ fn clock_wrong(evidence: ClockEvidence, now: Timestamp) -> Option<Condition> {
     let todo = format!(
         "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`); then retry what is \
          quarantined (`simdeck held list --reason {reason}`). Until then nothing is pruned by this \
-         clock. If it is right, old pushes are being sent again: this ends with the first new one."
+         clock. If it is right, old pushes are being sent again: this ends once new ones have come for \
+         a day."
     );
     Some(of(ConditionKind::ClockWrong, received, says, todo))
 }
