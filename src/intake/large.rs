@@ -172,7 +172,9 @@ impl Intake {
         let is_json = reason != HeldReason::NotJson;
         let parts = if is_json { Proved::at_most(bytes).parts_take() } else { 0 };
         // The body, and what is kept of it.
-        let memory = self.shared.large.memory(parts.saturating_add(bytes * 2)).await;
+        let memory = self.shared.large.memory(parts.saturating_add(bytes * 2));
+        // Its sender waits for the answer: while the disk hangs, it is counted as dropped.
+        let Ok(memory) = timeout(MEMORY_TIME_MAX, memory).await else { return };
         let held = task::spawn_blocking(move || {
             counted.is_held = true;
             counted.intake.shared.waiting.add(refused.into_held());
