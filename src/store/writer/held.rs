@@ -29,7 +29,7 @@ impl Writer {
                 self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
-            if !self.came_again(&left).await? {
+            if !self.came_again(&left, None).await? {
                 self.keep_in_ring(&left, ring, now).await?;
             }
         }
@@ -74,10 +74,11 @@ impl Writer {
     pub(super) async fn quarantine_all(
         &mut self,
         quarantine: &[NewHeld],
+        released: Option<i64>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for held in quarantine {
-            if self.came_again(held).await? {
+            if self.came_again(held, released).await? {
                 continue;
             }
             if let Some(ring) = held.ring {
@@ -116,13 +117,23 @@ impl Writer {
         }
     }
 
-    /// Raises the count of the very same push if it is held already.
-    async fn came_again(&mut self, held: &NewHeld) -> Result<bool, StoreError> {
+    /// Raises the count of the very same push if it is held already. One that was tried again and stays,
+    /// as that of another source, has the reason of now: its `datePush` may have been retracted.
+    async fn came_again(
+        &mut self,
+        held: &NewHeld,
+        released: Option<i64>,
+    ) -> Result<bool, StoreError> {
         const AGAIN: &str = "
-            update held set count = count + 1 where class = $1 and digest = $2 returning id";
+            update held set count = count + 1,
+                reason = iif(id = $3, $4, reason), field = iif(id = $3, $5, field)
+            where class = $1 and digest = $2 returning id";
         let same: Option<i64> = sqlx::query_scalar(AGAIN)
             .bind(held.class().as_str())
             .bind(&digest(held)[..])
+            .bind(released)
+            .bind(held.reason.as_str())
+            .bind(held.field.as_deref())
             .fetch_optional(&mut self.connection)
             .await?;
         let Some(id) = same else { return Ok(false) };

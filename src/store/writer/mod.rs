@@ -286,7 +286,7 @@ impl Writer {
             if let Some(id) = submission.releases {
                 self.release_held(id, submission.source).await?;
             }
-            self.quarantine_all(&submission.quarantine, now).await?;
+            self.quarantine_all(&submission.quarantine, submission.releases, now).await?;
             count(&mut verdicts, nth, |outcome| {
                 outcome.quarantined += submission.quarantine.len() as u64;
                 outcome.erased += erased;

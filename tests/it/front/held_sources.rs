@@ -96,9 +96,26 @@ async fn what_a_retracted_source_sent_stays_aside_and_what_another_one_sent_is_s
     let left = simdeck.held(1).await;
     let sources = (&left[0]["source"], &left[0]["other_sources"]);
     assert_eq!(sources, (&json!(FORGER), &json!([])), "{left:?}");
-    let told = simdeck.decide("/v1/held/retry?class=stale", "").await;
-    assert_eq!((&told["stored"], &told["duplicates"]), (&json!(0), &json!(0)), "{told}");
-    assert_eq!(simdeck.held(1).await[0]["reason"], "date_retracted");
+    assert_eq!(left[0]["reason"], "date_retracted");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn what_two_sources_sent_is_stored_by_a_second_retry_where_both_are_retracted() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 8 * DAY_S;
+    let body = format!("{{{},{}}}", proof(second), usage(SIM));
+    simdeck.send_from_each(&body, &[FORGER, TRUE_SENDER]).await;
+    for source in [FORGER, TRUE_SENDER] {
+        simdeck.retract_from(second, source).await;
+    }
+    // Only who names the reason has decided of it.
+    for (stored, reason) in [(0, "date_old"), (1, "date_retracted")] {
+        assert_eq!(simdeck.held(1).await[0]["reason"], reason);
+        let told = simdeck.decide(&format!("/v1/held/retry?reason={reason}"), "").await;
+        assert_eq!(told["stored"], stored, "{told}");
+    }
+    simdeck.held(0).await;
     simdeck.end();
 }
 
