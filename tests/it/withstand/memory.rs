@@ -11,7 +11,8 @@ use std::{
 };
 
 use tokio::{
-    task::JoinSet,
+    runtime,
+    task::{self, JoinSet},
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -38,11 +39,42 @@ struct Attack {
     path: &'static str,
     declared: usize,
     body: Arc<[u8]>,
-    /// The first of the numbers that stand in the place of [`NUMBER`]: there are some bodies of this
-    /// sort and no more, so that what is stored of them does not fill the disk.
-    first_number: Option<i64>,
+    /// Where [`NUMBER`] stands in it, and the first of the numbers that take its place: there are
+    /// some bodies of this sort and no more, so that what is stored of them does not fill the disk.
+    numbers: Vec<usize>,
+    first_number: i64,
     /// How many have reached the server.
     arrived: AtomicUsize,
+}
+
+impl Attack {
+    fn new(name: &'static str, path: &'static str, body: Arc<[u8]>) -> Self {
+        let text = str::from_utf8(&body).unwrap();
+        Self {
+            name,
+            path,
+            declared: body.len(),
+            numbers: text.match_indices(NUMBER).map(|(place, _)| place).collect(),
+            // Of the last hours, and each of a millisecond of its own.
+            first_number: (now_s() - 7_200) * 1_000 % 10_000_000_000,
+            arrived: AtomicUsize::new(0),
+            body,
+        }
+    }
+
+    /// The body of a round. It costs the sender a copy and no more: what it takes from the processor
+    /// is missing where it is measured.
+    fn body(&self, round: usize) -> Arc<[u8]> {
+        if self.numbers.is_empty() {
+            return Arc::clone(&self.body);
+        }
+        let number = self.first_number + i64::try_from(round % NUMBERS).unwrap();
+        let (number, mut body) = (format!("{number:010}"), self.body.to_vec());
+        for place in &self.numbers {
+            body[*place..place + NUMBER.len()].copy_from_slice(number.as_bytes());
+        }
+        body.into()
+    }
 }
 
 /// Stands in a body for a number; as long as any of them.
@@ -56,17 +88,10 @@ fn filled(begin: &str, with: &str, end: &str) -> Arc<[u8]> {
     body.into_bytes().into()
 }
 
-/// Every sort that once cost memory or a place.
+/// Every sort that once cost memory or a place, and the authentic ones.
 fn attacks() -> Vec<Attack> {
     let foreign = proof_by("other");
-    let whole = |name, path, body: Arc<[u8]>| Attack {
-        name,
-        path,
-        declared: body.len(),
-        body,
-        first_number: None,
-        arrived: AtomicUsize::new(0),
-    };
+    let whole = Attack::new;
     let part = |name, declared, sent: usize| Attack {
         declared,
         ..whole(name, "/v1/data-usage", vec![b' '; sent].into())
@@ -87,19 +112,17 @@ fn attacks() -> Vec<Attack> {
         whole("unknown path", "/x", filled("", " ", "")),
     ];
     attacks.extend(costly_when_read());
+    attacks.extend(authentic());
     attacks
 }
 
 /// Bodies of which reading makes a multiple: by a copy of what stands beside the records for each of
 /// them, by records that are next to nothing, by parts that go to quarantine one by one.
 fn costly_when_read() -> impl Iterator<Item = Attack> {
-    // Of the last hours, and each of a millisecond of its own.
-    let first_number = Some((now_s() - 7_200) * 1_000 % 10_000_000_000);
     let signed = |name, path, proof: &str, beside: usize, records: &str| {
         let beside = "x".repeat(beside);
         let body = format!(r#"{{{proof},"beside":"{beside}","records":[{records}]}}"#);
-        let (declared, body) = (body.len(), body.into_bytes().into());
-        Attack { name, path, declared, body, first_number, arrived: AtomicUsize::new(0) }
+        Attack::new(name, path, body.into_bytes().into())
     };
     let (ours, foreign) = (proof_by(PUSH_KEY), proof_by("other"));
     let list = |count: usize, record: &dyn Fn(usize) -> String| {
@@ -129,7 +152,6 @@ fn costly_when_read() -> impl Iterator<Item = Attack> {
 /// lists of members to sort, texts that are escaped again on their way into the database, records
 /// that are kept one by one, quarantine.
 fn authentic() -> Vec<Attack> {
-    let first_number = Some((now_s() - 7_200) * 1_000 % 10_000_000_000);
     let proof = proof_by(PUSH_KEY);
     let time = now_s() / 10_000_000;
     let record = format!(r#"{proof},"giccid":"{}","data_usage":1"#, giccid(0));
@@ -137,9 +159,7 @@ fn authentic() -> Vec<Attack> {
     let sms = format!(r#"{{{record},"event_time":{time}{NUMBER},"x":"#);
     let unread = format!(r#"{{{proof},"n":{NUMBER},"x":"#);
     let attack = |name, path, begin: &str, with: &str, end: &str| {
-        let body = filled(begin, with, end);
-        let declared = body.len();
-        Attack { name, path, declared, body, first_number, arrived: AtomicUsize::new(0) }
+        Attack::new(name, path, filled(begin, with, end))
     };
     let (to_usage, to_sms, to_status) = ("/v1/data-usage", "/v1/mo-sms", "/v1/sim-status");
     let members = (0..BODY_BYTES / 12).map(|nth| format!(r#""{nth:x}":0"#)).collect::<Vec<_>>();
@@ -169,16 +189,13 @@ fn proof_by(key: &str) -> String {
 /// Sends one and waits for an answer; what becomes of it is of no interest.
 async fn attack(source: u8, address: &str, attack: &Attack, round: usize) {
     let Ok(mut line) = Line::from(source, address).await else { return };
-    let Attack { path, declared, body, first_number, arrived, .. } = attack;
+    let Attack { path, declared, arrived, .. } = attack;
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {declared}\r\n\r\n");
-    let numbered = first_number.map(|first| {
-        let number = first + i64::try_from(round % NUMBERS).unwrap();
-        str::from_utf8(body).unwrap().replace(NUMBER, &format!("{number:010}"))
-    });
+    let body = attack.body(round);
     let sending = async {
         line.send(head).await?;
         arrived.fetch_add(1, Ordering::Relaxed);
-        line.send(numbered.as_deref().map_or(&**body, str::as_bytes)).await?;
+        line.send(body).await?;
         line.answer().await
     };
     drop(timeout(PATIENCE, sending).await);
@@ -284,7 +301,13 @@ async fn withstand(mut attacks: Vec<Attack>) {
             }
         });
     }
-    let fared = push_truly(simdeck.public(), began, lasting).await;
+    // On a thread of its own: behind the attackers it would be measured how they fare.
+    let address = simdeck.public().to_owned();
+    let pushing = task::spawn_blocking(move || {
+        let alone = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        alone.block_on(push_truly(&address, began, lasting))
+    });
+    let fared = pushing.await.unwrap();
     attackers.join_all().await;
     for Attack { name, arrived, .. } in &*attacks {
         assert_ne!(arrived.load(Ordering::Relaxed), 0, "{name}: none has reached the server");
