@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Audited, Intake,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{AuditAction, AuditNote, Caller, Kind, NewRecord},
-    smarthub::{HistoryRow, ReadRules, RowFault},
+    smarthub::{HistoryRecord, HistoryRow, ReadRules, RowFault},
     store::{Outcome, Submission},
 };
 
@@ -26,7 +26,7 @@ impl Intake {
         &self,
         row: &HistoryRow<'_>,
         kind: &Kind,
-    ) -> Result<Vec<NewRecord>, RowFault> {
+    ) -> Result<Vec<HistoryRecord>, RowFault> {
         row.read(&ReadRules {
             kind,
             kept_as: self.shared.kinds.kept_as(kind),
@@ -44,6 +44,25 @@ impl Intake {
     pub async fn begin_import(&self, file: &str, caller: &Caller) -> Result<Audited, AdminError> {
         self.may_queue()?;
         self.begin_audit(AuditNote::by(caller, AuditAction::Import, file)).await
+    }
+
+    /// Each record in the form in which it is stored already, if it is: one that was pushed with a
+    /// member naming its kind is that record, and whatever else names its kind is the record without
+    /// it. A volume that came by a push is so never added once more from a file.
+    pub async fn as_stored(
+        &self,
+        records: Vec<HistoryRecord>,
+    ) -> Result<Vec<NewRecord>, AdminError> {
+        let with_kind: Vec<_> = records.iter().filter_map(|it| it.with_kind.as_ref()).collect();
+        let stored = if with_kind.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.shared.store.stored_among(&with_kind).await?
+        };
+        let form = |HistoryRecord { record, with_kind }| {
+            with_kind.filter(|it: &NewRecord| stored.contains(&it.key())).unwrap_or(record)
+        };
+        Ok(records.into_iter().map(form).collect())
     }
 
     /// Stores rows of a file in one transaction: few enough, so that no push waits long. Pushes that

@@ -20,6 +20,6 @@ mod record;
 pub mod signature;
 
 pub use body::{Authentic, Body, NotJson, Refusal};
-pub use history::{HistoryRow, RowFault};
+pub use history::{HistoryRecord, HistoryRow, RowFault};
 pub use proof::{Proved, Unproved, prove};
 pub use read::{AgePolicy, IdentityRule, ReadRules, Reading, TooHeavy, Unread};

@@ -195,7 +195,7 @@ impl<'a> Push<'a> {
     }
 
     /// The one member that holds the records, where the element is not a record itself.
-    fn container(&self) -> Option<(Value<'a>, Value<'a>)> {
+    pub(super) fn container(&self) -> Option<(Value<'a>, Value<'a>)> {
         let mut found = None;
         let mut others = 0;
         for (key, value) in self.element.members() {
@@ -305,12 +305,22 @@ impl<'a> Push<'a> {
 
     /// The element for quarantine, as if its container held nothing but this record.
     fn kept_with_only(&self, container: Value<'_>, record: Value<'_>, others: usize) -> Vec<u8> {
-        let mut kept = Vec::with_capacity(others + record.source().len() + 8);
+        self.with_records(container, record.source(), others)
+    }
+
+    /// The element without its signature, as if its container held these records.
+    pub(super) fn with_records(
+        &self,
+        container: Value<'_>,
+        records: &[u8],
+        others: usize,
+    ) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(others + records.len() + 8);
         let name = container.unescaped();
         write_without(&mut kept, self.element, |key| key == SIGNATURE || key == &*name);
         kept.pop();
         let separator: &[u8] = if kept.len() > 1 { b"," } else { b"" };
-        for part in [separator, container.source(), b":[", record.source(), b"]}"] {
+        for part in [separator, container.source(), b":[", records, b"]}"] {
             kept.extend_from_slice(part);
         }
         kept

@@ -285,9 +285,10 @@ fn a_kept_record_needs_a_date_only_where_it_has_no_time() {
     let row = |kind: &str, fields: &str, date_push_s| {
         let kind = kind.parse().unwrap();
         let row = HistoryRow::Kept { fields: fields.as_bytes(), identity: Some(7), date_push_s };
-        let records = row.read(&rules(&kind))?;
-        assert_eq!((records.len(), records[0].identity), (1, 7));
-        Ok(records[0].date_push_s)
+        let mut records = row.read(&rules(&kind))?;
+        let record = records.pop().unwrap().record;
+        assert_eq!((records.len(), record.identity), (0, 7));
+        Ok(record.date_push_s)
     };
     let missing = RowFault { reason: HeldReason::FieldMissing, field: Some("datePush") };
     let usage = format!(r#"{{"giccid":"{GICCID}","data_usage":1,"start_time":{SECOND}000}}"#);

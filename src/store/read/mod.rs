@@ -25,6 +25,7 @@ mod sim_list;
 mod sim_tail;
 mod sim_usage;
 mod sms;
+mod stored_among;
 mod stretch;
 mod tally;
 mod timeline;

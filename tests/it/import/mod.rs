@@ -1,5 +1,6 @@
 //! History read in, by the front door.
 mod command;
+mod own_kind;
 mod refusals;
 mod round_trip;
 mod streams;

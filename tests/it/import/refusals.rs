@@ -25,7 +25,7 @@ async fn a_row_that_names_another_kind_than_its_file_is_refused_by_its_line() {
     let file = [
         usage("1725499848000", r#","kind":"data-usage""#),
         usage("1725499848001", r#","kind":"mo-sms""#),
-        usage("1725499848002", r#","kind":"Data Usage""#),
+        usage("1725499848002", r#","kind":"SIM_Status""#),
         usage("1725499848003", r#","kind":null"#),
         usage("1725499848004", ""),
     ];

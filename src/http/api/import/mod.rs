@@ -24,9 +24,10 @@ use super::{
     params::{self, Format},
 };
 use crate::{
-    domain::{AuditOutcome, Caller, Kind, NewRecord, counted},
+    domain::{AuditOutcome, Caller, Kind, counted},
     http::auth::Admin,
     intake::{Audited, Intake},
+    smarthub::HistoryRecord,
 };
 
 const RESOURCE: &str = "import";
@@ -39,6 +40,16 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const PIECE_BYTES: usize = 16 << 10;
 /// How many refused lines are told.
 const REFUSED_TOLD_MAX: usize = 100;
+
+/// What may be read in, and what is a repeat.
+pub(super) const ABOUT: &str = "Rows as an export has them or in SmartHub's own words, of any length in all: lines of JSON, \
+     or, as `text/csv`, a table under the names of its fields. Rows in SmartHub's own words do not \
+     say their kind: give `kind`. A row of these whose own `kind` names another kind that SmartHub \
+     pushes is refused; one that names the same is stored without it, unless the record is stored \
+     with it: so a record that was pushed is a repeat either way, but one that is pushed with a \
+     `kind` of its own only after it was read in from a file is stored again. Any other `kind` is \
+     the row's own field. A record that is there already is not stored again. Each line of a table \
+     has to be ended, the last one too, or it may have been cut.";
 
 /// A file of one row, as an export has it: such a row says its kind.
 pub(super) const EXAMPLE: &str = concat!(
@@ -129,7 +140,7 @@ struct Import {
     format: Format,
     out: HistoryOut,
     /// What waits to be stored, each with where it stands.
-    batch: Vec<(Span, NewRecord)>,
+    batch: Vec<(Span, HistoryRecord)>,
     batch_bytes: usize,
     audited: Option<Audited>,
     /// Rows since the last that said how many there were.
@@ -265,6 +276,7 @@ impl Import {
         let mut batch = batch.into_iter().peekable();
         while batch.peek().is_some() {
             let (spans, records): (Vec<_>, Vec<_>) = batch.by_ref().take(BATCH_RECORDS_MAX).unzip();
+            let records = self.intake.as_stored(records).await?;
             let kept = self.intake.keep_history(records).await?;
             self.out.stored += kept.outcome.stored;
             self.out.duplicates += kept.outcome.duplicates;

@@ -50,14 +50,11 @@ impl Row {
     /// Takes a JSON text. `kind` is for rows that do not say theirs.
     pub(super) fn of(text: &[u8], kind: Option<&Kind>) -> Result<Self, Refused> {
         let members: Option<Members<'_>> = serde_json::from_slice(text).ok();
-        match members {
-            Some(members) if members.are_ours() => Self::of_ours(members, kind),
+        match members.filter(Members::are_ours) {
+            Some(members) => Self::of_ours(members, kind),
             // What is no JSON at all is told by whom it concerns.
-            members => {
+            None => {
                 let kind = kind.ok_or(Refused::field("kind", "field_missing"))?.clone();
-                if members.is_some_and(|members| members.say_another_kind(&kind)) {
-                    return Err(Refused::field("kind", "field_invalid"));
-                }
                 Ok(Self { kind, fields: text.to_owned(), kept: None })
             }
         }
@@ -106,13 +103,6 @@ impl<'a> Members<'a> {
     /// Whether a simdeck wrote the row: no push is likely to have these two.
     fn are_ours(&self) -> bool {
         ["id", "received_at"].iter().all(|name| self.has(name))
-    }
-
-    /// Whether a pushed row names another kind than the file was said to have. It would be stored as
-    /// what it is not.
-    fn say_another_kind(&self, kind: &Kind) -> bool {
-        let names_another = |value| text_of(value).is_some_and(|own| own != kind.as_str());
-        self.0.iter().any(|(name, value)| name == "kind" && names_another(value))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -74,14 +74,7 @@ fn records(routes: Routes) -> Routes {
             Documented::post(
                 import::import,
                 one("Read history in")
-                    .about(
-                        "Rows as an export has them or in SmartHub's own words, of any length in \
-                         all: lines of JSON, or, as `text/csv`, a table under the names of its \
-                         fields. Rows in SmartHub's own words do not say their kind: give `kind`, \
-                         and a row that says another is refused. A record that is there already \
-                         is not stored again. Each line of a table has to be ended, the last one \
-                         too, or it may have been cut.",
-                    )
+                    .about(import::ABOUT)
                     .needs(Scope::Admin)
                     .query(&params::IMPORT)
                     .takes_text("application/x-ndjson", None, import::EXAMPLE)
