@@ -6,13 +6,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Intake, Push, Trouble,
-    accept::quarantine,
-    audit::Record,
-    chores::Upkeep,
-    large::Read,
-    queue::Origin,
-    refused::{Dropped, Taken},
+    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, large::Read,
+    queue::Origin, refused::Handed,
 };
 use crate::{
     domain::{
@@ -26,10 +21,7 @@ use crate::{
 
 /// What the writer is asked for beside pushes.
 pub(super) enum Command {
-    KeepRefused {
-        refused: Taken,
-        dropped: Dropped,
-    },
+    KeepRefused(Handed),
     Discard {
         id: i64,
         caller: Caller,

@@ -23,6 +23,7 @@ mod large;
 mod nonces;
 mod queue;
 mod refused;
+mod refused_turns;
 mod retract;
 mod retried;
 mod rezone;

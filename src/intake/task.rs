@@ -18,11 +18,12 @@ use super::{
     audit::Record,
     chore_queue::Chores,
     queue::{Job, Ticket},
-    refused::{Dropped, RefusedQueue},
+    refused::{Handed, RefusedQueue},
+    refused_turns::counted_as,
     unfinished::Followed,
 };
 use crate::{
-    domain::{NewHeld, Ring, Timestamp},
+    domain::Timestamp,
     store::{Outcome, StoreError, Submission, Verdict, Writer},
 };
 
@@ -132,8 +133,8 @@ impl WriterTask {
         while self.asked.recv().await.is_some() {}
         written?;
         // Refused pushes that waited for their turn have it now, and so has the count of the others.
-        let (refused, dropped) = self.intake.shared.waiting.take(usize::MAX);
-        self.keep_refused(&refused.held, dropped, self.intake.now()).await?;
+        let rest = self.intake.shared.waiting.take_all();
+        self.keep_refused(rest, self.intake.now()).await?;
         self.intake.shared.store.close().await;
         self.writer.close().await.map_err(IntakeError::Fatal)
     }
@@ -221,9 +222,7 @@ impl WriterTask {
     async fn obey(&mut self, command: Command) -> Result<(), IntakeError> {
         let now = self.intake.now();
         match command {
-            Command::KeepRefused { refused, dropped } => {
-                self.keep_refused(&refused.held, dropped, now).await
-            }
+            Command::KeepRefused(handed) => self.keep_refused(handed, now).await,
             Command::Discard { id, caller, reply } => {
                 answer(reply, self.writer.discard(id, &caller, now).await)
             }
@@ -275,16 +274,17 @@ impl WriterTask {
     /// Holds refused pushes; those that the database does not take are counted as dropped.
     async fn keep_refused(
         &mut self,
-        refused: &[NewHeld],
-        dropped: Dropped,
+        mut handed: Handed,
         now: Timestamp,
     ) -> Result<(), IntakeError> {
-        for (ring, reason, pushes) in dropped {
+        for ((ring, reason), pushes) in handed.dropped.drain() {
             self.writer.count_dropped(ring, reason, pushes, now);
         }
-        if let Err(error) = self.writer.keep_refused(refused, now).await {
-            for held in refused {
-                self.writer.count_dropped(held.ring.unwrap_or(Ring::Noise), held.reason, 1, now);
+        self.writer.note_waiting(&handed.left, now);
+        if let Err(error) = self.writer.keep_refused(&handed.held, now).await {
+            for held in &handed.held {
+                let (ring, reason) = counted_as(held);
+                self.writer.count_dropped(ring, reason, 1, now);
             }
             self.failed(error)?;
         }

@@ -118,10 +118,11 @@ async fn copied(
     partial: &Path,
     now: Timestamp,
 ) -> Result<(i64, i64, Secrets, ErasedHashes), BackupError> {
-    const LEFT_OUT: [&str; 6] = [
+    const LEFT_OUT: [&str; 7] = [
         "delete from held where class = 'refused'",
         "delete from ring_dropped",
         "delete from dropped_push",
+        "delete from meta where name = 'refused_waiting'",
         "delete from pass",
         "update held set signatures = null where signatures is not null",
         // None of them opens anything there; their names tell which have to be made again.

@@ -55,7 +55,7 @@ pub use restore::{RestoreError, Restored, restore};
 pub use unfinished::Unfinished;
 pub use writer::{
     Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,
-    Retention, RetractedCounts, Retracting, Submission, Verdict, Writer,
+    RefusedCounts, Retention, RetractedCounts, Retracting, Submission, Verdict, Writer,
 };
 
 /// How many bytes of held bodies one step takes away or looks through, and the one that goes over it:

@@ -43,6 +43,7 @@ impl Unfinished {
             let error = &error as &dyn Error;
             tracing::warn!(error, "A copy beside the database may still hold what was erased");
         }
+        writer.count_those_that_waited(now).await;
         // A full disk or a broken row must not keep a store shut for the sake of its audit.
         if let Err(error) = writer.end_cut_short().await {
             let error = &error as &dyn Error;

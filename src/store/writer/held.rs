@@ -239,7 +239,7 @@ impl Writer {
                 .execute(&mut self.connection)
                 .await?;
         }
-        Ok(())
+        self.write_waiting().await
     }
 }
 

@@ -38,6 +38,7 @@ mod sims;
 mod tail;
 mod undo;
 mod usage;
+mod waiting_refused;
 
 use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -47,6 +48,7 @@ pub use self::erase::{Erased, Erasing};
 pub use self::prune::{Pruned, Pruning, Retention};
 pub use self::rebuild::Rebuilding;
 pub use self::retract::{RetractedCounts, Retracting};
+pub use self::waiting_refused::RefusedCounts;
 pub use self::{erase_list::Lift, erased_sims::ErasedNumbers, file_search::FileSearch};
 use self::{
     erased_sims::{ErasedSims, Left},
@@ -59,9 +61,7 @@ use self::{
 };
 pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
 use super::{StoreError, days::StoreDays, read::KindTally};
-use crate::domain::{
-    ClockEvidence, HeldReason, KeptFrom, NewHeld, NewRecord, Retracted, Ring, Timestamp,
-};
+use crate::domain::{ClockEvidence, KeptFrom, NewHeld, NewRecord, Retracted, Timestamp};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -248,11 +248,6 @@ impl Writer {
     /// The newest id that is on disk, if memory knows it.
     pub fn last_id(&self) -> Option<i64> {
         (!self.is_stale).then_some(self.tail.last_id)
-    }
-
-    /// Counts refused pushes that nobody had time to keep.
-    pub fn count_dropped(&mut self, ring: Ring, reason: HeldReason, pushes: u64, at: Timestamp) {
-        self.rings.count_dropped(ring, reason, pushes, at);
     }
 
     /// Closes the connection; the last one to do so brings the log back into the database.

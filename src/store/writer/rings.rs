@@ -44,8 +44,15 @@ impl Use {
 pub(super) struct Rings {
     rings: [OneRing; Ring::ALL.len()],
     /// Pushes that could not be kept and are not yet counted in the database.
-    dropped: HashMap<DroppedAs, u64>,
+    dropped: DroppedCounts,
+    /// Pushes that wait to be kept: they count as dropped where this process ends before they are.
+    waiting: DroppedCounts,
+    /// What the database says of these.
+    waiting_written: DroppedCounts,
 }
+
+/// How many pushes, by what is told of them.
+pub(super) type DroppedCounts = HashMap<DroppedAs, u64>;
 
 /// What is told of pushes that could not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +60,12 @@ pub(super) struct DroppedAs {
     pub(super) hour_ms: i64,
     pub(super) ring: Ring,
     pub(super) reason: HeldReason,
+}
+
+impl DroppedAs {
+    pub(super) fn at(at: Timestamp, ring: Ring, reason: HeldReason) -> Self {
+        Self { hour_ms: at.unix_ms().div_euclid(HOUR_MS) * HOUR_MS, ring, reason }
+    }
 }
 
 /// One ring.
@@ -84,6 +97,8 @@ impl Rings {
     /// Takes over what is not yet counted in the database.
     pub(super) fn with_dropped_of(mut self, before: &mut Self) -> Self {
         self.dropped = mem::take(&mut before.dropped);
+        self.waiting = mem::take(&mut before.waiting);
+        self.waiting_written = mem::take(&mut before.waiting_written);
         self
     }
 
@@ -98,8 +113,7 @@ impl Rings {
         pushes: u64,
         at: Timestamp,
     ) {
-        let hour_ms = at.unix_ms().div_euclid(HOUR_MS) * HOUR_MS;
-        *self.dropped.entry(DroppedAs { hour_ms, ring, reason }).or_default() += pushes;
+        *self.dropped.entry(DroppedAs::at(at, ring, reason)).or_default() += pushes;
     }
 
     /// All that is not yet counted in the database, to come back to.
@@ -116,9 +130,28 @@ impl Rings {
         self.dropped.iter().map(|(dropped_as, pushes)| (*dropped_as, *pushes))
     }
 
-    /// Notes that all of it is.
+    /// Notes that all of it is, and that the database knows what waits.
     pub(super) fn dropped_is_counted(&mut self) {
         self.dropped.clear();
+        self.waiting_written.clone_from(&self.waiting);
+    }
+
+    /// Notes what waits to be kept.
+    pub(super) fn set_waiting(&mut self, waiting: DroppedCounts) {
+        self.waiting = waiting;
+    }
+
+    /// What waits to be kept, where the database says something else.
+    pub(super) fn waiting_to_write(&self) -> Option<&DroppedCounts> {
+        (self.waiting != self.waiting_written).then_some(&self.waiting)
+    }
+
+    /// Counts as dropped what the database says of an earlier process: that it waits to be kept.
+    pub(super) fn take_up_waiting(&mut self, written: DroppedCounts) {
+        for (dropped_as, pushes) in &written {
+            *self.dropped.entry(*dropped_as).or_default() += pushes;
+        }
+        self.waiting_written = written;
     }
 
     /// Whether something was dropped that is not yet counted in the database.

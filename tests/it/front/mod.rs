@@ -23,6 +23,7 @@ mod owned;
 mod proof;
 mod quarantine;
 mod records;
+mod refused_turns;
 mod removed_again;
 mod repeats;
 mod request_id;
