@@ -59,11 +59,45 @@ pub struct BelievedTime {
     pub newest: Option<ClockEvidence>,
     /// From when to when pushes claim to be that are far ahead of it.
     pub claimed: Option<(Timestamp, Timestamp)>,
+    /// Our clock when a push agreed with it last, while what is believed speaks against it.
+    pub agreed: Option<Timestamp>,
 }
 
 impl BelievedTime {
+    /// For so long old pushes that still come say nothing against a clock that a new one agrees with.
+    const AGREEMENT_LASTS: Duration = Duration::from_secs(10 * 60);
+
     /// Takes evidence in. Whether it is believed now.
     pub fn take(&mut self, evidence: ClockEvidence) -> bool {
+        let is_believed = self.take_time(evidence);
+        if self.newest.is_none_or(|newest| !newest.was_wrong()) {
+            self.agreed = None;
+        } else if !evidence.was_wrong() {
+            self.agreed = Some(evidence.received);
+        }
+        is_believed
+    }
+
+    /// How our clock, which is at `now`, is wrong by all that is known. What was pushed long ago and is
+    /// sent again looks like a clock that is ahead; the next new push tells the two apart. Retention
+    /// does not go by this: whoever signs by our own clock agrees with it.
+    pub fn fault(self, now: Timestamp) -> Option<ClockFault> {
+        let fault = self.newest?.fault(now)?;
+        let is_clock_set_back =
+            self.agreed.is_some_and(|at| at.since(now) > ClockEvidence::DIFFERENCE_MAX);
+        let is_outweighed =
+            fault == ClockFault::Ahead && self.is_outweighed() && !is_clock_set_back;
+        (!is_outweighed).then_some(fault)
+    }
+
+    /// Whether a push that agreed with our clock came after what is believed, or shortly before.
+    pub fn is_outweighed(self) -> bool {
+        self.newest
+            .zip(self.agreed)
+            .is_some_and(|(newest, agreed)| newest.received.since(agreed) <= Self::AGREEMENT_LASTS)
+    }
+
+    fn take_time(&mut self, evidence: ClockEvidence) -> bool {
         const STEP_MAX: Duration = ClockEvidence::DIFFERENCE_MAX;
         let Some(newest) = self.newest else { return self.believe(evidence) };
         let (time, before) = (evidence.confirmed(), newest.confirmed());
@@ -94,7 +128,7 @@ impl BelievedTime {
 
     /// A push at a time that follows the last one says that none far ahead of it has come yet.
     fn believe(&mut self, evidence: ClockEvidence) -> bool {
-        *self = Self { newest: Some(evidence), claimed: None };
+        (self.newest, self.claimed) = (Some(evidence), None);
         true
     }
 }
@@ -164,6 +198,28 @@ mod tests {
         assert_eq!(believed(&[(5, WRONG), (5, 5)]), Some(5));
         let replayed = [(9 * DAY, 9 * DAY), (DAY, 9 * DAY), (8 * DAY, 9 * DAY)];
         assert_eq!(believed(&replayed), Some(9 * DAY), "what is sent again says nothing");
+    }
+
+    #[test]
+    fn what_was_sent_again_says_nothing_against_a_clock_that_a_new_push_agrees_with() {
+        const NOW: i64 = 60 * DAY;
+        const MINUTE: i64 = HOUR / 60;
+        let fault = |pushes: &[(i64, i64)], now| {
+            let mut time = BelievedTime::default();
+            for (pushed, received) in pushes {
+                time.take(evidence(*pushed, *received));
+            }
+            time.fault(Timestamp::from_unix_ms(now))
+        };
+        let ahead = Some(ClockFault::Ahead);
+        let mixed = [(DAY, NOW), (NOW, NOW + 1), (DAY + 1, NOW + 2), (DAY + 2, NOW + 11 * MINUTE)];
+        for (pushes, expected) in [(1, ahead), (2, None), (3, None), (4, ahead)] {
+            assert_eq!(fault(&mixed[..pushes], NOW + HOUR), expected, "{pushes}");
+        }
+        // One that came before the clock went wrong vouches for nothing.
+        assert_eq!(fault(&[(DAY, DAY), (DAY + 1, NOW)], NOW), ahead);
+        // Nor does one that was signed by a clock that was set back since.
+        assert_eq!(fault(&[(DAY, NOW), (NOW, NOW), (DAY + 1, 3 * DAY)], 3 * DAY), ahead);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     read::aside::aside,
     writer::written_evidence,
 };
-use crate::domain::{ClockEvidence, Timestamp, mention::mentions};
+use crate::domain::{BelievedTime, Timestamp, mention::mentions};
 
 /// How long a look at a whole database may take. Until it ends, its log cannot be brought back into
 /// it.
@@ -36,8 +36,8 @@ pub struct Examination {
     pub faults: Vec<String>,
     /// When the newest push came.
     pub newest_push: Option<Timestamp>,
-    /// What the newest authentic push says of the time.
-    pub clock_evidence: Option<ClockEvidence>,
+    /// What authentic pushes say of the time.
+    pub believed_time: BelievedTime,
     /// The numbers of the lines of the list of erased SIMs that cannot be read.
     pub unreadable_erasures: Vec<usize>,
 }
@@ -58,7 +58,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     let newest_ms: Option<i64> = sqlx::query_scalar("select max(last_received_ms) from tally")
         .fetch_one(&mut connection)
         .await?;
-    let clock_evidence = written_evidence(&mut connection).await?;
+    let believed_time = written_evidence(&mut connection).await?;
     connection.close().await?;
     let unreadable = unreadable(&list_of(database)).map_err(sqlx::Error::from)?;
     Ok(Examination {
@@ -67,7 +67,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         schema_known: MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0),
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
-        clock_evidence,
+        believed_time,
         unreadable_erasures: unreadable.into_iter().map(|(number, _)| number).collect(),
     })
 }

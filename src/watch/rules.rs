@@ -3,8 +3,8 @@ use std::{net::IpAddr, time::Duration};
 use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
 use crate::{
     domain::{
-        ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally, Kind, PollCall,
-        PollReport, PushPause, Timestamp, edits, span,
+        BelievedTime, ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally,
+        Kind, PollCall, PollReport, PushPause, Timestamp, edits, span,
     },
     smarthub::kind,
 };
@@ -34,7 +34,7 @@ pub struct Facts {
     /// Why the disk is too full, in a sentence with what to do, if it is.
     pub disk: Option<String>,
     /// What the newest authentic push says of the time, if there was one.
-    pub clock: Option<Option<ClockEvidence>>,
+    pub clock: Option<BelievedTime>,
     /// Since when no backup can be made, and why, if none can.
     pub backup: Option<(Timestamp, String)>,
     /// Which listener ran out of places for connections lately, if one did.
@@ -111,7 +111,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         of(ConditionKind::DiskLow, facts.now, says, todo.clone())
     }));
     found.extend(facts.places.as_ref().map(connections_full));
-    found.extend(facts.clock.flatten().and_then(|evidence| clock_wrong(evidence, facts.now)));
+    found.extend(facts.clock.and_then(|believed| clock_wrong(believed, facts.now)));
     found.extend(facts.backup.as_ref().map(backup_failing));
     found
 }
@@ -274,9 +274,9 @@ fn connections_full(taken: &PlacesTaken) -> Condition {
     of(ConditionKind::ConnectionsFull, *since, says, todo)
 }
 
-fn clock_wrong(evidence: ClockEvidence, now: Timestamp) -> Option<Condition> {
-    let ClockEvidence { pushed, received } = evidence;
-    let (side, reason) = match evidence.fault(now)? {
+fn clock_wrong(believed: BelievedTime, now: Timestamp) -> Option<Condition> {
+    let ClockEvidence { pushed, received } = believed.newest?;
+    let (side, reason) = match believed.fault(now)? {
         ClockFault::Ahead => ("ahead of", HeldReason::DateOld),
         ClockFault::Behind => ("behind", HeldReason::DateAhead),
     };
@@ -287,8 +287,7 @@ fn clock_wrong(evidence: ClockEvidence, now: Timestamp) -> Option<Condition> {
     let todo = format!(
         "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`); then retry what is \
          quarantined (`simdeck held list --reason {reason}`). Until then nothing is pruned by this \
-         clock. If it is right, old pushes are being sent again: this ends once new ones have come for \
-         a day."
+         clock. If it is right, old pushes are being sent again: this ends with the next new one."
     );
     Some(of(ConditionKind::ClockWrong, received, says, todo))
 }

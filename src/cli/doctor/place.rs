@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use super::Finding;
 use crate::{
     cli::settings::{Settings, WideFile},
-    domain::{Clock, ClockEvidence, SystemClock, Timestamp, counted},
+    domain::{BelievedTime, Clock, ClockEvidence, SystemClock, Timestamp, counted},
     store::{StoreError, examine, free_bytes},
 };
 
@@ -123,7 +123,10 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
         let finding = format!("There is no {shown}.");
         let todo = "Name the right one with --database-url or --data-dir, or start `simdeck serve`, \
                     which makes it.";
-        return vec![Finding::problem("database", finding, todo), clock(now, None, None)];
+        return vec![
+            Finding::problem("database", finding, todo),
+            clock(now, None, BelievedTime::default()),
+        ];
     }
     let examined = match examine(path, thorough).await {
         Ok(examined) => examined,
@@ -131,7 +134,10 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
             let finding = format!("{shown} cannot be read: {}.", sentence(&error));
             let todo = "If it is broken, stop simdeck and restore the newest backup; keep the broken \
                         file.";
-            return vec![Finding::problem("database", finding, todo), clock(now, None, None)];
+            return vec![
+                Finding::problem("database", finding, todo),
+                clock(now, None, BelievedTime::default()),
+            ];
         }
     };
     let integrity = match examined.faults.first() {
@@ -158,7 +164,7 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
             Finding::problem("versions", told, "Use the newer simdeck that wrote the database.")
         }
     };
-    let clock = clock(now, examined.newest_push, examined.clock_evidence);
+    let clock = clock(now, examined.newest_push, examined.believed_time);
     let list = erased_list(settings, &examined.unreadable_erasures);
     [integrity, versions, clock].into_iter().chain(list).collect()
 }
@@ -175,19 +181,16 @@ fn erased_list(settings: &Settings, unreadable: &[usize]) -> Option<Finding> {
     Some(Finding::problem("erased_list", finding, todo))
 }
 
-fn clock(
-    now: Timestamp,
-    newest_push: Option<Timestamp>,
-    evidence: Option<ClockEvidence>,
-) -> Finding {
+fn clock(now: Timestamp, newest_push: Option<Timestamp>, believed: BelievedTime) -> Finding {
     const CHECK: &str = "clock";
     const TODO: &str = "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`): by a \
                         wrong one pushes count as too old or ahead.";
     if now < WRITTEN {
         return Finding::problem(CHECK, format!("It is {now} by it, which cannot be."), TODO);
     }
-    if let Some(evidence) = evidence.filter(|evidence| evidence.fault(now).is_some()) {
-        let ClockEvidence { pushed, received } = evidence;
+    if let Some(ClockEvidence { pushed, received }) = believed.newest
+        && believed.fault(now).is_some()
+    {
         let finding = format!(
             "It is {now} by it; the newest authentic push is of {pushed} and came at {received} by it."
         );

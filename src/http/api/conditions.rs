@@ -63,7 +63,7 @@ impl InternalState {
             rcms: self.poll_report(),
             disk: self.intake.disk_trouble().map(told),
             places: self.shortage_of_places(now),
-            clock: known(self.store.clock_evidence().await),
+            clock: known(self.store.believed_time().await),
             backup: self.intake.backup_failure(),
         };
         self.explain_refused().await;

@@ -3,7 +3,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{READ_TIME_MAX, Store};
 use crate::{
-    domain::{ClockEvidence, Giccid, Timestamp},
+    domain::{BelievedTime, ClockEvidence, Giccid, Timestamp},
     store::{StoreError, erasures, error::of_read, writer::written_evidence},
 };
 
@@ -112,6 +112,11 @@ impl Store {
 
     /// What the newest authentic push says of the time, if there ever was one.
     pub async fn clock_evidence(&self) -> Result<Option<ClockEvidence>, StoreError> {
+        Ok(self.believed_time().await?.newest)
+    }
+
+    /// All that authentic pushes say of the time.
+    pub async fn believed_time(&self) -> Result<BelievedTime, StoreError> {
         let mut reader = self.reader(READ_TIME_MAX).await?;
         written_evidence(&mut reader).await
     }

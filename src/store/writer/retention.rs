@@ -20,6 +20,8 @@ const PUSHED: &str = "clock_pushed_ms";
 const RECEIVED: &str = "clock_received_ms";
 /// Of the two times between which pushes claim to be that are far ahead of it; '' where none does.
 const CLAIMED: &str = "clock_claimed_ms";
+/// Our clock when a push agreed with it last, while the one that is believed does not; '' where none did.
+const AGREED: &str = "clock_agreed_ms";
 /// Whether a push has said since that the clock is wrong.
 const DOUBTED: &str = "clock_doubted";
 
@@ -49,21 +51,18 @@ pub(super) struct WrittenClock {
 
 impl SignedClock {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        const REST: &str = "
-            select coalesce((select value from meta where name = $1), ''),
-                coalesce((select value = '1' from meta where name = $2), false)";
-        let (claimed, is_doubted): (String, bool) =
-            sqlx::query_as(REST).bind(CLAIMED).bind(DOUBTED).fetch_one(&mut *connection).await?;
-        let time = |word: &str| word.parse().ok().map(Timestamp::from_unix_ms);
-        let claimed = claimed.split_once(' ').and_then(|(from, to)| Some((time(from)?, time(to)?)));
-        let Some(newest) = written(&mut *connection).await? else {
+        const IS_DOUBTED: &str = "
+            select coalesce((select value = '1' from meta where name = $1), false)";
+        let is_doubted: bool =
+            sqlx::query_scalar(IS_DOUBTED).bind(DOUBTED).fetch_one(&mut *connection).await?;
+        let believed = written(&mut *connection).await?;
+        if believed.newest.is_none() {
             let newest = by_records(connection).await?;
             return Ok(Self {
-                believed: BelievedTime { newest, claimed: None },
+                believed: BelievedTime { newest, ..BelievedTime::default() },
                 ..Self::default()
             });
-        };
-        let believed = BelievedTime { newest: Some(newest), claimed };
+        }
         let written = Some(WrittenClock { believed, is_doubted });
         Ok(Self { believed, is_doubted, is_cleared: false, written })
     }
@@ -103,11 +102,19 @@ impl SignedClock {
                 }
                 (claimed, was_claimed) => claimed != was_claimed,
             };
+            let is_agreement_new = match (self.believed.agreed, written.believed.agreed) {
+                (Some(agreed), Some(was)) => {
+                    later_ms(agreed, was) >= WRITTEN_EVERY_MS
+                        || self.believed.is_outweighed() != written.believed.is_outweighed()
+                }
+                (agreed, was) => agreed != was,
+            };
             !(0..WRITTEN_EVERY_MS).contains(&newer_ms)
                 || newest.was_wrong() != before.was_wrong()
                 || self.is_doubted && self.is_cleared
                 || next.is_doubted != written.is_doubted
                 || is_claim_new
+                || is_agreement_new
         });
         is_due.then_some(next)
     }
@@ -187,7 +194,7 @@ impl Writer {
         round: &mut Round,
     ) -> Result<Option<WrittenClock>, StoreError> {
         const WRITE: &str = "
-            insert into meta (name, value) values (?, ?), (?, ?), (?, ?), (?, ?)
+            insert into meta (name, value) values (?, ?), (?, ?), (?, ?), (?, ?), (?, ?)
             on conflict (name) do update set value = excluded.value;";
         let Some(next) = self.signed_clock.due() else { return Ok(None) };
         let Some(evidence) = next.believed.newest else { return Ok(None) };
@@ -201,6 +208,8 @@ impl Writer {
             .bind(evidence.received.unix_ms().to_string())?
             .bind(CLAIMED)?
             .bind(claimed.unwrap_or_default())?
+            .bind(AGREED)?
+            .bind(next.believed.agreed.map_or_else(String::new, |at| at.unix_ms().to_string()))?
             .bind(DOUBTED)?
             .bind(if next.is_doubted { "1" } else { "0" })?;
         let before = self.signed_clock.written.and_then(|written| written.believed.newest);
@@ -290,14 +299,29 @@ impl Writer {
 /// What an earlier commit wrote.
 pub(in crate::store) async fn written(
     connection: &mut SqliteConnection,
-) -> Result<Option<ClockEvidence>, StoreError> {
+) -> Result<BelievedTime, StoreError> {
     const WRITTEN: &str = "
-        select cast(pushed.value as integer), cast(received.value as integer)
+        select cast(pushed.value as integer), cast(received.value as integer),
+            coalesce((select value from meta where name = $3), ''),
+            coalesce((select value from meta where name = $4), '')
         from meta as pushed join meta as received
         where pushed.name = $1 and received.name = $2";
-    let written: Option<(i64, i64)> =
-        sqlx::query_as(WRITTEN).bind(PUSHED).bind(RECEIVED).fetch_optional(connection).await?;
-    Ok(written.map(evidence))
+    let row: Option<(i64, i64, String, String)> = sqlx::query_as(WRITTEN)
+        .bind(PUSHED)
+        .bind(RECEIVED)
+        .bind(CLAIMED)
+        .bind(AGREED)
+        .fetch_optional(connection)
+        .await?;
+    let Some((pushed_ms, received_ms, claimed, agreed)) = row else {
+        return Ok(BelievedTime::default());
+    };
+    let time = |word: &str| word.parse().ok().map(Timestamp::from_unix_ms);
+    Ok(BelievedTime {
+        newest: Some(evidence((pushed_ms, received_ms))),
+        claimed: claimed.split_once(' ').and_then(|(from, to)| Some((time(from)?, time(to)?))),
+        agreed: time(&agreed),
+    })
 }
 
 /// What the newest records say, for a store that an earlier version has written.

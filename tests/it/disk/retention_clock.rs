@@ -25,14 +25,14 @@ fn sms(nth: i64) -> String {
     signed(&format!(r#""giccid":"{SIM}","event_time":{event_ms}"#))
 }
 
-async fn prune(simdeck: &Simdeck, query: &str) -> Value {
+pub(super) async fn prune(simdeck: &Simdeck, query: &str) -> Value {
     let (status, pruned) = simdeck.ask(Method::POST, &format!("/v1/prune{query}")).await;
     assert_eq!(status, 200, "{pruned}");
     pruned
 }
 
 /// A server whose clock the test turns.
-fn start(disk: &Disk, folder: Arc<TempDir>, more: &[(&str, &str)]) -> Simdeck {
+pub(super) fn start(disk: &Disk, folder: Arc<TempDir>, more: &[(&str, &str)]) -> Simdeck {
     let environment = disk.environment(&folder.path().join("data"));
     let variables: Vec<_> = environment
         .iter()
@@ -137,7 +137,7 @@ async fn a_clock_a_day_from_authentic_pushes_is_told_until_it_is_right_again() {
 }
 
 /// A body that proves to be of `now_s() + ahead_s`.
-fn signed_at(ahead_s: i64, members: &str) -> String {
+pub(super) fn signed_at(ahead_s: i64, members: &str) -> String {
     let date = now_s() + ahead_s;
     let signature = crate::server::signature(crate::server::PUSH_KEY, date);
     format!(r#"{{"datePush":{date},"signature":"{signature}",{members}}}"#)
