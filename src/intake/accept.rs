@@ -74,7 +74,7 @@ impl Refused {
     }
 
     /// Who sent it.
-    pub(super) fn source(&self) -> IpAddr {
+    pub fn source(&self) -> IpAddr {
         self.push.source
     }
 

@@ -28,6 +28,8 @@ const PROVED_AT_ONCE: usize = 2;
 /// How much memory large pushes may take, from before they are taken apart until they are on disk. One
 /// that needs more has all of it.
 const MEMORY_BYTES_MAX: usize = 56 << 20;
+/// The same for refused ones, so that authentic ones do not wait for them.
+const REFUSED_BYTES_MAX: usize = 24 << 20;
 const UNIT_BYTES: usize = 1 << 10;
 /// How long a push waits for it.
 const MEMORY_TIME_MAX: Duration = COMMIT_TIME_MAX;
@@ -36,6 +38,7 @@ const MEMORY_TIME_MAX: Duration = COMMIT_TIME_MAX;
 pub(super) struct LargeBodies {
     proved: Arc<Semaphore>,
     memory: Arc<Semaphore>,
+    refused: Arc<Semaphore>,
 }
 
 impl Default for LargeBodies {
@@ -43,6 +46,7 @@ impl Default for LargeBodies {
         Self {
             proved: Arc::new(Semaphore::new(PROVED_AT_ONCE)),
             memory: Arc::new(Semaphore::new(MEMORY_BYTES_MAX / UNIT_BYTES)),
+            refused: Arc::new(Semaphore::new(REFUSED_BYTES_MAX / UNIT_BYTES)),
         }
     }
 }
@@ -50,9 +54,12 @@ impl Default for LargeBodies {
 impl LargeBodies {
     /// Waits for the memory of a push that takes so many bytes.
     async fn memory(&self, bytes: usize) -> Option<Memory> {
-        let units = Memory::units(bytes);
-        // Only a closed semaphore gives none, and nobody closes this one.
-        Arc::clone(&self.memory).acquire_many_owned(units).await.ok().map(Memory)
+        Memory::of(&self.memory, bytes.min(MEMORY_BYTES_MAX)).await
+    }
+
+    /// The same for one that is refused.
+    async fn memory_of_refused(&self, bytes: usize) -> Option<Memory> {
+        Memory::of(&self.refused, bytes.min(REFUSED_BYTES_MAX)).await
     }
 }
 
@@ -60,14 +67,19 @@ impl LargeBodies {
 pub(super) struct Memory(OwnedSemaphorePermit);
 
 impl Memory {
-    fn units(bytes: usize) -> u32 {
-        u32::try_from(bytes.min(MEMORY_BYTES_MAX) / UNIT_BYTES).unwrap_or(u32::MAX).max(1)
+    async fn of(all: &Arc<Semaphore>, bytes: usize) -> Option<Self> {
+        let units = u32::try_from(Self::units(bytes)).unwrap_or(u32::MAX);
+        // Only a closed semaphore gives none, and nobody closes these.
+        Arc::clone(all).acquire_many_owned(units).await.ok().map(Self)
+    }
+
+    fn units(bytes: usize) -> usize {
+        (bytes / UNIT_BYTES).max(1)
     }
 
     /// Gives back what is more than so many bytes.
     fn shrink(&mut self, bytes: usize) {
-        let units = Self::units(bytes) as usize;
-        drop(self.0.split(self.0.num_permits().saturating_sub(units)));
+        drop(self.0.split(self.0.num_permits().saturating_sub(Self::units(bytes))));
     }
 }
 
@@ -172,9 +184,12 @@ impl Intake {
         let is_json = reason != HeldReason::NotJson;
         let parts = if is_json { Proved::at_most(bytes).parts_take() } else { 0 };
         // The body, and what is kept of it.
-        let memory = self.shared.large.memory(parts.saturating_add(bytes * 2));
+        let memory = self.shared.large.memory_of_refused(parts.saturating_add(bytes * 2));
         // Its sender waits for the answer: while the disk hangs, it is counted as dropped.
         let Ok(memory) = timeout(MEMORY_TIME_MAX, memory).await else { return };
+        if !self.shared.waiting.has_room(refused.source(), bytes) {
+            return;
+        }
         let held = task::spawn_blocking(move || {
             counted.is_held = true;
             counted.intake.shared.waiting.add(refused.into_held());

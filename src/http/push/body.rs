@@ -20,7 +20,7 @@ const COPIED_BYTES_MAX: usize = 8 << 10;
 /// A whole body, and its room until it is dropped.
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
-    _room: Option<Room>,
+    pub(super) room: Option<Room>,
 }
 
 /// Why there is no whole body.
@@ -91,11 +91,11 @@ impl<B: RequestBody> Reading<'_, B> {
         }
         let Some(second) = self.wait_for_chunk().await? else { return self.whole(first) };
         let mut all = Vec::new();
-        self.append(&mut all, &first)?;
+        self.append(&mut all, &first).await?;
         drop(first);
         let mut next = Some(second);
         while let Some(chunk) = next {
-            self.append(&mut all, &chunk)?;
+            self.append(&mut all, &chunk).await?;
             drop(chunk);
             next = self.wait_for_chunk().await?;
         }
@@ -121,14 +121,14 @@ impl<B: RequestBody> Reading<'_, B> {
     }
 
     /// Copies a piece behind the others. Memory grows with what has come: declared is anything.
-    fn append(&mut self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), BodyError> {
+    async fn append(&mut self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), BodyError> {
         let bytes = all.len() + chunk.len();
         self.check_size(bytes)?;
         if bytes > all.capacity() {
             let most = self.declared.unwrap_or(self.bytes_max).max(bytes);
             let capacity = (bytes * 2).min(most);
             if let Some(room) = &mut self.room {
-                room.grow(capacity, Instant::now())?;
+                room.grow(capacity).await?;
             }
             all.reserve_exact(capacity - all.len());
         }
@@ -146,7 +146,7 @@ impl<B: RequestBody> Reading<'_, B> {
             ..=COPIED_BYTES_MAX => Bytes::copy_from_slice(&bytes),
             _ => bytes,
         };
-        Ok(WholeBody { bytes, _room: self.room })
+        Ok(WholeBody { bytes, room: self.room })
     }
 }
 

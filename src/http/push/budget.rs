@@ -1,15 +1,22 @@
 //! Room for the bodies that are being read.
 //!
-//! Room is taken as bytes arrive, not as they are declared. Whoever is slowest makes room: many slow
-//! bodies, or a few large ones, cannot shut out those that come quickly.
+//! Room is taken as bytes arrive, not as they are declared. Whoever comes of a source that has
+//! more than the one that asks makes room, or is slower: many slow bodies, or a few large ones, cannot
+//! shut out those that come quickly, and a few sources not the others. While all have come whole and are
+//! being read, the next one waits a moment.
 use std::{
+    borrow::Cow,
+    cmp::Ordering,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use crate::http::client_ip::SourceBlock;
 
@@ -24,6 +31,10 @@ const SOURCES_MIN: usize = 4;
 
 /// For so long a body goes before all that began earlier: nobody can tell yet how fast it is.
 const HEAD_START: Duration = Duration::from_millis(500);
+
+/// How long a body waits for those that have come whole to go, and how often it looks.
+const WAIT_MAX: Duration = Duration::from_secs(4);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The bodies in flight.
 #[derive(Clone, Default)]
@@ -57,9 +68,26 @@ struct InFlight {
     source: SourceBlock,
     began: Instant,
     bytes: usize,
-    /// Whether all of it has come: it is nobody's turn to make room with it.
-    is_whole: bool,
+    state: State,
     ended: Arc<Notify>,
+}
+
+/// How far a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Coming,
+    /// All of it has come, and is read: it is nobody's turn to make room with it.
+    Whole,
+    /// It is no true push: it makes room before all others.
+    Refused,
+}
+
+/// A body that may have to make room for another.
+struct Rival<'a> {
+    number: u64,
+    body: &'a InFlight,
+    speed: f64,
+    is_slower: bool,
 }
 
 /// Room for one body, given back when dropped.
@@ -80,10 +108,10 @@ impl Budget {
             source: source.into(),
             began: now,
             bytes: 0,
-            is_whole: false,
+            state: State::Coming,
             ended: Arc::clone(&ended),
         };
-        bodies.put(number, body, now)?;
+        bodies.put(number, body, now).map_err(|_| NoRoom)?;
         drop(bodies);
         Ok(Room { budget: self.clone(), number, ended })
     }
@@ -94,19 +122,52 @@ impl Budget {
 }
 
 impl Room {
-    /// Takes room for so many bytes in all.
-    pub(super) fn grow(&mut self, bytes: usize, now: Instant) -> Result<(), NoRoom> {
+    /// Takes room for so many bytes in all, and waits a moment where there is none.
+    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        self.grow_within(WAIT_MAX, bytes).await
+    }
+
+    async fn grow_within(&mut self, time: Duration, bytes: usize) -> Result<(), NoRoom> {
+        let began = Instant::now();
+        while let Err(error) = self.try_grow(bytes, Instant::now()) {
+            if began.elapsed() > time || timeout(LOOK_EVERY, self.ended()).await.is_ok() {
+                return Err(error);
+            }
+            // It does not get slower by waiting for others.
+            self.is_late_by(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn is_late_by(&self, time: Duration) {
+        if let Some(body) = self.budget.lock().by_number.get_mut(&self.number) {
+            body.began = (body.began + time).min(Instant::now());
+        }
+    }
+
+    fn try_grow(&mut self, bytes: usize, now: Instant) -> Result<(), NoRoom> {
         let mut bodies = self.budget.lock();
         // One that had to make room has no place any more.
         let body = bodies.take(self.number).ok_or(NoRoom)?;
-        bodies.put(self.number, InFlight { bytes, ..body }, now)
+        let before = body.bytes;
+        let grown = bodies.put(self.number, InFlight { bytes, ..body }, now);
+        grown.map_err(|body| {
+            bodies.place(self.number, InFlight { bytes: before, ..body });
+            NoRoom
+        })
     }
 
     /// All of it has come.
     pub(super) fn is_whole(&mut self) -> Result<(), NoRoom> {
-        let mut bodies = self.budget.lock();
-        bodies.by_number.get_mut(&self.number).ok_or(NoRoom)?.is_whole = true;
+        self.budget.lock().by_number.get_mut(&self.number).ok_or(NoRoom)?.state = State::Whole;
         Ok(())
+    }
+
+    /// It was read, and is no true push.
+    pub(super) fn is_refused(&mut self) {
+        if let Some(body) = self.budget.lock().by_number.get_mut(&self.number) {
+            body.state = State::Refused;
+        }
     }
 
     /// Waits until this body has to make room for others.
@@ -123,59 +184,87 @@ impl Drop for Room {
 }
 
 impl Bodies {
-    /// Puts a body into its share, and others out that are slower, where there is no room.
-    fn put(&mut self, number: u64, body: InFlight, now: Instant) -> Result<(), NoRoom> {
-        for slower in self.in_the_way_of(&body, now)? {
-            if let Some(slower) = self.take(slower) {
-                slower.ended.notify_one();
+    /// Puts a body into its share, and others out where there is no room; gives it back where that
+    /// would not do.
+    fn put(&mut self, number: u64, body: InFlight, now: Instant) -> Result<(), InFlight> {
+        let Ok(chosen) = self.in_the_way_of(&body, now) else { return Err(body) };
+        for other in chosen {
+            if let Some(other) = self.take(other) {
+                other.ended.notify_one();
             }
         }
+        self.place(number, body);
+        Ok(())
+    }
+
+    fn place(&mut self, number: u64, body: InFlight) {
         let share = self.share_mut(body.is_large());
         share.used.add(body.bytes);
         share.by_source.entry(body.source).or_default().add(body.bytes);
         self.by_number.insert(number, body);
-        Ok(())
     }
 
     /// Which ones have to make room for a body, of its source where it lacks a place in its source's
-    /// part: the slowest first, and no more than it needs. None goes where all that are slower would not
-    /// do.
+    /// part: the slowest first, and no more than it needs. None goes where all that may would not do.
     fn in_the_way_of(&self, body: &InFlight, now: Instant) -> Result<Vec<u64>, NoRoom> {
         let most = if body.is_large() { LARGE_SHARE } else { SMALL_SHARE };
         let of_source_max =
             Amount { bodies: most.bodies / SOURCES_MIN, bytes: most.bytes / SOURCES_MIN };
         let share = if body.is_large() { &self.large } else { &self.small };
         let mut used = share.used;
-        let mut of_source = share.by_source.get(&body.source).copied().unwrap_or_default();
-        let mut slower: Option<Vec<(f64, u64, &InFlight)>> = None;
+        let mut by_source: Cow<'_, HashMap<_, _>> = Cow::Borrowed(&share.by_source);
+        let of = |by_source: &HashMap<SourceBlock, Amount>, source: &SourceBlock| {
+            by_source.get(source).copied().unwrap_or_default()
+        };
+        let mut rivals: Option<Vec<Rival<'_>>> = None;
         let mut chosen = Vec::new();
         loop {
+            let of_source = of(&by_source, &body.source);
             let is_of_source = !of_source.has_room(body.bytes, of_source_max);
             if !is_of_source && used.has_room(body.bytes, most) {
                 return Ok(chosen);
             }
             // Most often there is room, and nobody is looked at.
-            let slower = slower.get_or_insert_with(|| self.slower_than(body, now));
-            let rivals = slower.iter().enumerate();
-            let rivals = rivals.filter(|(_, (.., it))| !is_of_source || it.source == body.source);
-            let slowest = rivals.min_by(|(_, (a, ..)), (_, (b, ..))| a.total_cmp(b));
+            let rivals = rivals.get_or_insert_with(|| self.rivals_of(body, now));
+            let lacked = |it: Amount| match used.bodies >= most.bodies {
+                true => it.bodies,
+                false => it.bytes,
+            };
+            let mut with_this = of_source;
+            with_this.add(body.bytes);
+            let may_go = |rival: &Rival<'_>| {
+                if rival.body.source == body.source {
+                    return rival.is_slower;
+                }
+                let of_rival = lacked(of(&by_source, &rival.body.source));
+                let may_go = match of_rival.cmp(&lacked(with_this)) {
+                    Ordering::Greater => true,
+                    Ordering::Equal => rival.is_slower,
+                    Ordering::Less => rival.is_slower && !rival.body.has_head_start(now),
+                };
+                may_go && !is_of_source
+            };
+            let slowest = rivals.iter().enumerate().filter(|(_, rival)| may_go(rival));
+            let slowest = slowest.min_by(|(_, a), (_, b)| a.speed.total_cmp(&b.speed));
             let nth = slowest.map(|(nth, _)| nth).ok_or(NoRoom)?;
-            let (_, number, it) = slower.swap_remove(nth);
-            used.remove(it.bytes);
-            if it.source == body.source {
-                of_source.remove(it.bytes);
+            let Rival { number, body: other, .. } = rivals.swap_remove(nth);
+            used.remove(other.bytes);
+            if let Some(of_rival) = by_source.to_mut().get_mut(&other.source) {
+                of_rival.remove(other.bytes);
             }
             chosen.push(number);
         }
     }
 
-    /// Those of the same share that are slower and have not come whole, with how fast they are.
-    fn slower_than(&self, body: &InFlight, now: Instant) -> Vec<(f64, u64, &InFlight)> {
-        let speed = body.speed(now);
-        let rivals = self.by_number.iter();
-        let rivals = rivals.filter(|(_, it)| !it.is_whole && it.is_large() == body.is_large());
-        let rivals = rivals.map(|(number, it)| (it.speed(now), *number, it));
-        rivals.filter(|(of_rival, ..)| *of_rival < speed).collect()
+    /// Those of the same share that are not being read.
+    fn rivals_of(&self, body: &InFlight, now: Instant) -> Vec<Rival<'_>> {
+        let own = body.speed(now);
+        let of_share = self.by_number.iter().filter(|(_, it)| it.is_large() == body.is_large());
+        let rivals = of_share.filter(|(_, it)| it.state != State::Whole).map(|(number, body)| {
+            let speed = body.speed(now);
+            Rival { number: *number, body, speed, is_slower: speed < own }
+        });
+        rivals.collect()
     }
 
     fn take(&mut self, number: u64) -> Option<InFlight> {
@@ -203,12 +292,18 @@ impl InFlight {
 
     /// How fast it came so far, in bytes a second; negative once it has lost its head start.
     fn speed(&self, now: Instant) -> f64 {
-        let age = now.duration_since(self.began);
+        if self.state == State::Refused {
+            return f64::NEG_INFINITY;
+        }
         let bytes = f64::from(u32::try_from(self.bytes).unwrap_or(u32::MAX));
-        if age < HEAD_START {
+        if self.has_head_start(now) {
             return bytes;
         }
-        -age.as_secs_f64() / (bytes + 1.0)
+        -now.duration_since(self.began).as_secs_f64() / (bytes + 1.0)
+    }
+
+    fn has_head_start(&self, now: Instant) -> bool {
+        self.state != State::Refused && now.duration_since(self.began) < HEAD_START
     }
 }
 
@@ -230,110 +325,5 @@ impl Amount {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: usize = 1 << 20;
-
-    fn source(host: u8) -> IpAddr {
-        [192, 0, 2, host].into()
-    }
-
-    fn has_ended(room: &Room) -> bool {
-        use futures_util::FutureExt;
-        room.ended().now_or_never().is_some()
-    }
-
-    #[test]
-    fn the_slowest_of_a_source_makes_room_for_the_next_and_strangers_keep_theirs() {
-        let (budget, mut now) = (Budget::default(), Instant::now());
-        let mut stranger = budget.enter(source(9), now).expect("room");
-        stranger.grow(MIB, now).expect("room");
-        now += Duration::from_millis(100);
-        let mut rooms = Vec::new();
-        for bytes in [4, 1, 2] {
-            let mut room = budget.enter(source(1), now).expect("room");
-            room.grow(bytes * MIB, now).expect("room");
-            rooms.push(room);
-        }
-        now += Duration::from_millis(1_000);
-        let mut next = budget.enter(source(1), now).expect("room");
-        next.grow(2 * MIB, now).expect("room");
-        let ended: Vec<_> = rooms.iter().map(has_ended).collect();
-        assert_eq!(ended, [false, true, false]);
-        assert_eq!(rooms[1].grow(5 * MIB, now), Err(NoRoom), "it has no place any more");
-        assert!(!has_ended(&stranger));
-        // What has come whole is not put out; then the one that asks has to go.
-        next.is_whole().expect("room");
-        for nth in [0, 2] {
-            rooms[nth].is_whole().expect("room");
-        }
-        let mut late = budget.enter(source(1), now).expect("room");
-        assert_eq!(late.grow(4 * MIB, now), Err(NoRoom));
-        drop(rooms);
-        let mut again = budget.enter(source(1), now).expect("room");
-        assert_eq!(again.grow(4 * MIB, now), Ok(()));
-    }
-
-    #[test]
-    fn when_a_body_does_not_fit_whoever_goes_nobody_is_put_out() {
-        let (budget, mut now) = (Budget::default(), Instant::now());
-        let part = LARGE_SHARE.bytes / SOURCES_MIN;
-        let mut rooms = Vec::new();
-        for bytes in [MIB, 2 * MIB, part - 4 * MIB] {
-            let mut room = budget.enter(source(1), now).expect("room");
-            room.grow(bytes, now).expect("room");
-            rooms.push(room);
-        }
-        rooms[2].is_whole().expect("room");
-        now += Duration::from_millis(1_000);
-        // Both slower ones together have 3 MiB, and one is free.
-        let mut next = budget.enter(source(1), now).expect("room");
-        assert_eq!(next.grow(4 * MIB + 1, now), Err(NoRoom));
-        drop(next);
-        assert!(!rooms.iter().any(has_ended), "for nothing");
-        let mut next = budget.enter(source(1), now).expect("room");
-        assert_eq!(next.grow(2 * MIB, now), Ok(()));
-        let ended: Vec<_> = rooms.iter().map(has_ended).collect();
-        assert_eq!(ended, [true, false, false], "the slowest alone, which is enough");
-    }
-
-    #[test]
-    fn bodies_of_which_nothing_comes_make_room_for_those_that_come() {
-        let (budget, mut now) = (Budget::default(), Instant::now());
-        let mut silent = Vec::new();
-        for nth in 0..SMALL_SHARE.bodies {
-            let host = u8::try_from(nth / (SMALL_SHARE.bodies / SOURCES_MIN)).expect("few sources");
-            silent.push(budget.enter(source(host), now).expect("room"));
-        }
-        assert!(budget.enter(source(0), now).is_err(), "as slow as all others");
-        now += Duration::from_millis(600);
-        let mut quick = budget.enter(source(100), now).expect("room");
-        quick.grow(SMALL_BYTES_MAX, now).expect("room");
-        assert_eq!(silent.iter().filter(|room| has_ended(room)).count(), 1);
-        drop(quick);
-        drop(silent);
-        let bodies = budget.lock();
-        assert_eq!((bodies.small.used, bodies.large.used), Default::default());
-        assert!(bodies.small.by_source.is_empty() && bodies.by_number.is_empty());
-    }
-
-    #[test]
-    fn a_single_body_has_room_however_large_and_a_small_one_beside_large_ones() {
-        let (budget, now) = (Budget::default(), Instant::now());
-        let mut rooms = Vec::new();
-        for host in 0..SOURCES_MIN {
-            let mut room =
-                budget.enter(source(u8::try_from(host).expect("few")), now).expect("room");
-            room.grow(LARGE_SHARE.bytes / SOURCES_MIN, now).expect("room");
-            room.is_whole().expect("room");
-            rooms.push(room);
-        }
-        let mut next = budget.enter(source(50), now).expect("a place");
-        next.grow(SMALL_BYTES_MAX, now).expect("room for a small one");
-        assert_eq!(next.grow(SMALL_BYTES_MAX + 1, now), Err(NoRoom));
-        drop(rooms);
-        let mut huge = budget.enter(source(1), now).expect("a place");
-        assert_eq!(huge.grow(2 * LARGE_SHARE.bytes, now), Ok(()));
-    }
-}
+#[path = "budget_tests.rs"]
+mod tests;

@@ -31,7 +31,7 @@ use tower::{Service, service_fn};
 
 use self::{
     body::{BodyError, RequestBody},
-    budget::Budget,
+    budget::{Budget, NoRoom, Room},
     log::Visit,
     path::{Misaddressed, Target},
     refusal::Refusal,
@@ -221,7 +221,7 @@ impl Front {
             Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
             Err(AcceptError::Refused(refused)) => {
                 visit.note(|row| row.reason = Some(Reason::Held(refused.reason)));
-                Err(self.refuse(refused, source, id, visit).await)
+                Err(self.refuse(refused, body.room, id, visit).await)
             }
         }
     }
@@ -319,27 +319,39 @@ impl Front {
     async fn refuse(
         &self,
         refused: Refused,
-        source: IpAddr,
+        room: Option<Room>,
         id: RequestId,
         visit: &Visit<'_>,
     ) -> Refusal {
-        let reason = refused.reason;
+        let (reason, source) = (refused.reason, refused.source());
         if let Some(row) = visit.row() {
             self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
         }
         if let Err(wait) = self.failures.failed(source) {
             if refused.has_formed_proof() {
-                self.intake.hold(refused).await;
+                self.hold(refused, room).await;
             } else {
                 self.intake.drop_refused(&refused);
             }
             return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
         }
         tracing::info!(request.id = %id, %source, %reason, "Refused a push");
-        self.intake.hold(refused).await;
+        self.hold(refused, room).await;
         match reason {
             HeldReason::NotJson => Refusal::NotJson,
             _ => Refusal::InvalidSignature,
+        }
+    }
+
+    /// Holds a push that did not verify, unless its room is needed: then it is counted as dropped.
+    async fn hold(&self, refused: Refused, room: Option<Room>) {
+        let holding = self.intake.hold(refused);
+        let Some(mut room) = room else { return holding.await };
+        room.is_refused();
+        tokio::select! {
+            biased;
+            () = holding => (),
+            NoRoom = room.ended() => (),
         }
     }
 

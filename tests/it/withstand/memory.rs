@@ -90,13 +90,21 @@ fn filled(begin: &str, with: &str, end: &str) -> Arc<[u8]> {
 
 /// Every sort that once cost memory or a place, and the authentic ones.
 fn attacks() -> Vec<Attack> {
+    let mut attacks = strangers();
+    attacks.extend(costly_when_read());
+    attacks.extend(authentic());
+    attacks
+}
+
+/// Those for which nobody needs a key.
+fn strangers() -> Vec<Attack> {
     let foreign = proof_by("other");
     let whole = Attack::new;
     let part = |name, declared, sent: usize| Attack {
         declared,
         ..whole(name, "/v1/data-usage", vec![b' '; sent].into())
     };
-    let mut attacks = vec![
+    vec![
         // Many parts in few bytes: bare, deep, as members, and behind a well-formed proof.
         whole("parts", "/v1/data-usage", filled("[0", ",0", "]")),
         whole("deep", "/v1/data-usage", filled("", "[", "")),
@@ -110,10 +118,7 @@ fn attacks() -> Vec<Attack> {
         part("half large", BODY_BYTES, BODY_BYTES / 2),
         // A body that nobody asked for.
         whole("unknown path", "/x", filled("", " ", "")),
-    ];
-    attacks.extend(costly_when_read());
-    attacks.extend(authentic());
-    attacks
+    ]
 }
 
 /// Bodies of which reading makes a multiple: by a copy of what stands beside the records for each of
@@ -235,14 +240,26 @@ impl Fared {
     }
 }
 
-/// Pushes 50 times a second over one connection, as a proxy would.
-async fn push_truly(address: &str, began: Instant, lasting: Duration) -> Fared {
+/// True pushes of one sort: how often, and how much text is in each.
+#[derive(Clone, Copy)]
+struct Sort {
+    every: Duration,
+    text_bytes: usize,
+}
+
+const SMALL: Sort = Sort { every: Duration::from_millis(20), text_bytes: 0 };
+const LARGE: Sort = Sort { every: Duration::from_millis(200), text_bytes: 300_000 };
+
+/// Pushes over one connection, as a proxy would.
+async fn push_truly(address: &str, sort: Sort, began: Instant, lasting: Duration) -> Fared {
     let (mut fared, mut line) = (Fared::default(), None);
-    let mut tick = interval(Duration::from_millis(20));
+    let mut tick = interval(sort.every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let text = "x".repeat(sort.text_bytes);
     while began.elapsed() < lasting {
         tick.tick().await;
-        let members = format!("{},\"nth\":{}", usage("8944501503181377993"), fared.count());
+        let (usage, nth) = (usage("8944501503181377993"), fared.count());
+        let members = format!(r#"{usage},"nth":{nth},"text":"{text}""#);
         let sent = Instant::now();
         let mut on = match line.take() {
             Some(line) => line,
@@ -265,15 +282,20 @@ async fn push_truly(address: &str, began: Instant, lasting: Duration) -> Fared {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_made_to_cost_memory_cost_neither_that_nor_true_pushes() {
-    withstand(attacks()).await;
+    withstand(attacks(), SMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn authentic_bodies_of_any_form_cost_neither_memory_nor_true_pushes() {
-    withstand(authentic()).await;
+    withstand(authentic(), SMALL).await;
 }
 
-async fn withstand(mut attacks: Vec<Attack>) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_large_true_push_waits_for_the_bodies_of_strangers() {
+    withstand(strangers(), LARGE).await;
+}
+
+async fn withstand(mut attacks: Vec<Attack>, sort: Sort) {
     // The whole promise is a minute of it on a machine of its own: SIMDECK_MEMORY_SECONDS=60. One
     // sort of body alone: SIMDECK_MEMORY_ATTACK=copies.
     let short = 8;
@@ -305,7 +327,7 @@ async fn withstand(mut attacks: Vec<Attack>) {
     let address = simdeck.public().to_owned();
     let pushing = task::spawn_blocking(move || {
         let alone = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        alone.block_on(push_truly(&address, began, lasting))
+        alone.block_on(push_truly(&address, sort, began, lasting))
     });
     let fared = pushing.await.unwrap();
     attackers.join_all().await;
