@@ -18,23 +18,36 @@ pub(super) fn parts(query: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Takes `%XX` and `+` for what they stand for.
 pub(super) fn decode(text: &str) -> Result<String, BadEncoding> {
-    let mut bytes = Vec::with_capacity(text.len());
+    let (bytes, is_whole) = decoded_bytes(text);
+    let decoded = String::from_utf8(bytes).map_err(|_| BadEncoding)?;
+    if is_whole { Ok(decoded) } else { Err(BadEncoding) }
+}
+
+/// The same; what cannot be read is left as it is or told as U+FFFD.
+pub(super) fn decode_lossy(text: &str) -> String {
+    String::from_utf8_lossy(&decoded_bytes(text).0).into_owned()
+}
+
+/// The bytes that a text stands for, and whether each `%` had its two digits.
+fn decoded_bytes(text: &str) -> (Vec<u8>, bool) {
+    let (mut bytes, mut is_whole) = (Vec::with_capacity(text.len()), true);
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         rest = tail;
-        bytes.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, tail) = rest.split_first_chunk::<2>().ok_or(BadEncoding)?;
+        let mut byte = [0];
+        match (first, rest.split_first_chunk::<2>()) {
+            (b'+', _) => bytes.push(b' '),
+            (b'%', Some((digits, tail))) if hex::decode_to_slice(digits, &mut byte).is_ok() => {
                 rest = tail;
-                let mut byte = [0];
-                hex::decode_to_slice(digits, &mut byte).map_err(|_| BadEncoding)?;
-                byte[0]
+                bytes.push(byte[0]);
             }
-            other => *other,
-        });
+            (other, _) => {
+                is_whole &= *other != b'%';
+                bytes.push(*other);
+            }
+        }
     }
-    String::from_utf8(bytes).map_err(|_| BadEncoding)
+    (bytes, is_whole)
 }
 
 /// Adds `name=value` to a query string.
@@ -111,6 +124,15 @@ mod tests {
         assert_eq!(decode("a%2Cb+c%e4%BD%A0"), Ok("a,b c你".to_owned()));
         for broken in ["%", "%4", "%zz", "%ff"] {
             assert_eq!(decode(broken), Err(BadEncoding), "{broken}");
+        }
+        for (broken, left) in [
+            ("%", "%"),
+            ("a%4+", "a%4 "),
+            ("%zz%41", "%zzA"),
+            ("%ff%41", "\u{fffd}A"),
+            ("%%41", "%A"),
+        ] {
+            assert_eq!(decode_lossy(broken), left);
         }
     }
 

@@ -47,6 +47,7 @@ mod openapi;
 mod page;
 mod page_messages;
 mod page_overview;
+mod page_refusals;
 mod page_routers;
 mod page_secrets;
 mod page_sims;

@@ -5,7 +5,7 @@ use jiff::{RoundMode, ToSpan, Unit, Zoned, ZonedRound};
 use super::{call::Call, format::Format, turns::PLACE, words::Words};
 use crate::{
     domain::Timestamp,
-    http::query_string::{decode, list_item, parts},
+    http::query_string::{decode_lossy, list_item, parts},
 };
 
 /// How far back a page looks.
@@ -109,10 +109,10 @@ impl Filters {
         others: &[&'static str],
         words: &Words,
     ) -> Self {
-        // What cannot be read asks for nothing.
-        let decoded = |(name, value)| Some((decode(name).ok()?, decode(value).ok()?));
-        let given: Vec<(String, String)> =
-            parts(query.unwrap_or_default()).filter_map(decoded).collect();
+        // What cannot be read is passed on as far as it can: left out, it would show everything as if it
+        // were filtered.
+        let decoded = |(name, value)| (decode_lossy(name), decode_lossy(value));
+        let given: Vec<(String, String)> = parts(query.unwrap_or_default()).map(decoded).collect();
         let value = |name: &str| given.iter().find(|(it, _)| it == name).map(|(_, it)| it.clone());
         let asked = value("range");
         let range = Range::ALL.into_iter().find(|it| Some(it.as_str()) == asked.as_deref());
