@@ -215,7 +215,7 @@ pub struct Experiment {
     pub tail_records_max: usize,
     /// The same for the sums by time and network.
     pub sums_tail_records_max: usize,
-    /// By what both listeners tell the time: a handler that panics asks it first.
+    /// By what listeners and intake tell the time: what is to panic asks it first.
     pub clock: fn() -> Arc<dyn Clock>,
 }
 

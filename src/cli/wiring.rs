@@ -123,7 +123,7 @@ impl Server {
             (demo::prepare(&settings)?, demo_clock.clone())
         } else {
             demo::refuse_as_real(&settings)?;
-            (false, Arc::new(SystemClock))
+            (false, (experiment.clock)())
         };
         let (mut parts, secrets) = parts(&settings, experiment, clock).await?;
         let fleet = is_demo.then(|| demo_fleet(&parts, demo_clock.clone(), &secrets));

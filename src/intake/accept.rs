@@ -115,11 +115,11 @@ impl Intake {
         let read_at = self.now();
         let read = match push.body.len() {
             ..=SMALL_BYTES_MAX => match self.read(&push, read_at, AT_ONCE_BYTES_MAX) {
-                Ok(Err(TooHeavy)) => self.read_large(&push, read_at).await,
+                Ok(Err(TooHeavy)) => self.read_large(&push).await,
                 Ok(reading) => Ok(Read { reading: reading.unwrap_or_default(), memory: None }),
                 Err((reason, ring)) => Err(NotRead::Refused(reason, ring)),
             },
-            _ => self.read_large(&push, read_at).await,
+            _ => self.read_large(&push).await,
         };
         let Read { reading, memory } = match read {
             Ok(read) => read,

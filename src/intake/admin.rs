@@ -6,8 +6,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, large::Read,
-    queue::Origin, refused::Handed,
+    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, finished::finished,
+    large::Read, queue::Origin, refused::Handed,
 };
 use crate::{
     domain::{
@@ -90,6 +90,14 @@ pub enum AdminError {
     /// simdeck is stopping.
     #[error("simdeck is stopping")]
     Stopping,
+    /// The writer ended by a fault of its own, or of the disk.
+    #[error("{}", Self::ENDED)]
+    Ended,
+}
+
+impl AdminError {
+    /// What is said when the writer has ended and nobody stopped it.
+    pub const ENDED: &str = "the writer has failed, so that simdeck ends; its log says why";
 }
 
 /// Why a held push could not be tried again.
@@ -101,6 +109,9 @@ pub enum RetryError {
     /// It still does not prove to be from SmartHub.
     #[error("it is still refused: {0}")]
     StillRefused(HeldReason),
+    /// Reading it failed, which is a fault of ours; the log says where.
+    #[error("it could not be read, which is a fault of simdeck")]
+    Failed,
     /// It cannot be stored now.
     #[error("it cannot be stored now")]
     Busy,
@@ -124,7 +135,7 @@ impl Intake {
         // Whoever asked may go: what becomes of it is on record all the same.
         let retrying =
             tokio::spawn(async move { intake.retry_on_record(id, as_kind, caller).await });
-        retrying.await.unwrap_or(Err(RetryError::Admin(AdminError::Stopping)))
+        finished(retrying).await.unwrap_or_else(|| Err(RetryError::Admin(self.ended())))
     }
 
     async fn retry_on_record(
@@ -199,10 +210,10 @@ impl Intake {
         let is_decided = held.held.reason == HeldReason::DateRetracted;
         let retracted = (!is_decided).then(|| self.retracted());
         let read = self.read_aside(&push, move |intake, push| {
-            intake.read_held(push, class, &signatures, retracted.as_deref(), read_at)
+            intake.read_held(push, class, &signatures, retracted.as_deref(), intake.now())
         });
         let Read { reading, memory } =
-            read.await.unwrap_or(Err(HeldReason::NotJson)).map_err(RetryError::StillRefused)?;
+            read.await.ok_or(RetryError::Failed)?.map_err(RetryError::StillRefused)?;
         let is_retracted = |unread: &Unread| unread.reason == HeldReason::DateRetracted;
         let still_unread = reading.records.is_empty()
             && !reading.unread.is_empty()
@@ -343,8 +354,16 @@ impl Intake {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, AdminError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.commands.send(command(reply)).await.map_err(|_| AdminError::Stopping)?;
-        Ok(answer.await.map_err(|_| AdminError::Stopping)??)
+        self.shared.commands.send(command(reply)).await.map_err(|_| self.ended())?;
+        Ok(answer.await.map_err(|_| self.ended())??)
+    }
+
+    /// Why the writer takes nothing any more. One that is stopped says so before it ends.
+    pub(super) fn ended(&self) -> AdminError {
+        match self.trouble() {
+            Some(Trouble::Stopping) => AdminError::Stopping,
+            _ => AdminError::Ended,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use super::{AdminError, Intake, chores::Upkeep};
+use super::{AdminError, Intake, chores::Upkeep, finished::finished};
 use crate::{
     domain::{Caller, Filter, Giccid, ShortText, Timestamp},
     store::{
@@ -104,7 +104,7 @@ impl Intake {
         let (intake, giccid, caller) = (self.clone(), giccid.clone(), caller.clone());
         // Whoever asked may go: it is finished all the same.
         let erasing = tokio::spawn(async move { intake.erase_to_its_end(&giccid, caller).await });
-        erasing.await.unwrap_or(Err(AdminError::Stopping))
+        finished(erasing).await.unwrap_or_else(|| Err(self.ended()))
     }
 
     async fn erase_to_its_end(

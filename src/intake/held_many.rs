@@ -4,6 +4,7 @@ use std::fmt::Display;
 use super::{
     AdminError, Intake, RetryError,
     admin::{Command, in_words},
+    finished::finished,
     retried::retried,
 };
 use crate::{
@@ -57,7 +58,7 @@ impl Intake {
             audited.end(outcome, format!("{discarded} discarded{why}")).await;
             failed.map_or(Ok(discarded), Err)
         });
-        discarding.await.unwrap_or(Err(AdminError::Stopping))
+        finished(discarding).await.unwrap_or_else(|| Err(self.ended()))
     }
 
     /// How many were thrown away, and what kept the others.
@@ -108,7 +109,7 @@ impl Intake {
             audited.end(outcome, format!("{counts}{why}")).await;
             failed.map_or(Ok(all), Err)
         });
-        retrying.await.unwrap_or(Err(RetryError::Admin(AdminError::Stopping)))
+        finished(retrying).await.unwrap_or_else(|| Err(RetryError::Admin(self.ended())))
     }
 
     async fn retry_each(
@@ -132,7 +133,7 @@ impl Intake {
                 };
                 match tried {
                     Ok(outcome) => all.outcome = super::task::sum(all.outcome, outcome),
-                    Err(RetryError::StillRefused(_)) => all.still_refused += 1,
+                    Err(RetryError::StillRefused(_) | RetryError::Failed) => all.still_refused += 1,
                     // Somebody else took it out meanwhile.
                     Err(RetryError::Unknown) => continue,
                     Err(error) => return Err(error),

@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task,
+    task::{self, JoinHandle},
     time::timeout,
 };
 
-use super::{COMMIT_TIME_MAX, Intake, Push, Refused};
+use super::{COMMIT_TIME_MAX, Intake, Push, Refused, finished::finished};
 use crate::{
-    domain::{HeldReason, Ring, Timestamp},
+    domain::{HeldReason, Ring},
     smarthub::{Body, Proved, Reading, prove},
 };
 
@@ -104,6 +104,13 @@ struct Counted {
     is_held: bool,
 }
 
+impl Counted {
+    /// It waits with the others now, which count it.
+    fn note_held(&mut self) {
+        self.is_held = true;
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         if !self.is_held {
@@ -114,12 +121,7 @@ impl Drop for Counted {
 
 impl Intake {
     /// Verifies a large push and reads its records.
-    pub(super) async fn read_large(
-        &self,
-        push: &Push,
-        read_at: Timestamp,
-    ) -> Result<Read, NotRead> {
-        const BROKE: NotRead = NotRead::Refused(HeldReason::NotJson, Ring::Noise);
+    pub(super) async fn read_large(&self, push: &Push) -> Result<Read, NotRead> {
         let refused = |(reason, ring)| NotRead::Refused(reason, ring);
         let turn = Arc::clone(&self.shared.large.proved).acquire_owned().await;
         let (body, verifier) = (push.body.clone(), self.verifier());
@@ -129,19 +131,20 @@ impl Intake {
             drop(turn);
             proved
         });
-        let proved = proving.await.map_err(|_| BROKE)?;
+        let proved = finished(proving).await.ok_or(NotRead::Busy)?;
         let proved = proved.map_err(|unproved| refused(self.refused_as(unproved)))?;
         let memory = self.shared.large.memory(proved.reading_takes(push.body.len()));
         let Ok(memory) = timeout(MEMORY_TIME_MAX, memory).await else {
             self.tell_sent_away("large pushes come faster than they are read and stored");
             return Err(NotRead::Busy);
         };
-        let read = self.read_in(memory, push, move |intake, push| {
+        let read = self.read_in(memory, push, move |intake: &Self, push: &Push| {
             let body = Body::parse_sized(&push.body, proved.parts);
-            let reading = intake.read_body(body, push, read_at, usize::MAX)?;
+            // It may have waited for its memory.
+            let reading = intake.read_body(body, push, intake.now(), usize::MAX)?;
             Ok(reading.unwrap_or_default())
         });
-        read.await.map_or(Err(BROKE), |read| read.map_err(refused))
+        finished(read).await.ok_or(NotRead::Busy)?.map_err(refused)
     }
 
     /// Reads a push that was held, of which it is not known what it holds. None if reading panicked.
@@ -152,24 +155,23 @@ impl Intake {
     ) -> Option<Result<Read, E>> {
         let bytes = push.body.len();
         let memory = self.shared.large.memory(Proved::at_most(bytes).reading_takes(bytes)).await;
-        self.read_in(memory, push, read).await
+        self.read_in(memory, push, read).await.ok()
     }
 
-    async fn read_in<E: Send + 'static>(
+    fn read_in<E: Send + 'static>(
         &self,
         mut memory: Option<Memory>,
         push: &Push,
         read: impl FnOnce(&Self, &Push) -> Result<Reading, E> + Send + 'static,
-    ) -> Option<Result<Read, E>> {
+    ) -> JoinHandle<Result<Read, E>> {
         let (intake, push) = (self.clone(), push.clone());
-        let reading = task::spawn_blocking(move || {
+        task::spawn_blocking(move || {
             let reading = read(&intake, &push)?;
             if let Some(memory) = &mut memory {
                 memory.shrink(reading.bytes.saturating_add(push.body.len()));
             }
             Ok(Read { reading, memory })
-        });
-        reading.await.ok()
+        })
     }
 
     /// Keeps a large refused push, if there is room for it among those that wait.
@@ -191,8 +193,8 @@ impl Intake {
             return;
         }
         let held = task::spawn_blocking(move || {
-            counted.is_held = true;
             counted.intake.shared.waiting.add(refused.into_held());
+            counted.note_held();
             drop(memory);
         });
         // One that panics is told by the panic hook.

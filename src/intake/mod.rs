@@ -14,6 +14,7 @@ mod chores;
 mod disk;
 mod erase;
 mod figures;
+mod finished;
 mod held_many;
 mod history;
 mod keep;

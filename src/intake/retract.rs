@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{task::spawn_blocking, time::Instant};
 
-use super::{AdminError, Intake, chores::Upkeep};
+use super::{AdminError, Intake, chores::Upkeep, finished::finished};
 use crate::{
     domain::{Caller, HeldClass, HeldFilter, RetractQuestion},
     smarthub::Body,
@@ -44,7 +44,7 @@ impl Intake {
             let counted = spawn_blocking(move || {
                 bodies.iter().filter(|(_, body)| is_under(body)).count() as u64
             });
-            count += counted.await.map_err(|_| AdminError::Stopping)?;
+            count += finished(counted).await.ok_or_else(|| self.ended())?;
         }
     }
 
@@ -65,7 +65,7 @@ impl Intake {
             tracing::info!(id, usage, sms, notifications, kept, "Retracted");
             Ok(counts)
         });
-        retracting.await.unwrap_or(Err(AdminError::Stopping))
+        finished(retracting).await.unwrap_or_else(|| Err(self.ended()))
     }
 
     /// Keeps again what comes under a retracted `datePush` from now on.

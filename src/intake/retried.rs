@@ -24,6 +24,6 @@ fn may_heal(error: &AdminError) -> bool {
     match error {
         AdminError::Store(error) => !error.is_fatal() && !error.is_of_data(),
         AdminError::NotReady(_) => true,
-        AdminError::Stopping => false,
+        AdminError::Stopping | AdminError::Ended => false,
     }
 }

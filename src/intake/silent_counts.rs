@@ -29,7 +29,7 @@ impl Intake {
             }
             match self.count_silent_sims().await {
                 Ok(()) => counted = Some(due),
-                Err(AdminError::Stopping) => (),
+                Err(AdminError::Stopping | AdminError::Ended) => (),
                 Err(error) => {
                     tell(&error);
                     sleep(AGAIN_AFTER).await;

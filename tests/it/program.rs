@@ -161,6 +161,15 @@ impl Line {
         self.exchange(head.as_bytes())
     }
 
+    /// Has the internal listener do something.
+    pub(crate) fn post(&mut self, path: &str) -> io::Result<Answer> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        self.exchange(head.as_bytes())
+    }
+
     /// Sends a request and reads the whole answer: one cut short is an error.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.get_mut().write_all(request)?;

@@ -2,6 +2,7 @@
 //!
 //! Each attack is short here; a variable of the environment, named beside it, makes it long.
 mod aborted;
+mod broken_reader;
 mod canaries;
 pub(crate) mod certificate;
 mod crowd;

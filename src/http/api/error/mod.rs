@@ -159,6 +159,7 @@ impl From<AdminError> for ApiError {
             AdminError::Store(error) => Self::Store(error),
             AdminError::NotReady(reason) => Self::NotReady(reason),
             AdminError::Stopping => Self::NotReady("simdeck is stopping"),
+            AdminError::Ended => Self::NotReady(AdminError::ENDED),
         }
     }
 }
@@ -178,6 +179,7 @@ impl From<RetryError> for ApiError {
                 ),
                 None,
             ),
+            RetryError::Failed => Self::Panicked,
             RetryError::Busy => Self::Busy,
             RetryError::Admin(error) => error.into(),
         }
