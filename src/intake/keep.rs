@@ -11,6 +11,7 @@ use super::{
     AdminError, Intake, Trouble,
     admin::{Command, Reply},
     chores::Upkeep,
+    finished::finished,
 };
 use crate::{
     domain::{AuditAction, AuditNote, Caller, ClockEvidence, Timestamp, counted},
@@ -94,7 +95,7 @@ impl Intake {
                 }
             }
         });
-        let pruned = pruning.await.unwrap_or(Err(AdminError::Stopping))?;
+        let pruned = finished(pruning).await.unwrap_or_else(|| Err(self.ended()))?;
         if pruned != Pruned::default() {
             let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = pruned;
             tracing::info!(usage, sms, notifications, quarantined, stale, refused, audit, "Pruned");
@@ -132,7 +133,7 @@ impl Intake {
             intake.shared.backup_failure.note(&made, intake.now());
             made
         });
-        making.await.unwrap_or(Err(KeepError::Admin(AdminError::Stopping)))
+        finished(making).await.unwrap_or_else(|| Err(KeepError::Admin(self.ended())))
     }
 
     /// Since when backups fail that should be made by themselves, and why, if they do.
@@ -173,6 +174,7 @@ impl Intake {
         let mut due = Due::since(Instant::now());
         let mut backup_at = self.first_backup();
         let mut pruning: Option<JoinHandle<()>> = None;
+        let mut backing_up: Option<JoinHandle<Duration>> = None;
         loop {
             let now = look.tick().await;
             if due.is_room_sought(self.trouble(), now) {
@@ -184,18 +186,27 @@ impl Intake {
                 let intake = self.clone();
                 pruning = Some(tokio::spawn(async move { intake.prune_by_itself().await }));
             }
-            if backup_at.is_some_and(|at| at <= now) {
-                let every = self.shared.options.keep.backup_every.unwrap_or_default();
-                let rest = match self.back_up(None).await {
-                    Ok(_) => every,
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, "No backup was made; will try again");
-                        BACKUP_AGAIN_AFTER.min(every)
-                    }
-                };
+            // Nor does room wait for a copy.
+            if let Some(made) = backing_up.take_if(|making| making.is_finished()) {
                 // Not by the clock: it may be set while we wait.
-                backup_at = Some(Instant::now() + rest);
+                backup_at = Some(now + made.await.unwrap_or(BACKUP_AGAIN_AFTER));
+            }
+            if backing_up.is_none() && backup_at.is_some_and(|at| at <= now) {
+                let intake = self.clone();
+                backing_up = Some(tokio::spawn(async move { intake.back_up_by_itself().await }));
+            }
+        }
+    }
+
+    /// Makes the copy that is due; gives how long after it the next one is.
+    async fn back_up_by_itself(&self) -> Duration {
+        let every = self.shared.options.keep.backup_every.unwrap_or_default();
+        match self.back_up(None).await {
+            Ok(_) => every,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "No backup was made; will try again");
+                BACKUP_AGAIN_AFTER.min(every)
             }
         }
     }

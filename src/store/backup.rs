@@ -98,18 +98,23 @@ pub async fn back_up(
             return Err(error);
         }
     };
-    // The list goes with the copies: where all else is lost, a restore still knows it.
-    let list = erasures::list_of(database);
-    let beside_copies = erasures::list_in(folder);
-    let named = erasures::read(&list).map_err(unwritten)?;
-    erasures::add(&beside_copies, &named).map_err(unwritten)?;
-    rename(&beside_copies, &secrets, &erased).map_err(unwritten)?;
-    put_in_place(&partial, &path)?;
-    if let Err(error) = copies::rotate(folder, keep, now) {
-        tracing::warn!(%error, "An old backup could not be removed");
-    }
-    let bytes = fs::metadata(&path).map_err(unwritten)?.len();
-    Ok(Backup { path, bytes, last_id, records })
+    // The folder may be far away and hang: not where pushes are taken.
+    let (database, into) = (database.to_owned(), folder.to_owned());
+    let finishing = spawn_blocking(move || {
+        let unwritten = |source| BackupError::File { path: into.clone(), source };
+        // The list goes with the copies: where all else is lost, a restore still knows it.
+        let beside_copies = erasures::list_in(&into);
+        let named = erasures::read(&erasures::list_of(&database)).map_err(unwritten)?;
+        erasures::add(&beside_copies, &named).map_err(unwritten)?;
+        rename(&beside_copies, &secrets, &erased).map_err(unwritten)?;
+        put_in_place(&partial, &path)?;
+        if let Err(error) = copies::rotate(&into, keep, now) {
+            tracing::warn!(%error, "An old backup could not be removed");
+        }
+        let bytes = fs::metadata(&path).map_err(unwritten)?.len();
+        Ok(Backup { path, bytes, last_id, records })
+    });
+    finishing.await.map_err(|error| unwritten(error.into()))?
 }
 
 async fn copied(

@@ -1,6 +1,7 @@
 //! A disk under attack: simdeck runs with `tests/disk/disk.c` between it and the system, which
 //! keeps a journal of what the disk was told, fails when told to, and turns the clock.
 mod backlog_clock;
+mod backup_room;
 mod clock;
 mod crash;
 mod faults;
