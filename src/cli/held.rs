@@ -12,10 +12,20 @@ use super::{
     settings::Settings,
 };
 
-const COLUMNS: [&str; 9] =
-    ["id", "class", "reason", "field", "kind", "source", "received_at", "bytes", "count"];
+const COLUMNS: [&str; 10] = [
+    "id",
+    "class",
+    "reason",
+    "field",
+    "kind",
+    "source",
+    "other_sources",
+    "received_at",
+    "bytes",
+    "count",
+];
 /// What a narrow screen goes without, the first of these first. The reason tells the class.
-const MAY_GO: [&str; 5] = ["class", "bytes", "field", "count", "source"];
+const MAY_GO: [&str; 6] = ["class", "bytes", "field", "count", "other_sources", "source"];
 
 /// What to do with pushes that lie aside.
 #[derive(Debug, Subcommand)]
@@ -40,7 +50,7 @@ pub(super) enum Command {
         #[arg(long = "as", value_name = "KIND")]
         as_kind: Option<String>,
     },
-    /// Throw one away for good
+    /// Throw one away for good; by --source, what others sent too stays as theirs
     #[command(after_help = "Examples:\n  simdeck held discard 17\n  \
                             simdeck held discard --reason date_old --source 192.0.2.1 --dry-run")]
     Discard {
@@ -265,7 +275,7 @@ async fn retry_many(
 async fn show(api: &ApiClient, id: i64, output: Output) -> Result<(), Failure> {
     let held: Value = api.json(Method::GET, &format!("/v1/held/{id}"), &[], None).await?;
     let facts: Vec<String> =
-        COLUMNS.iter().map(|name| format!("{name:<12} {}", cell(&held[*name]))).collect();
+        COLUMNS.iter().map(|name| format!("{name:<13} {}", cell(&held[*name]))).collect();
     let heading = match held["body_encoding"].as_str() {
         Some("base64") => "the body, which is no text, in base64:\n",
         _ => "",

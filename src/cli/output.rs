@@ -110,6 +110,10 @@ pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text),
+        Value::Array(values) if values.is_empty() => "-".to_owned(),
+        Value::Array(values) if values.iter().all(|it| it.is_string() || it.is_null()) => {
+            values.iter().map(cell).collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }

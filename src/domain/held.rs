@@ -164,6 +164,11 @@ impl fmt::Display for HeldFilter {
 }
 
 impl NewHeld {
+    /// Who sent it, in words; empty where that is not known, for which the address of nobody stands.
+    pub fn source_name(&self) -> String {
+        if self.source.is_unspecified() { String::new() } else { self.source.to_string() }
+    }
+
     /// What it is: where it is kept says so.
     pub fn class(&self) -> HeldClass {
         match self.ring {

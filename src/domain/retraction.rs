@@ -1,4 +1,8 @@
-use std::{collections::HashSet, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    net::IpAddr,
+};
 
 use super::Timestamp;
 
@@ -70,6 +74,12 @@ impl Retracted {
     /// Adds what is retracted now.
     pub fn add(&mut self, question: RetractQuestion) {
         self.0.insert(question);
+    }
+
+    /// The seconds of which what this source sent is set aside, and not what others sent.
+    pub fn only_of(&self, source: IpAddr) -> BTreeSet<i64> {
+        let source = Some(source.to_canonical());
+        self.0.iter().filter(|it| it.source == source).map(|it| it.date_push_s).collect()
     }
 
     /// Whether a push of this second from this source is set aside.

@@ -74,6 +74,14 @@ impl Problem {
         }
     }
 
+    /// The same, where something was done before that.
+    #[must_use]
+    pub(super) fn after(mut self, done: &str) -> Self {
+        let detail = self.detail.take().map(|detail| format!(" {detail}")).unwrap_or_default();
+        self.detail = Some(format!("{done}{detail}"));
+        self
+    }
+
     /// A sentence for the person who reads it.
     #[must_use]
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {

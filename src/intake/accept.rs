@@ -143,6 +143,7 @@ impl Intake {
             records: reading.records,
             quarantine,
             source: Some(push.source),
+            also_from: Vec::new(),
             releases: None,
             is_test,
             is_history: false,

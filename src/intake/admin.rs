@@ -1,21 +1,12 @@
-use std::{
-    net::IpAddr,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{
-    Intake, Push, Trouble, accept::quarantine, audit::Record, chores::Upkeep, finished::finished,
-    large::Read, queue::Origin, refused::Handed,
-};
+use super::{Intake, Trouble, audit::Record, chores::Upkeep, refused::Handed};
 use crate::{
     domain::{
-        ApiKey, AuditAction, AuditNote, AuditOutcome, Caller, DevicePoll, Held, HeldBody,
-        HeldClass, HeldReason, KeyDigest, Kind, LabelChange, Pass, PassDigest, PassKind, Retracted,
-        Scope, Timestamp, counted,
+        ApiKey, Caller, DevicePoll, KeyDigest, LabelChange, Pass, PassDigest, PassKind, Scope,
     },
-    smarthub::{Body, NotJson, Reading, Refusal, Unread},
     store::{Outcome, StoreError, Submission},
 };
 
@@ -100,157 +91,7 @@ impl AdminError {
     pub const ENDED: &str = "the writer has failed, so that simdeck ends; its log says why";
 }
 
-/// Why a held push could not be tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum RetryError {
-    /// There is none of this number.
-    #[error("there is no such held push")]
-    Unknown,
-    /// It still does not prove to be from SmartHub.
-    #[error("it is still refused: {0}")]
-    StillRefused(HeldReason),
-    /// Reading it failed, which is a fault of ours; the log says where.
-    #[error("it could not be read, which is a fault of simdeck")]
-    Failed,
-    /// It cannot be stored now.
-    #[error("it cannot be stored now")]
-    Busy,
-    /// The change could not be made.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-}
-
 impl Intake {
-    /// Tries a held push again, whatever its age, under its own kind or another. A refused one has
-    /// to verify now. What can be read is stored and taken out of the held pushes, in one
-    /// transaction; what still cannot stays. What came under a `datePush` that was retracted since is
-    /// held for that reason instead, and stored if it is tried once more.
-    pub async fn retry(
-        &self,
-        id: i64,
-        as_kind: Option<Kind>,
-        caller: &Caller,
-    ) -> Result<Outcome, RetryError> {
-        let (intake, caller) = (self.clone(), caller.clone());
-        // Whoever asked may go: what becomes of it is on record all the same.
-        let retrying =
-            tokio::spawn(async move { intake.retry_on_record(id, as_kind, caller).await });
-        finished(retrying).await.unwrap_or_else(|| Err(RetryError::Admin(self.ended())))
-    }
-
-    async fn retry_on_record(
-        &self,
-        id: i64,
-        as_kind: Option<Kind>,
-        caller: Caller,
-    ) -> Result<Outcome, RetryError> {
-        // Where nothing is there to be tried, nothing is put on record.
-        let held = self.held_body(id).await?;
-        let note = AuditNote::by(&caller, AuditAction::HeldRetry, id.to_string());
-        let audited = self.begin_audit(note).await?;
-        let done = self.try_retry(held, as_kind).await;
-        let (outcome, details) = match &done {
-            Ok(outcome) if outcome.quarantined == 0 => (AuditOutcome::Done, in_words(outcome)),
-            Ok(outcome) => (AuditOutcome::Failed, in_words(outcome)),
-            Err(error) => (AuditOutcome::Failed, error.to_string()),
-        };
-        audited.end(outcome, details).await;
-        done
-    }
-
-    /// A held push that is to be tried again.
-    pub(super) async fn held_body(&self, id: i64) -> Result<HeldBody, RetryError> {
-        let held = self.shared.store.held_body(id).await.map_err(AdminError::from)?;
-        held.ok_or(RetryError::Unknown)
-    }
-
-    /// The same, and no row says so. Each source that sent it has it stored as its own push, so that a
-    /// retraction of one of them leaves what the others sent.
-    pub(super) async fn try_retry(
-        &self,
-        held: HeldBody,
-        as_kind: Option<Kind>,
-    ) -> Result<Outcome, RetryError> {
-        let Held { source, other_sources, .. } = &held.held;
-        // One that is not known comes last: it lets go of the whole.
-        let mut sources: Vec<Option<IpAddr>> =
-            [source].into_iter().chain(other_sources).map(|source| source.parse().ok()).collect();
-        sources.sort_by_key(Option::is_none);
-        sources.dedup();
-        let mut all: Option<Outcome> = None;
-        for source in sources {
-            let one = self.retry_of(&held, as_kind.as_ref(), source).await?;
-            // What others sent, too, is the same part.
-            all = Some(all.map_or(one, |all| Outcome {
-                stored: all.stored + one.stored,
-                quarantined: all.quarantined.max(one.quarantined),
-                ..all
-            }));
-        }
-        Ok(all.unwrap_or_default())
-    }
-
-    async fn retry_of(
-        &self,
-        held: &HeldBody,
-        as_kind: Option<&Kind>,
-        source: Option<IpAddr>,
-    ) -> Result<Outcome, RetryError> {
-        let id = held.held.id;
-        let push = Push {
-            kind: as_kind.unwrap_or(&held.held.kind).clone(),
-            body: held.body.clone().into(),
-            source: source.unwrap_or([0, 0, 0, 0].into()),
-            test_nonce: None,
-        };
-        let (class, read_at) = (held.held.class, self.now());
-        let signatures = held.signatures.clone().unwrap_or_default();
-        // What lies here for another reason is not taken in under a `datePush` that was retracted
-        // since: only then has a person decided of that.
-        let is_decided = held.held.reason == HeldReason::DateRetracted;
-        let retracted = (!is_decided).then(|| self.retracted());
-        let read = self.read_aside(&push, move |intake, push| {
-            intake.read_held(push, class, &signatures, retracted.as_deref(), intake.now())
-        });
-        let Read { reading, memory } =
-            read.await.ok_or(RetryError::Failed)?.map_err(RetryError::StillRefused)?;
-        let is_retracted = |unread: &Unread| unread.reason == HeldReason::DateRetracted;
-        let still_unread = reading.records.is_empty()
-            && !reading.unread.is_empty()
-            && !reading.unread.iter().any(is_retracted);
-        let is_held_as_authentic = class.is_authentic();
-        if still_unread && is_held_as_authentic {
-            return Ok(Outcome { quarantined: reading.unread.len() as u64, ..Outcome::default() });
-        }
-        let submission = Submission {
-            records: reading.records,
-            quarantine: quarantine(reading.unread, &push.kind, push.source),
-            source,
-            releases: Some(id),
-            ..Submission::default()
-        };
-        let origin = Origin { push, age: None, read_at, is_held_as_authentic };
-        self.submit(submission, reading.bytes, memory, origin).await.map_err(|_| RetryError::Busy)
-    }
-
-    /// Reads a held body, once it is known to be authentic.
-    fn read_held(
-        &self,
-        push: &Push,
-        class: HeldClass,
-        signatures: &[u8],
-        retracted: Option<&Retracted>,
-        read_at: Timestamp,
-    ) -> Result<Reading, HeldReason> {
-        let body = Body::parse(&push.body).map_err(|NotJson| HeldReason::NotJson)?;
-        let authentic = match class {
-            HeldClass::Quarantined | HeldClass::Stale => body.trust(),
-            HeldClass::Refused => body.verify_kept(signatures, &self.verifier()),
-        };
-        let authentic = authentic.map_err(|Refusal { reason, .. }| reason)?;
-        Ok(authentic.read(&self.rules(push, None, retracted, read_at)))
-    }
-
     /// Waits until the writer has come by: while it does, it neither hangs nor has ended.
     pub async fn beat(&self) -> Result<(), AdminError> {
         self.ask(|reply| Command::Beat { reply }).await
@@ -365,11 +206,4 @@ impl Intake {
             _ => AdminError::Ended,
         }
     }
-}
-
-/// What became of held pushes, for the audit.
-pub(super) fn in_words(outcome: &Outcome) -> String {
-    let Outcome { stored, duplicates, quarantined, .. } = outcome;
-    let duplicates = counted(*duplicates, "duplicate", "duplicates");
-    format!("{stored} stored, {duplicates}, {quarantined} quarantined")
 }

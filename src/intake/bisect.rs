@@ -80,7 +80,8 @@ impl WriterTask {
                 continue;
             }
             let Submission { source, is_test, .. } = submission;
-            let part = Submission { records, source, is_test, ..Submission::default() };
+            let also_from = submission.also_from.clone();
+            let part = Submission { records, source, also_from, is_test, ..Submission::default() };
             match self.commit_part(slice::from_ref(&part)).await {
                 Ok(verdicts) => {
                     let stored = verdicts.into_iter().filter_map(|it| verdict_of(it).ok());

@@ -2,10 +2,8 @@
 use std::fmt::Display;
 
 use super::{
-    AdminError, Intake, RetryError,
-    admin::{Command, in_words},
-    finished::finished,
-    retried::retried,
+    AdminError, Intake, RetryError, admin::Command, finished::finished, retried::retried,
+    retry::in_words,
 };
 use crate::{
     domain::{AuditAction, AuditNote, AuditOutcome, Caller, HeldFilter, Kind},
@@ -26,6 +24,31 @@ pub struct RetriedMany {
     pub still_refused: u64,
 }
 
+/// Not all was thrown away that a filter names.
+#[derive(Debug, thiserror::Error)]
+#[error("{discarded} discarded; then: {why}")]
+pub struct DiscardCutShort {
+    /// How many are gone.
+    pub discarded: u64,
+    /// What went wrong then.
+    pub why: AdminError,
+}
+
+impl From<AdminError> for DiscardCutShort {
+    fn from(why: AdminError) -> Self {
+        Self { discarded: 0, why }
+    }
+}
+
+impl RetriedMany {
+    /// Counts what was done of the one that failed; gives why.
+    fn take_done(&mut self, error: RetryError) -> RetryError {
+        let RetryError::CutShort { done, why } = error else { return error };
+        self.outcome = super::task::sum(self.outcome, done);
+        *why
+    }
+}
+
 impl Intake {
     /// How many held pushes a filter names up to a number, and that number: what comes later is not
     /// meant. Without a number it is that of the newest of them all. No count where it takes too long.
@@ -40,15 +63,14 @@ impl Intake {
     }
 
     /// Throws all away that a filter names up to a number; gives how many. What others sent than the
-    /// sources that it names stays as theirs. Whoever asked may go: it is
-    /// finished all the same.
+    /// sources that it names stays as theirs. Whoever asked may go: it is finished all the same.
     pub async fn discard_held(
         &self,
         filter: &HeldFilter,
         through: Option<i64>,
         caller: &Caller,
-    ) -> Result<u64, AdminError> {
-        let (count, top) = self.count_held(filter, through).await?;
+    ) -> Result<u64, DiscardCutShort> {
+        let (count, top) = self.count_held(filter, through).await.map_err(AdminError::from)?;
         let note = AuditNote::by(caller, AuditAction::HeldDiscard, of_filter(count, filter));
         let (intake, filter) = (self.clone(), filter.clone());
         let discarding = tokio::spawn(async move {
@@ -56,9 +78,9 @@ impl Intake {
             let (discarded, failed) = intake.discard_each(&filter, top).await;
             let (outcome, why) = ended(failed.as_ref());
             audited.end(outcome, format!("{discarded} discarded{why}")).await;
-            failed.map_or(Ok(discarded), Err)
+            failed.map_or(Ok(discarded), |why| Err(DiscardCutShort { discarded, why }))
         });
-        finished(discarding).await.unwrap_or_else(|| Err(self.ended()))
+        finished(discarding).await.unwrap_or_else(|| Err(self.ended().into()))
     }
 
     /// How many were thrown away, and what kept the others.
@@ -107,7 +129,10 @@ impl Intake {
             let (outcome, why) = ended(failed.as_ref());
             let counts = format!("{}, {} still refused", in_words(&all.outcome), all.still_refused);
             audited.end(outcome, format!("{counts}{why}")).await;
-            failed.map_or(Ok(all), Err)
+            match failed {
+                None => Ok(all),
+                Some(why) => Err(why.after(all.outcome)),
+            }
         });
         finished(retrying).await.unwrap_or_else(|| Err(RetryError::Admin(self.ended())))
     }
@@ -136,7 +161,7 @@ impl Intake {
                     Err(RetryError::StillRefused(_) | RetryError::Failed) => all.still_refused += 1,
                     // Somebody else took it out meanwhile.
                     Err(RetryError::Unknown) => continue,
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(all.take_done(error)),
                 }
                 all.matched += 1;
             }

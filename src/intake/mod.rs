@@ -27,6 +27,7 @@ mod refused;
 mod refused_turns;
 mod retract;
 mod retried;
+mod retry;
 mod rezone;
 mod sent_away;
 mod silent_counts;
@@ -44,15 +45,16 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
-pub use admin::{AdminError, RetryError};
+pub use admin::AdminError;
 pub use audit::Audited;
 pub use disk::DiskState;
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
-pub use held_many::RetriedMany;
+pub use held_many::{DiscardCutShort, RetriedMany};
 pub use history::Kept;
 pub use keep::{KeepError, KeepOptions};
 pub use queue::QueueDepth;
+pub use retry::RetryError;
 pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 

@@ -47,8 +47,10 @@ pub(super) struct HeldOut<'a> {
     reason: &'static str,
     field: Option<&'a str>,
     kind: &'a str,
-    source: &'a str,
-    other_sources: &'a [String],
+    /// Null where it is not known.
+    source: Option<&'a str>,
+    /// Who sent the very same, too; null stands for all beyond those that are kept.
+    other_sources: Vec<Option<&'a str>>,
     #[schema(format = DateTime)]
     received_at: String,
     bytes: i64,
@@ -113,7 +115,18 @@ impl List for HeldPushes {
     }
 
     fn columns(_: &View) -> Vec<&'static str> {
-        vec!["id", "class", "reason", "field", "kind", "source", "received_at", "bytes", "count"]
+        vec![
+            "id",
+            "class",
+            "reason",
+            "field",
+            "kind",
+            "source",
+            "other_sources",
+            "received_at",
+            "bytes",
+            "count",
+        ]
     }
 
     fn cells(row: &Held, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
@@ -122,7 +135,8 @@ impl List for HeldPushes {
         cells.text(row.reason.as_str());
         cells.text(row.field.as_deref().unwrap_or_default());
         cells.text(row.kind.as_str());
-        cells.text(&row.source);
+        cells.text(named(&row.source).unwrap_or_default());
+        cells.text(&serde_json::to_string(&others(row)).map_err(std::io::Error::from)?);
         cells.text(&row.received_at.to_string());
         cells.integer(row.bytes);
         cells.integer(row.count);
@@ -176,6 +190,15 @@ pub(super) async fn discard(
     }
 }
 
+/// A source, unless it is not known. Earlier versions named it by the address of nobody.
+fn named(source: &str) -> Option<&str> {
+    Some(source).filter(|source| !matches!(*source, "" | "0.0.0.0"))
+}
+
+fn others(held: &Held) -> Vec<Option<&str>> {
+    held.other_sources.iter().map(|source| named(source)).collect()
+}
+
 fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
     HeldOut {
         id: held.id,
@@ -183,8 +206,8 @@ fn held_out<'a>(held: &'a Held, base: &Base) -> HeldOut<'a> {
         reason: held.reason.as_str(),
         field: held.field.as_deref(),
         kind: held.kind.as_str(),
-        source: &held.source,
-        other_sources: &held.other_sources,
+        source: named(&held.source),
+        other_sources: others(held),
         received_at: held.received_at.to_string(),
         bytes: held.bytes,
         count: held.count,

@@ -118,6 +118,7 @@ impl ErasedSims {
         let submission = Submission {
             records: records.into_iter().flatten().map(Cow::into_owned).collect(),
             quarantine: quarantine.into_iter().flatten().map(Cow::into_owned).collect(),
+            also_from: submission.also_from.clone(),
             ..*submission
         };
         Left { submission: Cow::Owned(submission), erased: gone as u64, came }

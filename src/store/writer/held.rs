@@ -3,7 +3,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Writer,
+    Submission, Writer,
+    held_source::name_of,
     rings::{self, DroppedAs, FULL, SHARE},
     round::Round,
     run,
@@ -29,7 +30,7 @@ impl Writer {
                 self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
-            if !self.came_again(&left, None).await? {
+            if !self.came_again(&left, &left.source_name(), None).await? {
                 self.keep_in_ring(&left, ring, now).await?;
             }
         }
@@ -42,21 +43,27 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether quarantine has room for these parts of a push once `released` is gone. What lies
-    /// there already needs none.
-    pub(super) async fn has_room(
-        &mut self,
-        quarantine: &[NewHeld],
-        released: Option<i64>,
-    ) -> Result<bool, StoreError> {
+    /// Whether quarantine has room for these parts of a push once what it releases is gone, if it
+    /// goes: it stays as that of others that sent it. What lies there already needs none.
+    pub(super) async fn has_room(&mut self, submission: &Submission) -> Result<bool, StoreError> {
         const FREED: &str =
             "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
-        const THERE: &str =
-            "select exists (select 1 from held where class = 'quarantined' and digest = $1)";
+        const THERE: &str = "
+            select exists (select 1 from held
+                where class = 'quarantined' and digest = $1 and id is not $2)";
+        let quarantine = || submission.quarantine.iter().filter(|held| held.ring.is_none());
+        if quarantine().next().is_none() {
+            return Ok(true);
+        }
+        let gone = match submission.releases {
+            Some(id) if self.goes_with(id, submission).await? => Some(id),
+            _ => None,
+        };
         let mut added = 0;
-        for held in quarantine.iter().filter(|held| held.ring.is_none()) {
+        for held in quarantine() {
             let is_there: bool = sqlx::query_scalar(THERE)
                 .bind(&digest(held)[..])
+                .bind(gone)
                 .fetch_one(&mut self.connection)
                 .await?;
             added += if is_there { 0 } else { held.body.len() as u64 };
@@ -65,7 +72,7 @@ impl Writer {
             return Ok(true);
         }
         let freed: i64 =
-            sqlx::query_scalar(FREED).bind(released).fetch_one(&mut self.connection).await?;
+            sqlx::query_scalar(FREED).bind(gone).fetch_one(&mut self.connection).await?;
         let kept = self.quarantine_bytes.saturating_sub(freed.unsigned_abs());
         Ok(kept + added <= self.limits.quarantine_bytes_max)
     }
@@ -73,21 +80,27 @@ impl Writer {
     /// Puts parts of a push into quarantine inside the open transaction.
     pub(super) async fn quarantine_all(
         &mut self,
-        quarantine: &[NewHeld],
-        released: Option<i64>,
+        submission: &Submission,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for held in quarantine {
-            if self.came_again(held, released).await? {
-                continue;
+        let released = submission.releases;
+        for held in &submission.quarantine {
+            if !self.came_again(held, &held.source_name(), released).await? {
+                self.quarantine(held, now).await?;
             }
-            if let Some(ring) = held.ring {
-                self.keep_in_ring(held, ring, now).await?;
-                continue;
+            for source in &submission.also_from {
+                self.came_again(held, &name_of(*source), released).await?;
             }
-            self.insert_held(held, "", now).await?;
-            self.quarantine_bytes += held.body.len() as u64;
         }
+        Ok(())
+    }
+
+    async fn quarantine(&mut self, held: &NewHeld, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(ring) = held.ring {
+            return self.keep_in_ring(held, ring, now).await;
+        }
+        self.insert_held(held, "", now).await?;
+        self.quarantine_bytes += held.body.len() as u64;
         Ok(())
     }
 
@@ -122,6 +135,7 @@ impl Writer {
     async fn came_again(
         &mut self,
         held: &NewHeld,
+        source: &str,
         released: Option<i64>,
     ) -> Result<bool, StoreError> {
         const AGAIN: &str = "
@@ -137,7 +151,7 @@ impl Writer {
             .fetch_optional(&mut self.connection)
             .await?;
         let Some(id) = same else { return Ok(false) };
-        self.note_held_source(id, &held.source.to_string()).await?;
+        self.note_held_source(id, source).await?;
         Ok(true)
     }
 
@@ -203,7 +217,7 @@ impl Writer {
             .bind(held.reason.as_str())
             .bind(held.field.as_deref())
             .bind(held.kind.as_str())
-            .bind(held.source.to_string())
+            .bind(held.source_name())
             .bind(block(held))
             .bind(now.unix_ms())
             .bind(i64::try_from(held.body.len()).unwrap_or(i64::MAX))
@@ -245,7 +259,10 @@ impl Writer {
 
 /// Who counts as one source with whoever sent it.
 fn block(held: &NewHeld) -> String {
-    SourceBlock::from(held.source).to_string()
+    match held.source_name().is_empty() {
+        true => String::new(),
+        false => SourceBlock::from(held.source).to_string(),
+    }
 }
 
 fn digest(held: &NewHeld) -> [u8; 32] {

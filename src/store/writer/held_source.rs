@@ -6,8 +6,13 @@
 //! those beyond. Nobody can name it, so that such a push stays. Held by `front::held_sources`.
 use std::net::IpAddr;
 
-use super::{Writer, rings};
+use super::{Submission, Writer, rings};
 use crate::{domain::SourceBlock, store::StoreError};
+
+/// How a source is named; one that is not known has an empty name.
+pub(super) fn name_of(source: Option<IpAddr>) -> String {
+    source.map(|source| source.to_string()).unwrap_or_default()
+}
 
 impl Writer {
     /// Notes that somebody sent a held push, too.
@@ -31,15 +36,41 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes a held push that was read for this source. It stays as that of the others that sent it.
+    /// Deletes a held push that was read for these sources. It stays as that of the others that sent
+    /// it.
     pub(super) async fn release_held(
         &mut self,
         id: i64,
-        source: Option<IpAddr>,
+        submission: &Submission,
     ) -> Result<(), StoreError> {
-        let named: Vec<String> = source.iter().map(IpAddr::to_string).collect();
+        let named = self.released_names(id, submission).await?;
         self.delete_held_of(id, &named).await?;
         Ok(())
+    }
+
+    /// Whether a held push would be gone after that.
+    pub(super) async fn goes_with(
+        &mut self,
+        id: i64,
+        submission: &Submission,
+    ) -> Result<bool, StoreError> {
+        let named = self.released_names(id, submission).await?;
+        let all = self.held_sources(id).await?;
+        Ok(named.is_empty() || all.iter().all(|source| named.contains(source)))
+    }
+
+    /// The sources for which a submission takes a held push out; none if it is for whoever sent it.
+    async fn released_names(
+        &mut self,
+        id: i64,
+        submission: &Submission,
+    ) -> Result<Vec<String>, StoreError> {
+        let named: Vec<String> = submission.sources().map(name_of).collect();
+        let is_of_nobody = named.iter().all(String::is_empty);
+        if is_of_nobody && !self.held_sources(id).await?.contains(&String::new()) {
+            return Ok(Vec::new());
+        }
+        Ok(named)
     }
 
     /// Deletes a held push if nobody but these sources sent it, or without any, whoever did. Otherwise

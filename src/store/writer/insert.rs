@@ -39,7 +39,18 @@ type Tallies = BTreeMap<Box<str>, TallyChange>;
 impl<'a> Batch<'a> {
     pub(super) fn add(&mut self, nth: usize, submission: &'a Submission) {
         self.has_push |= !submission.is_history;
-        let (source, is_history) = (submission.source, submission.is_history);
+        self.add_of(nth, submission, submission.source);
+    }
+
+    /// Adds its records once more, as repeats: others sent them, too.
+    pub(super) fn add_also(&mut self, nth: usize, submission: &'a Submission) {
+        for source in &submission.also_from {
+            self.add_of(nth, submission, *source);
+        }
+    }
+
+    fn add_of(&mut self, nth: usize, submission: &'a Submission, source: Option<IpAddr>) {
+        let is_history = submission.is_history;
         for new in &submission.records {
             match &new.record {
                 record if submission.is_test => {

@@ -35,12 +35,13 @@ mod round;
 mod silent_count;
 mod sim_pruned;
 mod sims;
+mod submission;
 mod tail;
 mod undo;
 mod usage;
 mod waiting_refused;
 
-use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 use sqlx::SqliteConnection;
 
@@ -48,6 +49,7 @@ pub use self::erase::{Erased, Erasing};
 pub use self::prune::{Pruned, Pruning, Retention};
 pub use self::rebuild::Rebuilding;
 pub use self::retract::{RetractedCounts, Retracting};
+pub use self::submission::{Outcome, Submission, Verdict};
 pub use self::waiting_refused::RefusedCounts;
 pub use self::{erase_list::Lift, erased_sims::ErasedNumbers, file_search::FileSearch};
 use self::{
@@ -61,7 +63,7 @@ use self::{
 };
 pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
 use super::{StoreError, days::StoreDays, read::KindTally};
-use crate::domain::{ClockEvidence, KeptFrom, NewHeld, NewRecord, Retracted, Timestamp};
+use crate::domain::{ClockEvidence, KeptFrom, NewHeld, Retracted, Timestamp};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -95,64 +97,6 @@ impl Limits {
             sums_tail_records_max: Self::SUMS_TAIL_RECORDS_MAX,
         }
     }
-}
-
-/// What one push wants stored, all or nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Submission {
-    /// What could be read.
-    pub records: Vec<NewRecord>,
-    /// What goes to quarantine.
-    pub quarantine: Vec<NewHeld>,
-    /// Who sent it, if it was pushed.
-    pub source: Option<IpAddr>,
-    /// The held push that this one takes out, if it is a retry.
-    pub releases: Option<i64>,
-    /// Whether it is one of our own tests: kept apart and in no total.
-    pub is_test: bool,
-    /// Whether it was not pushed but comes from a file: no sign that SmartHub still pushes, and what
-    /// it repeats is no news. It is committed by itself, without pushes.
-    pub is_history: bool,
-    /// When it was pushed, by its `datePush`, which is signed. None where that says nothing of the
-    /// present time: of a test, a file or a retry.
-    pub pushed_at: Option<Timestamp>,
-}
-
-impl Submission {
-    fn concerns_held(&self) -> bool {
-        self.releases.is_some() || !self.quarantine.is_empty()
-    }
-
-    fn changes_rings(&self) -> bool {
-        self.releases.is_some() || self.quarantine.iter().any(|held| held.ring.is_some())
-    }
-
-    /// Whether a record in it is older than what is kept. Tests are kept by number, not by age.
-    fn is_too_old(&self, kept_from: &KeptFrom) -> bool {
-        !self.is_test && self.records.iter().any(|new| kept_from.refuses(new))
-    }
-}
-
-/// What became of a push.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Records that are new.
-    pub stored: u64,
-    /// Records that were there already.
-    pub duplicates: u64,
-    /// Parts that went to quarantine.
-    pub quarantined: u64,
-    /// Records and parts that were left out, because all of them is about erased SIMs.
-    pub erased: u64,
-}
-
-/// The answer to one submission of a committed batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is on disk.
-    Stored(Outcome),
-    /// Nothing of it was stored, because quarantine has no room for what would go there.
-    QuarantineFull,
 }
 
 /// Owns the one connection that writes.
@@ -273,15 +217,15 @@ impl Writer {
         let left: Vec<_> = batch.iter().map(|one| self.erased_sims.left_of(one)).collect();
         let mut rows = Batch::default();
         for (nth, Left { submission, erased, came }) in left.iter().enumerate() {
-            if !self.has_room(&submission.quarantine, submission.releases).await? {
+            if !self.has_room(submission).await? {
                 verdicts[nth] = Verdict::QuarantineFull;
                 continue;
             }
             self.erased_sims.add_counts(came);
             if let Some(id) = submission.releases {
-                self.release_held(id, submission.source).await?;
+                self.release_held(id, submission).await?;
             }
-            self.quarantine_all(&submission.quarantine, submission.releases, now).await?;
+            self.quarantine_all(submission, now).await?;
             count(&mut verdicts, nth, |outcome| {
                 outcome.quarantined += submission.quarantine.len() as u64;
                 outcome.erased += erased;
@@ -289,6 +233,11 @@ impl Writer {
             rows.add(nth, submission);
         }
         rows.sort();
+        for (nth, Left { submission, .. }) in left.iter().enumerate() {
+            if verdicts.get(nth) != Some(&Verdict::QuarantineFull) {
+                rows.add_also(nth, submission);
+            }
+        }
         let has_dropped = concerns_held && self.rings.has_dropped();
         if has_dropped {
             self.write_dropped(now).await?;

@@ -184,7 +184,10 @@ impl Writer {
     pub fn is_retracted(&self, submission: &Submission, new: &NewRecord) -> bool {
         // A person may take in what was retracted: of a retry and a file it is not asked.
         submission.pushed_at.is_some()
-            && submission.source.is_some_and(|source| self.retracted.has(new.date_push_s, source))
+            && submission
+                .sources()
+                .flatten()
+                .any(|source| self.retracted.has(new.date_push_s, source))
     }
 
     pub(super) fn has_retracted(&self, batch: &[Submission]) -> bool {

@@ -303,7 +303,9 @@ async fn a_retry_without_room_in_quarantine_loses_nothing() {
     assert_eq!(simdeck.push("data-usage", signed(&large(2))).await, (0, 0, 1));
     let refused = simdeck.rows("/v1/held?class=refused").await.remove(0);
     let path = format!("/v1/held/{}/retry", refused["id"]);
-    assert_eq!(simdeck.ask(reqwest::Method::POST, &path).await.0, 503);
+    let (status, problem) = simdeck.ask(reqwest::Method::POST, &path).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 503 && detail.contains("SIMDECK_QUARANTINE_MAX"), "{status}: {detail}");
     assert_eq!(simdeck.rows("/v1/held?class=refused").await, [refused], "it is still there");
     simdeck.end();
 }

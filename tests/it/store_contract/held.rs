@@ -228,3 +228,30 @@ async fn a_retry_that_quarantine_has_no_room_for_leaves_the_held_push_where_it_i
     let [plausible, _] = rings(&opened).await;
     assert_eq!((plausible.pushes, plausible.dropped), (1, 0));
 }
+
+#[tokio::test]
+async fn what_others_sent_too_takes_room_until_it_is_released_for_all_of_them() {
+    let place = Place::with_quarantine_of(100);
+    let mut opened = place.open().await;
+    let from =
+        |source| NewHeld { source: Ipv4Addr::new(192, 0, 2, source).into(), ..quarantined(1, 60) };
+    for source in [1, 2] {
+        let push = Submission { quarantine: vec![from(source)], ..Submission::default() };
+        commit(&mut opened, &[push]).await;
+    }
+    let [first, second] = [1, 2].map(|source| Some(Ipv4Addr::new(192, 0, 2, source).into()));
+    let id = bodies(&opened, HeldClass::Quarantined).await[0].0;
+    let release = |also_from| Submission {
+        records: vec![usage(1, 1_713_888_842_473, 1)],
+        quarantine: vec![quarantined(2, 60)],
+        source: first,
+        also_from,
+        releases: Some(id),
+        ..Submission::default()
+    };
+    assert_eq!(commit(&mut opened, &[release(vec![])]).await, [Verdict::QuarantineFull]);
+    let all = Outcome { stored: 1, duplicates: 1, quarantined: 1, ..Outcome::default() };
+    assert_eq!(commit(&mut opened, &[release(vec![second])]).await, [Verdict::Stored(all)]);
+    assert_eq!(opened.store.tallies().await.unwrap().quarantine.bytes, 60);
+    assert_eq!(bodies(&opened, HeldClass::Quarantined).await.len(), 1);
+}

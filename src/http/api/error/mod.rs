@@ -8,13 +8,14 @@ use axum::{
 use http_body_util::LengthLimitError;
 
 mod removal;
+mod retry;
 pub(super) use removal::Earlier;
 pub(in crate::http) use removal::RemovalError;
 
 use crate::{
-    domain::{HeldReason, Timestamp},
+    domain::Timestamp,
     http::problem::{Cause, Code, FieldError, Problem},
-    intake::{AdminError, RetryError},
+    intake::AdminError,
     rcms::RcmsError,
     store::{BackupError, StoreError},
 };
@@ -82,6 +83,17 @@ pub(in crate::http) enum ApiError {
     /// The writer has too much to do.
     #[error("the intake is busy")]
     Busy,
+    /// What cannot be read of a held push has no room in quarantine.
+    #[error("quarantine is full")]
+    QuarantineFull,
+    /// A part was done, and then something went wrong.
+    #[error("{done} Then: {why}")]
+    CutShort {
+        /// What was done, in a sentence.
+        done: String,
+        /// What went wrong.
+        why: Box<ApiError>,
+    },
     /// There are as many streams as there may be.
     #[error("there are as many streams as there may be")]
     TooManyStreams,
@@ -164,28 +176,6 @@ impl From<AdminError> for ApiError {
     }
 }
 
-impl From<RetryError> for ApiError {
-    fn from(error: RetryError) -> Self {
-        match error {
-            RetryError::Unknown => Self::NoSuchRow("held"),
-            RetryError::StillRefused(HeldReason::NotJson) => Self::Conflict(
-                "The body is no push: it can be discarded, not retried.".to_owned(),
-                None,
-            ),
-            RetryError::StillRefused(reason) => Self::Conflict(
-                format!(
-                    "It is still refused ({reason}). If its key was not known, add the key to \
-                     SIMDECK_PUSH_KEY, then retry."
-                ),
-                None,
-            ),
-            RetryError::Failed => Self::Panicked,
-            RetryError::Busy => Self::Busy,
-            RetryError::Admin(error) => error.into(),
-        }
-    }
-}
-
 impl ApiError {
     /// Why a body of a limited length could not be read.
     pub(super) fn of_body(error: axum::Error) -> Self {
@@ -238,8 +228,10 @@ impl ApiError {
                 .errors(error.iter().cloned().collect()),
             Self::NotReady(reason) => unavailable().detail(*reason),
             Self::Busy => unavailable().detail("Too much waits to be stored. Ask again."),
+            Self::QuarantineFull => retry::quarantine_full(),
+            Self::CutShort { done, why } => why.problem().after(done),
             Self::TooManyStreams => {
-                unavailable().detail("There are as many streams as there may be. End one.")
+                unavailable().detail("There are as many streams as may be. End one.")
             }
             Self::NoFrontDoor => Problem::new(StatusCode::CONFLICT, "Conflict")
                 .detail("No public listener runs here. Start `simdeck serve`."),
@@ -339,7 +331,7 @@ fn rcms_problem(error: &RcmsError) -> Problem {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.problem().into_response();
-        match &self {
+        match self.first_cause() {
             Self::NoKey => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"simdeck\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);

@@ -205,9 +205,13 @@ const HELD: &[Param] = &[
             Ok(())
         },
     ),
-    any_of("source", Shape::Short("192.0.2.1"), "Addresses that sent them.", |ask, text| {
-        short(text).map(|it| ask.held.source.push(it))
-    }),
+    any_of(
+        "source",
+        Shape::Short("192.0.2.1"),
+        "Addresses that sent them. A discard by these leaves a push that others sent too: it stays as \
+         theirs.",
+        |ask, text| short(text).map(|it| ask.held.source.push(it)),
+    ),
     when("received_from", Shape::Time, "First received at this time or later.", |ask, text| {
         time_ms(text).map(|it| ask.held.received_from_ms = Some(it))
     }),

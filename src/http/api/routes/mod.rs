@@ -117,7 +117,10 @@ fn held(routes: Routes) -> Routes {
             Documented::post(
                 held_many::discard,
                 doc("Discard all held pushes that a filter names")
-                    .about("At least one filter is needed.")
+                    .about(
+                        "At least one filter is needed. By `source`, only what these sent goes: a \
+                         push that others sent too stays as theirs, and is not counted as discarded.",
+                    )
                     .needs(Scope::Admin)
                     .query(&params::HELD_DISCARD_MANY)
                     .gives::<held_many::DiscardedManyOut>(200, "How many."),

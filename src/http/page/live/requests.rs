@@ -174,7 +174,7 @@ struct HeldIn {
     kind: String,
     reason: String,
     field: Option<String>,
-    source: String,
+    source: Option<String>,
     bytes: i64,
     count: i64,
 }
@@ -209,7 +209,7 @@ fn held_push(held: HeldIn, visitor: &Visitor) -> HeldPush {
         kind: held.kind,
         reason: reason_of(&held.reason, visitor),
         field: held.field.unwrap_or_default(),
-        source: held.source,
+        source: held.source.unwrap_or_default(),
         size: format.bytes(held.bytes).to_string(),
         count: held.count,
         address: format!("/v1/held/{}", held.id),
