@@ -97,10 +97,10 @@ impl Refused {
         }
     }
 
-    /// Whether both fields of its proof are well formed: it may be a true push that only our key or
-    /// clock refuses.
-    pub fn has_formed_proof(&self) -> bool {
-        self.reason == HeldReason::SignatureWrong
+    /// Whether it may be a true push that only our key or clock refuses, or a form that we do not
+    /// know. That is all that the ring of plausible pushes is for, and every well-formed proof.
+    pub fn may_be_true(&self) -> bool {
+        self.ring == Ring::Plausible || self.reason == HeldReason::SignatureWrong
     }
 }
 

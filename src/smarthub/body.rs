@@ -36,8 +36,8 @@ pub struct Authentic<'a> {
 pub struct Refusal {
     /// What is wrong with the first element that fails.
     pub reason: HeldReason,
-    /// The second that its `datePush` stands for, since 1970, where it can be read.
-    pub stands_for_s: Option<i64>,
+    /// The second that its `datePush` stands for, since 1970, or why that is not known.
+    pub stands_for_s: Result<i64, HeldReason>,
 }
 
 /// The two fields of one element.
@@ -118,7 +118,7 @@ impl<'a> Body<'a> {
             .elements()
             .map(date_push)
             .collect::<Result<_, _>>()
-            .map_err(|reason| Refusal { reason, stands_for_s: None })?;
+            .map_err(|reason| Refusal { reason, stands_for_s: Err(reason) })?;
         Ok(Authentic { body: self, dates_s })
     }
 
@@ -173,13 +173,17 @@ impl Refusal {
     /// Whether this may be a real push that only our key, our clock or a form that we do not know
     /// refuses: its time is near, or it has a signature beside a time that cannot be read.
     pub fn is_plausible(&self, now: Timestamp) -> bool {
-        match self.reason {
-            HeldReason::SignatureWrong
-            | HeldReason::SignatureMissing
-            | HeldReason::SignatureUnreadable => self.stands_for_s.is_some_and(|seconds| {
-                seconds.abs_diff(now.unix_seconds()) <= PLAUSIBLE_SECONDS.unsigned_abs()
-            }),
-            HeldReason::DateMissing | HeldReason::DateUnreadable => true,
+        let is_near =
+            |seconds: i64| seconds.abs_diff(now.unix_seconds()) <= PLAUSIBLE_SECONDS.unsigned_abs();
+        match (self.reason, self.stands_for_s) {
+            (HeldReason::DateMissing | HeldReason::DateUnreadable, _)
+            | (HeldReason::SignatureUnreadable, Err(HeldReason::DateUnreadable)) => true,
+            (
+                HeldReason::SignatureWrong
+                | HeldReason::SignatureMissing
+                | HeldReason::SignatureUnreadable,
+                Ok(seconds),
+            ) => is_near(seconds),
             _ => false,
         }
     }
@@ -209,7 +213,7 @@ impl<'v> Checks<'v> {
     ) -> Result<i64, Refusal> {
         let refused = |reason| Refusal {
             reason,
-            stands_for_s: date_push(element).ok().map(|seconds| self.verifier.shifted(seconds)),
+            stands_for_s: date_push(element).map(|seconds| self.verifier.shifted(seconds)),
         };
         let proof = proof.map_err(refused)?;
         if self.last_good != Some(proof)

@@ -328,7 +328,7 @@ impl Front {
             self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
         }
         if let Err(wait) = self.failures.failed(source) {
-            if refused.has_formed_proof() {
+            if refused.may_be_true() {
                 self.hold(refused, room).await;
             } else {
                 self.intake.drop_refused(&refused);

@@ -1,9 +1,10 @@
 //! Whatever is authentic is somewhere, and whatever is not is somewhere or counted.
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::server::{Simdeck, now_s, signature, signed, usage};
+use crate::server::{PUSH_KEY, Simdeck, now_s, signature, signed, usage};
 
 const SIM: &str = "8944501503181377993";
 
@@ -131,6 +132,32 @@ async fn pushes_under_another_key_are_held_however_many_they_are() {
         format!("{{{proof},{},\"nth\":{nth}}}", usage(SIM))
     };
     let statuses = is_told_everywhere(&simdeck, (0..200).map(foreign)).await;
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+    let status = simdeck.get("/v1/status").await;
+    let plausible = &status["held"]["refused"]["plausible"];
+    assert_eq!((&plausible["pushes"], &plausible["dropped"]), (&200.into(), &0.into()));
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn pushes_in_forms_that_are_new_to_us_are_held_however_many_they_are() {
+    let simdeck = Simdeck::start(&[]);
+    let now = Timestamp::from_second(now_s()).unwrap();
+    let hex = signature(PUSH_KEY, now.as_second());
+    let base64 = "WCECd+7qmCWJo/LFcRzlrCOoZimNd/zLVcMLseCqnDRf";
+    let (http, java) = ("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y");
+    let proofs = [
+        (now.strftime(http).to_string(), hex.as_str()),
+        (now.strftime(java).to_string(), &hex),
+        (now.strftime("%Y%m%d%H%M%S123").to_string(), &hex),
+        (now.as_second().to_string(), base64),
+        (now.strftime(http).to_string(), base64),
+    ];
+    let new_to_us = |nth: usize| {
+        let (date, signature) = &proofs[nth % proofs.len()];
+        format!(r#"{{"datePush":"{date}","signature":"{signature}","nth":{nth}}}"#)
+    };
+    let statuses = is_told_everywhere(&simdeck, (0..200).map(new_to_us)).await;
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
     let status = simdeck.get("/v1/status").await;
     let plausible = &status["held"]["refused"]["plausible"];
