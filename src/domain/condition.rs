@@ -15,6 +15,8 @@ pub enum ConditionKind {
     KindMisspelt,
     /// Requests come to an address that is none of a push, and may be pushes.
     AddressUnknown,
+    /// Requests that may be pushes are sent away before their proof is looked at.
+    PushesRejected,
     /// Authentic pushes are sent away, one after another.
     NotAcknowledged,
     /// Authentic pushes wait long for their answer.
@@ -65,12 +67,13 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
         Self::KindMisspelt,
         Self::AddressUnknown,
+        Self::PushesRejected,
         Self::NotAcknowledged,
         Self::SlowAcknowledgement,
         Self::NoRoom,
@@ -91,6 +94,7 @@ impl ConditionKind {
             Self::Quarantining => "quarantining",
             Self::KindMisspelt => "kind_misspelt",
             Self::AddressUnknown => "address_unknown",
+            Self::PushesRejected => "pushes_rejected",
             Self::NotAcknowledged => "not_acknowledged",
             Self::SlowAcknowledgement => "slow_acknowledgement",
             Self::NoRoom => "no_room",
@@ -111,6 +115,7 @@ impl ConditionKind {
             | Self::RefusedRun
             | Self::Quarantining
             | Self::AddressUnknown
+            | Self::PushesRejected
             | Self::RcmsFailing
             | Self::DiskLow
             | Self::ConnectionsFull

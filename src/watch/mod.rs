@@ -4,6 +4,7 @@
 //! and then, and whenever somebody asks, [`Watch::look`] is given the [`Facts`] that have to be read
 //! from elsewhere; it tells what holds, and logs and passes on what began or ended since the last
 //! look.
+mod rejected;
 mod rules;
 mod signals;
 mod table;
@@ -16,6 +17,7 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
+pub use rejected::Rejection;
 pub use rules::{Facts, LastPush, PlacesTaken};
 pub use signals::Signals;
 

@@ -1,6 +1,9 @@
 use std::{net::IpAddr, time::Duration};
 
-use super::signals::{MisaddressedRun, Reading, RefusedRun, Run};
+use super::{
+    rejected,
+    signals::{MisaddressedRun, Reading, RefusedRun, Run},
+};
 use crate::{
     domain::{
         BelievedTime, ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally,
@@ -104,6 +107,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         of(ConditionKind::ProxyNotTrusted, run.since, says, todo)
     }));
     found.extend(misaddressed(&noted.misaddressed));
+    found.extend(rejected::condition(&noted.rejected));
     found.extend(facts.rcms.as_ref().and_then(rcms_failing));
     found.extend(facts.rcms.as_ref().and_then(|report| rcms_list_short(report, facts.now)));
     found.extend(facts.disk.as_ref().map(|todo| {

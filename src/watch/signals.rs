@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::rejected::{RejectedRun, Rejection, Rejections};
 use crate::{
     domain::{HeldReason, Kind, Timestamp},
     smarthub::kind,
@@ -50,6 +51,7 @@ struct Noted {
     proxy: Option<(IpAddr, Run)>,
     misaddressed: Vec<MisaddressedRun>,
     no_room: Option<(IpAddr, Run)>,
+    rejections: Rejections,
 }
 
 /// Things of one sort, one after another.
@@ -91,6 +93,7 @@ pub(super) struct Reading {
     pub(super) proxy: Option<(IpAddr, Run)>,
     pub(super) misaddressed: Vec<MisaddressedRun>,
     pub(super) no_room: Option<(IpAddr, Run)>,
+    pub(super) rejected: Vec<RejectedRun>,
 }
 
 impl Run {
@@ -103,7 +106,7 @@ impl Run {
         run.last = now;
     }
 
-    fn is_recent(&self, now: Timestamp, told_for: Duration) -> bool {
+    pub(super) fn is_recent(&self, now: Timestamp, told_for: Duration) -> bool {
         now.since(self.last) <= told_for
     }
 }
@@ -206,6 +209,12 @@ impl Signals {
         noted.no_room = run.map(|run| (source, run));
     }
 
+    /// A request that may be a push was sent away before its proof was looked at. Says whether the
+    /// log should name it: a source and cause is named once an hour.
+    pub fn rejected(&self, rejection: Rejection, source: IpAddr, now: Timestamp) -> bool {
+        self.noted().rejections.add(rejection, source, now)
+    }
+
     /// What was noted. What ended by itself is gone.
     pub(super) fn read(&self, now: Timestamp) -> Reading {
         let noted = self.noted();
@@ -223,6 +232,7 @@ impl Signals {
                 .cloned()
                 .collect(),
             no_room: noted.no_room.filter(|(_, run)| recent(run)),
+            rejected: noted.rejections.read(now),
         }
     }
 

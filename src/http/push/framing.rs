@@ -10,7 +10,10 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (None, _) if request.uri().host().is_none() => return Err(Refusal::NoHost),
+        // HTTP/1.0 knows no Host header.
+        (None, _) if request.uri().host().is_none() && request.version() > Version::HTTP_10 => {
+            return Err(Refusal::NoHost);
+        }
         (_, Some(_)) => {
             return Err(Refusal::Ambiguous("The request has more than one Host header"));
         }

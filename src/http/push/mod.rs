@@ -9,6 +9,7 @@ mod framing;
 mod log;
 mod path;
 mod refusal;
+mod rejected;
 mod request_id;
 mod wellness;
 
@@ -154,6 +155,7 @@ impl Front {
 
     async fn handle<B: RequestBody>(&self, request: Request<B>, id: RequestId) -> Response {
         let source = self.source_of(&request);
+        let has_body = rejected::has_body(request.method());
         let mut visit = self.log.visit(source);
         let taken = self.take(request, source, id, &mut visit).await;
         let (came_of_it, response) = match taken {
@@ -161,7 +163,9 @@ impl Front {
             Err(Refusal::Fine) => (Err(Refusal::Fine.told()), Refusal::Fine.into_response()),
             Err(refusal) => {
                 let told = refusal.told();
-                let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson);
+                let rejection = refusal.rejection().filter(|_| has_body);
+                let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson)
+                    || rejection.is_some_and(|it| self.rejected(it, told.1, source, id, &visit));
                 let response = id.onto(refusal.into_response());
                 if !is_told {
                     let (status, reason) = (response.status().as_u16(), told.1.map(Reason::as_str));
@@ -243,21 +247,22 @@ impl Front {
 
     /// What a request is for, from its head alone.
     fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit<'_>) -> Result<Kind, Refusal> {
+        let target = path::target(request.uri().path(), &self.settings.path_tokens.live());
+        if let Target::Push(kind) = &target {
+            visit.note(|row| row.kind = Some(kind.clone()));
+        }
         framing::check(request)?;
-        match path::target(request.uri().path(), &self.settings.path_tokens.live()) {
-            Target::Push(kind) => {
-                visit.note(|row| row.kind = Some(kind.clone()));
-                match *request.method() {
-                    Method::POST => Ok(kind),
-                    Method::GET | Method::HEAD if self.settings.probe == ProbeAnswer::Ok => {
-                        Err(Refusal::Fine)
-                    }
-                    _ if self.settings.probe == ProbeAnswer::Ok => {
-                        Err(Refusal::MethodNotAllowed("GET, HEAD, POST"))
-                    }
-                    _ => Err(Refusal::MethodNotAllowed("POST")),
+        match target {
+            Target::Push(kind) => match *request.method() {
+                Method::POST => Ok(kind),
+                Method::GET | Method::HEAD if self.settings.probe == ProbeAnswer::Ok => {
+                    Err(Refusal::Fine)
                 }
-            }
+                _ if self.settings.probe == ProbeAnswer::Ok => {
+                    Err(Refusal::MethodNotAllowed("GET, HEAD, POST"))
+                }
+                _ => Err(Refusal::MethodNotAllowed("POST")),
+            },
             Target::Health => {
                 visit.forget();
                 match *request.method() {
@@ -272,6 +277,7 @@ impl Front {
                 self.misaddressed(address, request.method(), visit);
                 Err(Refusal::NotFound)
             }
+            Target::WrongToken => Err(Refusal::WrongToken),
             Target::Unknown => Err(Refusal::NotFound),
         }
     }

@@ -4,7 +4,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::{
     domain::{Kind, Secret, edits},
-    smarthub::kind::KNOWN,
+    smarthub::kind::{self, KNOWN},
 };
 
 /// How much of an address that is no push's is shown.
@@ -23,7 +23,9 @@ pub(super) enum Target {
     Health,
     /// It is no push's, but whoever sent it knows a live token, or there are none.
     NoPush(Misaddressed),
-    /// A wrong token, or none.
+    /// The path of a push, behind a wrong token or none.
+    WrongToken,
+    /// Another path, behind a wrong token or none.
     Unknown,
 }
 
@@ -70,9 +72,11 @@ pub(super) fn target(path: &str, tokens: &[Secret]) -> Target {
         // A slash too many before a token is no reason to say nothing of it.
         let slashes = path.bytes().take_while(|byte| *byte == b'/').count();
         let rest = behind_token(&path[slashes.saturating_sub(1)..], tokens);
-        return rest.map_or(Target::Unknown, |rest| {
-            Target::NoPush(Misaddressed::new(&format!("/{rest}"), true))
-        });
+        return match rest {
+            Some(rest) => Target::NoPush(Misaddressed::new(&format!("/{rest}"), true)),
+            None if is_of_known_push(path) => Target::WrongToken,
+            None => Target::Unknown,
+        };
     };
     let kind = rest.strip_prefix("/v1/").map(|kind| kind.strip_suffix('/').unwrap_or(kind));
     // A token is no kind: it would be shown as one.
@@ -81,6 +85,12 @@ pub(super) fn target(path: &str, tokens: &[Secret]) -> Target {
         Some(kind) => Target::Push(kind),
         None => Target::NoPush(Misaddressed::new(rest, !tokens.is_empty())),
     }
+}
+
+/// Whether a path ends as that of a push which SmartHub documents: nobody else asks for one.
+fn is_of_known_push(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.rsplit_once("/v1/").is_some_and(|(_, kind)| kind::is_known(kind))
 }
 
 /// What stands behind a live token, with its slash; all of it where there are no tokens.
@@ -217,10 +227,17 @@ mod tests {
 
     #[test]
     fn who_has_no_token_is_unknown() {
-        for path in
-            ["/", "//", "", "/v1/data-usage", "/other/v1/data-usage", "//other/v1/data-usage"]
-        {
+        for path in ["/", "//", "", "/other", "/v1/login", "/other/v1/data_usage", "/v2/mo-sms"] {
             assert_eq!(target(path, &tokens()), Target::Unknown, "{path}");
+        }
+        for path in [
+            "/v1/data-usage",
+            "/other/v1/data-usage",
+            "//other/v1/data-usage",
+            "/0123456789abcdeF/v1/mo-sms/",
+            "/in/front/0123456789abcdef/v1/mo-sms",
+        ] {
+            assert_eq!(target(path, &tokens()), Target::WrongToken, "{path}");
         }
     }
 

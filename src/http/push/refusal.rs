@@ -6,7 +6,7 @@ use axum::{
 use rand::RngExt;
 
 use super::{body::BodyError, log::PushOutcome};
-use crate::{domain::HeldReason, http::problem::Problem};
+use crate::{domain::HeldReason, http::problem::Problem, watch::Rejection};
 
 /// Why a request is not taken as a push.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     /// Who reads it otherwise than we do would find another request in it.
     Ambiguous(&'static str),
     NotFound,
+    /// It has the path of a push behind a token that is not live, or behind none.
+    WrongToken,
     MethodNotAllowed(&'static str),
     Elsewhere,
     Encoded,
@@ -124,7 +126,7 @@ impl Refusal {
             Self::Fine => (PushOutcome::Probe, None),
             Self::NoHost => rejected(SentAway::NoHost),
             Self::Ambiguous(_) => rejected(SentAway::Ambiguous),
-            Self::NotFound => rejected(SentAway::NotFound),
+            Self::NotFound | Self::WrongToken => rejected(SentAway::NotFound),
             Self::MethodNotAllowed(_) => rejected(SentAway::MethodNotAllowed),
             Self::Elsewhere => rejected(SentAway::SourceNotAllowed),
             Self::Encoded => rejected(SentAway::Encoded),
@@ -140,6 +142,33 @@ impl Refusal {
             Self::Failed => unavailable(SentAway::Failed),
         }
     }
+
+    /// Why it is sent away though it may be a push that nobody else tells of: what is judged by its
+    /// proof is held or counted, and what has no room is told as that.
+    pub(super) fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::NoHost => Some(Rejection::NoHost),
+            Self::Ambiguous(_) => Some(Rejection::Ambiguous),
+            Self::WrongToken => Some(Rejection::WrongToken),
+            Self::MethodNotAllowed(_) => Some(Rejection::Method),
+            Self::Elsewhere => Some(Rejection::Source),
+            Self::Encoded => Some(Rejection::Encoded),
+            Self::TooLarge => Some(Rejection::TooLarge),
+            Self::TooSlow => Some(Rejection::TooSlow),
+            Self::Broken => Some(Rejection::CutShort),
+            // An address that is none of a push is told by itself.
+            Self::Fine
+            | Self::NotFound
+            | Self::InvalidSignature
+            | Self::NotJson
+            | Self::TooManyFailures { .. }
+            | Self::UnknownNonce
+            | Self::Busy
+            | Self::NoRoom
+            | Self::QuarantineFull
+            | Self::Failed => None,
+        }
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -153,7 +182,9 @@ impl IntoResponse for Refusal {
             Self::Ambiguous(why) => {
                 closing(problem(StatusCode::BAD_REQUEST, "Bad Request").detail(why))
             }
-            Self::NotFound => problem(StatusCode::NOT_FOUND, "Not Found").into_response(),
+            Self::NotFound | Self::WrongToken => {
+                problem(StatusCode::NOT_FOUND, "Not Found").into_response()
+            }
             Self::MethodNotAllowed(allowed) => {
                 let problem = problem(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
                 ([(header::ALLOW, allowed)], problem).into_response()

@@ -31,6 +31,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "quarantining",
         "kind_misspelt",
         "address_unknown",
+        "pushes_rejected",
         "not_acknowledged",
         "slow_acknowledgement",
         "no_room",

@@ -24,6 +24,7 @@ mod proof;
 mod quarantine;
 mod records;
 mod refused_turns;
+mod rejected;
 mod removed_again;
 mod repeats;
 mod request_id;
