@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 pub use rejected::Rejection;
-pub use rules::{Facts, LastPush, PlacesTaken};
+pub use rules::{Facts, LargeHeaders, LastPush, PlacesTaken, ShareTaken};
 pub use signals::Signals;
 
 use self::table::Table;

@@ -1,13 +1,13 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
-    rejected,
+    rejected::{self, RejectedRun, Rejection},
     signals::{MisaddressedRun, Reading, RefusedRun, Run},
 };
 use crate::{
     domain::{
         BelievedTime, ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally,
-        Kind, PollCall, PollReport, PushPause, Timestamp, edits, span,
+        Kind, PollCall, PollReport, PushPause, SourceBlock, Timestamp, edits, span,
     },
     smarthub::kind,
 };
@@ -42,6 +42,10 @@ pub struct Facts {
     pub backup: Option<(Timestamp, String)>,
     /// Which listener ran out of places for connections lately, if one did.
     pub places: Option<PlacesTaken>,
+    /// Which requests to the public listener had a header that is too large.
+    pub large_headers: Option<LargeHeaders>,
+    /// Which source had all the connections that one may have lately, if one did.
+    pub share: Option<ShareTaken>,
 }
 
 /// All connections that a listener may have, at once.
@@ -51,6 +55,32 @@ pub struct PlacesTaken {
     pub listener: &'static str,
     /// How many it may have.
     pub places: u64,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Requests that were answered 431.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeHeaders {
+    /// How many.
+    pub count: u64,
+    /// From where the last one came.
+    pub last_source: IpAddr,
+    /// When the first one came.
+    pub since: Timestamp,
+    /// When the last one came.
+    pub last: Timestamp,
+}
+
+/// All connections that one source may have, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareTaken {
+    /// To which listener.
+    pub listener: &'static str,
+    /// The source.
+    pub source: SourceBlock,
+    /// How many it may have.
+    pub connections_max: u64,
     /// Since when.
     pub since: Timestamp,
 }
@@ -107,14 +137,14 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
         of(ConditionKind::ProxyNotTrusted, run.since, says, todo)
     }));
     found.extend(misaddressed(&noted.misaddressed));
-    found.extend(rejected::condition(&noted.rejected));
+    found.extend(pushes_rejected(facts, noted));
     found.extend(facts.rcms.as_ref().and_then(rcms_failing));
     found.extend(facts.rcms.as_ref().and_then(|report| rcms_list_short(report, facts.now)));
     found.extend(facts.disk.as_ref().map(|todo| {
         let says = "Pushes are answered 503: the disk is nearly full.".to_owned();
         of(ConditionKind::DiskLow, facts.now, says, todo.clone())
     }));
-    found.extend(facts.places.as_ref().map(connections_full));
+    found.extend(connections_full(facts.places.as_ref(), facts.share.as_ref()));
     found.extend(facts.clock.and_then(|believed| clock_wrong(believed, facts.now)));
     found.extend(facts.backup.as_ref().map(backup_failing));
     found
@@ -193,6 +223,18 @@ fn refused_run(refused: &RefusedRun) -> Condition {
     Condition { about, ..of(ConditionKind::RefusedRun, run.since, says, todo) }
 }
 
+/// With those of which the header was not even read.
+fn pushes_rejected(facts: &Facts, noted: &Reading) -> Option<Condition> {
+    let large_headers =
+        facts.large_headers.map(|LargeHeaders { count, last_source, since, last }| {
+            let run = Run { count, since, last };
+            RejectedRun { rejection: Rejection::LargeHeader, last_source, run }
+        });
+    let large_headers = large_headers.filter(|it| it.run.is_recent(facts.now, DAY));
+    let runs: Vec<_> = noted.rejected.iter().cloned().chain(large_headers).collect();
+    rejected::condition(&runs)
+}
+
 /// One for each kind that was meant: by the address that was used last.
 fn misaddressed(runs: &[MisaddressedRun]) -> Vec<Condition> {
     let mut latest: Vec<&MisaddressedRun> = Vec::new();
@@ -266,16 +308,36 @@ fn no_room((last_source, run): (IpAddr, Run)) -> Condition {
     of(ConditionKind::NoRoom, run.since, says, todo)
 }
 
-fn connections_full(taken: &PlacesTaken) -> Condition {
-    let PlacesTaken { listener, places, since } = taken;
-    let says = format!(
-        "The {listener} listener has all the {places} connections that it may have: others wait, and \
-         those that have rested longest are closed."
-    );
-    let todo = "Look at simdeck_connections in /metrics and at who connects (`ss -tn`). If they are \
-                yours, raise the limit of open files (LimitNOFILE) or name your proxy in \
-                SIMDECK_PUBLIC_TRUSTED_PROXIES; else keep them out with a firewall.";
-    of(ConditionKind::ConnectionsFull, *since, says, todo)
+/// One for both causes, which may come together.
+fn connections_full(places: Option<&PlacesTaken>, share: Option<&ShareTaken>) -> Option<Condition> {
+    let since = places.map(|it| it.since).into_iter().chain(share.map(|it| it.since)).min()?;
+    let of_places = places.map(|PlacesTaken { listener, places, .. }| {
+        let says = format!(
+            "The {listener} listener has all the {places} connections that it may have: others wait, \
+             and those that have rested longest are closed."
+        );
+        let todo = "Look at simdeck_connections in /metrics and at who connects (`ss -tn`). If they are \
+                    yours, raise the limit of open files (LimitNOFILE) or name your proxy in \
+                    SIMDECK_PUBLIC_TRUSTED_PROXIES; else keep them out with a firewall.";
+        (says, todo.to_owned())
+    });
+    let of_share = share.map(|ShareTaken { listener, source, connections_max, .. }| {
+        let says = format!(
+            "The {listener} listener closes further connections of {source} without an answer: it has \
+             the {connections_max} that one source may have."
+        );
+        let todo = match *listener {
+            "public" => format!(
+                "If {source} is a proxy of yours, add it to SIMDECK_PUBLIC_TRUSTED_PROXIES; if \
+                 SmartHub sends from it, put a proxy in front of simdeck and name that; else keep it \
+                 out with a firewall."
+            ),
+            _ => "Have the programs there keep fewer connections open.".to_owned(),
+        };
+        (says, todo)
+    });
+    let (says, todo): (Vec<_>, Vec<_>) = of_places.into_iter().chain(of_share).unzip();
+    Some(of(ConditionKind::ConnectionsFull, since, says.join(" "), todo.join(" ")))
 }
 
 fn clock_wrong(believed: BelievedTime, now: Timestamp) -> Option<Condition> {

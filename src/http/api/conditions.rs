@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use super::{Connections, InternalState, doc::words};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
+    http::server::Excess,
     store::{Store, StoreError},
-    watch::{Facts, LastPush, Look, PlacesTaken},
+    watch::{Facts, LargeHeaders, LastPush, Look, PlacesTaken, ShareTaken},
 };
 
 /// How often it is looked at without anybody asking.
@@ -63,6 +64,13 @@ impl InternalState {
             rcms: self.poll_report(),
             disk: self.intake.disk_trouble().map(told),
             places: self.shortage_of_places(now),
+            share: self.source_over_share(now),
+            large_headers: self.live.connections.public.large_headers().map(|it| LargeHeaders {
+                count: it.count,
+                last_source: it.last_peer,
+                since: it.times.since,
+                last: it.times.last,
+            }),
             clock: known(self.store.believed_time().await),
             backup: self.intake.backup_failure(),
         };
@@ -91,6 +99,16 @@ impl InternalState {
         listeners.into_iter().find_map(|(listener, counts)| {
             let since = counts.shortage(now)?.since;
             Some(PlacesTaken { listener, places: counts.figures().places, since })
+        })
+    }
+
+    /// The source that had its share of a listener's connections lately; of both the public one.
+    fn source_over_share(&self, now: Timestamp) -> Option<ShareTaken> {
+        let Connections { public, internal } = &self.live.connections;
+        let listeners = [("public", public), ("internal", internal)];
+        listeners.into_iter().find_map(|(listener, counts)| {
+            let Excess { source, connections_max, shortage } = counts.excess(now)?;
+            Some(ShareTaken { listener, source, connections_max, since: shortage.since })
         })
     }
 

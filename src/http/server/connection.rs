@@ -152,6 +152,9 @@ impl<A: App> Connection<A> {
         })
         .await;
         if let Err(err) = outcome {
+            if err.is_parse_too_large() {
+                self.slots.header_was_too_large(peer.ip());
+            }
             // The client's doing: gone, too slow, or no HTTP. Nothing that a person should see.
             tracing::debug!(%peer, error = &err as &dyn Error, "A connection ended early");
         }

@@ -1,5 +1,6 @@
 //! How many connections a listener has, and whether it ran out of places for them.
 use std::{
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -7,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{Clock, SystemClock, Timestamp};
+use crate::domain::{Clock, SourceBlock, SystemClock, Timestamp};
 
 /// A shortage is over when nobody has had to wait for so long.
 const SHORTAGE_OVER_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -21,15 +22,40 @@ pub struct ConnectionCounts {
     made_room: AtomicU64,
     waited: AtomicU64,
     shortage: Mutex<Option<Shortage>>,
+    excess: Mutex<Option<Excess>>,
+    large_headers: Mutex<Option<LargeHeaders>>,
 }
 
-/// A time in which every place was taken and more wanted to come in.
+/// A time in which every place, or all that one source may have, was taken and more wanted to come
+/// in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// When it began.
     pub since: Timestamp,
-    /// When somebody last found every place taken.
+    /// When somebody last found no place.
     pub last: Timestamp,
+}
+
+/// A source that has all the connections that one may have, and wanted more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// The last one.
+    pub source: SourceBlock,
+    /// How many one may have.
+    pub connections_max: u64,
+    /// When.
+    pub shortage: Shortage,
+}
+
+/// Requests that were answered 431, and of which nothing else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeHeaders {
+    /// How many.
+    pub count: u64,
+    /// From where the last one came: a client, or the proxy in front of us.
+    pub last_peer: IpAddr,
+    /// When the first one came, and the last.
+    pub times: Shortage,
 }
 
 /// The counts at one moment.
@@ -45,6 +71,8 @@ pub struct ConnectionFigures {
     pub made_room: u64,
     /// How many found every place taken.
     pub waited: u64,
+    /// How many were closed since the header of a request was too large.
+    pub large_headers: u64,
 }
 
 impl ConnectionCounts {
@@ -57,12 +85,31 @@ impl ConnectionCounts {
             over_share: read(&self.over_share),
             made_room: read(&self.made_room),
             waited: read(&self.waited),
+            large_headers: self.large_headers().map_or(0, |it| it.count),
         }
     }
 
     /// The shortage that lasts at this moment, if there is one.
     pub fn shortage(&self, now: Timestamp) -> Option<Shortage> {
-        self.locked().filter(|it| it.lasts(now))
+        locked(&self.shortage).filter(|it| it.lasts(now))
+    }
+
+    /// The source whose connections are closed at once at this moment, if there is one.
+    pub fn excess(&self, now: Timestamp) -> Option<Excess> {
+        locked(&self.excess).filter(|it| it.shortage.lasts(now))
+    }
+
+    /// The requests whose header was too large, if there were any.
+    pub fn large_headers(&self) -> Option<LargeHeaders> {
+        *locked(&self.large_headers)
+    }
+
+    pub(super) fn header_was_too_large(&self, last_peer: IpAddr) {
+        let now = SystemClock.now();
+        let mut all = locked(&self.large_headers);
+        let before = all.map_or((0, now), |it| (it.count, it.times.since));
+        let times = Shortage { since: before.1, last: now };
+        *all = Some(LargeHeaders { count: before.0 + 1, last_peer, times });
     }
 
     pub(super) fn has_places(&self, places: usize) {
@@ -77,8 +124,14 @@ impl ConnectionCounts {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn was_over_share(&self) {
+    pub(super) fn was_over_share(&self, source: SourceBlock, connections_max: usize) {
         self.over_share.fetch_add(1, Ordering::Relaxed);
+        let now = SystemClock.now();
+        let mut excess = locked(&self.excess);
+        let lasting = excess.map(|it| it.shortage).filter(|it| it.lasts(now));
+        let shortage = Shortage { since: lasting.map_or(now, |it| it.since), last: now };
+        let connections_max = connections_max as u64;
+        *excess = Some(Excess { source, connections_max, shortage });
     }
 
     pub(super) fn made_room(&self) {
@@ -89,14 +142,14 @@ impl ConnectionCounts {
     pub(super) fn ran_out(&self) {
         self.waited.fetch_add(1, Ordering::Relaxed);
         let now = SystemClock.now();
-        let mut shortage = self.locked();
+        let mut shortage = locked(&self.shortage);
         let since = shortage.filter(|it| it.lasts(now)).map_or(now, |it| it.since);
         *shortage = Some(Shortage { since, last: now });
     }
+}
 
-    fn locked(&self) -> MutexGuard<'_, Option<Shortage>> {
-        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shortage {

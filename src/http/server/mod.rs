@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 pub use connection::Peer;
-pub use counts::{ConnectionCounts, ConnectionFigures, Shortage};
+pub use counts::{ConnectionCounts, ConnectionFigures, Excess, LargeHeaders, Shortage};
 pub use limits::ConnectionLimits;
 pub use tls::{OutOfDate, Tls, TlsError, TlsFiles};
 pub use unread::Asked;

@@ -101,7 +101,7 @@ impl Slots {
             OneOfSource::new(&self.sources, block, usize::MAX)
         });
         if one.is_none() {
-            self.counts.was_over_share();
+            self.counts.was_over_share(block, self.per_source_max);
             self.sources.tell(block);
         }
         one.map(|one| Admitted(Some(one)))
@@ -111,6 +111,11 @@ impl Slots {
     pub(super) fn take(&self, free: OwnedSemaphorePermit, admitted: Admitted) -> Slot {
         self.counts.opened();
         Slot { _one_of_source: admitted.0, _one_of_all: free, counts: Arc::clone(&self.counts) }
+    }
+
+    /// A request of this client, or of a proxy, was answered 431.
+    pub(super) fn header_was_too_large(&self, peer: IpAddr) {
+        self.counts.header_was_too_large(peer);
     }
 
     /// Has a connection make room for others when it has rested longest; a proxy is not asked to.

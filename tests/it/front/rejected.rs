@@ -1,4 +1,6 @@
 //! What is sent away at the address of a push before its proof is looked at: told, with what to do.
+use std::time::Instant;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -150,6 +152,38 @@ async fn every_push_that_is_sent_away_by_its_form_is_told_with_what_to_do() {
         }
         assert!(!log.contains(TOKEN), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_push_whose_header_is_too_large_is_told_too() {
+    let simdeck = Simdeck::start(&[]);
+    let body = push();
+    let head = "POST /v1/data-usage HTTP/1.1\r\nhost: x\r\n";
+    let length = format!("content-length: {}\r\n", body.len());
+    let lines: String = (0..70).map(|nth| format!("x-{nth}: 1\r\n")).collect();
+    let large = [format!("x-large: {}\r\n", "a".repeat(17_000)), lines];
+    for (nth, large) in large.iter().enumerate() {
+        let mut wire = simdeck.connect().await;
+        wire.send(format!("{head}{length}{large}\r\n{body}")).await;
+        let answer = String::from_utf8(wire.rest().await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        drop(wire);
+        let cause = format!("{} whose header is larger than 16 KiB", nth + 1);
+        let began = Instant::now();
+        loop {
+            let conditions = Value::from(told(&simdeck).await).to_string();
+            if conditions.contains(&cause) && conditions.contains("from 127.0.0.1") {
+                break;
+            }
+            assert!(began.elapsed().as_secs() < 20, "{conditions}");
+        }
+    }
+    let (_, metrics) = simdeck.ask_text(Method::GET, "/metrics").await;
+    let closed = r#"simdeck_connections_closed_total{listener="public",reason="large_header"} 2"#;
+    assert!(metrics.contains(closed), "{metrics}");
+    let mut simdeck = simdeck;
+    simdeck.wait_for("condition=pushes_rejected");
+    simdeck.end();
 }
 
 #[tokio::test]

@@ -99,6 +99,39 @@ async fn is_full(simdeck: &Simdeck) -> Option<Value> {
 }
 
 #[tokio::test]
+async fn that_a_source_has_its_share_of_connections_is_told_with_its_address() {
+    let few = ["prlimit", "--nofile=256"];
+    let mut simdeck = Simdeck::start_under(&few, Arc::new(TempDir::new().unwrap()), &[]);
+    let push = format!("POST /v1/data-usage HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}");
+    // Each has begun a request, so that none can be closed to make room for the next.
+    let mut begun = Vec::new();
+    for _ in 0..48 {
+        let mut line = Line::from(7, simdeck.public()).await.unwrap();
+        line.send("P").await.unwrap();
+        begun.push(line);
+    }
+    let share = r#"simdeck_connections{listener="public"}"#;
+    let since = Instant::now();
+    while sample(&simdeck, share).await < 48 {
+        assert!(since.elapsed().as_secs() < 60, "they are not let in");
+    }
+    assert_eq!(is_full(&simdeck).await, None);
+    let mut one_more = Line::from(7, simdeck.public()).await.unwrap();
+    let is_sent = one_more.send(push.as_str()).await.is_ok();
+    assert!(!is_sent || one_more.answer().await.is_err(), "it is closed without an answer");
+    let told = is_full(&simdeck).await.unwrap();
+    let sentence = told["sentence"].as_str().unwrap();
+    let says = "The public listener closes further connections of 127.0.0.7 without an answer: it \
+                has the 48 that one source may have.";
+    assert_eq!(sentence, says);
+    let todo = told["todo"].as_str().unwrap();
+    assert!(todo.contains("add it to SIMDECK_PUBLIC_TRUSTED_PROXIES"), "{todo}");
+    simdeck.wait_for("closes further connections of 127.0.0.7");
+    drop(begun);
+    simdeck.end();
+}
+
+#[tokio::test]
 async fn that_every_place_is_taken_is_told() {
     let few = ["prlimit", "--nofile=256"];
     let mut simdeck = Simdeck::start_under(&few, Arc::new(TempDir::new().unwrap()), &[]);
