@@ -98,13 +98,16 @@ pub(in crate::http) enum PushOutcome {
     Unavailable,
     /// It asked whether somebody is there, and was told so.
     Probe,
-    /// The client left before our answer. What was queued by then is stored.
+    /// The client left before its body had come whole.
     Unanswered,
 }
 
+/// What became of a request: what is stored, or why it is not.
+pub(super) type CameOfIt = Result<Accepted, (PushOutcome, Option<Reason>)>;
+
 /// A request on its way. Whatever becomes of it, it is remembered when this is dropped.
-pub(super) struct Visit<'l> {
-    log: &'l PushLog,
+pub(super) struct Visit {
+    log: Arc<PushLog>,
     began: Instant,
     row: Option<PushRow>,
 }
@@ -193,7 +196,7 @@ impl PushLog {
         })
     }
 
-    pub(super) fn visit(&self, source: IpAddr) -> Visit<'_> {
+    pub(super) fn visit(self: &Arc<Self>, source: IpAddr) -> Visit {
         let row = PushRow {
             id: 0,
             at: self.clock.now(),
@@ -209,7 +212,7 @@ impl PushLog {
             is_test: false,
             body: Bytes::new(),
         };
-        Visit { log: self, began: Instant::now(), row: Some(row) }
+        Visit { log: Arc::clone(self), began: Instant::now(), row: Some(row) }
     }
 
     fn add(&self, row: PushRow) {
@@ -231,7 +234,7 @@ impl PushLog {
     }
 }
 
-impl Visit<'_> {
+impl Visit {
     /// Notes what is known so far.
     pub(super) fn note(&mut self, note: impl FnOnce(&mut PushRow)) {
         if let Some(row) = &mut self.row {
@@ -260,14 +263,10 @@ impl Visit<'_> {
         self.row = None;
     }
 
-    /// Notes what became of it.
-    pub(super) fn end(
-        mut self,
-        came_of_it: Result<Accepted, (PushOutcome, Option<Reason>)>,
-        status: StatusCode,
-    ) {
+    /// Notes what became of it, and our answer if the client waited for it.
+    pub(super) fn end(mut self, came_of_it: CameOfIt, status: Option<StatusCode>) {
         self.note(|row| {
-            row.status = Some(status);
+            row.status = status;
             match came_of_it {
                 Ok(accepted) => {
                     row.outcome = PushOutcome::of(accepted.outcome);
@@ -288,7 +287,7 @@ impl Visit<'_> {
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for Visit {
     fn drop(&mut self) {
         if let Some(mut row) = self.row.take() {
             row.took = self.began.elapsed();

@@ -6,6 +6,7 @@ mod body;
 mod budget;
 mod figures;
 mod framing;
+mod judge;
 mod log;
 mod path;
 mod refusal;
@@ -19,11 +20,10 @@ use std::{
     net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use axum::{
-    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -31,21 +31,22 @@ use ipnet::IpNet;
 use tower::{Service, service_fn};
 
 use self::{
-    body::{BodyError, RequestBody},
-    budget::{Budget, NoRoom, Room},
+    body::{BodyError, RequestBody, WholeBody},
+    budget::Budget,
+    judge::{Judged, Received, ToItsEnd},
     log::Visit,
     path::{Misaddressed, Target},
     refusal::Refusal,
     request_id::RequestId,
 };
 use super::{
-    client_ip::{SourceBlock, client_ip, is_unheard, is_within},
+    client_ip::{SourceBlock, client_ip, is_within},
     failures::FailureLimiter,
     server::Peer,
 };
 use crate::{
-    domain::{HeldReason, Kind},
-    intake::{AcceptError, Accepted, Intake, Push, Refused},
+    domain::Kind,
+    intake::{Accepted, Intake, Push},
     store::Outcome,
 };
 
@@ -113,7 +114,7 @@ struct Front {
     settings: PushSettings,
     failures: Arc<FailureLimiter>,
     budget: Budget,
-    log: PushLog,
+    log: Arc<PushLog>,
     told_sources: Mutex<HashSet<SourceBlock>>,
 }
 
@@ -132,7 +133,7 @@ pub fn public_app<B: RequestBody>(
         settings,
         failures,
         budget: Budget::default(),
-        log,
+        log: Arc::new(log),
         told_sources: Mutex::default(),
     });
     service_fn(move |request| {
@@ -143,7 +144,7 @@ pub fn public_app<B: RequestBody>(
 
 impl Front {
     /// Whatever befalls its handler, a request has an answer.
-    async fn answer<B: RequestBody>(&self, request: Request<B>) -> Response {
+    async fn answer<B: RequestBody>(self: Arc<Self>, request: Request<B>) -> Response {
         let id = RequestId::new();
         let handled = AssertUnwindSafe(self.handle(request, id)).catch_unwind().await;
         handled.unwrap_or_else(|_| {
@@ -153,47 +154,76 @@ impl Front {
         })
     }
 
-    async fn handle<B: RequestBody>(&self, request: Request<B>, id: RequestId) -> Response {
+    async fn handle<B: RequestBody>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        id: RequestId,
+    ) -> Response {
         let source = self.source_of(&request);
-        let has_body = rejected::has_body(request.method());
         let mut visit = self.log.visit(source);
-        let taken = self.take(request, source, id, &mut visit).await;
-        let (came_of_it, response) = match taken {
-            Ok(accepted) => (Ok(accepted), self.success(accepted.outcome)),
-            Err(Refusal::Fine) => (Err(Refusal::Fine.told()), Refusal::Fine.into_response()),
-            Err(refusal) => {
-                let told = refusal.told();
-                let rejection = refusal.rejection().filter(|_| has_body);
-                let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson)
-                    || rejection.is_some_and(|it| self.rejected(it, told.1, source, id, &visit));
-                let response = id.onto(refusal.into_response());
-                if !is_told {
-                    let (status, reason) = (response.status().as_u16(), told.1.map(Reason::as_str));
-                    tracing::debug!(
-                        request.id = %id, %source, http.status = status, reason,
-                        "Sent a request away"
-                    );
-                }
-                (Err(told), response)
+        let has_body = rejected::has_body(request.method());
+        let judged = match self.receive(request, source, &mut visit).await {
+            Ok(received) => {
+                let front = Arc::clone(self);
+                let judging = async move {
+                    let came_of_it = front.judge(received, id, &mut visit).await;
+                    front.judged(came_of_it, visit, id, true)
+                };
+                ToItsEnd::new(judging).await
             }
+            Err(refusal) => self.judged(Err(refusal), visit, id, has_body),
         };
-        visit.end(came_of_it, response.status());
+        let Judged { visit, came_of_it, response } = judged;
+        visit.end(came_of_it, Some(response.status()));
         response
     }
 
-    async fn take<B: RequestBody>(
+    /// The answer, and what the list of pushes says.
+    fn judged(
+        &self,
+        came_of_it: Result<Accepted, Refusal>,
+        visit: Visit,
+        id: RequestId,
+        has_body: bool,
+    ) -> Judged {
+        let refusal = match came_of_it {
+            Ok(accepted) => {
+                let response = self.success(accepted.outcome);
+                return Judged { visit, came_of_it: Ok(accepted), response };
+            }
+            Err(refusal) => refusal,
+        };
+        let told = refusal.told();
+        if matches!(refusal, Refusal::Fine) {
+            return Judged { visit, came_of_it: Err(told), response: refusal.into_response() };
+        }
+        let rejection = refusal.rejection().filter(|_| has_body);
+        let is_told = matches!(refusal, Refusal::InvalidSignature | Refusal::NotJson)
+            || rejection.is_some_and(|it| self.rejected(it, told.1, id, &visit));
+        let response = id.onto(refusal.into_response());
+        if let Some(row) = visit.row().filter(|_| !is_told) {
+            let (status, reason) = (response.status().as_u16(), told.1.map(Reason::as_str));
+            tracing::debug!(
+                request.id = %id, source = %row.source, http.status = status, reason,
+                "Sent a request away"
+            );
+        }
+        Judged { visit, came_of_it: Err(told), response }
+    }
+
+    /// A push with its whole body.
+    async fn receive<B: RequestBody>(
         &self,
         request: Request<B>,
         source: IpAddr,
-        id: RequestId,
-        visit: &mut Visit<'_>,
-    ) -> Result<Accepted, Refusal> {
+        visit: &mut Visit,
+    ) -> Result<Received, Refusal> {
         let kind = self.kind_of(&request, visit)?;
         self.let_in(source)?;
         let (head, body) = request.into_parts();
         let bytes_max = self.settings.body_bytes_max;
         let body = body::read(&head.headers, body, &self.budget, source, bytes_max).await;
-        let body = body.inspect_err(|error| {
+        let WholeBody { bytes, room } = body.inspect_err(|error| {
             visit.note(|row| row.bytes = declared(&head.headers));
             if *error == BodyError::NoRoom {
                 self.intake.tell_sent_away(NO_ROOM);
@@ -202,51 +232,14 @@ impl Front {
                 }
             }
         })?;
-        visit.note_body(&body.bytes);
+        visit.note_body(&bytes);
         let test_nonce =
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
-        let push = Push { kind, body: body.bytes, source, test_nonce };
-        let is_test = push.test_nonce.is_some();
-        let began = Instant::now();
-        match self.intake.accept_told(push).await {
-            Ok(accepted) => {
-                tracing::debug!(outcome = ?accepted.outcome, "Stored a push");
-                visit.note(|row| row.is_test = is_test);
-                self.acknowledged(visit, began.elapsed(), &head);
-                Ok(accepted)
-            }
-            Err(error @ (AcceptError::Busy | AcceptError::QuarantineFull)) => {
-                if let Some(row) = visit.row().filter(|_| !is_test) {
-                    self.log.signals().sent_away(row.at);
-                }
-                let is_busy = matches!(error, AcceptError::Busy);
-                Err(if is_busy { Refusal::Busy } else { Refusal::QuarantineFull })
-            }
-            Err(AcceptError::UnknownNonce) => Err(Refusal::UnknownNonce),
-            Err(AcceptError::Refused(refused)) => {
-                visit.note(|row| row.reason = Some(Reason::Held(refused.reason)));
-                Err(self.refuse(refused, body.room, id, visit).await)
-            }
-        }
-    }
-
-    /// Notes what an authentic push tells of the way that pushes take. A test tells nothing: it is
-    /// signed with a key of ours.
-    fn acknowledged(&self, visit: &Visit<'_>, took: Duration, head: &request::Parts) {
-        let Some(row) = visit.row().filter(|row| !row.is_test) else { return };
-        let signals = self.log.signals();
-        if let Some(kind) = &row.kind {
-            signals.acknowledged(kind, took, row.at);
-        }
-        if let Some(Peer(peer)) = head.extensions.get()
-            && is_unheard(peer.ip(), &head.headers, &self.settings.trusted_proxies)
-        {
-            signals.forwarded_by(peer.ip(), row.at);
-        }
+        Ok(Received { push: Push { kind, body: bytes, source, test_nonce }, head, room })
     }
 
     /// What a request is for, from its head alone.
-    fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit<'_>) -> Result<Kind, Refusal> {
+    fn kind_of<B>(&self, request: &Request<B>, visit: &mut Visit) -> Result<Kind, Refusal> {
         let target = path::target(request.uri().path(), &self.settings.path_tokens.live());
         if let Target::Push(kind) = &target {
             visit.note(|row| row.kind = Some(kind.clone()));
@@ -283,7 +276,7 @@ impl Front {
     }
 
     /// Notes a request to an address that is none of a push, of somebody who may be SmartHub.
-    fn misaddressed(&self, address: Misaddressed, method: &Method, visit: &mut Visit<'_>) {
+    fn misaddressed(&self, address: Misaddressed, method: &Method, visit: &mut Visit) {
         let Misaddressed { shown, meant, is_like_a_push } = address;
         if self.intake.erased().are_in(shown.as_bytes()) {
             return;
@@ -317,47 +310,6 @@ impl Front {
                 }
                 Ok(())
             }
-        }
-    }
-
-    /// A push that did not verify. It is held, and its sender told why; of a source that has failed
-    /// too often only what may be a true push, and the rest is counted as dropped.
-    async fn refuse(
-        &self,
-        refused: Refused,
-        room: Option<Room>,
-        id: RequestId,
-        visit: &Visit<'_>,
-    ) -> Refusal {
-        let (reason, source) = (refused.reason, refused.source());
-        if let Some(row) = visit.row() {
-            self.log.signals().refused(refused.kind(), reason, refused.body(), row.at);
-        }
-        if let Err(wait) = self.failures.failed(source) {
-            if refused.may_be_true() {
-                self.hold(refused, room).await;
-            } else {
-                self.intake.drop_refused(&refused);
-            }
-            return Refusal::TooManyFailures { retry_after_s: wait.as_secs() + 1 };
-        }
-        tracing::info!(request.id = %id, %source, %reason, "Refused a push");
-        self.hold(refused, room).await;
-        match reason {
-            HeldReason::NotJson => Refusal::NotJson,
-            _ => Refusal::InvalidSignature,
-        }
-    }
-
-    /// Holds a push that did not verify, unless its room is needed: then it is counted as dropped.
-    async fn hold(&self, refused: Refused, room: Option<Room>) {
-        let holding = self.intake.hold(refused);
-        let Some(mut room) = room else { return holding.await };
-        room.is_refused();
-        tokio::select! {
-            biased;
-            () = holding => (),
-            NoRoom = room.ended() => (),
         }
     }
 

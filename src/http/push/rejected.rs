@@ -1,6 +1,4 @@
 //! What is sent away at the address of a push before its proof is looked at.
-use std::net::IpAddr;
-
 use axum::http::Method;
 
 use super::{Front, log::Visit, refusal::Reason, request_id::RequestId};
@@ -18,9 +16,8 @@ impl Front {
         &self,
         rejection: Rejection,
         reason: Option<Reason>,
-        source: IpAddr,
         id: RequestId,
-        visit: &Visit<'_>,
+        visit: &Visit,
     ) -> bool {
         let Some(row) = visit.row() else { return false };
         // Without tokens anybody can invent a kind.
@@ -30,11 +27,11 @@ impl Front {
         if !is_push && rejection != Rejection::WrongToken {
             return false;
         }
-        let is_due = self.log.signals().rejected(rejection, source, row.at);
+        let is_due = self.log.signals().rejected(rejection, row.source, row.at);
         if is_due {
             tracing::warn!(
                 request.id = %id,
-                %source,
+                source = %row.source,
                 push.kind = row.kind.as_ref().map(Kind::as_str),
                 reason = reason.map(Reason::as_str),
                 "Sent away a request {}, which may be a push: if SmartHub sent it, {}",

@@ -12,6 +12,7 @@ mod half_closed;
 mod injection;
 mod inside;
 mod java;
+mod left;
 mod line;
 mod memory;
 mod order;
