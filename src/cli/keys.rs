@@ -1,6 +1,6 @@
 use super::{Failure, settings::Settings};
 use crate::{
-    domain::{Secret, invisible_in},
+    domain::{BLANK_EDGE, Secret, has_blank_edge, invisible_in},
     smarthub::signature::PushKey,
     store::kept_secret,
 };
@@ -52,7 +52,12 @@ pub(super) fn push_keys_given(
          use SIMDECK_PUSH_KEY_FILE"
     );
     let key = |text: &String| match invisible_in(text) {
-        None => Ok(PushKey { label: None, key: text.clone().into() }),
+        None => {
+            if has_blank_edge(text) {
+                tracing::warn!("--key {BLANK_EDGE}");
+            }
+            Ok(PushKey { label: None, key: text.clone().into() })
+        }
         Some(invisible) => Err(Failure::new(format!("--key holds {invisible}: remove it"))),
     };
     on_command_line.iter().map(key).collect()

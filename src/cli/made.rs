@@ -5,7 +5,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    domain::Secret,
+    domain::{BLANK_EDGE, Secret, has_blank_edge},
     smarthub::signature::PushKey,
     store::{DataFolder, kept_secret},
 };
@@ -85,6 +85,9 @@ fn kept_or_made(
     made: &mut Vec<&'static str>,
 ) -> Result<Secret, Failure> {
     if let Some(kept) = kept(folder, name)? {
+        if has_blank_edge(kept.expose()) {
+            tracing::warn!("{} {BLANK_EDGE}", folder.path().join(name).display());
+        }
         return Ok(kept);
     }
     let secret = format!("{prefix}{}", hex::encode(rand::random::<[u8; 32]>()));

@@ -179,6 +179,10 @@ impl Reload {
             }
         };
         self.tell_what_waits(&fresh);
+        // As a start would.
+        for warning in fresh.warnings.iter().filter(|it| !self.settings.warnings.contains(it)) {
+            tracing::warn!("{warning}");
+        }
         self.secret_files.follow(secret_paths(&fresh));
         let before = self.credentials.borrow().clone();
         let mut now = before.clone();
@@ -214,6 +218,7 @@ impl Reload {
             self.credentials.send_replace(now);
         }
         self.settings.in_force = fresh.in_force;
+        self.settings.warnings = fresh.warnings;
     }
 
     /// A changed setting that is not renewed must not look as if it were in force.

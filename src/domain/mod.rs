@@ -68,7 +68,7 @@ pub use record::{
 };
 pub use retraction::{RetractCount, RetractQuestion, Retracted, Retraction, RetractionCounts};
 pub use search::{Hit, HitOf, Matched};
-pub use secret::{Invisible, Secret, invisible_in, without_mark};
+pub use secret::{BLANK_EDGE, Invisible, Secret, has_blank_edge, invisible_in, without_mark};
 pub use silence::{Silence, SilentCount, SilentGroup, SilentSim, is_too_silent};
 pub use sim::{
     LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,

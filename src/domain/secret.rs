@@ -48,6 +48,15 @@ pub fn invisible_in(text: &str) -> Option<Invisible> {
     found.map(|(at, char)| Invisible { place: at + 1, char })
 }
 
+/// What is said of a secret with a [blank edge](has_blank_edge), after its name.
+pub const BLANK_EDGE: &str = "begins or ends with a blank, which is taken as part of it: remove the \
+                              blank, unless the other side has it too";
+
+/// Whether a secret begins or ends with a blank, which nobody sees.
+pub fn has_blank_edge(secret: &str) -> bool {
+    secret.trim() != secret
+}
+
 /// A text without the byte order mark with which some editors begin a file.
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{FEFF}').unwrap_or(text)

@@ -1,6 +1,6 @@
 //! The keys: who is given them, who can read them, and how they are replaced.
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     program::Program,
-    server::{API_KEY, Simdeck, UNSET},
+    server::{API_KEY, PUSH_KEY, Simdeck, UNSET},
     withstand::certificate::{Files, Pair},
 };
 
@@ -231,6 +231,43 @@ fn a_secret_that_others_can_read_is_told_at_the_start_and_by_the_doctor() {
     let found = examined(&narrow);
     assert!(!found.contains("holds a secret and others can use it"), "{found}");
     assert!(!narrow.end().contains("others can use it"));
+}
+
+#[tokio::test]
+async fn a_blank_around_a_secret_is_told_at_the_start_and_when_it_is_renewed() {
+    let secrets = TempDir::new().unwrap();
+    let file = secrets.path().join("push-key");
+    let write = |text: &str| {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    };
+    let told = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains("ends with a blank") && line.contains("WARN"))
+            .count()
+    };
+    let variables =
+        [("SIMDECK_PUSH_KEY", UNSET), ("SIMDECK_PUSH_KEY_FILE", file.to_str().unwrap())];
+    write(&format!("{PUSH_KEY}\n"));
+    let mut simdeck = Simdeck::start(&variables);
+    write(&format!("{PUSH_KEY} \n"));
+    kill_process(simdeck.pid(), Signal::HUP).unwrap();
+    simdeck.wait_for("ends with a blank");
+    let folder = simdeck.folder();
+    let log = simdeck.end();
+    assert!(told(&log) == 1 && log.contains("remove the blank"), "{log}");
+    let log = Simdeck::start_in(folder, &variables).end();
+    assert_eq!(told(&log), 1, "{log}");
+    assert!(!log.contains(PUSH_KEY), "{log}");
+    // The same of a file that the server has made itself.
+    let simdeck = Simdeck::start(&[("SIMDECK_PUSH_KEY", UNSET)]);
+    let folder = simdeck.folder();
+    assert_eq!(told(&simdeck.end()), 0);
+    let made = folder.path().join("data/push-key");
+    let key = fs::read_to_string(&made).unwrap();
+    fs::write(&made, format!("{} \n", key.trim())).unwrap();
+    let log = Simdeck::start_in(folder, &[("SIMDECK_PUSH_KEY", UNSET)]).end();
+    assert_eq!(told(&log), 1, "{log}");
 }
 
 #[test]

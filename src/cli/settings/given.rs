@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{Setting, SettingsError, Shape};
-use crate::domain::invisible_in;
+use crate::domain::{BLANK_EDGE, has_blank_edge, invisible_in};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,14 +137,11 @@ impl Given {
         Ok(())
     }
 
-    /// Warns about blanks around a secret, which are part of it but rarely meant to be.
+    /// Warns about blanks around a secret. They are part of it, since the other side may have been
+    /// given it so, and rarely meant: then nothing that is signed with it verifies.
     pub(super) fn blanks_at_the_edge(&self) -> Option<String> {
-        let at = self.items.iter().position(|item| item.text.trim() != item.text)?;
-        Some(format!(
-            "{}: value {} begins or ends with a blank, which is taken as part of it",
-            self.place(self.items[at].line),
-            at + 1
-        ))
+        let at = self.items.iter().position(|item| has_blank_edge(&item.text))?;
+        Some(format!("{}: value {} {BLANK_EDGE}", self.place(self.items[at].line), at + 1))
     }
 
     /// The value for people: secrets masked, no value as none.
