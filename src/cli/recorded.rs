@@ -6,7 +6,9 @@ use tokio::time::timeout;
 
 use super::{reload::Credentials, settings::Settings};
 use crate::{
-    domain::{AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome},
+    domain::{
+        AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome, SecretDigests, changed_secrets,
+    },
     http::InternalState,
     intake::Intake,
 };
@@ -14,9 +16,14 @@ use crate::{
 /// How long the end waits for its row.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Writes that the server starts, and which settings are others than at the last start. Nothing waits
-/// for it.
-pub(super) fn start(intake: &Intake, settings: &Settings) {
+/// What the audit calls [credentials](Credentials::exposed).
+const CREDENTIALS: [&str; 3] = ["push keys", "path tokens", "admin API key"];
+/// What it calls the secret by which we are known to RCMS, which is not renewed while we run.
+const RCMS_SECRET: &str = "RCMS client secret";
+
+/// Writes that the server starts, and which settings and secrets are others than at the last start.
+/// Nothing waits for it.
+pub(super) fn start(intake: &Intake, settings: &Settings, credentials: &Credentials) {
     let lines = settings.in_force.iter().filter(|line| !line.setting.secret);
     let digests: BTreeMap<String, String> = lines
         .map(|line| {
@@ -25,8 +32,12 @@ pub(super) fn start(intake: &Intake, settings: &Settings) {
             (line.setting.name(), hex::encode(&digest[..8]))
         })
         .collect();
+    let mut secrets = digests_of(intake, credentials);
+    let of_rcms = settings.rcms.client_secret.iter();
+    let of_rcms = of_rcms.map(|it| intake.store().secret_digest(RCMS_SECRET, it.expose()));
+    secrets.insert(RCMS_SECRET.to_owned(), of_rcms.collect());
     let intake = intake.clone();
-    tokio::spawn(async move { intake.audit_start(version(), digests).await });
+    tokio::spawn(async move { intake.audit_start(version(), digests, secrets).await });
 }
 
 /// Writes that the server stops, and what waits to be written.
@@ -50,18 +61,27 @@ pub(super) fn reload(intake: &Intake, outcome: AuditOutcome, details: &str) {
 /// What is another one now, without saying what it is.
 pub(super) fn changes(before: &Credentials, now: &Credentials) -> String {
     let (before, now) = (before.exposed(), now.exposed());
-    let told = ["push keys", "path tokens", "admin API key"].into_iter().enumerate();
-    let told = told.filter_map(|(nth, what)| {
-        let lacks = |of: &[(Option<&str>, &str)], in_: &[(Option<&str>, &str)]| {
-            of.iter().filter(|one| !in_.contains(one)).count()
-        };
-        let (added, removed) = (lacks(&now[nth], &before[nth]), lacks(&before[nth], &now[nth]));
-        let counts = [(added, "added"), (removed, "removed")].into_iter();
-        let counts = counts.filter(|(count, _)| *count > 0);
-        let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
-        (!counts.is_empty()).then(|| format!("{what}: {}", counts.join(", ")))
-    });
+    let told = CREDENTIALS.into_iter().zip(before.iter().zip(&now));
+    let told = told.filter_map(|(what, (before, now))| changed_secrets(what, before, now));
     told.collect::<Vec<_>>().join("; ")
+}
+
+/// Keeps which of them are in force, for the next start to compare with. Nothing waits for it.
+pub(super) fn renewed(intake: &Intake, credentials: &Credentials) {
+    let (intake, digests) = (intake.clone(), digests_of(intake, credentials));
+    tokio::spawn(async move { intake.keep_secret_digests(digests).await });
+}
+
+fn digests_of(intake: &Intake, credentials: &Credentials) -> SecretDigests {
+    let store = intake.store();
+    let all = CREDENTIALS.into_iter().zip(credentials.exposed());
+    let digests = all.map(|(what, secrets)| {
+        let digest = |(label, secret): &(Option<&str>, &str)| {
+            store.secret_digest(&format!("{what}\0{}", label.unwrap_or_default()), secret)
+        };
+        (what.to_owned(), secrets.iter().map(digest).collect())
+    });
+    digests.collect()
 }
 
 fn version() -> String {

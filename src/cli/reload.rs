@@ -211,6 +211,7 @@ impl Reload {
                 "Renewed the push keys, path tokens and API key"
             );
             self.record(AuditOutcome::Done, &recorded::changes(&before, &now));
+            recorded::renewed(&self.renewing.intake, &now);
             let date_shift_s = self.settings.push.date_shift_s;
             self.renewing.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
             self.path_tokens.replace(&now.path_tokens);

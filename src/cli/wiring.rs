@@ -215,7 +215,7 @@ impl Server {
             ..
         } = self;
         parts.internal.live.stop = stop.clone();
-        recorded::start(&parts.intake, &settings);
+        recorded::start(&parts.intake, &settings, &reload.credentials.borrow());
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
         let limits = ConnectionLimits::public(trusted.clone());

@@ -1,5 +1,5 @@
 //! Who changed what, or took it away: the rows of the audit.
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use super::{Caller, Timestamp, held::UnknownWord};
 
@@ -9,6 +9,19 @@ pub const AUDITED_SERVER: &str = "simdeck";
 pub const AUDITED_COMMAND: &str = "command line";
 /// Who the audit names for an erasure that the list of erased SIMs asks for, when a store is opened.
 pub const AUDITED_LIST: &str = "list of erased SIMs";
+
+/// Digests of the secrets in force, by what they are for: they tell that one is another one now, and
+/// nothing of what it is.
+pub type SecretDigests = BTreeMap<String, Vec<String>>;
+
+/// How many of such secrets are new and how many are gone, in words; none if there is no change.
+pub fn changed_secrets<T: PartialEq>(what: &str, before: &[T], now: &[T]) -> Option<String> {
+    let lacks = |of: &[T], in_: &[T]| of.iter().filter(|one| !in_.contains(one)).count();
+    let counts = [(lacks(now, before), "added"), (lacks(before, now), "removed")].into_iter();
+    let counts = counts.filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    (!counts.is_empty()).then(|| format!("{what}: {}", counts.join(", ")))
+}
 
 /// What is recorded. Reads are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub use attention::{
 };
 pub use audit::{
     AUDITED_COMMAND, AUDITED_LIST, AUDITED_SERVER, AuditAction, AuditFilter, AuditNote,
-    AuditOutcome, AuditRow,
+    AuditOutcome, AuditRow, SecretDigests, changed_secrets,
 };
 pub use calendar::{Calendar, Interval, Run, Span};
 pub use change::{Change, ChangeFilter, Changes, ErasedSim, RetractedPushes, TestRecord};

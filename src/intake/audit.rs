@@ -9,14 +9,35 @@ use super::{
     admin::{Command, Reply},
     retried::retried,
 };
-use crate::domain::{AuditNote, AuditOutcome, SourceBlock};
+use crate::domain::{AuditNote, AuditOutcome, SecretDigests, SourceBlock};
 
 /// What the writer is asked to record.
 pub(super) enum Record {
-    Row { note: AuditNote, times: u64, reply: Reply<i64> },
-    End { id: i64, outcome: AuditOutcome, details: String, reply: Reply<()> },
-    Start { version: String, settings: BTreeMap<String, String>, reply: Reply<()> },
-    FailedSignIns { failures: Vec<(Option<SourceBlock>, u64)>, reply: Reply<()> },
+    Row {
+        note: AuditNote,
+        times: u64,
+        reply: Reply<i64>,
+    },
+    End {
+        id: i64,
+        outcome: AuditOutcome,
+        details: String,
+        reply: Reply<()>,
+    },
+    Start {
+        version: String,
+        settings: BTreeMap<String, String>,
+        secrets: SecretDigests,
+        reply: Reply<()>,
+    },
+    Secrets {
+        digests: SecretDigests,
+        reply: Reply<()>,
+    },
+    FailedSignIns {
+        failures: Vec<(Option<SourceBlock>, u64)>,
+        reply: Reply<()>,
+    },
 }
 
 /// A row that says that something has begun. Where nobody says how it ended, it was cut short.
@@ -103,11 +124,26 @@ impl Intake {
     }
 
     /// Writes that the server starts, and which settings have another digest than at the last start.
-    pub async fn audit_start(&self, version: String, settings: BTreeMap<String, String>) {
-        let written = self.ask_audit(|reply| Record::Start { version, settings, reply }).await;
+    pub async fn audit_start(
+        &self,
+        version: String,
+        settings: BTreeMap<String, String>,
+        secrets: SecretDigests,
+    ) {
+        let start = |reply| Record::Start { version, settings, secrets, reply };
+        let written = self.ask_audit(start).await;
         if let Err(error) = written {
             let error = &error as &dyn Error;
             tracing::warn!(error, "The audit does not say that the server started");
+        }
+    }
+
+    /// Keeps which secrets are in force since they were renewed, for the next start to compare with.
+    pub async fn keep_secret_digests(&self, digests: SecretDigests) {
+        let written = self.ask_audit(|reply| Record::Secrets { digests, reply }).await;
+        if let Err(error) = written {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "The next start will record renewed secrets once more");
         }
     }
 

@@ -262,8 +262,11 @@ impl WriterTask {
             Record::End { id, outcome, details, reply } => {
                 answer(reply, self.writer.end_audit(id, outcome, &details).await)
             }
-            Record::Start { version, settings, reply } => {
-                answer(reply, self.writer.audit_start(&version, &settings, now).await)
+            Record::Start { version, settings, secrets, reply } => {
+                answer(reply, self.writer.audit_start(&version, &settings, &secrets, now).await)
+            }
+            Record::Secrets { digests, reply } => {
+                answer(reply, self.writer.keep_secret_digests(&digests).await)
             }
             Record::FailedSignIns { failures, reply } => {
                 answer(reply, self.writer.audit_failed_sign_ins(&failures, now).await)

@@ -127,7 +127,7 @@ async fn copied(
         "delete from held where class = 'refused'",
         "delete from ring_dropped",
         "delete from dropped_push",
-        "delete from meta where name = 'refused_waiting'",
+        "delete from meta where name in ('refused_waiting', 'secrets')",
         "delete from pass",
         "update held set signatures = null where signatures is not null",
         // None of them opens anything there; their names tell which have to be made again.

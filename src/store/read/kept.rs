@@ -176,6 +176,14 @@ impl Store {
         self.erasure_secrets.keyed(giccid.as_str())
     }
 
+    /// By what this store knows a secret of ours again. Without the store's own secret nobody can try
+    /// whether he has guessed it.
+    pub fn secret_digest(&self, of: &str, secret: &str) -> String {
+        let mut digest = self.erasure_secrets.keyed(&format!("{of}\0{secret}"));
+        digest.truncate(16);
+        digest
+    }
+
     /// Whether records after this id, which were there at this generation, are gone.
     pub async fn has_missed(&self, after: i64, generation: i64) -> Result<bool, StoreError> {
         Ok(self.missed(after, generation).await?.is_some())

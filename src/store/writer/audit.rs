@@ -7,8 +7,8 @@ use sqlx::SqliteConnection;
 use super::{Writer, erased_sims::ErasedSims, prune::Pruning, run};
 use crate::{
     domain::{
-        AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome, Caller, SourceBlock, Timestamp,
-        mention,
+        AUDITED_SERVER, AuditAction, AuditNote, AuditOutcome, Caller, SecretDigests, SourceBlock,
+        Timestamp, changed_secrets, mention,
     },
     store::StoreError,
 };
@@ -94,17 +94,46 @@ impl Writer {
         &mut self,
         version: &str,
         settings: &BTreeMap<String, String>,
+        secrets: &SecretDigests,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.refresh().await?;
-        let done = self.try_audit_start(version, settings, now).await;
+        let done = self.try_audit_start(version, settings, secrets, now).await;
         self.undo_unless(done).await
+    }
+
+    /// Keeps what tells at the next start that a secret is another one, where it was replaced meanwhile.
+    pub async fn keep_secret_digests(&mut self, now: &SecretDigests) -> Result<(), StoreError> {
+        self.refresh().await?;
+        let before = self.secret_digests().await?;
+        self.write_secret_digests(before, now).await
+    }
+
+    async fn secret_digests(&mut self) -> Result<SecretDigests, StoreError> {
+        const BEFORE: &str = "select value from meta where name = 'secrets'";
+        let before: Option<String> =
+            sqlx::query_scalar(BEFORE).fetch_optional(&mut self.connection).await?;
+        Ok(before.and_then(|before| serde_json::from_str(&before).ok()).unwrap_or_default())
+    }
+
+    async fn write_secret_digests(
+        &mut self,
+        mut all: SecretDigests,
+        now: &SecretDigests,
+    ) -> Result<(), StoreError> {
+        const KEEP: &str = "
+            insert into meta (name, value) values ('secrets', $1)
+            on conflict (name) do update set value = excluded.value";
+        all.extend(now.clone());
+        sqlx::query(KEEP).bind(serde_json::to_string(&all)?).execute(&mut self.connection).await?;
+        Ok(())
     }
 
     async fn try_audit_start(
         &mut self,
         version: &str,
         settings: &BTreeMap<String, String>,
+        secrets: &SecretDigests,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const BEFORE: &str = "select value from meta where name = 'settings'";
@@ -121,16 +150,20 @@ impl Writer {
             before.get(*name).is_some_and(|before| Some(before) != settings.get(*name))
         };
         let names: Vec<&str> = settings.keys().map(String::as_str).filter(is_other).collect();
-        let details = match names.is_empty() {
-            true => String::new(),
-            false => format!("changed settings: {}", names.join(", ")),
-        };
+        let known = self.secret_digests().await?;
+        let of_settings =
+            (!names.is_empty()).then(|| format!("changed settings: {}", names.join(", ")));
+        let of_secrets =
+            secrets.iter().filter_map(|(what, now)| changed_secrets(what, known.get(what)?, now));
+        let details: Vec<String> = of_settings.into_iter().chain(of_secrets).collect();
+        let details = details.join("; ");
         let note = AuditNote::by_itself(AUDITED_SERVER, AuditAction::Start, version, details);
         insert(&mut self.connection, &self.erased_sims, &note, 1, now).await?;
         sqlx::query(KEEP)
             .bind(serde_json::to_string(settings)?)
             .execute(&mut self.connection)
             .await?;
+        self.write_secret_digests(known, secrets).await?;
         run(&mut self.connection, "commit").await
     }
 

@@ -68,6 +68,53 @@ async fn a_reload_says_what_changed_and_never_the_secret() {
 }
 
 #[tokio::test]
+async fn a_start_with_other_secrets_says_so_and_never_the_secrets() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let tokens = folder.path().join("tokens");
+    let (first, second) = ("token-of-the-first-day", "token-of-the-second-day");
+    fs::write(&tokens, first).unwrap();
+    let token = ("SIMDECK_PUBLIC_PATH_TOKEN_FILE", tokens.to_str().unwrap());
+    let simdeck = Simdeck::start_in(folder.clone(), &[token]);
+    assert_eq!(rows(&simdeck, "start", 1).await[0]["details"], "");
+    // What was renewed while it ran is on record already.
+    fs::write(&tokens, format!("{first}\n{second}")).unwrap();
+    kill_process(simdeck.pid(), Signal::HUP).unwrap();
+    assert_eq!(rows(&simdeck, "reload", 1).await[0]["details"], "path tokens: 1 added");
+    let simdeck = simdeck.restart(&[token]);
+    assert_eq!(rows(&simdeck, "start", 2).await[0]["details"], "");
+    fs::write(&tokens, second).unwrap();
+    let keys = ("SIMDECK_PUSH_KEY", "a-push-key-of-the-second-day,and-one-that-comes-beside-it");
+    let rcms = [("SIMDECK_RCMS_CLIENT_ID", "id"), ("SIMDECK_RCMS_CLIENT_SECRET", "secret-of-rcms")];
+    let others = [token, keys, rcms[0], rcms[1], ("SIMDECK_API_FIRST_PAGE", "1")];
+    let simdeck = simdeck.restart(&others);
+    let details = rows(&simdeck, "start", 3).await[0]["details"].as_str().unwrap().to_owned();
+    for change in [
+        "api.first_page",
+        "path tokens: 1 removed",
+        "push keys: 2 added, 1 removed",
+        "RCMS client secret: 1 added",
+    ] {
+        assert!(details.contains(change), "{details}");
+    }
+    assert!(!details.contains("admin API key"), "{details}");
+    let simdeck = simdeck.restart(&others);
+    assert_eq!(rows(&simdeck, "start", 4).await[0]["details"], "");
+    // Neither the store nor a copy of it tells a secret, and a copy not even whether one was guessed.
+    let copy = stdout(&simdeck.run(&["backup", "--output", "json"]));
+    let copy: Value = serde_json::from_str(&copy).unwrap();
+    let folder = simdeck.folder();
+    simdeck.end();
+    let data = folder.path().join("data");
+    let copy = folder.path().join(copy["path"].as_str().unwrap());
+    for (file, digests) in [(data.join("simdeck.db"), true), (copy, false)] {
+        let bytes = fs::read(&file).unwrap();
+        let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!holds(first) && !holds(second) && !holds("secret-of-rcms"), "{file:?}");
+        assert_eq!(holds("RCMS client secret\":["), digests, "{file:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_reload_takes_no_admin_key_that_a_start_would_refuse() {
     let folder = Arc::new(TempDir::new().unwrap());
     let file = folder.path().join("admin-key");
