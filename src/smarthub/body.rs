@@ -133,7 +133,8 @@ impl<'a> Body<'a> {
                 kept.push(if nth == 0 { b'[' } else { b',' });
             }
             write_without(&mut kept, element, |key| key == SIGNATURE);
-            let bytes = find_once(element, SIGNATURE).ok().and_then(decode);
+            let signature = find_once(element, SIGNATURE).ok().and_then(Value::as_text);
+            let bytes = signature.and_then(|text| signature::decode_for_keeping(text.as_bytes()));
             match (&mut signatures, bytes) {
                 (Some(all), Some(bytes)) => all.extend(bytes),
                 (all, _) => *all = None,

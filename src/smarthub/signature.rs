@@ -3,6 +3,10 @@
 //! It proves that the sender knew the key in that second, and nothing about the rest of the body.
 use std::sync::Arc;
 
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -75,6 +79,17 @@ pub fn decode(text: &[u8]) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
+}
+
+/// The same for keeping what is refused: a signature in Base64 is not what SmartHub documents, and would be
+/// gone for good if only hex were understood here.
+pub fn decode_for_keeping(text: &[u8]) -> Option<[u8; 32]> {
+    decode(text).or_else(|| {
+        [STANDARD_NO_PAD, URL_SAFE_NO_PAD].iter().find_map(|base64| {
+            let text = text.strip_suffix(b"=").unwrap_or(text);
+            base64.decode(text).ok()?.try_into().ok()
+        })
+    })
 }
 
 /// A number between [`date_push::SECONDS_MIN`] and [`date_push::SECONDS_MAX`] as text.

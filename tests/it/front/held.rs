@@ -1,8 +1,12 @@
 //! Pushes that lie aside: shown, tried again, discarded.
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Simdeck, now_s, signature, signed, signed_at, usage};
+use crate::server::{PUSH_KEY, Simdeck, now_s, signature, signed, signed_at, usage};
 
 const SIM: &str = "8944501503181377993";
 const STORED: (u16, u64, u64, u64) = (200, 1, 0, 0);
@@ -130,6 +134,28 @@ async fn a_refused_push_is_accepted_once_its_key_is_known() {
     // SmartHub sends it once more: the same record.
     let again = wrong_key(now_s(), &usage(SIM));
     assert_eq!(simdeck.push("data-usage", again).await, (0, 1, 0));
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_refused_push_whose_signature_came_in_base64_can_be_accepted_later() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s();
+    let bytes = hex::decode(signature(PUSH_KEY, second)).unwrap();
+    let forms = [STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)];
+    for (nth, form) in forms.iter().enumerate() {
+        let sim = usage(&format!("894450150318137799{nth}"));
+        let body = format!(r#"{{"datePush":{second},"signature":"{form}",{sim}}}"#);
+        assert_eq!(simdeck.post("data-usage", body).await.status, 401);
+    }
+    for held in simdeck.held(forms.len()).await {
+        assert_eq!(held["reason"], "signature_unreadable");
+        assert!(forms.iter().all(|form| !held.to_string().contains(form)), "{held}");
+        let path = format!("/v1/held/{}/retry", held["id"]);
+        let (status, answer) = simdeck.ask(Method::POST, &path).await;
+        assert_eq!((status, &answer["stored"]), (200, &json!(1)), "{answer}");
+    }
+    assert_eq!(simdeck.rows("/v1/data-usage").await.len(), forms.len());
     simdeck.end();
 }
 
