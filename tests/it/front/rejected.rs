@@ -234,6 +234,37 @@ async fn a_push_behind_an_old_token_is_told_and_the_token_is_not() {
 }
 
 #[tokio::test]
+async fn what_is_not_taken_in_needs_a_person_and_stands_on_the_overview() {
+    let mut simdeck = Simdeck::start(&[("SIMDECK_PUBLIC_PATH_TOKEN", TOKEN)]);
+    simdeck.prefix = format!("/{TOKEN}");
+    assert_eq!(simdeck.push("data-usage", push()).await, (1, 0, 0));
+    assert_eq!(simdeck.get("/v1/attention").await, json!([]));
+    let encoded = [("content-encoding", "gzip")];
+    assert_eq!(simdeck.post_with("data-usage", push(), &encoded).await.status, 415);
+    assert_eq!(simdeck.post("Data-Usage", push()).await.status, 404);
+    let conditions =
+        [told(&simdeck).await, on(&simdeck.get("/v1/status").await, "address_unknown")];
+    let attention = simdeck.get("/v1/attention").await;
+    for condition in conditions.concat() {
+        let mut items = attention.as_array().unwrap().iter();
+        let item = items.find(|item| item["reason"] == condition["name"]).unwrap();
+        assert_eq!(
+            (&item["kind"], &item["severity"]),
+            (&json!("pushes_not_taken"), &json!("warning"))
+        );
+        let sentence = item["sentence"].as_str().unwrap();
+        assert!(sentence.starts_with(condition["sentence"].as_str().unwrap()), "{item}");
+        assert!(sentence.ends_with(condition["todo"].as_str().unwrap()), "{item}");
+        assert_eq!(item["since"], condition["since"]);
+    }
+    let (_, page) = simdeck.ask_text(Method::GET, "/").await;
+    for title in ["Pushes are sent away unread", "Pushes come to an unknown address"] {
+        assert!(page.contains(title), "{page}");
+    }
+    simdeck.end();
+}
+
+#[tokio::test]
 async fn what_only_looks_or_is_no_push_is_not_told() {
     let encoded = [("content-encoding", "gzip")];
     for settings in [&[][..], &[("SIMDECK_PUBLIC_PATH_TOKEN", TOKEN)]] {

@@ -28,6 +28,8 @@ pub(super) enum AttentionKind {
     PushesRefused,
     /// Authentic pushes were pushed out of their ring.
     PushesDropped,
+    /// What comes is not let in, and may be pushes.
+    PushesNotTaken,
     RcmsFailing,
     SimAboveUsual,
     ImeiChange,
@@ -49,12 +51,13 @@ pub(super) enum Severity {
 
 impl AttentionKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::PushesOverdue,
         Self::PushesQuarantined,
         Self::PushesStale,
         Self::PushesRefused,
         Self::PushesDropped,
+        Self::PushesNotTaken,
         Self::RcmsFailing,
         Self::SimAboveUsual,
         Self::ImeiChange,
@@ -71,6 +74,7 @@ impl AttentionKind {
             Self::PushesStale => "pushes_stale",
             Self::PushesRefused => "pushes_refused",
             Self::PushesDropped => "pushes_dropped",
+            Self::PushesNotTaken => "pushes_not_taken",
             Self::RcmsFailing => "rcms_failing",
             Self::SimAboveUsual => "sim_above_usual",
             Self::ImeiChange => "imei_change",
@@ -119,7 +123,7 @@ pub(super) struct AttentionOut {
     count: u64,
     /// Where there is more.
     url: String,
-    /// Why pushes are held.
+    /// Why pushes are held; or the name of the condition by which they are not taken in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<&'static str>,

@@ -6,7 +6,7 @@ use super::{
     wording::{number, span},
 };
 use crate::{
-    domain::{HeldClass, HeldReason, HeldTally, PushPause, Timestamp},
+    domain::{Condition, ConditionKind, HeldClass, HeldReason, HeldTally, PushPause, Timestamp},
     http::{api::error::ApiError, query_string::append},
 };
 
@@ -22,7 +22,22 @@ impl Asked<'_> {
         items.extend(dropped.map(|(count, since)| self.dropped(count, since)));
         let pause = store.usage_pause(self.now).await?;
         items.extend(pause.filter(|pause| pause.is_overdue(self.now)).map(|it| self.overdue(it)));
+        let conditions = self.state.live.watch.last();
+        items
+            .extend(conditions.iter().filter(|it| keeps_out(it.kind)).map(|it| self.not_taken(it)));
         Ok(items)
+    }
+
+    /// A condition by which pushes are not taken in. It is told as the last look found it, which was
+    /// a few seconds ago.
+    fn not_taken(&self, condition: &Condition) -> Item {
+        let Condition { kind, since, says, todo, .. } = condition;
+        let url = self.base.url("/v1/status");
+        let sentence = format!("{says} {todo}");
+        let mut item = Item::new(Severity::Warning, AttentionKind::PushesNotTaken, url, sentence)
+            .since(*since);
+        item.out.reason = Some(kind.as_str());
+        item
     }
 
     fn held(&self, tally: &HeldTally) -> Item {
@@ -100,6 +115,29 @@ impl Asked<'_> {
         item.out.pause_s = Some(lasts.as_secs());
         item.out.usual_pause_s = Some(pause.usual.as_secs());
         item
+    }
+}
+
+/// Whether pushes are lost by a condition, or have to be sent again. What lies aside or does not come is
+/// told by itself.
+fn keeps_out(kind: ConditionKind) -> bool {
+    match kind {
+        ConditionKind::AddressUnknown
+        | ConditionKind::PushesRejected
+        | ConditionKind::NotAcknowledged
+        | ConditionKind::NoRoom
+        | ConditionKind::DiskLow
+        | ConditionKind::ConnectionsFull => true,
+        ConditionKind::Silent
+        | ConditionKind::RefusedRun
+        | ConditionKind::Quarantining
+        | ConditionKind::KindMisspelt
+        | ConditionKind::SlowAcknowledgement
+        | ConditionKind::ProxyNotTrusted
+        | ConditionKind::RcmsFailing
+        | ConditionKind::RcmsListShort
+        | ConditionKind::ClockWrong
+        | ConditionKind::BackupFailing => false,
     }
 }
 

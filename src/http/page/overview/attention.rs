@@ -110,6 +110,10 @@ fn title(row: &AttentionIn, format: &Format) -> String {
         "pushes_overdue" => (words.pushes_overdue)(&span(row.pause_s)),
         "pushes_refused" => (words.pushes_refused)(&count),
         "pushes_dropped" => (words.pushes_dropped)(&count),
+        "pushes_not_taken" => {
+            let condition = row.reason.as_deref().unwrap_or_default();
+            (format.words.api_page.condition_of)(condition).to_owned()
+        }
         "pushes_quarantined" | "pushes_stale" => match row.reason.as_deref() {
             Some("date_retracted") => (words.pushes_retracted)(&count),
             Some("date_old" | "date_ahead") => (words.pushes_untimely)(&count),
@@ -146,6 +150,8 @@ fn note(row: &AttentionIn, format: &Format) -> String {
         }
         "router_offline" => parts.extend(row.sn.clone()),
         "rcms_failing" => parts.push(words.rcms_note.to_owned()),
+        // The title says it.
+        "pushes_not_taken" => (),
         "pushes_overdue" => {
             let pause = std::time::Duration::from_secs(row.usual_pause_s.unwrap_or_default());
             parts.push((words.pushes_overdue_note)(&format.span(pause)));
@@ -172,6 +178,7 @@ fn address(row: &AttentionIn) -> Option<String> {
         "router_offline" => Some(format!("/routers/{}", row.sn.as_ref()?)),
         "rcms_failing" => Some("/routers".to_owned()),
         "pushes_overdue" => Some("/live?tab=requests".to_owned()),
+        "pushes_not_taken" => Some("/api".to_owned()),
         _ => Some("/live?tab=held".to_owned()),
     }
 }
