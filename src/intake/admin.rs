@@ -199,6 +199,11 @@ impl Intake {
         Ok(answer.await.map_err(|_| self.ended())??)
     }
 
+    /// Whether the writer has ended and nobody stopped it.
+    pub fn writer_has_failed(&self) -> bool {
+        self.shared.commands.is_closed() && self.trouble() != Some(Trouble::Stopping)
+    }
+
     /// Why the writer takes nothing any more. One that is stopped says so before it ends.
     pub(super) fn ended(&self) -> AdminError {
         match self.trouble() {

@@ -164,7 +164,7 @@ pub(super) async fn erase(
         return Err(RemovalError::NothingToErase(erased.map(|erased| erased.at)).into());
     }
     let erasing = state.intake.erase(&giccid, &caller);
-    let done = state.live.unless_stopped(erasing).await?;
+    let done = state.live.unless_stopped(&state.intake, erasing).await?;
     state.live.pushes.forget_what_names(&giccid).await;
     Ok(Json(ErasedOut {
         id: done.erased.id,

@@ -69,7 +69,7 @@ pub(super) async fn prune(
         return Err(ApiError::Conflict(detail.to_owned(), None));
     }
     let counted_from = if by_clock { None } else { intake.retention_behind_clock().await? };
-    let pruned = live.unless_stopped(intake.prune(Some(&caller), by_clock)).await?;
+    let pruned = live.unless_stopped(&intake, intake.prune(Some(&caller), by_clock)).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,
         mo_sms: pruned.sms,
@@ -90,7 +90,7 @@ pub(super) async fn back_up(
     RawQuery(query): RawQuery,
 ) -> Result<Json<BackupOut>, ApiError> {
     params::read_none("backup", query.as_deref())?;
-    let backup = live.unless_stopped(intake.back_up(Some(&caller))).await?;
+    let backup = live.unless_stopped(&intake, intake.back_up(Some(&caller))).await?;
     Ok(Json(BackupOut {
         path: backup.path.display().to_string(),
         bytes: backup.bytes,

@@ -9,6 +9,7 @@ use crate::{
     http::{
         forbidden::Forbidden, key_failures::KeyFailures, push::PushLog, server::ConnectionCounts,
     },
+    intake::{AdminError, Intake},
     store::KeyedPermits,
     watch::Watch,
 };
@@ -81,11 +82,16 @@ impl Live {
     /// waits for it. The work goes on after the next start.
     pub(super) async fn unless_stopped<T, E: Into<ApiError>>(
         &self,
+        intake: &Intake,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ApiError> {
         tokio::select! {
             done = work => done.map_err(Into::into),
-            () = self.stop.cancelled() => Err(ApiError::NotReady("simdeck is stopping")),
+            // A writer that fails stops all the rest.
+            () = self.stop.cancelled() => Err(match intake.writer_has_failed() {
+                true => AdminError::Ended.into(),
+                false => AdminError::Stopping.into(),
+            }),
         }
     }
 

@@ -2,7 +2,6 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use crate::server::{Simdeck, now_s, signature};
 
@@ -50,7 +49,7 @@ async fn held_of(simdeck: &Simdeck, source: &str) -> usize {
     for page in 0.. {
         let rows = simdeck.get(&format!("/v1/held?class=refused&size=100&page={page}")).await;
         let rows = rows.as_array().unwrap();
-        held += rows.iter().filter(|row| row["source"] == Value::from(source)).count();
+        held += rows.iter().filter(|row| row["source"] == source).count();
         if rows.len() < 100 {
             break;
         }

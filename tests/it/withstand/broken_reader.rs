@@ -7,7 +7,10 @@ use crate::program::{Line, Program, now_s, panicking, proof};
 
 /// Says where the clock of the control panics; everywhere else it goes on.
 fn break_in(program: &Program, place: &str) {
-    fs::write(program.data().join("panic"), place).unwrap();
+    // At once: an empty file means all listeners.
+    let whole = program.data().join("panic.whole");
+    fs::write(&whole, place).unwrap();
+    fs::rename(whole, program.data().join("panic")).unwrap();
 }
 
 fn mend(program: &Program) {
@@ -56,4 +59,25 @@ fn a_reader_that_panics_is_no_fault_of_the_push_nor_a_stop() {
     let outcomes: Vec<_> = audit.as_array().unwrap().iter().map(|row| &row["outcome"]).collect();
     assert_eq!(outcomes, ["failed", "failed"], "{audit}");
     server.end();
+}
+
+#[test]
+fn a_writer_that_panics_ends_simdeck_and_nobody_is_told_that_it_was_stopped() {
+    // It may end before the answer is on its way.
+    const TRIALS: usize = 4;
+    let program = Program::of(panicking());
+    for _ in 0..TRIALS {
+        let mut server = program.start();
+        break_in(&program, "simdeck-writer");
+        let answer = Line::to(program.internal).unwrap().post("/v1/prune");
+        let (code, log) = server.comes_to("nothing says this").unwrap_err();
+        assert_eq!(code, Some(1), "{log}");
+        assert!(log.contains("the writer broke") && !log.contains("is stopping"), "{log}");
+        if let Ok(answer) = answer {
+            let text = answer.text();
+            assert_eq!(answer.status, 503, "{text}");
+            assert!(text.contains("the writer has failed") && !text.contains("stopping"), "{text}");
+        }
+        mend(&program);
+    }
 }
