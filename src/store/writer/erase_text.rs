@@ -52,6 +52,7 @@ struct HeldRow {
     id: i64,
     class: String,
     ring: String,
+    reason: String,
     kind: String,
     source_block: String,
     bytes: i64,
@@ -121,7 +122,7 @@ impl Writer {
                     select id, bytes from held where id > $1 order by id limit $2))
             where before < $3";
         const OF_SIM: &str = "
-            select id, class, ring, kind, source_block, bytes, count, body, signatures from held
+            select id, class, ring, reason, kind, source_block, bytes, count, body, signatures from held
             where id > $1 and id <= $2 and (instr(body, cast($3 as blob)) > 0
                 or instr(body, cast('\' as blob)) > 0)";
         let reach: Option<i64> = sqlx::query_scalar(REACH)
@@ -161,20 +162,13 @@ impl Writer {
         body: Vec<u8>,
         signatures: Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
-        const SAME: &str = "
-            update held set count = count + $4 where class = $1 and digest = $2 and id <> $3
-            returning id";
+        const AGAIN: &str = "update held set count = count + $2 where id = $1";
         const CUT: &str = "
             update held set body = $2, bytes = $3, signatures = $4, digest = $5 where id = $1";
-        let digest = digest_of(&row.kind, &body, signatures.as_deref());
-        let same: Option<i64> = sqlx::query_scalar(SAME)
-            .bind(&row.class)
-            .bind(&digest[..])
-            .bind(row.id)
-            .bind(row.count)
-            .fetch_optional(&mut self.connection)
-            .await?;
-        if let Some(same) = same {
+        let digest = digest_of(&row.kind, &body, signatures.as_deref(), &row.reason);
+        if let Some(same) = self.same_held(&row.class, &digest, row.id).await? {
+            let again = sqlx::query(AGAIN).bind(same).bind(row.count);
+            again.execute(&mut self.connection).await?;
             self.join_held_sources(row.id, same).await?;
             self.delete_held(row.id).await?;
             return Ok(());
@@ -185,7 +179,7 @@ impl Writer {
             .bind(body)
             .bind(i64::try_from(left).unwrap_or(i64::MAX))
             .bind(signatures)
-            .bind(&digest[..])
+            .bind(&digest.of_all[..])
             .execute(&mut self.connection)
             .await?;
         let before = row.bytes.unsigned_abs();

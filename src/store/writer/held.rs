@@ -30,7 +30,7 @@ impl Writer {
                 self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
-            if !self.came_again(&left, &left.source_name(), None).await? {
+            if !self.came_again(&left, &left.source_name()).await? {
                 self.keep_in_ring(&left, ring, now).await?;
             }
         }
@@ -48,9 +48,6 @@ impl Writer {
     pub(super) async fn has_room(&mut self, submission: &Submission) -> Result<bool, StoreError> {
         const FREED: &str =
             "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
-        const THERE: &str = "
-            select exists (select 1 from held
-                where class = 'quarantined' and digest = $1 and id is not $2)";
         let quarantine = || submission.quarantine.iter().filter(|held| held.ring.is_none());
         if quarantine().next().is_none() {
             return Ok(true);
@@ -61,12 +58,9 @@ impl Writer {
         };
         let mut added = 0;
         for held in quarantine() {
-            let is_there: bool = sqlx::query_scalar(THERE)
-                .bind(&digest(held)[..])
-                .bind(gone)
-                .fetch_one(&mut self.connection)
-                .await?;
-            added += if is_there { 0 } else { held.body.len() as u64 };
+            let class = held.class().as_str();
+            let same = self.same_held(class, &digest(held), gone.unwrap_or_default()).await?;
+            added += if same.is_some() { 0 } else { held.body.len() as u64 };
         }
         if added == 0 {
             return Ok(true);
@@ -83,13 +77,12 @@ impl Writer {
         submission: &Submission,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let released = submission.releases;
         for held in &submission.quarantine {
-            if !self.came_again(held, &held.source_name(), released).await? {
+            if !self.came_again(held, &held.source_name()).await? {
                 self.quarantine(held, now).await?;
             }
             for source in &submission.also_from {
-                self.came_again(held, &name_of(*source), released).await?;
+                self.came_again(held, &name_of(*source)).await?;
             }
         }
         Ok(())
@@ -130,29 +123,37 @@ impl Writer {
         }
     }
 
-    /// Raises the count of the very same push if it is held already. One that was tried again and stays,
-    /// as that of another source, has the reason of now: its `datePush` may have been retracted.
-    async fn came_again(
-        &mut self,
-        held: &NewHeld,
-        source: &str,
-        released: Option<i64>,
-    ) -> Result<bool, StoreError> {
-        const AGAIN: &str = "
-            update held set count = count + 1,
-                reason = iif(id = $3, $4, reason), field = iif(id = $3, $5, field)
-            where class = $1 and digest = $2 returning id";
-        let same: Option<i64> = sqlx::query_scalar(AGAIN)
-            .bind(held.class().as_str())
-            .bind(&digest(held)[..])
-            .bind(released)
-            .bind(held.reason.as_str())
-            .bind(held.field.as_deref())
-            .fetch_optional(&mut self.connection)
-            .await?;
+    /// Raises the count of the very same push if it is held already for the same reason.
+    async fn came_again(&mut self, held: &NewHeld, source: &str) -> Result<bool, StoreError> {
+        const AGAIN: &str = "update held set count = count + 1 where id = $1";
+        let same = self.same_held(held.class().as_str(), &digest(held), 0).await?;
         let Some(id) = same else { return Ok(false) };
-        self.note_held_source(id, source).await?;
+        sqlx::query(AGAIN).bind(id).execute(&mut self.connection).await?;
+        self.note_held_source(id, source, 1).await?;
         Ok(true)
+    }
+
+    /// The held push that is the very same as one of this class and digest, and is not that one.
+    pub(super) async fn same_held(
+        &mut self,
+        class: &str,
+        digest: &HeldDigest,
+        not_id: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        // Two look-ups in one index: what an earlier version held has a digest without its reason.
+        const SAME: &str = "
+            select id from held where class = $1 and digest = $2 and id <> $5
+            union all
+            select id from held where class = $1 and digest = $3 and reason = $4 and id <> $5
+            limit 1";
+        Ok(sqlx::query_scalar(SAME)
+            .bind(class)
+            .bind(&digest.of_all[..])
+            .bind(&digest.without_reason[..])
+            .bind(&digest.reason)
+            .bind(not_id)
+            .fetch_optional(&mut self.connection)
+            .await?)
     }
 
     async fn keep_in_ring(
@@ -178,6 +179,8 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes room in a ring: the oldest push of a source goes, or is no longer that of this source where
+    /// another one sent it, too.
     async fn drop_oldest(
         &mut self,
         ring: Ring,
@@ -185,19 +188,28 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const OLDEST: &str = "
-            delete from held where id = (
-                select min(id) from held where ring = $1 and source_block = $2)
-            returning bytes, count, reason";
-        let oldest: Option<(i64, i64, String)> = sqlx::query_as(OLDEST)
+            select id, reason, count,
+                exists (select 1 from held_source where held_id = held.id)
+            from held where ring = $1 and source_block = $2 order by id limit 1";
+        let oldest: Option<(i64, String, i64, bool)> = sqlx::query_as(OLDEST)
             .bind(ring.as_str())
             .bind(block)
             .fetch_optional(&mut self.connection)
             .await?;
-        let (bytes, count, reason) = oldest.unwrap_or_default();
+        let Some((id, reason, count, has_others)) = oldest else {
+            // Whatever memory says: it is not there.
+            self.rings.of(ring).remove(block, 0);
+            return Ok(());
+        };
+        let count = if has_others {
+            self.take_block_off(id, block).await?
+        } else {
+            self.delete_held(id).await?;
+            count
+        };
         // As often as it came: each of those pushes was counted as held.
         let reason = reason.parse().unwrap_or(HeldReason::Unreadable);
         self.rings.count_dropped(ring, reason, count.unsigned_abs(), now);
-        self.rings.of(ring).remove(block, bytes.unsigned_abs());
         Ok(())
     }
 
@@ -221,7 +233,7 @@ impl Writer {
             .bind(block(held))
             .bind(now.unix_ms())
             .bind(i64::try_from(held.body.len()).unwrap_or(i64::MAX))
-            .bind(&digest(held)[..])
+            .bind(&digest(held).of_all[..])
             .bind(&*held.body)
             .bind(held.signatures.as_deref())
             .execute(&mut self.connection)
@@ -265,16 +277,35 @@ fn block(held: &NewHeld) -> String {
     }
 }
 
-fn digest(held: &NewHeld) -> [u8; 32] {
-    digest_of(held.kind.as_str(), &held.body, held.signatures.as_deref())
+fn digest(held: &NewHeld) -> HeldDigest {
+    let signatures = held.signatures.as_deref();
+    digest_of(held.kind.as_str(), &held.body, signatures, held.reason.as_str())
 }
 
-/// What makes two held pushes the very same: kind, body and signatures.
-pub(super) fn digest_of(kind: &str, body: &[u8], signatures: Option<&[u8]>) -> [u8; 32] {
+/// What makes two held pushes the very same.
+pub(super) struct HeldDigest {
+    /// Kind, body, signatures and reason. What somebody decides of those with one reason is not of what
+    /// another sender's push is held for.
+    pub(super) of_all: [u8; 32],
+    /// As earlier versions had it.
+    without_reason: [u8; 32],
+    reason: String,
+}
+
+pub(super) fn digest_of(
+    kind: &str,
+    body: &[u8],
+    signatures: Option<&[u8]>,
+    reason: &str,
+) -> HeldDigest {
     let mut digest = Sha256::new();
-    for part in [kind.as_bytes(), body, signatures.unwrap_or_default()] {
+    let mut add = |part: &[u8]| -> [u8; 32] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
-    }
-    digest.finalize().into()
+        digest.clone().finalize().into()
+    };
+    add(kind.as_bytes());
+    add(body);
+    let without_reason = add(signatures.unwrap_or_default());
+    HeldDigest { of_all: add(reason.as_bytes()), without_reason, reason: reason.to_owned() }
 }

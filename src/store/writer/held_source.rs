@@ -2,12 +2,16 @@
 //!
 //! A forger may send what SmartHub sends, too. What one of them sent is thrown away by its source, and
 //! what the other one sent stays: acknowledged means stored. The row in `held` has one source, and
-//! `held_source` has the others, 16 at most: a trigger sees to that, and an empty source stands for
-//! those beyond. Nobody can name it, so that such a push stays. Held by `front::held_sources`.
+//! `held_source` has the others, 16 at most, and an empty source stands for those beyond. Nobody can
+//! name it, so that such a push stays. A source that has filled its share of a ring loses its part of
+//! a push and no other does. Held by `front::held_sources` and `rings`.
 use std::net::IpAddr;
 
 use super::{Submission, Writer, rings};
 use crate::{domain::SourceBlock, store::StoreError};
+
+/// So many sources are named beside the one in the row itself.
+const SOURCES_MAX: i64 = 16;
 
 /// How a source is named; one that is not known has an empty name.
 pub(super) fn name_of(source: Option<IpAddr>) -> String {
@@ -15,23 +19,36 @@ pub(super) fn name_of(source: Option<IpAddr>) -> String {
 }
 
 impl Writer {
-    /// Notes that somebody sent a held push, too.
+    /// Notes that somebody sent a held push, too, and how often. The count of the whole is already in
+    /// its row.
     pub(super) async fn note_held_source(
         &mut self,
         id: i64,
         source: &str,
+        count: i64,
     ) -> Result<(), StoreError> {
         const NOTE: &str = "
-            insert or ignore into held_source (held_id, source)
-            select id, $2 from held where id = $1 and source <> $2";
-        sqlx::query(NOTE).bind(id).bind(source).execute(&mut self.connection).await?;
+            insert into held_source (held_id, source, count)
+            select id, iif(
+                exists (select 1 from held_source where held_id = $1 and source = $2)
+                    or (select count(*) from held_source where held_id = $1) < $4,
+                $2, ''), $3
+            from held where id = $1 and source <> $2
+            on conflict (held_id, source) do update set count = count + excluded.count";
+        sqlx::query(NOTE)
+            .bind(id)
+            .bind(source)
+            .bind(count)
+            .bind(SOURCES_MAX)
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
     /// Notes that whoever sent one held push sent another one, too.
     pub(super) async fn join_held_sources(&mut self, from: i64, to: i64) -> Result<(), StoreError> {
-        for source in self.held_sources(from).await? {
-            self.note_held_source(to, &source).await?;
+        for (source, count) in self.held_sources(from).await? {
+            self.note_held_source(to, &source, count).await?;
         }
         Ok(())
     }
@@ -56,7 +73,7 @@ impl Writer {
     ) -> Result<bool, StoreError> {
         let named = self.released_names(id, submission).await?;
         let all = self.held_sources(id).await?;
-        Ok(named.is_empty() || all.iter().all(|source| named.contains(source)))
+        Ok(named.is_empty() || all.iter().all(|(source, _)| named.contains(source)))
     }
 
     /// The sources for which a submission takes a held push out; none if it is for whoever sent it.
@@ -67,7 +84,8 @@ impl Writer {
     ) -> Result<Vec<String>, StoreError> {
         let named: Vec<String> = submission.sources().map(name_of).collect();
         let is_of_nobody = named.iter().all(String::is_empty);
-        if is_of_nobody && !self.held_sources(id).await?.contains(&String::new()) {
+        if is_of_nobody && !self.held_sources(id).await?.iter().any(|(source, _)| source.is_empty())
+        {
             return Ok(Vec::new());
         }
         Ok(named)
@@ -80,38 +98,76 @@ impl Writer {
         id: i64,
         named: &[String],
     ) -> Result<bool, StoreError> {
-        const TAKE_OFF: &str = "
-            delete from held_source
-            where held_id = $1 and source in (select value from json_each($2))";
-        let mut left = self.held_sources(id).await?;
-        left.retain(|source| !named.contains(source));
-        if named.is_empty() || left.is_empty() {
+        if named.is_empty() {
             return self.delete_held(id).await;
         }
-        // The empty one comes first and has no name to be shown by.
-        let next = left.last().map(String::as_str).unwrap_or_default();
-        self.change_held_source(id, named, next).await?;
-        sqlx::query(TAKE_OFF)
-            .bind(id)
-            .bind(serde_json::to_string(named)?)
-            .execute(&mut self.connection)
-            .await?;
+        let sources = self.held_sources(id).await?;
+        let (gone, left): (Vec<_>, Vec<_>) =
+            sources.into_iter().partition(|(source, _)| named.contains(source));
+        if left.is_empty() {
+            return self.delete_held(id).await;
+        }
+        self.take_off(id, &gone, &left).await?;
         Ok(false)
     }
 
-    /// All that sent a held push, in order.
-    async fn held_sources(&mut self, id: i64) -> Result<Vec<String>, StoreError> {
+    /// Takes the sources of one block off a held push, which is gone if nobody else sent it; gives how
+    /// often they sent it.
+    pub(super) async fn take_block_off(&mut self, id: i64, block: &str) -> Result<i64, StoreError> {
+        let sources = self.held_sources(id).await?;
+        let (gone, left): (Vec<_>, Vec<_>) =
+            sources.into_iter().partition(|(source, _)| block_of(source) == block);
+        let count = gone.iter().map(|(_, count)| count).sum();
+        // A row that is counted in a share has a source of that share; one without would stay for ever.
+        if left.is_empty() || gone.is_empty() {
+            self.delete_held(id).await?;
+        } else {
+            self.take_off(id, &gone, &left).await?;
+        }
+        Ok(count)
+    }
+
+    /// All that sent a held push, in order, and how often.
+    async fn held_sources(&mut self, id: i64) -> Result<Vec<(String, i64)>, StoreError> {
         const ALL: &str = "
-            select source from held where id = $1
-            union select source from held_source where held_id = $1 order by source";
-        Ok(sqlx::query_scalar(ALL).bind(id).fetch_all(&mut self.connection).await?)
+            select source, max(1, count - (
+                select coalesce(sum(count), 0) from held_source where held_id = $1)) as count
+            from held where id = $1
+            union all select source, count from held_source where held_id = $1
+            order by source";
+        Ok(sqlx::query_as(ALL).bind(id).fetch_all(&mut self.connection).await?)
+    }
+
+    /// Takes some of its sources off a held push, which stays as that of those that are left.
+    async fn take_off(
+        &mut self,
+        id: i64,
+        gone: &[(String, i64)],
+        left: &[(String, i64)],
+    ) -> Result<(), StoreError> {
+        const TAKE_OFF: &str = "
+            delete from held_source
+            where held_id = $1 and source in (select value from json_each($2))";
+        const COUNT: &str = "update held set count = max(1, count - $2) where id = $1";
+        let count: i64 = gone.iter().map(|(_, count)| count).sum();
+        let gone: Vec<&str> = gone.iter().map(|(source, _)| &**source).collect();
+        sqlx::query(COUNT).bind(id).bind(count).execute(&mut self.connection).await?;
+        // The empty one comes first and has no name to be shown by.
+        let next = left.last().map(|(source, _)| &**source).unwrap_or_default();
+        self.change_held_source(id, &gone, next).await?;
+        sqlx::query(TAKE_OFF)
+            .bind(id)
+            .bind(serde_json::to_string(&gone)?)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
     }
 
     /// Puts another source in the row itself where it has one of those that are taken off.
     async fn change_held_source(
         &mut self,
         id: i64,
-        named: &[String],
+        gone: &[&str],
         next: &str,
     ) -> Result<(), StoreError> {
         const FIRST: &str = "select source, ring, source_block, bytes from held where id = $1";
@@ -119,11 +175,10 @@ impl Writer {
         const MOVED: &str = "delete from held_source where held_id = $1 and source = $2";
         let (first, ring, block, bytes): (String, String, String, i64) =
             sqlx::query_as(FIRST).bind(id).fetch_one(&mut self.connection).await?;
-        if !named.contains(&first) {
+        if !gone.contains(&&*first) {
             return Ok(());
         }
-        let address = next.parse::<IpAddr>().ok();
-        let next_block = address.map(|it| SourceBlock::from(it).to_string()).unwrap_or_default();
+        let next_block = block_of(next);
         sqlx::query(CHANGE)
             .bind(id)
             .bind(next)
@@ -138,4 +193,10 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Who counts as one source with the one of this name. Those that nobody can name are one.
+pub(super) fn block_of(source: &str) -> String {
+    let address = source.parse::<IpAddr>().ok();
+    address.map(|it| SourceBlock::from(it).to_string()).unwrap_or_default()
 }

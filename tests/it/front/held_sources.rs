@@ -11,14 +11,14 @@ const DAY_S: i64 = 24 * 60 * 60;
 
 impl Simdeck {
     /// Pushes the very same from each of these.
-    async fn send_from_each(&self, body: &str, sources: &[&str]) {
+    pub(super) async fn send_from_each(&self, body: &str, sources: &[&str]) {
         for source in sources {
             let from = [("X-Forwarded-For", *source)];
             self.post_with("data-usage", body.to_owned(), &from).await;
         }
     }
 
-    async fn decide(&self, path: &str, body: &str) -> Value {
+    pub(super) async fn decide(&self, path: &str, body: &str) -> Value {
         let (status, answer) = self.send_json(Method::POST, path, body).await;
         assert_eq!(status, 200, "{path}: {answer}");
         answer
@@ -36,11 +36,11 @@ impl Simdeck {
         }
     }
 
-    async fn held_from(&self, source: &str) -> usize {
+    pub(super) async fn held_from(&self, source: &str) -> usize {
         self.rows(&format!("/v1/held?source={source}")).await.len()
     }
 
-    async fn retract_from(&self, second: i64, source: &str) -> Value {
+    pub(super) async fn retract_from(&self, second: i64, source: &str) -> Value {
         let question = json!({"datePush": second, "source": source});
         self.decide("/v1/retract", &question.to_string()).await
     }

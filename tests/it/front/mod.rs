@@ -11,6 +11,8 @@ mod giccids;
 mod held;
 mod held_class;
 mod held_many;
+mod held_reasons;
+mod held_share;
 mod held_sources;
 mod identity;
 mod life;
