@@ -34,6 +34,19 @@ pub struct HeldTally {
     pub since: Timestamp,
 }
 
+impl HeldTally {
+    /// What is wrong with them: they are held for …
+    pub fn fault(&self) -> &'static str {
+        match (self.class, self.reason) {
+            (HeldClass::Quarantined, HeldReason::DateOld) => {
+                "a `datePush` that is too old by this server's clock, though newer than all that was \
+                 accepted before or too large for its ring: late, or the clock is ahead"
+            }
+            (_, reason) => reason.fault(),
+        }
+    }
+}
+
 /// How long no push of a kind has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PushPause {

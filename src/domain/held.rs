@@ -7,7 +7,8 @@ use super::{Kind, Timestamp};
 pub enum HeldClass {
     /// It did not prove to be from SmartHub. Kept in a ring.
     Refused,
-    /// It did, but we could not read it. Kept until a person decides.
+    /// It did, but we could not read it, or it is too old to be fresh and still no repeat of what was
+    /// accepted. Kept until a person decides.
     Quarantined,
     /// It did, but what came under its `datePush` is too old to be fresh or was retracted. Kept in
     /// a [ring](Ring::Stale).
@@ -65,7 +66,8 @@ pub enum HeldReason {
 /// A push, or a part of one, on its way into quarantine or a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHeld {
-    /// The ring that may drop it; none where it is kept until a person decides.
+    /// The ring that may drop it; none where it is kept until a person decides. The store keeps what is
+    /// authentic in none where the ring has no room for it, or where it is no repeat.
     pub ring: Option<Ring>,
     /// The exact reason.
     pub reason: HeldReason,
@@ -80,6 +82,9 @@ pub struct NewHeld {
     /// The signature bytes of a refused push, 32 for each element of the body, so that it can be
     /// verified again once a key is corrected.
     pub signatures: Option<Box<[u8]>>,
+    /// When it was pushed, by its `datePush`, where that is only too old. After all that was accepted it
+    /// is no repeat, and may not be dropped.
+    pub pushed_at: Option<Timestamp>,
 }
 
 /// A held push as it lies in the store, without its body.
@@ -168,15 +173,6 @@ impl NewHeld {
     pub fn source_name(&self) -> String {
         if self.source.is_unspecified() { String::new() } else { self.source.to_string() }
     }
-
-    /// What it is: where it is kept says so.
-    pub fn class(&self) -> HeldClass {
-        match self.ring {
-            Some(Ring::Plausible | Ring::Noise) => HeldClass::Refused,
-            Some(Ring::Stale) => HeldClass::Stale,
-            None => HeldClass::Quarantined,
-        }
-    }
 }
 
 impl Ring {
@@ -208,6 +204,15 @@ impl HeldClass {
         }
     }
 
+    /// What lies in a ring, or in quarantine.
+    pub fn of_ring(ring: Option<Ring>) -> Self {
+        match ring {
+            Some(Ring::Plausible | Ring::Noise) => Self::Refused,
+            Some(Ring::Stale) => Self::Stale,
+            None => Self::Quarantined,
+        }
+    }
+
     /// Whether what has it proved to be from SmartHub.
     pub fn is_authentic(self) -> bool {
         Self::AUTHENTIC.contains(&self)
@@ -233,7 +238,7 @@ impl HeldReason {
         Self::StoreRefused,
     ];
 
-    /// What a push is that is held for it.
+    /// What a push is that is held for it, unless it is kept more safely than it has to be.
     pub const fn class(self) -> HeldClass {
         match self {
             Self::SignatureMissing

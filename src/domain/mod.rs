@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or knows a vendor's format, a database or HTTP. A value of one of these
 //! types has already been checked; the layers above pass them on without looking again.
+mod accepted_dates;
 mod aggregate;
 mod attention;
 mod audit;
@@ -34,6 +35,7 @@ mod span;
 mod text;
 mod usual;
 
+pub use accepted_dates::AcceptedDates;
 pub use aggregate::{AggregateQuestion, AggregateRow, Group, GroupBy};
 pub use attention::{
     HeldTally, ImeiChange, NewCountry, PushPause, SimAboveUsual, USUAL_DAYS, usual_of,

@@ -94,6 +94,7 @@ impl Refused {
             source: push.source,
             body: body.into(),
             signatures: signatures.map(Into::into),
+            pushed_at: None,
         }
     }
 
@@ -148,6 +149,7 @@ impl Intake {
             is_test,
             is_history: false,
             pushed_at: reading.pushed_at.filter(|_| !is_test),
+            accepted_date: reading.accepted_date.filter(|_| !is_test),
         };
         let age = Some(self.shared.options.age);
         let origin = Origin { push, age, read_at, is_held_as_authentic: false };
@@ -323,7 +325,7 @@ impl From<Unstored> for AcceptError {
 pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Vec<NewHeld> {
     unread
         .into_iter()
-        .map(|Unread { reason, field, body }| NewHeld {
+        .map(|Unread { reason, field, body, pushed_at }| NewHeld {
             ring: (reason.class() == HeldClass::Stale).then_some(Ring::Stale),
             reason,
             field: field.map(Into::into),
@@ -331,6 +333,7 @@ pub(super) fn quarantine(unread: Vec<Unread>, kind: &Kind, source: IpAddr) -> Ve
             source,
             body: body.into(),
             signatures: None,
+            pushed_at,
         })
         .collect()
 }

@@ -178,5 +178,6 @@ fn whole(origin: &Origin) -> NewHeld {
         source: push.source,
         body: body.into(),
         signatures: None,
+        pushed_at: None,
     }
 }

@@ -155,6 +155,7 @@ mod tests {
             source: [192, 0, 2, host].into(),
             body: vec![0].into(),
             signatures: None,
+            pushed_at: None,
         }
     }
 

@@ -211,6 +211,7 @@ mod tests {
             source: [192, 0, 2, host].into(),
             body: vec![0; bytes].into(),
             signatures: None,
+            pushed_at: None,
         }
     }
 

@@ -64,6 +64,8 @@ pub struct Reading {
     pub unread: Vec<Unread>,
     /// When the body was pushed, by the latest `datePush` in it.
     pub pushed_at: Option<Timestamp>,
+    /// The latest `datePush` in it that is neither too old nor too far ahead.
+    pub accepted_date: Option<Timestamp>,
     /// About how much memory all of this takes.
     pub bytes: usize,
     /// How much of it are copies of what stands beside containers.
@@ -80,6 +82,8 @@ pub struct Unread {
     pub field: Option<&'static str>,
     /// The part, without `signature`.
     pub body: Vec<u8>,
+    /// When it was pushed, where that is what is wrong.
+    pub pushed_at: Option<Timestamp>,
 }
 
 /// Why a record could not be read.
@@ -115,7 +119,8 @@ impl Authentic<'_> {
                 Err(Stop::Fault(fault)) => {
                     let body = push.kept_whole();
                     reading.bytes += RECORD_BYTES + body.len();
-                    reading.unread.push(fault.of(body));
+                    let pushed_at = (fault.reason == HeldReason::DateOld).then_some(pushed_at);
+                    reading.unread.push(Unread { pushed_at, ..fault.of(body) });
                 }
             }
         }
@@ -149,6 +154,8 @@ impl<'a> Push<'a> {
         bytes_max: usize,
     ) -> Result<(), Stop> {
         self.check_age()?;
+        let date = self.rules.age.map(|_| stands_for(self.date_push_s, self.rules));
+        reading.accepted_date = reading.accepted_date.max(date);
         let Some((name, container)) = self.container() else {
             reading.take(RECORD_BYTES + self.element.source().len(), bytes_max)?;
             reading.records.push(self.record(self.element, None)?);
@@ -355,7 +362,7 @@ impl Fault {
     }
 
     fn of(self, body: Vec<u8>) -> Unread {
-        Unread { reason: self.reason, field: self.field, body }
+        Unread { reason: self.reason, field: self.field, body, pushed_at: None }
     }
 }
 

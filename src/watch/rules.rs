@@ -270,7 +270,7 @@ fn misaddressed_run(it: &MisaddressedRun) -> Condition {
 
 fn quarantining(held: &[HeldTally]) -> Option<Condition> {
     let since = held.iter().map(|tally| tally.since).min()?;
-    let reasons: Vec<&str> = held.iter().map(|tally| tally.reason.fault()).collect();
+    let reasons: Vec<&str> = held.iter().map(HeldTally::fault).collect();
     let says = format!(
         "Parts of authentic pushes are held and in no total, for {}.",
         reasons.join(", and for ")

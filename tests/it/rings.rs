@@ -53,6 +53,7 @@ impl Ground {
                 source,
                 body: body.into(),
                 signatures: None,
+                pushed_at: None,
             });
         }
         self.writer.keep_refused(&refused, NOW).await.unwrap();
@@ -107,6 +108,7 @@ async fn what_is_authentic_but_stale_has_a_ring_of_its_own_beside_quarantine() {
         source: source.into(),
         body: nth.to_le_bytes().into(),
         signatures: None,
+        pushed_at: None,
     };
     let stale = |source, nth| held(source, nth, Some(Ring::Stale), HeldReason::DateOld);
     let unread = held([203, 0, 113, 1], 0, None, HeldReason::FieldMissing);

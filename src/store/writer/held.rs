@@ -10,7 +10,7 @@ use super::{
     run,
 };
 use crate::{
-    domain::{HeldReason, NewHeld, Ring, SourceBlock, Timestamp},
+    domain::{HeldClass, HeldReason, NewHeld, Ring, SourceBlock, Timestamp},
     store::StoreError,
 };
 
@@ -30,7 +30,7 @@ impl Writer {
                 self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
-            if !self.came_again(&left, &left.source_name()).await? {
+            if !self.came_again(&left, Some(ring), &left.source_name()).await? {
                 self.keep_in_ring(&left, ring, now).await?;
             }
         }
@@ -48,8 +48,7 @@ impl Writer {
     pub(super) async fn has_room(&mut self, submission: &Submission) -> Result<bool, StoreError> {
         const FREED: &str =
             "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
-        let quarantine = || submission.quarantine.iter().filter(|held| held.ring.is_none());
-        if quarantine().next().is_none() {
+        if submission.quarantine.iter().all(|held| self.ring_of(held).is_some()) {
             return Ok(true);
         }
         let gone = match submission.releases {
@@ -57,8 +56,11 @@ impl Writer {
             _ => None,
         };
         let mut added = 0;
-        for held in quarantine() {
-            let class = held.class().as_str();
+        for held in &submission.quarantine {
+            if self.ring_of(held).is_some() {
+                continue;
+            }
+            let class = HeldClass::Quarantined.as_str();
             let same = self.same_held(class, &digest(held), gone.unwrap_or_default()).await?;
             added += if same.is_some() { 0 } else { held.body.len() as u64 };
         }
@@ -71,6 +73,15 @@ impl Writer {
         Ok(kept + added <= self.limits.quarantine_bytes_max)
     }
 
+    /// The ring that a push goes to. What is authentic is acknowledged, so that it goes to none where it
+    /// would be dropped at once; nor does what cannot repeat anything that was accepted, for which a
+    /// ring is: else all that comes new while our clock is days ahead would push itself out.
+    fn ring_of(&self, held: &NewHeld) -> Option<Ring> {
+        let is_safe = held.body.len() as u64 > SHARE.bytes
+            || held.pushed_at.is_some_and(|date| self.signed_clock.is_unseen(date));
+        held.ring.filter(|ring| *ring != Ring::Stale || !is_safe)
+    }
+
     /// Puts parts of a push into quarantine inside the open transaction.
     pub(super) async fn quarantine_all(
         &mut self,
@@ -78,21 +89,27 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for held in &submission.quarantine {
-            if !self.came_again(held, &held.source_name()).await? {
-                self.quarantine(held, now).await?;
+            let ring = self.ring_of(held);
+            if !self.came_again(held, ring, &held.source_name()).await? {
+                self.quarantine(held, ring, now).await?;
             }
             for source in &submission.also_from {
-                self.came_again(held, &name_of(*source)).await?;
+                self.came_again(held, ring, &name_of(*source)).await?;
             }
         }
         Ok(())
     }
 
-    async fn quarantine(&mut self, held: &NewHeld, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(ring) = held.ring {
+    async fn quarantine(
+        &mut self,
+        held: &NewHeld,
+        ring: Option<Ring>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(ring) = ring {
             return self.keep_in_ring(held, ring, now).await;
         }
-        self.insert_held(held, "", now).await?;
+        self.insert_held(held, None, now).await?;
         self.quarantine_bytes += held.body.len() as u64;
         Ok(())
     }
@@ -124,9 +141,15 @@ impl Writer {
     }
 
     /// Raises the count of the very same push if it is held already for the same reason.
-    async fn came_again(&mut self, held: &NewHeld, source: &str) -> Result<bool, StoreError> {
+    async fn came_again(
+        &mut self,
+        held: &NewHeld,
+        ring: Option<Ring>,
+        source: &str,
+    ) -> Result<bool, StoreError> {
         const AGAIN: &str = "update held set count = count + 1 where id = $1";
-        let same = self.same_held(held.class().as_str(), &digest(held), 0).await?;
+        let class = HeldClass::of_ring(ring).as_str();
+        let same = self.same_held(class, &digest(held), 0).await?;
         let Some(id) = same else { return Ok(false) };
         sqlx::query(AGAIN).bind(id).execute(&mut self.connection).await?;
         self.note_held_source(id, source, 1).await?;
@@ -174,7 +197,7 @@ impl Writer {
             let Some(largest) = self.rings.of(ring).largest() else { break };
             self.drop_oldest(ring, &largest, now).await?;
         }
-        self.insert_held(held, ring.as_str(), now).await?;
+        self.insert_held(held, Some(ring), now).await?;
         self.rings.of(ring).add(&block, bytes);
         Ok(())
     }
@@ -216,7 +239,7 @@ impl Writer {
     async fn insert_held(
         &mut self,
         held: &NewHeld,
-        ring: &'static str,
+        ring: Option<Ring>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const INSERT: &str = "
@@ -224,8 +247,8 @@ impl Writer {
                 received_ms, bytes, count, digest, body, signatures)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)";
         sqlx::query(INSERT)
-            .bind(held.class().as_str())
-            .bind(ring)
+            .bind(HeldClass::of_ring(ring).as_str())
+            .bind(ring.map_or("", Ring::as_str))
             .bind(held.reason.as_str())
             .bind(held.field.as_deref())
             .bind(held.kind.as_str())

@@ -63,7 +63,7 @@ use self::{
 };
 pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
 use super::{StoreError, days::StoreDays, read::KindTally};
-use crate::domain::{ClockEvidence, KeptFrom, NewHeld, Retracted, Timestamp};
+use crate::domain::{KeptFrom, NewHeld, Retracted, Timestamp};
 
 /// What the writer may keep.
 #[derive(Clone, Copy, Debug)]
@@ -157,9 +157,7 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
         self.refresh().await?;
-        for pushed in batch.iter().filter_map(|submission| submission.pushed_at) {
-            self.signed_clock.take(ClockEvidence { pushed, received: now });
-        }
+        self.signed_clock.take_all(batch, now);
         if batch.iter().any(|submission| submission.is_too_old(&self.kept_from)) {
             return Err(StoreError::TooOld);
         }

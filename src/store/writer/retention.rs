@@ -9,9 +9,9 @@
 //! it was last confirmed are settled: where the clock may have been wrong, they count from now.
 use sqlx::SqliteConnection;
 
-use super::{Writer, round::Round};
+use super::{Submission, Writer, round::Round};
 use crate::{
-    domain::{BelievedTime, ClockEvidence, ClockFault, KeptFrom, Timestamp},
+    domain::{AcceptedDates, BelievedTime, ClockEvidence, ClockFault, KeptFrom, Timestamp},
     store::StoreError,
 };
 
@@ -22,6 +22,8 @@ const RECEIVED: &str = "clock_received_ms";
 const CLAIMED: &str = "clock_claimed_ms";
 /// Our clock when a push agreed with it last, while the one that is believed does not; '' where none did.
 const AGREED: &str = "clock_agreed_ms";
+/// See [`AcceptedDates`].
+const ACCEPTED: &str = "accepted_dates";
 /// Whether a push has said since that the clock is wrong.
 const DOUBTED: &str = "clock_doubted";
 
@@ -35,6 +37,7 @@ const WRITTEN_EVERY_MS: i64 = 60_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SignedClock {
     believed: BelievedTime,
+    accepted: AcceptedDates,
     /// A push disagrees with our clock, and what came before it was settled by that clock.
     is_doubted: bool,
     /// One that came after it agrees.
@@ -46,25 +49,32 @@ pub(super) struct SignedClock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WrittenClock {
     believed: BelievedTime,
+    accepted: AcceptedDates,
     is_doubted: bool,
 }
 
 impl SignedClock {
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        const IS_DOUBTED: &str = "
-            select coalesce((select value = '1' from meta where name = $1), false)";
-        let is_doubted: bool =
-            sqlx::query_scalar(IS_DOUBTED).bind(DOUBTED).fetch_one(&mut *connection).await?;
+        const REST: &str = "
+            select coalesce((select value = '1' from meta where name = $1), false),
+                (select value from meta where name = $2)";
+        let (is_doubted, dates): (bool, Option<String>) =
+            sqlx::query_as(REST).bind(DOUBTED).bind(ACCEPTED).fetch_one(&mut *connection).await?;
         let believed = written(&mut *connection).await?;
         if believed.newest.is_none() {
             let newest = by_records(connection).await?;
             return Ok(Self {
                 believed: BelievedTime { newest, ..BelievedTime::default() },
+                accepted: accepted_by(newest),
                 ..Self::default()
             });
         }
-        let written = Some(WrittenClock { believed, is_doubted });
-        Ok(Self { believed, is_doubted, is_cleared: false, written })
+        let dates: Option<AcceptedDates> = dates.and_then(|dates| dates.parse().ok());
+        // An earlier version has not written them.
+        let accepted = dates.unwrap_or_else(|| accepted_by(believed.newest));
+        let accepted_written = dates.unwrap_or_default();
+        let written = WrittenClock { believed, accepted: accepted_written, is_doubted };
+        Ok(Self { believed, accepted, is_doubted, is_cleared: false, written: Some(written) })
     }
 
     /// Keeps what memory knows: a push was authentic whatever became of its commit.
@@ -75,8 +85,24 @@ impl SignedClock {
         }
     }
 
-    /// An authentic push came.
-    pub(super) fn take(&mut self, evidence: ClockEvidence) {
+    /// Authentic pushes came.
+    pub(super) fn take_all(&mut self, batch: &[Submission], now: Timestamp) {
+        for submission in batch {
+            if let Some(pushed) = submission.pushed_at {
+                self.take(ClockEvidence { pushed, received: now });
+            }
+            if let Some(date) = submission.accepted_date {
+                self.accepted.take(date, now);
+            }
+        }
+    }
+
+    /// Whether nothing of this time was ever accepted, so that it is no repeat.
+    pub(super) fn is_unseen(&self, date: Timestamp) -> bool {
+        self.accepted.is_unseen(date)
+    }
+
+    fn take(&mut self, evidence: ClockEvidence) {
         let is_believed = self.believed.take(evidence);
         if evidence.was_wrong() {
             (self.is_doubted, self.is_cleared) = (true, false);
@@ -90,6 +116,7 @@ impl SignedClock {
         let newest = self.believed.newest?;
         let next = WrittenClock {
             believed: self.believed,
+            accepted: self.accepted,
             is_doubted: self.is_doubted && !self.is_cleared,
         };
         let later_ms = |time: Timestamp, than: Timestamp| time.unix_ms() - than.unix_ms();
@@ -115,6 +142,7 @@ impl SignedClock {
                 || next.is_doubted != written.is_doubted
                 || is_claim_new
                 || is_agreement_new
+                || self.accepted.is_news(&written.accepted)
         });
         is_due.then_some(next)
     }
@@ -194,7 +222,7 @@ impl Writer {
         round: &mut Round,
     ) -> Result<Option<WrittenClock>, StoreError> {
         const WRITE: &str = "
-            insert into meta (name, value) values (?, ?), (?, ?), (?, ?), (?, ?), (?, ?)
+            insert into meta (name, value) values (?, ?), (?, ?), (?, ?), (?, ?), (?, ?), (?, ?)
             on conflict (name) do update set value = excluded.value;";
         let Some(next) = self.signed_clock.due() else { return Ok(None) };
         let Some(evidence) = next.believed.newest else { return Ok(None) };
@@ -210,6 +238,8 @@ impl Writer {
             .bind(claimed.unwrap_or_default())?
             .bind(AGREED)?
             .bind(next.believed.agreed.map_or_else(String::new, |at| at.unix_ms().to_string()))?
+            .bind(ACCEPTED)?
+            .bind(next.accepted.to_string())?
             .bind(DOUBTED)?
             .bind(if next.is_doubted { "1" } else { "0" })?;
         let before = self.signed_clock.written.and_then(|written| written.believed.newest);
@@ -340,6 +370,13 @@ async fn by_records(
         order by min(date_push_s * 1000, received_ms) desc limit 1";
     let newest: Option<(i64, i64)> = sqlx::query_as(NEWEST).fetch_optional(connection).await?;
     Ok(newest.map(evidence))
+}
+
+/// What an earlier version knew of the pushes that were accepted.
+fn accepted_by(newest: Option<ClockEvidence>) -> AcceptedDates {
+    let date =
+        |newest: ClockEvidence| if newest.was_wrong() { newest.confirmed() } else { newest.pushed };
+    newest.map(|newest| AcceptedDates::of(date(newest))).unwrap_or_default()
 }
 
 fn evidence((pushed_ms, received_ms): (i64, i64)) -> ClockEvidence {

@@ -24,6 +24,8 @@ pub struct Submission {
     /// When it was pushed, by its `datePush`, which is signed. None where that says nothing of the
     /// present time: of a test, a file or a retry.
     pub pushed_at: Option<Timestamp>,
+    /// The same of the latest in it that is neither too old nor too far ahead.
+    pub accepted_date: Option<Timestamp>,
 }
 
 impl Submission {

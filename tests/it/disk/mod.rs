@@ -14,6 +14,7 @@ mod poll_clock;
 mod retention_clock;
 mod ring;
 mod sender;
+mod unseen_dates;
 
 use std::{
     env,

@@ -24,6 +24,7 @@ fn held(class: HeldClass, body: Vec<u8>) -> NewHeld {
         source: [192, 0, 2, 1].into(),
         body: body.into(),
         signatures: None,
+        pushed_at: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn held(class: HeldClass, reason: HeldReason, ring: Ring, source: u8, body: Vec<
         source: Ipv4Addr::new(192, 0, 2, source).into(),
         body: body.into(),
         signatures: None,
+        pushed_at: None,
     }
 }
 

@@ -17,6 +17,7 @@ fn held(nth: u8, bytes: usize) -> Submission {
         source: [192, 0, 2, 1].into(),
         body: vec![nth; bytes].into(),
         signatures: None,
+        pushed_at: None,
     };
     Submission { quarantine: vec![held], ..Submission::default() }
 }

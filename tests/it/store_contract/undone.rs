@@ -29,6 +29,7 @@ fn stale(nth: u32) -> NewHeld {
         source: [192, 0, 2, 1].into(),
         body: format!(r#"{{"nth":{nth}}}"#).into_bytes().into(),
         signatures: None,
+        pushed_at: None,
     }
 }
 

@@ -54,7 +54,7 @@ impl Asked<'_> {
                         "part of an authentic push lies",
                         "parts of authentic pushes lie"
                     ),
-                    reason.fault(),
+                    tally.fault(),
                 );
                 (AttentionKind::PushesQuarantined, Severity::Warning, sentence)
             }

@@ -88,6 +88,7 @@ async fn a_refused_body_keeps_what_is_of_others_with_their_signatures() {
     let refused = || NewHeld {
         ring: Some(Ring::Noise),
         signatures: Some(signatures.clone().into()),
+        pushed_at: None,
         ..quarantined(format!("[{x},{a},{x}]"))
     };
     for erased_first in [true, false] {

@@ -27,6 +27,7 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
     let refused = |nth: usize| NewHeld {
         ring: Some(Ring::Noise),
         signatures: Some([7; 32].into()),
+        pushed_at: None,
         ..quarantined(format!("canary-refused {nth}").repeat(1 + nth))
     };
     let refused: Vec<_> = (0..200).map(refused).collect();

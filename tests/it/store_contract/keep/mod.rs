@@ -78,6 +78,7 @@ fn quarantined(body: String) -> NewHeld {
         source: [192, 0, 2, 1].into(),
         body: body.into_bytes().into(),
         signatures: None,
+        pushed_at: None,
     }
 }
 
