@@ -13,6 +13,7 @@ mod export;
 mod failure;
 mod healthcheck;
 mod held;
+mod identity_rule;
 mod import;
 mod indented;
 mod instance;

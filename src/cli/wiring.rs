@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Experiment, Failure,
     alert::Alerts,
-    demo, instance,
+    demo, identity_rule, instance,
     listeners::Listeners,
     made::{Secrets, secrets},
     recorded,
@@ -79,7 +79,6 @@ struct Parts {
 
 /// The internal API of a store that no server runs on, for one command.
 pub(super) struct Offline {
-    /// Where it listens.
     pub(super) base_url: String,
     /// A key that it accepts.
     pub(super) key: Secret,
@@ -91,7 +90,7 @@ pub(super) struct Offline {
 pub(super) async fn open_offline(settings: &Settings) -> Result<Offline, Failure> {
     demo::refuse_as_real(settings)?;
     let clock = Arc::new(SystemClock);
-    let (mut parts, secrets) = parts(settings, Experiment::default(), clock).await?;
+    let (mut parts, secrets) = parts(settings, Experiment::default(), clock, false).await?;
     let settings = ApiSettings { is_command: true, ..(*parts.internal.settings).clone() };
     parts.internal.settings = Arc::new(settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot_listen)?;
@@ -125,7 +124,7 @@ impl Server {
             demo::refuse_as_real(&settings)?;
             (false, (experiment.clock)())
         };
-        let (mut parts, secrets) = parts(&settings, experiment, clock).await?;
+        let (mut parts, secrets) = parts(&settings, experiment, clock, true).await?;
         let fleet = is_demo.then(|| demo_fleet(&parts, demo_clock.clone(), &secrets));
         if let Some(fleet) = &fleet {
             let rcms = demo::rcms(fleet.report(), good_for_in_demo(), demo_clock)?;
@@ -298,6 +297,7 @@ async fn parts(
     settings: &Settings,
     experiment: Experiment,
     clock: Arc<dyn Clock>,
+    is_server: bool,
 ) -> Result<(Parts, Secrets), Failure> {
     let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
     let options = OpenOptions {
@@ -309,7 +309,8 @@ async fn parts(
             sums_tail_records_max: experiment.sums_tail_records_max,
         },
     };
-    let opened = open_to_serve(&options).await.map_err(told)?;
+    let mut opened = open_to_serve(&options).await.map_err(told)?;
+    identity_rule::note(&mut opened.writer, settings, is_server).await?;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
     let stop_intake = CancellationToken::new();
     let options = IntakeOptions {

@@ -8,10 +8,11 @@ use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use super::{
-    StoreError,
+    KnownRule, StoreError,
     card::reversed,
     erasures::{list_of, unreadable},
     error::of_read,
+    identity_rule,
     open::{MIGRATIONS, for_reading},
     read::aside::aside,
     writer::written_evidence,
@@ -38,6 +39,8 @@ pub struct Examination {
     pub newest_push: Option<Timestamp>,
     /// What authentic pushes say of the time.
     pub believed_time: BelievedTime,
+    /// By which rule records are told apart.
+    pub identity_rule: KnownRule,
     /// The numbers of the lines of the list of erased SIMs that cannot be read.
     pub unreadable_erasures: Vec<usize>,
 }
@@ -59,6 +62,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         .fetch_one(&mut connection)
         .await?;
     let believed_time = written_evidence(&mut connection).await?;
+    let identity_rule = identity_rule::known(&mut connection).await?;
     connection.close().await?;
     let unreadable = unreadable(&list_of(database)).map_err(sqlx::Error::from)?;
     Ok(Examination {
@@ -68,6 +72,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
         believed_time,
+        identity_rule,
         unreadable_erasures: unreadable.into_iter().map(|(number, _)| number).collect(),
     })
 }

@@ -28,6 +28,7 @@ mod error;
 mod examine;
 mod folder;
 mod foreign_names;
+mod identity_rule;
 mod open;
 mod passes;
 mod permits;
@@ -44,6 +45,7 @@ pub use database_file::{database_bytes, is_in_files};
 pub use error::{StoreError, unless_too_slow};
 pub use examine::{Examination, count_mentions, examine, tables_that_mention};
 pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
+pub use identity_rule::{KnownRule, RuleChange};
 pub use open::{OpenError, OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use permits::KeyedPermits;
 pub use read::{

@@ -139,3 +139,32 @@ async fn a_broken_database_and_a_server_that_is_gone_are_found_and_nothing_is_ch
     assert!(problems(&none).contains(&"database"), "{none}");
     assert!(fs::read_dir(empty.path()).unwrap().next().is_none(), "it makes nothing");
 }
+
+#[tokio::test]
+async fn another_rule_of_what_is_the_same_record_is_told_at_the_start_and_by_the_doctor() {
+    const DATED: [(&str, &str); 1] = [("SIMDECK_PUSH_IDENTITY", "content+date")];
+    const WARNING: &str = "SIMDECK_PUSH_IDENTITY is `content+date`, and what is stored was stored";
+    let simdeck = Simdeck::start(&[]);
+    // Nothing is stored yet that could be stored twice.
+    let folder = simdeck.folder();
+    simdeck.end();
+    let simdeck = Simdeck::start_in(folder.clone(), &DATED);
+    assert!(!simdeck.end().contains(WARNING));
+    let simdeck = Simdeck::start_in(folder.clone(), &[]);
+    let body = signed(&usage(SIM));
+    assert_eq!(simdeck.push("data-usage", body.clone()).await, (1, 0, 0));
+    let simdeck = simdeck.restart(&[]);
+    assert!(of(&report(&simdeck.run(&["doctor"])).1, "identity").is_empty());
+    assert!(!simdeck.end().contains("SIMDECK_PUSH_IDENTITY"));
+
+    let simdeck = Simdeck::start_in(folder.clone(), &DATED);
+    assert_eq!(simdeck.push("data-usage", body.clone()).await, (1, 0, 0), "a second time");
+    let doctor = ["doctor", "--push-identity", "content+date"];
+    let (is_well, told) = report(&simdeck.run(&doctor));
+    let [finding] = &of(&told, "identity")[..] else { panic!("{told}") };
+    assert!(!is_well && finding["finding"].as_str().unwrap().starts_with(WARNING), "{finding}");
+    assert!(finding["todo"].as_str().unwrap().contains("Set it back to `content`"), "{finding}");
+    assert_eq!(simdeck.end().matches(WARNING).count(), 1, "at the first start with it");
+    let simdeck = Simdeck::start_in(folder, &DATED);
+    assert!(!simdeck.end().contains(WARNING), "once");
+}

@@ -11,7 +11,10 @@ use rustix::process::geteuid;
 
 use super::Finding;
 use crate::{
-    cli::settings::{Settings, WideFile},
+    cli::{
+        identity_rule,
+        settings::{Settings, WideFile},
+    },
     domain::{BelievedTime, Clock, ClockEvidence, SystemClock, Timestamp, counted},
     store::{StoreError, examine, free_bytes},
 };
@@ -166,7 +169,9 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
     };
     let clock = clock(now, examined.newest_push, examined.believed_time);
     let list = erased_list(settings, &examined.unreadable_erasures);
-    [integrity, versions, clock].into_iter().chain(list).collect()
+    let identity = identity_rule::finding(settings, &examined.identity_rule, now)
+        .map(|(finding, todo)| Finding::problem("identity", finding, todo));
+    [integrity, versions, clock].into_iter().chain(list).chain(identity).collect()
 }
 
 fn erased_list(settings: &Settings, unreadable: &[usize]) -> Option<Finding> {

@@ -65,13 +65,13 @@ impl SignedClock {
             let newest = by_records(connection).await?;
             return Ok(Self {
                 believed: BelievedTime { newest, ..BelievedTime::default() },
-                accepted: accepted_by(newest),
+                accepted: AcceptedDates::by(newest),
                 ..Self::default()
             });
         }
         let dates: Option<AcceptedDates> = dates.and_then(|dates| dates.parse().ok());
         // An earlier version has not written them.
-        let accepted = dates.unwrap_or_else(|| accepted_by(believed.newest));
+        let accepted = dates.unwrap_or_else(|| AcceptedDates::by(believed.newest));
         let accepted_written = dates.unwrap_or_default();
         let written = WrittenClock { believed, accepted: accepted_written, is_doubted };
         Ok(Self { believed, accepted, is_doubted, is_cleared: false, written: Some(written) })
@@ -370,13 +370,6 @@ async fn by_records(
         order by min(date_push_s * 1000, received_ms) desc limit 1";
     let newest: Option<(i64, i64)> = sqlx::query_as(NEWEST).fetch_optional(connection).await?;
     Ok(newest.map(evidence))
-}
-
-/// What an earlier version knew of the pushes that were accepted.
-fn accepted_by(newest: Option<ClockEvidence>) -> AcceptedDates {
-    let date =
-        |newest: ClockEvidence| if newest.was_wrong() { newest.confirmed() } else { newest.pushed };
-    newest.map(|newest| AcceptedDates::of(date(newest))).unwrap_or_default()
 }
 
 fn evidence((pushed_ms, received_ms): (i64, i64)) -> ClockEvidence {
