@@ -27,6 +27,12 @@ impl AcceptedDates {
         Self { newest: Some(date), ..Self::default() }
     }
 
+    /// What is known where only the newest evidence of the time is.
+    pub fn by(newest: Option<ClockEvidence>) -> Self {
+        let date = |it: ClockEvidence| if it.was_wrong() { it.confirmed() } else { it.pushed };
+        newest.map(|newest| Self::of(date(newest))).unwrap_or_default()
+    }
+
     /// A push of this time was accepted, when our clock was at `now`.
     pub fn take(&mut self, date: Timestamp, now: Timestamp) {
         // What our own clock signed while it was wrong says nothing once it is right again.

@@ -19,7 +19,11 @@ impl HeldReason {
             Self::FieldInvalid => "a field that cannot be read",
             Self::RepeatedKey => "a key that stands twice in one object",
             Self::Unreadable => "text or numbers that cannot be kept exactly",
-            Self::StoreRefused => "something that the database would not take",
+            Self::StoreRefused => {
+                "something that the store would not take: older than what is kept, or a volume for \
+                 which the sum of all volumes has no room left (take out what is far too large with \
+                 `simdeck retract`, then retry)"
+            }
         }
     }
 

@@ -38,3 +38,4 @@ mod room;
 mod sources;
 mod too_many_to_count;
 mod unfinished;
+mod volume_full;

@@ -230,7 +230,10 @@ const OVERVIEW: Overview = Overview {
         "field_invalid" => "a field cannot be read",
         "repeated_key" => "a member comes twice",
         "unreadable" => "a record cannot be read",
-        "store_refused" => "the database refused it",
+        "store_refused" => {
+            "too old to be kept, or the sum of all volumes is full (simdeck retract takes out what is \
+             too large)"
+        }
         _ => "for another reason",
     },
 };

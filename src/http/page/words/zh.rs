@@ -206,7 +206,9 @@ const OVERVIEW: Overview = Overview {
         "field_invalid" => "字段格式错误",
         "repeated_key" => "字段重复",
         "unreadable" => "记录无法解析",
-        "store_refused" => "写入数据库失败",
+        "store_refused" => {
+            "记录早于保留期，或流量总和已达上限（用 simdeck retract 撤回过大的记录后重试）"
+        }
         _ => "其他原因",
     },
 };
