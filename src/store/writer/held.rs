@@ -30,8 +30,9 @@ impl Writer {
                 self.rings.count_dropped(ring, held.reason, 1, now);
                 continue;
             };
-            if !self.came_again(&left, Some(ring), &left.source_name()).await? {
-                self.keep_in_ring(&left, ring, now).await?;
+            let digest = digest(&left);
+            if !self.came_again(&digest, Some(ring), &left.source_name()).await? {
+                self.keep_in_ring(&left, &digest, ring, now).await?;
             }
         }
         self.write_dropped(now).await?;
@@ -48,7 +49,11 @@ impl Writer {
     pub(super) async fn has_room(&mut self, submission: &Submission) -> Result<bool, StoreError> {
         const FREED: &str =
             "select coalesce(sum(bytes), 0) from held where id = $1 and class = 'quarantined'";
-        if submission.quarantine.iter().all(|held| self.ring_of(held).is_some()) {
+        let fits = |kept: u64, added: u64| kept + added <= self.limits.quarantine_bytes_max;
+        let quarantine = submission.quarantine.iter().filter(|held| self.ring_of(held).is_none());
+        let most: u64 = quarantine.map(|held| held.body.len() as u64).sum();
+        // Most often nothing has to be looked up.
+        if most == 0 || fits(self.quarantine_bytes, most) {
             return Ok(true);
         }
         let gone = match submission.releases {
@@ -89,12 +94,12 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for held in &submission.quarantine {
-            let ring = self.ring_of(held);
-            if !self.came_again(held, ring, &held.source_name()).await? {
-                self.quarantine(held, ring, now).await?;
+            let (ring, digest) = (self.ring_of(held), digest(held));
+            if !self.came_again(&digest, ring, &held.source_name()).await? {
+                self.quarantine(held, &digest, ring, now).await?;
             }
             for source in &submission.also_from {
-                self.came_again(held, ring, &name_of(*source)).await?;
+                self.came_again(&digest, ring, &name_of(*source)).await?;
             }
         }
         Ok(())
@@ -103,13 +108,14 @@ impl Writer {
     async fn quarantine(
         &mut self,
         held: &NewHeld,
+        digest: &HeldDigest,
         ring: Option<Ring>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if let Some(ring) = ring {
-            return self.keep_in_ring(held, ring, now).await;
+            return self.keep_in_ring(held, digest, ring, now).await;
         }
-        self.insert_held(held, None, now).await?;
+        self.insert_held(held, digest, None, now).await?;
         self.quarantine_bytes += held.body.len() as u64;
         Ok(())
     }
@@ -143,13 +149,13 @@ impl Writer {
     /// Raises the count of the very same push if it is held already for the same reason.
     async fn came_again(
         &mut self,
-        held: &NewHeld,
+        digest: &HeldDigest,
         ring: Option<Ring>,
         source: &str,
     ) -> Result<bool, StoreError> {
         const AGAIN: &str = "update held set count = count + 1 where id = $1";
         let class = HeldClass::of_ring(ring).as_str();
-        let same = self.same_held(class, &digest(held), 0).await?;
+        let same = self.same_held(class, digest, 0).await?;
         let Some(id) = same else { return Ok(false) };
         sqlx::query(AGAIN).bind(id).execute(&mut self.connection).await?;
         self.note_held_source(id, source, 1).await?;
@@ -182,6 +188,7 @@ impl Writer {
     async fn keep_in_ring(
         &mut self,
         held: &NewHeld,
+        digest: &HeldDigest,
         ring: Ring,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -197,7 +204,7 @@ impl Writer {
             let Some(largest) = self.rings.of(ring).largest() else { break };
             self.drop_oldest(ring, &largest, now).await?;
         }
-        self.insert_held(held, Some(ring), now).await?;
+        self.insert_held(held, digest, Some(ring), now).await?;
         self.rings.of(ring).add(&block, bytes);
         Ok(())
     }
@@ -239,6 +246,7 @@ impl Writer {
     async fn insert_held(
         &mut self,
         held: &NewHeld,
+        digest: &HeldDigest,
         ring: Option<Ring>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -256,7 +264,7 @@ impl Writer {
             .bind(block(held))
             .bind(now.unix_ms())
             .bind(i64::try_from(held.body.len()).unwrap_or(i64::MAX))
-            .bind(&digest(held).of_all[..])
+            .bind(&digest.of_all[..])
             .bind(&*held.body)
             .bind(held.signatures.as_deref())
             .execute(&mut self.connection)
