@@ -47,7 +47,7 @@ fn a_reader_that_panics_is_no_fault_of_the_push_nor_a_stop() {
     let unread = format!("{{{},\"giccid\":\"x\"}}", proof(now_s()));
     assert_eq!(push(&program, &unread), 200);
     let id = program.ask("/v1/held")[0]["id"].clone();
-    for place in ["intake/large.rs", "intake/admin.rs"] {
+    for place in ["intake/large.rs", "intake/retry.rs"] {
         break_in(&program, place);
         let (status, text) = post(&program, &format!("/v1/held/{id}/retry"));
         assert_eq!(status, 500, "{place}: {text}");
