@@ -32,7 +32,7 @@ use crate::{
         digest_of,
         failures::FailureLimiter,
         internal_router, proving, public_app,
-        server::{ConnectionLimits, serve, serve_with},
+        server::{ConnectionLimits, raise_descriptors, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
@@ -217,6 +217,7 @@ impl Server {
         recorded::start(&parts.intake, &settings, &reload.credentials.borrow());
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
+        raise_descriptors();
         let limits = ConnectionLimits::public(trusted.clone());
         let public = public_app(
             parts.intake.clone(),

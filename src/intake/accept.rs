@@ -5,7 +5,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Acknowledge, COMMIT_TIME_MAX, Intake, TRY_TIME_MAX, Trouble,
-    large::{AT_ONCE_BYTES_MAX, Memory, NotRead, Read, SMALL_BYTES_MAX},
+    large::{AT_ONCE_BYTES_MAX, Memory, NotRead, Read, SMALL_BYTES_MAX, Turn},
     queue::{Job, Origin, Ticket},
 };
 use crate::{
@@ -108,19 +108,24 @@ impl Refused {
 impl Intake {
     /// Takes a push in. When this returns `Ok`, everything in it is on disk.
     pub async fn accept(&self, push: Push) -> Result<Outcome, AcceptError> {
-        self.accept_told(push).await.map(|accepted| accepted.outcome)
+        let turn = self.turn(push.body.len()).await;
+        self.accept_told(push, turn).await.map(|accepted| accepted.outcome)
     }
 
-    /// The same, and why something in it could not be read.
-    pub async fn accept_told(&self, push: Push) -> Result<Accepted, AcceptError> {
+    /// The same in its [turn](Self::turn), and why something in it could not be read.
+    pub async fn accept_told(
+        &self,
+        push: Push,
+        turn: Option<Turn>,
+    ) -> Result<Accepted, AcceptError> {
         let read_at = self.now();
         let read = match push.body.len() {
             ..=SMALL_BYTES_MAX => match self.read(&push, read_at, AT_ONCE_BYTES_MAX) {
-                Ok(Err(TooHeavy)) => self.read_large(&push).await,
+                Ok(Err(TooHeavy)) => self.read_large(&push, turn).await,
                 Ok(reading) => Ok(Read { reading: reading.unwrap_or_default(), memory: None }),
                 Err((reason, ring)) => Err(NotRead::Refused(reason, ring)),
             },
-            _ => self.read_large(&push).await,
+            _ => self.read_large(&push, turn).await,
         };
         let Read { reading, memory } = match read {
             Ok(read) => read,

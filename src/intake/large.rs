@@ -83,6 +83,11 @@ impl Memory {
     }
 }
 
+/// The turn of a large body to be proved, given back when dropped.
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// What was read, and the memory that is counted for it and its body; none where that is little.
 pub(super) struct Read {
     pub(super) reading: Reading,
@@ -120,10 +125,28 @@ impl Drop for Counted {
 }
 
 impl Intake {
+    /// Waits for the turn of a body that is so large that only a few are proved at once; none where
+    /// that is not so. Whoever waits may give up, and its body make room for others.
+    pub async fn turn(&self, body_bytes: usize) -> Option<Turn> {
+        if body_bytes <= SMALL_BYTES_MAX {
+            return None;
+        }
+        // Only a closed semaphore gives none, and nobody closes this one.
+        let permit = Arc::clone(&self.shared.large.proved).acquire_owned().await.ok()?;
+        Some(Turn { _permit: permit })
+    }
+
     /// Verifies a large push and reads its records.
-    pub(super) async fn read_large(&self, push: &Push) -> Result<Read, NotRead> {
+    pub(super) async fn read_large(
+        &self,
+        push: &Push,
+        turn: Option<Turn>,
+    ) -> Result<Read, NotRead> {
         let refused = |(reason, ring)| NotRead::Refused(reason, ring);
-        let turn = Arc::clone(&self.shared.large.proved).acquire_owned().await;
+        let turn = match turn {
+            None => self.turn(usize::MAX).await,
+            turn => turn,
+        };
         let (body, verifier) = (push.body.clone(), self.verifier());
         // The turn goes with the work, which goes on when the sender leaves.
         let proving = task::spawn_blocking(move || {

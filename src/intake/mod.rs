@@ -53,6 +53,7 @@ pub use figures::CommitFigures;
 pub use held_many::{DiscardCutShort, RetriedMany};
 pub use history::Kept;
 pub use keep::{KeepError, KeepOptions};
+pub use large::Turn;
 pub use queue::QueueDepth;
 pub use retry::RetryError;
 pub use rezone::Rezoning;

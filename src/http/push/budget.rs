@@ -2,11 +2,10 @@
 //!
 //! Room is taken as bytes arrive, not as they are declared. Whoever comes of a source that has
 //! more than the one that asks makes room, or is slower: many slow bodies, or a few large ones, cannot
-//! shut out those that come quickly, and a few sources not the others. While all have come whole and are
-//! being read, the next one waits a moment.
+//! shut out those that come quickly, and a few sources not the others. While all others are being read,
+//! the next one waits a moment.
 use std::{
     borrow::Cow,
-    cmp::Ordering,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -76,8 +75,10 @@ struct InFlight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Coming,
-    /// All of it has come, and is read: it is nobody's turn to make room with it.
+    /// All of it has come, and it waits for its turn: it is no slower than any other.
     Whole,
+    /// It is being read: it makes room for nobody.
+    Read,
     /// It is no true push: it makes room before all others.
     Refused,
 }
@@ -159,14 +160,34 @@ impl Room {
 
     /// All of it has come.
     pub(super) fn is_whole(&mut self) -> Result<(), NoRoom> {
-        self.budget.lock().by_number.get_mut(&self.number).ok_or(NoRoom)?.state = State::Whole;
+        self.is_now(State::Whole)
+    }
+
+    /// Waits for its turn to be read; from then on it makes room for nobody.
+    pub(super) async fn wait_for<T>(&mut self, turn: impl Future<Output = T>) -> Result<T, NoRoom> {
+        let turn = tokio::select! {
+            biased;
+            NoRoom = self.ended() => return Err(NoRoom),
+            turn = turn => turn,
+        };
+        self.is_read()?;
+        Ok(turn)
+    }
+
+    fn is_read(&mut self) -> Result<(), NoRoom> {
+        self.is_now(State::Read)
+    }
+
+    fn is_now(&self, state: State) -> Result<(), NoRoom> {
+        // One that had to make room has no place any more.
+        self.budget.lock().by_number.get_mut(&self.number).ok_or(NoRoom)?.state = state;
         Ok(())
     }
 
     /// It was read, and is no true push.
     pub(super) fn is_refused(&mut self) {
-        if let Some(body) = self.budget.lock().by_number.get_mut(&self.number) {
-            body.state = State::Refused;
+        if self.is_now(State::Refused).is_err() {
+            tracing::debug!("A refused body has no room any more");
         }
     }
 
@@ -232,16 +253,17 @@ impl Bodies {
             };
             let mut with_this = of_source;
             with_this.add(body.bytes);
+            // Nobody makes room who has no more than if all had the same.
+            let sources = by_source.len() + usize::from(of_source.bodies == 0);
+            let fair = lacked(most) / sources.max(1);
             let may_go = |rival: &Rival<'_>| {
                 if rival.body.source == body.source {
                     return rival.is_slower;
                 }
                 let of_rival = lacked(of(&by_source, &rival.body.source));
-                let may_go = match of_rival.cmp(&lacked(with_this)) {
-                    Ordering::Greater => true,
-                    Ordering::Equal => rival.is_slower,
-                    Ordering::Less => rival.is_slower && !rival.body.has_head_start(now),
-                };
+                let has_more = of_rival > fair && of_rival > lacked(with_this);
+                let is_late = of_rival > fair && rival.is_slower;
+                let may_go = has_more || is_late || rival.body.state == State::Refused;
                 may_go && !is_of_source
             };
             let slowest = rivals.iter().enumerate().filter(|(_, rival)| may_go(rival));
@@ -260,9 +282,10 @@ impl Bodies {
     fn rivals_of(&self, body: &InFlight, now: Instant) -> Vec<Rival<'_>> {
         let own = body.speed(now);
         let of_share = self.by_number.iter().filter(|(_, it)| it.is_large() == body.is_large());
-        let rivals = of_share.filter(|(_, it)| it.state != State::Whole).map(|(number, body)| {
+        let rivals = of_share.filter(|(_, it)| it.state != State::Read).map(|(number, body)| {
             let speed = body.speed(now);
-            Rival { number: *number, body, speed, is_slower: speed < own }
+            let is_slower = body.state != State::Whole && speed < own;
+            Rival { number: *number, body, speed, is_slower }
         });
         rivals.collect()
     }

@@ -30,10 +30,10 @@ fn the_slowest_of_a_source_makes_room_for_the_next_and_strangers_keep_theirs() {
     assert_eq!(ended, [false, true, false]);
     assert_eq!(rooms[1].try_grow(5 * MIB, now), Err(NoRoom), "it has no place any more");
     assert!(!has_ended(&stranger));
-    // What has come whole is not put out; then the one that asks has to go.
-    next.is_whole().expect("room");
+    // What is being read is not put out; then the one that asks has to go.
+    next.is_read().expect("room");
     for nth in [0, 2] {
-        rooms[nth].is_whole().expect("room");
+        rooms[nth].is_read().expect("room");
     }
     let mut late = budget.enter(source(1), now).expect("room");
     assert_eq!(late.try_grow(4 * MIB, now), Err(NoRoom));
@@ -52,7 +52,7 @@ fn when_a_body_does_not_fit_whoever_goes_nobody_is_put_out() {
         room.try_grow(bytes, now).expect("room");
         rooms.push(room);
     }
-    rooms[2].is_whole().expect("room");
+    rooms[2].is_read().expect("room");
     now += Duration::from_millis(1_000);
     // Both slower ones together have 3 MiB, and one is free.
     let mut next = budget.enter(source(1), now).expect("room");
@@ -92,7 +92,7 @@ fn a_single_body_has_room_however_large_and_a_small_one_beside_large_ones() {
     for host in 0..SOURCES_MIN {
         let mut room = budget.enter(source(u8::try_from(host).expect("few")), now).expect("room");
         room.try_grow(LARGE_SHARE.bytes / SOURCES_MIN, now).expect("room");
-        room.is_whole().expect("room");
+        room.is_read().expect("room");
         rooms.push(room);
     }
     let mut next = budget.enter(source(50), now).expect("a place");
@@ -120,7 +120,7 @@ fn a_source_that_has_more_makes_room_for_one_that_has_less_however_fast_it_is() 
     let (budget, now) = (Budget::default(), Instant::now());
     let mut rooms = full(&budget, now);
     for room in rooms.iter_mut().skip(2) {
-        room.is_whole().expect("room");
+        room.is_read().expect("room");
     }
     let mut other = budget.enter(source(50), now).expect("a place");
     other.try_grow(MIB, now).expect("room");
@@ -132,7 +132,7 @@ fn a_refused_body_makes_room_before_all_others() {
     let (budget, now) = (Budget::default(), Instant::now());
     let mut rooms = full(&budget, now);
     for room in &mut rooms {
-        room.is_whole().expect("room");
+        room.is_read().expect("room");
     }
     let mut other = budget.enter(source(0), now).expect("a place");
     assert_eq!(other.try_grow(MIB, now), Err(NoRoom));
@@ -146,7 +146,7 @@ async fn a_body_waits_for_those_that_are_being_read_and_not_for_ever() {
     let budget = Budget::default();
     let mut rooms = full(&budget, Instant::now());
     for room in &mut rooms {
-        room.is_whole().expect("room");
+        room.is_read().expect("room");
     }
     let mut next = budget.enter(source(50), Instant::now()).expect("a place");
     let began = Instant::now();

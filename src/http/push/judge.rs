@@ -79,13 +79,21 @@ impl Front {
     /// Takes a push in, or refuses it.
     pub(super) async fn judge(
         &self,
-        Received { push, head, room }: Received,
+        Received { push, head, mut room }: Received,
         id: RequestId,
         visit: &mut Visit,
     ) -> Result<Accepted, Refusal> {
+        let turn = self.intake.turn(push.body.len());
+        let turn = match &mut room {
+            None => turn.await,
+            Some(room) => room.wait_for(turn).await.map_err(|NoRoom| {
+                self.tell_no_room(push.source, visit);
+                Refusal::NoRoom
+            })?,
+        };
         let is_test = push.test_nonce.is_some();
         let began = Instant::now();
-        match self.intake.accept_told(push).await {
+        match self.intake.accept_told(push, turn).await {
             Ok(accepted) => {
                 tracing::debug!(outcome = ?accepted.outcome, "Stored a push");
                 visit.note(|row| row.is_test = is_test);

@@ -226,16 +226,21 @@ impl Front {
         let WholeBody { bytes, room } = body.inspect_err(|error| {
             visit.note(|row| row.bytes = declared(&head.headers));
             if *error == BodyError::NoRoom {
-                self.intake.tell_sent_away(NO_ROOM);
-                if let Some(row) = visit.row() {
-                    self.log.signals().no_room(source, row.at);
-                }
+                self.tell_no_room(source, visit);
             }
         })?;
         visit.note_body(&bytes);
         let test_nonce =
             head.headers.get(TEST_HEADER).and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         Ok(Received { push: Push { kind, body: bytes, source, test_nonce }, head, room })
+    }
+
+    /// Tells that others took the room for a body.
+    fn tell_no_room(&self, source: IpAddr, visit: &Visit) {
+        self.intake.tell_sent_away(NO_ROOM);
+        if let Some(row) = visit.row() {
+            self.log.signals().no_room(source, row.at);
+        }
     }
 
     /// What a request is for, from its head alone.

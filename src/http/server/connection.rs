@@ -3,6 +3,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::{Future, poll_fn},
+    mem,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -13,6 +14,7 @@ use std::{
 use super::{
     App, ConnectionLimits, Tls,
     closing::{Closing, Order},
+    idle::Listed,
     phase::{Patience, Phase, Turn},
     slots::Slots,
     unread::Unread,
@@ -30,7 +32,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
-    time::{Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -80,11 +82,12 @@ impl<A: App> Connection<A> {
         if let Err(err) = stream.set_nodelay(true) {
             tracing::debug!(%peer, error = &err as &dyn Error, "Cannot set TCP_NODELAY");
         }
+        let listed = self.slots.list(peer.ip());
         match &self.tls {
-            None => self.talk(stream, peer).await,
+            None => self.talk(stream, peer, listed).await,
             Some(tls) => {
-                if let Some(stream) = self.shake_hands(tls, stream, peer).await {
-                    self.talk(stream, peer).await;
+                if let Some(stream) = self.shake_hands(tls, stream, peer, listed.as_ref()).await {
+                    self.talk(stream, peer, listed).await;
                 }
             }
         }
@@ -97,12 +100,21 @@ impl<A: App> Connection<A> {
         tls: &Tls,
         stream: TcpStream,
         peer: SocketAddr,
+        listed: Option<&Listed>,
     ) -> Option<TlsStream<TcpStream>> {
         let mut shaking = pin!(timeout(self.limits.tls_time_max, tls.acceptor().accept(stream)));
         let mut order = self.closing.order();
-        let outcome = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-            Poll::Pending if order.has_come(cx) => Poll::Ready(None),
-            outcome => outcome.map(Some),
+        let mut has_begun = false;
+        let outcome = poll_fn(|cx| {
+            if let Some(listed) = listed.filter(|_| !mem::replace(&mut has_begun, true)) {
+                listed.begins(cx.waker(), Instant::now());
+            }
+            match shaking.as_mut().poll(cx) {
+                Poll::Pending if order.has_come(cx) || listed.is_some_and(Listed::is_over) => {
+                    Poll::Ready(None)
+                }
+                outcome => outcome.map(Some),
+            }
         });
         match outcome.await? {
             Ok(Ok(stream)) => return Some(stream),
@@ -114,10 +126,9 @@ impl<A: App> Connection<A> {
         None
     }
 
-    async fn talk(&self, stream: impl Socket, peer: SocketAddr) {
+    async fn talk(&self, stream: impl Socket, peer: SocketAddr, listed: Option<Listed>) {
         let (phase, unread) = (Phase::default(), Unread::default());
         let mut farewell = Farewell::new(self.closing.order(), phase.clone());
-        let listed = self.slots.list(peer.ip());
         let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone(), listed);
         let client = phase.clone();
         let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));

@@ -1,4 +1,5 @@
-//! Connections that rest, so that the one that has rested longest can make room for another.
+//! Connections that wait for their client, so that the one that has waited longest can make room for
+//! another: at rest, in the middle of a request's header or of a TLS handshake.
 use std::{
     collections::HashMap,
     sync::{

@@ -1,14 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Connections to the public listener at most, where there are descriptors for them.
-const PUBLIC_MAX: usize = 4096;
+/// Connections to the public listener at most, where there are descriptors for them. Each may have a
+/// header, a piece of a body and a TLS record half come: with twice as many that is more memory than
+/// all traffic together may take.
+const PUBLIC_MAX: usize = 2048;
 /// Connections to the internal listener at most: people and programs inside, not a fleet.
 const INTERNAL_MAX: usize = 512;
 /// SmartHub's headers are short.
-const PUBLIC_HEADER_BYTES_MAX: usize = 16 * 1024;
+const PUBLIC_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// A question may name a hundred texts in its query.
 const INTERNAL_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Connections of one source at most.
@@ -35,8 +37,9 @@ pub struct ConnectionLimits {
     pub header_bytes_max: usize,
     /// How long a connection may rest before its first request and between two.
     pub idle_time_max: Duration,
-    /// How long it may rest in any case. Beyond that it is closed when every place is taken, another
-    /// waits for one, and it has rested longest of all. A proxy's is not.
+    /// How long it may wait for its client in any case, at rest or in a header. Beyond that it is
+    /// closed when every place is taken, another waits for one, and it has waited longest of all; one
+    /// of a source that has many already after a twentieth of it. A proxy's is not.
     pub crowded_rest_min: Duration,
     /// How long an answer may still take after the client has said that it will send no more. It
     /// may have left for good, which looks the same.
@@ -86,6 +89,16 @@ impl ConnectionLimits {
             farewell_time: Duration::ZERO,
             ..Self::public(Arc::new([]))
         }
+    }
+}
+
+/// Lets this process have as many descriptors as it may: a shell's usual limit, 1,024, is for programs
+/// that cannot bear more, and leaves so few places that two sources can take all of them.
+pub fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(error = &error as &dyn Error, "Cannot raise the limit of open files");
     }
 }
 

@@ -159,14 +159,14 @@ impl Patience {
             _ => {
                 let now = Instant::now();
                 match &self.listed {
-                    Some(listed) if phase == RESTING => listed.begins(cx.waker(), now),
+                    Some(listed) if phase != ANSWERING => listed.begins(cx.waker(), now),
                     _ => self.stop_resting(),
                 }
                 now + time_max
             }
         };
         self.timed = Some((phase, deadline));
-        let makes_room = phase == RESTING && self.listed.as_ref().is_some_and(Listed::is_over);
+        let makes_room = phase != ANSWERING && self.listed.as_ref().is_some_and(Listed::is_over);
         makes_room || self.alarm.poll(cx, deadline).is_ready()
     }
 

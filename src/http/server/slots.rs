@@ -1,5 +1,6 @@
 //! Who may still come in: one count for all, one for each source. Where there is no place, the
-//! connection that has rested longest makes room.
+//! connection that has waited longest for its client makes room, or, where none has waited for long,
+//! one of the source that has most.
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -23,6 +24,7 @@ use crate::http::client_ip::{SourceBlock, is_within};
 pub(super) struct Slots {
     all: Arc<Semaphore>,
     sources: Arc<Sources>,
+    places: usize,
     per_source_max: usize,
     exempt: Arc<[IpNet]>,
     idle: Arc<IdleConnections>,
@@ -32,6 +34,10 @@ pub(super) struct Slots {
 
 /// A connection that was told to end has so long before another is.
 const ENDING_TIME: Duration = Duration::from_millis(100);
+/// A source has many connections if it has more than one in so many of the places.
+const MANY: usize = 32;
+/// By how much shorter its connections may wait for it when every place is taken.
+const HASTE: u32 = 20;
 
 /// The place of one connection, free again when this is dropped: first for its source, so that
 /// whoever comes in for it finds the source's count already right.
@@ -54,6 +60,7 @@ impl Slots {
         Self {
             all: Arc::new(Semaphore::new(places)),
             sources: Arc::default(),
+            places,
             per_source_max: limits.connections_per_source_max,
             exempt: Arc::clone(&limits.exempt_sources),
             idle: IdleConnections::new(),
@@ -69,7 +76,7 @@ impl Slots {
         }
         self.counts.ran_out();
         loop {
-            let time_max = match self.idle.end_longest(None, self.rest_time_min, Instant::now()) {
+            let time_max = match self.end_one(Instant::now()) {
                 Ok(()) => {
                     self.counts.made_room();
                     ENDING_TIME
@@ -81,6 +88,17 @@ impl Slots {
                 return free;
             }
         }
+    }
+
+    /// Has a connection make room, or says how long it is until one may have to. Whoever has many and
+    /// keeps all of them busy would otherwise shut out everybody else.
+    fn end_one(&self, now: Instant) -> Result<(), Option<Duration>> {
+        let longest = self.idle.end_longest(None, self.rest_time_min, now);
+        longest.or_else(|left| {
+            let source = self.sources.with_most(self.places / MANY).ok_or(left)?;
+            let ended = self.idle.end_longest(Some(source), self.rest_time_min / HASTE, now);
+            ended.map_err(|sooner| sooner.or(left))
+        })
     }
 
     /// A place for one more, if there is one now.
@@ -118,7 +136,8 @@ impl Slots {
         self.counts.header_was_too_large(peer);
     }
 
-    /// Has a connection make room for others when it has rested longest; a proxy is not asked to.
+    /// Has a connection make room for others when it has waited longest for its client; a proxy's is
+    /// not asked to.
     pub(super) fn list(&self, source: IpAddr) -> Option<Listed> {
         (!is_within(source, &self.exempt)).then(|| self.idle.list(source.into()))
     }
@@ -142,6 +161,13 @@ impl Sources {
     /// Each change is one step, so that a panic elsewhere cannot have left the counts half done.
     fn lock(&self) -> MutexGuard<'_, HashMap<SourceBlock, Share>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source that has most connections, if it has more than so many.
+    fn with_most(&self, count: usize) -> Option<SourceBlock> {
+        let shares = self.lock();
+        let most = shares.iter().max_by_key(|(_, share)| share.connections)?;
+        (most.1.connections > count).then_some(*most.0)
     }
 
     /// Tells the log, once while it lasts, that a source has its share.

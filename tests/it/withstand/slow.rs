@@ -32,6 +32,8 @@ enum Slow {
     Reader,
     /// Says nothing at all.
     Silent,
+    /// Asks for nothing three times a second, so that it never rests for long.
+    Busy,
 }
 
 impl Slow {
@@ -42,6 +44,7 @@ impl Slow {
             _ => from(source, address).await?,
         };
         let mut tick = interval(Duration::from_secs(1));
+        let mut busy = interval(Duration::from_millis(333));
         let healthz = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
         match self {
             Self::Header => stream.write_all(b"POST /v1/data-usage HTTP/1.1\r\nX: ").await?,
@@ -51,6 +54,14 @@ impl Slow {
             Self::Silent => {
                 stream.read_u8().await?;
             }
+            Self::Busy => loop {
+                stream.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+                let mut answer = [0; 1_024];
+                if stream.read(&mut answer).await? == 0 {
+                    return Ok(());
+                }
+                busy.tick().await;
+            },
             Self::Reader => loop {
                 stream.write_all(healthz.as_bytes()).await?;
             },
@@ -111,13 +122,25 @@ async fn attack(
     lasting: Duration,
     kinds: &[Slow],
 ) -> Arc<Good> {
+    // From many addresses: one alone may not have so many.
+    attack_from(100, simdeck, slow, pace, lasting, kinds).await
+}
+
+async fn attack_from(
+    sources: usize,
+    simdeck: &Simdeck,
+    slow: usize,
+    pace: Duration,
+    lasting: Duration,
+    kinds: &[Slow],
+) -> Arc<Good> {
     let good = Arc::new(Good::default());
     let over = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
     for nth in 0..slow {
         let (address, over) = (simdeck.public().to_owned(), Arc::clone(&over));
-        // From many addresses: one alone may not have so many.
-        let (source, kind) = (2 + u8::try_from(nth % 100).unwrap(), kinds[nth % kinds.len()]);
+        let source = 2 + u8::try_from(nth % sources).unwrap();
+        let kind = kinds[nth % kinds.len()];
         clients.spawn(async move {
             while !over.load(Ordering::Relaxed) {
                 drop(kind.stay(source, &address).await);
@@ -177,4 +200,18 @@ async fn with_256_descriptors_and_400_hostile_connections_pushes_are_stored() {
     say(&format!("{sent} trials, 0 failures; slowest {:?} ms", good.slowest_ms));
     let log = simdeck.end();
     assert!(!log.contains("Cannot accept connections"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sources_that_keep_many_connections_busy_leave_places_for_others() {
+    let few = ["prlimit", "--nofile=256"];
+    let simdeck = Simdeck::start_under(&few, Arc::new(TempDir::new().unwrap()), &[]);
+    let (pace, lasting) = (Duration::from_millis(200), Duration::from_secs(6));
+    let good = attack_from(2, &simdeck, 96, pace, lasting, &[Slow::Busy]).await;
+    let (sent, stored) = good.counts();
+    assert!(sent > 0 && stored == sent, "{stored} of {sent}: {:?}", good.lost);
+    let slowest_ms = good.slowest_ms.load(Ordering::Relaxed);
+    assert!(slowest_ms < 5_000, "{slowest_ms} ms");
+    say(&format!("{sent} trials, 0 failures; slowest {slowest_ms} ms"));
+    simdeck.end();
 }
