@@ -66,7 +66,7 @@ impl Rejection {
             Self::TooSlow => "whose body took longer than 10 s (408)",
             Self::CutShort => "whose body was cut short (400)",
             Self::LargeHeader => {
-                "whose header is larger than 16 KiB or has more than 64 lines (431)"
+                "whose header is larger than 8 KiB or has more than 64 lines (431)"
             }
         }
     }

@@ -168,7 +168,7 @@ async fn a_push_whose_header_is_too_large_is_told_too() {
         let answer = String::from_utf8(wire.rest().await).unwrap();
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
         drop(wire);
-        let cause = format!("{} whose header is larger than 16 KiB", nth + 1);
+        let cause = format!("{} whose header is larger than 8 KiB", nth + 1);
         let began = Instant::now();
         loop {
             let conditions = Value::from(told(&simdeck).await).to_string();
