@@ -63,6 +63,10 @@ impl HistoryRow<'_> {
                 };
                 let tape = scan(&plain)?;
                 let without = read_pushed(root(&tape, &plain)?, rules)?;
+                // Without it a list may be all there is, and be taken for the list of records.
+                if without.len() != records.len() {
+                    return Ok(records.into_iter().map(as_written).collect());
+                }
                 let both = without.into_iter().zip(records).map(|(record, with_kind)| {
                     let with_kind = Some(with_kind).filter(|it| it.key() != record.key());
                     HistoryRecord { record, with_kind }

@@ -100,9 +100,16 @@ impl Row {
 }
 
 impl<'a> Members<'a> {
-    /// Whether a simdeck wrote the row: no push is likely to have these two.
+    /// Whether a simdeck wrote the row: no push is likely to have both of a pair. Somebody may have
+    /// taken a column out of the file, and as one of SmartHub's the record would be another one.
     fn are_ours(&self) -> bool {
-        ["id", "received_at"].iter().all(|name| self.has(name))
+        const PAIRS: [[&str; 2]; 4] = [
+            ["id", "received_at"],
+            ["received_at", "identity"],
+            ["received_at", "push_id"],
+            ["identity", "push_id"],
+        ];
+        PAIRS.iter().any(|pair| pair.iter().all(|name| self.has(name)))
     }
 
     fn has(&self, name: &str) -> bool {
