@@ -242,25 +242,38 @@ pub(super) fn each_once(lines: impl IntoIterator<Item = Listed>) -> Vec<Listed> 
     named
 }
 
+/// What a line says; none where a crash has cut it short or it is damaged.
 fn listed(line: &str) -> Option<Listed> {
-    let mut words = line.split(' ');
-    let name = words.next()?;
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
+    let time = |word: &str| Some(Timestamp::from_unix_ms(word.parse().ok()?));
+    let words: Vec<_> = line.split(' ').collect();
+    let (name, at, lifted_at, giccid_hmac) = match *words {
+        [name, at, lifted_at, hmac] => (name, at, lifted_at, hmac),
+        // An older list has hashes, and no HMAC. The beginning of a time is a number, too: all times
+        // since 2001 have 13 digits.
+        [name, at] if at.len() >= OLD_TIME_DIGITS => (name, at, "-", "-"),
+        [name, at, lifted] if lifted == "-" || lifted.len() >= OLD_TIME_DIGITS => {
+            (name, at, lifted, "-")
+        }
+        _ => return None,
+    };
     let is_name = match name.split_once(':') {
-        Some((id, tag)) => is_hex(id, 16) && is_hex(tag, 64),
+        Some((id, tag)) => is_hex(id, 16) && is_hex(tag, 64) && words.len() == 4,
         None => is_hex(name, 64),
     };
-    let time = |word: &str| Some(Timestamp::from_unix_ms(word.parse().ok()?));
-    let at = time(words.next()?)?;
-    let lifted_at = match words.next() {
-        None | Some("-") => None,
-        Some(word) => Some(time(word)?),
+    let is_whole = is_name && (giccid_hmac == "-" || is_hex(giccid_hmac, 64));
+    let lifted_at = match lifted_at {
+        "-" => None,
+        lifted_at => Some(time(lifted_at)?),
     };
-    let giccid_hmac = words.next().filter(|word| is_hex(word, 64)).map(str::to_owned);
-    is_name.then(|| Listed { name: name.to_owned(), at, lifted_at, giccid_hmac })
+    let giccid_hmac = (giccid_hmac != "-").then(|| giccid_hmac.to_owned());
+    let at = time(at)?;
+    is_whole.then(|| Listed { name: name.to_owned(), at, lifted_at, giccid_hmac })
 }
+
+const OLD_TIME_DIGITS: usize = 13;
 
 /// Adds SIMs to a list, unless it says the same already. They are on disk when this returns.
 pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
@@ -300,5 +313,30 @@ fn sync_folder_of(list: &Path) -> io::Result<()> {
     match list.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_is_not_taken_for_a_whole_one() {
+        let (name, hash) = (name_by("secret", "hash"), hashed("8944501503181377993"));
+        let at = 1_713_888_842_473_i64;
+        for line in [
+            format!("{name} {at} - -"),
+            format!("{name} {at} {at} {hash}"),
+            format!("{hash} {at}"),
+            format!("{hash} {at} {at} -"),
+        ] {
+            assert!(listed(&line).is_some(), "{line}");
+            let cuts = (1..line.len()).filter(|length| listed(&line[..*length]).is_some());
+            // Of an older line that says more, the erasure may be left: it counts.
+            let least = hash.len() + 1 + at.to_string().len();
+            let is_old = line.starts_with(&hash);
+            assert!(cuts.clone().all(|length| is_old && length >= least), "{line}: {cuts:?}");
+        }
+        assert!(listed(&format!("{name} {at} -")).is_none(), "without its last word");
     }
 }
