@@ -8,6 +8,8 @@
 //! more seconds one row without a second says that there are some. Nobody can retract those, so that
 //! the record stays, whatever is retracted. One captured signature has one second, and whatever the
 //! number of its sources a retraction of that second means them all. Held by `front::repeats`.
+//!
+//! What stood beside the records of the push that goes is no part of what they are, and goes with it.
 use std::collections::BTreeMap;
 
 use sqlx::{FromRow, QueryBuilder};
@@ -221,12 +223,25 @@ impl Writer {
             select $1, row.value ->> 0, unhex(row.value ->> 1) from json_each($2) as row";
         const COUNTED: &str =
             "update tally set records = records - 1, gone = gone - 1 where kind = $1";
+        // A record with a member of that name has what stood beside it under another.
+        const USAGE: &str = "
+            update usage set extra = nullif(json_remove(extra,
+                iif(json_type(extra, '$.__push') is null, '$._push', '$.__push')), '{}')
+            where id = $1 and extra is not null";
+        const SMS: &str = "
+            update sms set extra = nullif(json_remove(extra,
+                iif(json_type(extra, '$.__push') is null, '$._push', '$.__push')), '{}')
+            where id = $1 and extra is not null";
+        const NOTIFICATION: &str = "
+            update notification set payload = json_remove(payload,
+                iif(json_type(payload, '$.__push') is null, '$._push', '$.__push'))
+            where id = $1";
         let stored = repeated.len() as u64;
         for Repeated { new, source, others } in repeated {
-            let kind = match &new.record {
-                Record::Usage(_) => "data-usage".to_owned(),
-                Record::Sms(_) => "mo-sms".to_owned(),
-                Record::Notification(other) => other.kind.to_string(),
+            let (kind, without_beside) = match &new.record {
+                Record::Usage(_) => ("data-usage".to_owned(), USAGE),
+                Record::Sms(_) => ("mo-sms".to_owned(), SMS),
+                Record::Notification(other) => (other.kind.to_string(), NOTIFICATION),
             };
             let submission = Submission {
                 records: vec![new],
@@ -241,6 +256,10 @@ impl Writer {
             let mut round = Round::default();
             self.volume = self.insert(&rows, &mut verdicts, &mut round, at).await?;
             round.run(&mut self.connection).await?;
+            sqlx::query(without_beside)
+                .bind(self.tail.last_id)
+                .execute(&mut self.connection)
+                .await?;
             let row = |(date_push_s, source): &Pushed| (*date_push_s, hex::encode(source));
             let others: Vec<_> = others.iter().map(row).collect();
             // It is one of those that have been counted: it goes and comes in one transaction.

@@ -3,7 +3,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::retract::{FORGED_SIM, FORGER, HOUR_MS, OTHER_SIM, SIM, TRUE_SENDER, sms, status};
-use crate::server::{Simdeck, now_s};
+use crate::server::{Simdeck, now_s, proof};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -274,5 +274,43 @@ async fn a_record_that_is_stored_anew_counts_once() {
     assert_eq!((status, &answer["kept"]), (200, &json!(2)), "{answer}");
     assert_eq!(counted().await, [Some(1); 2]);
     assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 1);
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn what_stood_beside_the_records_of_a_forged_push_goes_with_it() {
+    let simdeck = Simdeck::start(&[]);
+    let second = now_s() - 60;
+    let ms = second * 1000;
+    let records = [
+        ("data-usage", format!(r#"{{"giccid":"{SIM}","start_time":{ms},"data_usage":7}}"#)),
+        (
+            "data-usage",
+            format!(r#"{{"giccid":"{SIM}","start_time":{},"data_usage":7,"_push":1}}"#, ms - 1),
+        ),
+        ("mo-sms", format!(r#"{{"giccid":"{SIM}","event_time":{ms}}}"#)),
+        ("sim-status", format!(r#"{{"giccid":"{SIM}","event_time":{ms},"s":"A"}}"#)),
+    ];
+    for (source, at) in [(FORGER, second), (TRUE_SENDER, second + 1)] {
+        for (kind, record) in &records {
+            let body = format!(r#"{{{},"account":"{source}","records":[{record}]}}"#, proof(at));
+            let answer = simdeck.post_with(kind, body, &[("X-Forwarded-For", source)]).await;
+            assert_eq!(answer.status, 200);
+        }
+    }
+    let lists = ["/v1/data-usage", "/v1/mo-sms", "/v1/notifications"];
+    let all = async || {
+        let mut rows = Vec::new();
+        for list in lists {
+            rows.extend(simdeck.rows(list).await);
+        }
+        json!(rows).to_string()
+    };
+    assert_eq!(all().await.matches(&format!(r#""account":"{FORGER}""#)).count(), 4);
+    let answer = simdeck.retract(json!({ "datePush": second })).await;
+    assert_eq!(answer["kept"], 4, "{answer}");
+    let kept = all().await;
+    assert!(!kept.contains("account"), "{kept}");
+    assert!(kept.contains(r#""_push":1"#), "{kept}");
     simdeck.end();
 }
