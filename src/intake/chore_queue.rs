@@ -114,6 +114,11 @@ impl Chore {
     pub(super) fn step_failed(&mut self, now: Instant) -> bool {
         self.work.look_anew();
         self.has_begun = false;
+        self.pause(now)
+    }
+
+    /// Puts the next step off, longer each time; says whether it is time to log that.
+    pub(super) fn pause(&mut self, now: Instant) -> bool {
         let (pause, log_at) = match &self.failure {
             None => (PAUSE_MIN, now),
             Some(failure) => ((failure.pause * 2).min(PAUSE_MAX), failure.log_at),
@@ -140,6 +145,7 @@ impl Chores {
         self.wait_behind(Chore::new(work));
     }
 
+    /// Lets all others go first, until it is due.
     pub(super) fn wait_behind(&mut self, chore: Chore) {
         self.waiting.push_back(chore);
     }

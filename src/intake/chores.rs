@@ -85,11 +85,22 @@ impl WriterTask {
         if let Work::BeginErase(..) | Work::BeginRetract(..) = &chore.work {
             return self.begin(chore).await;
         }
+        let is_last = matches!(&chore.work, Work::Erase(work, _) if work.only_log_is_left());
         let done = self.step(&mut chore).await;
         self.intake.shared.kept_from.set(self.writer.kept_from());
         self.chores.rest(Instant::now(), began.elapsed());
         match done {
             Ok(true) => return self.end(chore.work),
+            // No row of it is left, so that others need not wait for it to end.
+            Ok(false) if is_last => {
+                if chore.pause(Instant::now()) {
+                    tracing::warn!(
+                        "Another process reads the database, so that its log still has what was \
+                         erased; the erasure ends when that process has ended its transaction"
+                    );
+                }
+                self.chores.wait_behind(chore);
+            }
             Ok(false) => {
                 chore.step_done();
                 self.chores.go_on(chore);

@@ -93,6 +93,11 @@ impl Erasing {
         self.stage == Stage::Done
     }
 
+    /// Whether all rows are gone, and only the database's log still has them.
+    pub fn only_log_is_left(&self) -> bool {
+        self.stage == Stage::Checkpoint
+    }
+
     /// Lets it look once more at all there is: after a step that failed others may have changed what
     /// it had looked at.
     pub fn look_anew(&mut self) {

@@ -24,6 +24,7 @@ mod origin;
 mod owned;
 mod proof;
 mod quarantine;
+mod reader_beside;
 mod records;
 mod refused_turns;
 mod rejected;
