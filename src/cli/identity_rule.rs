@@ -1,9 +1,8 @@
 //! What changes when SIMDECK_PUSH_IDENTITY does: records that are stored already are other records under
 //! the new rule, so that what is sent again is stored, and added, a second time.
-use super::{
-    Failure,
-    settings::{Settings, Words},
-};
+use std::error::Error;
+
+use super::settings::{Settings, Words};
 use crate::{
     domain::{Clock, SystemClock, Timestamp},
     store::{KnownRule, RuleChange, Writer},
@@ -11,21 +10,20 @@ use crate::{
 
 /// Notes the rule of this start, and warns if it is another one. A command may be run without the
 /// settings of the server, so that it says nothing of that.
-pub(super) async fn note(
-    writer: &mut Writer,
-    settings: &Settings,
-    is_server: bool,
-) -> Result<(), Failure> {
+pub(super) async fn note(writer: &mut Writer, settings: &Settings, is_server: bool) {
     if !is_server {
-        return Ok(());
+        return;
     }
     let rule = settings.push.identity.as_word();
-    let before = writer.note_identity_rule(rule, SystemClock.now()).await;
-    let before = before.map_err(Failure::because("the store cannot be changed"))?;
-    if let Some(before) = before {
-        tracing::warn!("{} {}", changed(rule, &before), todo(&before));
+    match writer.note_identity_rule(rule, SystemClock.now()).await {
+        Ok(None) => (),
+        Ok(Some(before)) => tracing::warn!("{} {}", changed(rule, &before), todo(&before)),
+        // A full disk must not keep the server from starting; the next start notes it.
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "SIMDECK_PUSH_IDENTITY cannot be noted in the store"
+        ),
     }
-    Ok(())
 }
 
 /// What a database says of these settings: a sentence, and what to do. Nothing where no push from

@@ -32,7 +32,7 @@ use crate::{
         digest_of,
         failures::FailureLimiter,
         internal_router, proving, public_app,
-        server::{ConnectionLimits, raise_descriptors, serve, serve_with},
+        server::{ConnectionLimits, serve, serve_with},
     },
     intake::{Intake, IntakeError, IntakeOptions, KeepOptions},
     poller::{Poller, PollerOptions, SystemPace, good_for},
@@ -217,7 +217,6 @@ impl Server {
         recorded::start(&parts.intake, &settings, &reload.credentials.borrow());
         let failures = Arc::new(FailureLimiter::default());
         let trusted: Arc<[_]> = settings.public.trusted_proxies.clone().into();
-        raise_descriptors();
         let limits = ConnectionLimits::public(trusted.clone());
         let public = public_app(
             parts.intake.clone(),
@@ -311,7 +310,7 @@ async fn parts(
         },
     };
     let mut opened = open_to_serve(&options).await.map_err(told)?;
-    identity_rule::note(&mut opened.writer, settings, is_server).await?;
+    identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
     let stop_intake = CancellationToken::new();
     let options = IntakeOptions {

@@ -29,7 +29,7 @@ const PROVED_AT_ONCE: usize = 2;
 /// that needs more has all of it.
 const MEMORY_BYTES_MAX: usize = 56 << 20;
 /// The same for refused ones, so that authentic ones do not wait for them.
-const REFUSED_BYTES_MAX: usize = 24 << 20;
+const REFUSED_BYTES_MAX: usize = 48 << 20;
 const UNIT_BYTES: usize = 1 << 10;
 /// How long a push waits for it.
 const MEMORY_TIME_MAX: Duration = COMMIT_TIME_MAX;

@@ -145,7 +145,9 @@ impl Turns {
     }
 
     fn is_full(&self, bytes: usize) -> bool {
-        self.room.pushes >= PUSHES_MAX || self.room.bytes + bytes > BYTES_MAX
+        // One alone has room, however large the setting lets it be.
+        self.room.pushes >= PUSHES_MAX
+            || self.room.pushes > 0 && self.room.bytes + bytes > BYTES_MAX
     }
 
     /// The source that has most waiting of what there is too much of, if it has more than this one

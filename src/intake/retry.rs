@@ -72,6 +72,9 @@ impl From<Unstored> for RetryError {
     }
 }
 
+/// How much of a body is stored in one commit, counted once for each of those who sent it.
+const COMMIT_BYTES: usize = 256 << 10;
+
 impl Intake {
     /// Tries a held push again, whatever its age, under its own kind or another. A refused one has
     /// to verify now. What can be read is stored and taken out of the held pushes, in one
@@ -123,8 +126,11 @@ impl Intake {
         as_kind: Option<Kind>,
     ) -> Result<Outcome, RetryError> {
         let mut all = Outcome::default();
-        for sources in self.sources_alike(&held.held) {
-            let one = self.retry_of(&held, as_kind.as_ref(), &sources).await;
+        // Pushes wait for a commit, which stores each record once for each source.
+        let sources_max = (COMMIT_BYTES / held.body.len().max(1)).max(1);
+        let alike = self.sources_alike(&held.held);
+        for sources in alike.iter().flat_map(|sources| sources.chunks(sources_max)) {
+            let one = self.retry_of(&held, as_kind.as_ref(), sources).await;
             let one = one.map_err(|why| why.after(all))?;
             // What others sent, too, is the same part, and no repeat of what was there before.
             all = Outcome {

@@ -17,6 +17,9 @@ use crate::{
 /// Dropped pushes are counted by hour for so long; nobody asks for more than a day.
 const DROPPED_KEPT_FOR: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// How many pushes make room for one at most, in the share of its source.
+const DROPS_MAX: usize = 16;
+
 impl Writer {
     pub(super) async fn try_keep_refused(
         &mut self,
@@ -197,7 +200,12 @@ impl Writer {
             self.rings.count_dropped(ring, held.reason, 1, now);
             return Ok(());
         }
-        while self.rings.of(ring).used_by(&block).exceeds(SHARE, bytes) {
+        // What others sent, too, may have come into its share without a limit: what is too much of it
+        // goes little by little, for pushes wait for this.
+        for _ in 0..DROPS_MAX {
+            if !self.rings.of(ring).used_by(&block).exceeds(SHARE, bytes) {
+                break;
+            }
             self.drop_oldest(ring, &block, now).await?;
         }
         while self.rings.of(ring).all.exceeds(FULL, bytes) {
