@@ -96,11 +96,11 @@ impl Rejection {
         }
     }
 
-    /// So many are told of: a body is cut short by any client that leaves, the rest fails again and
-    /// again.
+    /// So many are told of: a body is cut short by any client that leaves, and a large header may be
+    /// of anybody; the rest fails again and again.
     fn count_min(self) -> u64 {
         match self {
-            Self::TooSlow | Self::CutShort => 20,
+            Self::TooSlow | Self::CutShort | Self::LargeHeader => 20,
             _ => 1,
         }
     }

@@ -181,7 +181,13 @@ impl Span {
         let first_ms = self.edges.iter().map(|edge| edge.from_ms).min();
         match need_from(first_ms, "data-usage", moment).await {
             Err(StoreError::Pruned { .. }) => {
-                need_from(Some(self.whole.from_ms), "data-usage", moment).await.map(|()| false)
+                let done = need_from(Some(self.whole.from_ms), "data-usage", moment).await;
+                done.map(|()| false).map_err(|error| match error {
+                    StoreError::Pruned { from_ms, .. } => {
+                        StoreError::Pruned { what: "sims", from_ms }
+                    }
+                    error => error,
+                })
             }
             done => done.map(|()| true),
         }

@@ -162,24 +162,24 @@ async fn a_push_whose_header_is_too_large_is_told_too() {
     let length = format!("content-length: {}\r\n", body.len());
     let lines: String = (0..70).map(|nth| format!("x-{nth}: 1\r\n")).collect();
     let large = [format!("x-large: {}\r\n", "a".repeat(17_000)), lines];
-    for (nth, large) in large.iter().enumerate() {
+    for nth in 0..20 {
+        let large = &large[nth % 2];
         let mut wire = simdeck.connect().await;
         wire.send(format!("{head}{length}{large}\r\n{body}")).await;
         let answer = String::from_utf8(wire.rest().await).unwrap();
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-        drop(wire);
-        let cause = format!("{} whose header is larger than 8 KiB", nth + 1);
-        let began = Instant::now();
-        loop {
-            let conditions = Value::from(told(&simdeck).await).to_string();
-            if conditions.contains(&cause) && conditions.contains("from 127.0.0.1") {
-                break;
-            }
-            assert!(began.elapsed().as_secs() < 20, "{conditions}");
+    }
+    let began = Instant::now();
+    loop {
+        let conditions = Value::from(told(&simdeck).await).to_string();
+        let cause = "20 whose header is larger than 8 KiB";
+        if conditions.contains(cause) && conditions.contains("from 127.0.0.1") {
+            break;
         }
+        assert!(began.elapsed().as_secs() < 20, "{conditions}");
     }
     let (_, metrics) = simdeck.ask_text(Method::GET, "/metrics").await;
-    let closed = r#"simdeck_connections_closed_total{listener="public",reason="large_header"} 2"#;
+    let closed = r#"simdeck_connections_closed_total{listener="public",reason="large_header"} 20"#;
     assert!(metrics.contains(closed), "{metrics}");
     let mut simdeck = simdeck;
     simdeck.wait_for("condition=pushes_rejected");

@@ -121,7 +121,8 @@ async fn under_a_short_retention_sums_in_another_zone_are_exact_or_refused() {
                         assert_eq!(spot.value, this_month);
                         told += 1;
                     }
-                    Err(StoreError::Pruned { from_ms: kept_ms, .. }) => {
+                    Err(StoreError::Pruned { what, from_ms: kept_ms }) => {
+                        assert_eq!(what, "sims", "what to do about it is told by that");
                         assert!(from_ms < kept_ms, "{stores} {pruned_hours}: all of it is kept");
                         refused += 1;
                     }

@@ -281,6 +281,16 @@ fn not_found(resource: &'static str, field: &str) -> Problem {
 /// Never a part of a sum: from when on there is the whole of it.
 fn pruned(what: &'static str, from_ms: i64) -> Problem {
     let from = Timestamp::from_unix_ms(from_ms);
+    if what == "sims" {
+        let error = FieldError { resource: what, field: "tz".to_owned(), code: Code::Invalid };
+        return Problem::new(StatusCode::CONFLICT, "Conflict")
+            .detail(format!(
+                "What SIMs used today and this month in this zone begins before {from}, and the \
+                 records before that were pruned. Leave `tz` out: in the store's own zone the sums \
+                 are kept."
+            ))
+            .errors(vec![error]);
+    }
     let error = FieldError { resource: what, field: "from".to_owned(), code: Code::Invalid };
     Problem::new(StatusCode::CONFLICT, "Conflict")
         .detail(format!(
