@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,7 @@ pub(super) async fn run(
     is_demo: bool,
 ) -> Result<ExitCode, Failure> {
     leave_no_core();
+    raise_descriptors();
     let no_token = settings.warning_of_no_token().filter(|_| !is_demo);
     let (settings, reread) = match is_demo {
         true => (demo::settings(settings), demo::reread(reread)),
@@ -60,6 +61,16 @@ fn leave_no_core() {
     let nothing = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, nothing) {
         tracing::debug!(error = &error as &dyn Error, "Core dumps cannot be turned off here");
+    }
+}
+
+/// A shell's usual limit, 1,024, is for programs that cannot bear more descriptors, and leaves so few
+/// places for connections that two sources can take all of them.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(error = &error as &dyn Error, "Cannot raise the limit of open files");
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 
-use super::budget::{Budget, NoRoom, Room};
+use super::budget::{Budget, NoRoom, Room, SMALL_BYTES_MAX};
 
 /// How long a body may take, from its head to its last byte.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -106,7 +106,9 @@ impl<B: RequestBody> Reading<'_, B> {
     async fn wait_for_chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         let room = match &self.room {
             Some(room) => room,
-            None => self.room.insert(self.budget.enter(self.source, Instant::now())?),
+            None => {
+                self.room.insert(self.budget.enter(self.source, self.declared, Instant::now())?)
+            }
         };
         tokio::select! {
             biased;
@@ -124,11 +126,20 @@ impl<B: RequestBody> Reading<'_, B> {
     async fn append(&mut self, all: &mut Vec<u8>, chunk: &[u8]) -> Result<(), BodyError> {
         let bytes = all.len() + chunk.len();
         self.check_size(bytes)?;
+        if let Some(room) = &self.room {
+            room.came(bytes, Instant::now());
+        }
         if bytes > all.capacity() {
             let most = self.declared.unwrap_or(self.bytes_max).max(bytes);
             let capacity = (bytes * 2).min(most);
-            if let Some(room) = &mut self.room {
-                room.grow(capacity).await?;
+            // A large one has room for all of it before it goes on: of several that each wait for the
+            // rest of theirs none would come to its end.
+            let room_for = match self.declared {
+                Some(declared) if capacity > SMALL_BYTES_MAX => declared.max(bytes),
+                _ => capacity,
+            };
+            if let Some(room) = self.room.as_mut().filter(|room| room.bytes() < room_for) {
+                room.grow(room_for).await?;
             }
             all.reserve_exact(capacity - all.len());
         }

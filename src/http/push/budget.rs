@@ -1,14 +1,18 @@
 //! Room for the bodies that are being read.
 //!
-//! Room is taken as bytes arrive, not as they are declared. Whoever comes of a source that has
-//! more than the one that asks makes room, or is slower: many slow bodies, or a few large ones, cannot
-//! shut out those that come quickly, and a few sources not the others. While all others are being read,
-//! the next one waits a moment.
+//! A small body takes room as its bytes arrive, not as they are declared, a large one for all of it
+//! as soon as it is more than a small one. Where there is none, those make room that
+//! will not come in time at their pace, and those whose source has more than its part and more than the
+//! one that asks: slow bodies cannot shut out those that come quickly, nor a few sources the others. A
+//! body that finds only such as come in time waits a moment for them: nobody is put out near its end.
 use std::{
     borrow::Cow,
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,10 +32,14 @@ const LARGE_SHARE: Amount = Amount { bodies: 512, bytes: 32 << 20 };
 /// What one source may have of either: one part in so many.
 const SOURCES_MIN: usize = 4;
 
-/// For so long a body goes before all that began earlier: nobody can tell yet how fast it is.
+/// For so long nobody can tell how fast a body is.
 const HEAD_START: Duration = Duration::from_millis(500);
+/// Of a body that comes nothing stays out for so long.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A body has to be whole after so long, by its pace so far, where others need its room.
+const PACE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a body waits for those that have come whole to go, and how often it looks.
+/// How long a body waits for others to go, in all, and how often it looks.
 const WAIT_MAX: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -66,16 +74,27 @@ struct Share {
 struct InFlight {
     source: SourceBlock,
     began: Instant,
+    /// What it has room for.
     bytes: usize,
+    declared: Option<usize>,
+    progress: Arc<Progress>,
     state: State,
     ended: Arc<Notify>,
+}
+
+/// What has come of a body, told without a lock.
+#[derive(Default)]
+struct Progress {
+    bytes: AtomicUsize,
+    /// When the last of it came, in milliseconds after its beginning.
+    last_ms: AtomicU64,
 }
 
 /// How far a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Coming,
-    /// All of it has come, and it waits for its turn: it is no slower than any other.
+    /// All of it has come, and it waits for its turn.
     Whole,
     /// It is being read: it makes room for nobody.
     Read,
@@ -87,20 +106,32 @@ enum State {
 struct Rival<'a> {
     number: u64,
     body: &'a InFlight,
-    speed: f64,
-    is_slower: bool,
+    /// Who goes first: the smallest.
+    rank: f64,
+    /// Whether it goes whatever its source has.
+    goes_first: bool,
 }
 
 /// Room for one body, given back when dropped.
 pub(super) struct Room {
     budget: Budget,
     number: u64,
+    began: Instant,
+    bytes: usize,
+    progress: Arc<Progress>,
     ended: Arc<Notify>,
+    waited: Duration,
 }
 
 impl Budget {
-    /// Room for a body of which nothing has come yet.
-    pub(super) fn enter(&self, source: IpAddr, now: Instant) -> Result<Room, NoRoom> {
+    /// Room for a body of which nothing has come yet, and that may declare its size.
+    pub(super) fn enter(
+        &self,
+        source: IpAddr,
+        declared: Option<usize>,
+        now: Instant,
+    ) -> Result<Room, NoRoom> {
+        let progress = Arc::<Progress>::default();
         let ended = Arc::<Notify>::default();
         let mut bodies = self.lock();
         bodies.last_number += 1;
@@ -109,12 +140,16 @@ impl Budget {
             source: source.into(),
             began: now,
             bytes: 0,
+            declared,
+            progress: Arc::clone(&progress),
             state: State::Coming,
             ended: Arc::clone(&ended),
         };
         bodies.put(number, body, now).map_err(|_| NoRoom)?;
         drop(bodies);
-        Ok(Room { budget: self.clone(), number, ended })
+        let waited = Duration::ZERO;
+        let (budget, began, bytes) = (self.clone(), now, 0);
+        Ok(Room { budget, number, began, bytes, progress, ended, waited })
     }
 
     fn lock(&self) -> MutexGuard<'_, Bodies> {
@@ -123,39 +158,49 @@ impl Budget {
 }
 
 impl Room {
+    /// For how many bytes it is.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// So many of its bytes have come.
+    pub(super) fn came(&self, bytes: usize, now: Instant) {
+        self.progress.bytes.store(bytes, Ordering::Relaxed);
+        let last_ms = now.saturating_duration_since(self.began).as_millis();
+        self.progress.last_ms.store(last_ms.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Takes room for so many bytes in all, and waits a moment where there is none.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
         self.grow_within(WAIT_MAX, bytes).await
     }
 
     async fn grow_within(&mut self, time: Duration, bytes: usize) -> Result<(), NoRoom> {
-        let began = Instant::now();
         while let Err(error) = self.try_grow(bytes, Instant::now()) {
-            if began.elapsed() > time || timeout(LOOK_EVERY, self.ended()).await.is_ok() {
+            if self.waited > time || timeout(LOOK_EVERY, self.ended()).await.is_ok() {
                 return Err(error);
             }
             // It does not get slower by waiting for others.
-            self.is_late_by(LOOK_EVERY);
+            self.waited += LOOK_EVERY;
+            self.began += LOOK_EVERY;
+            if let Some(body) = self.budget.lock().by_number.get_mut(&self.number) {
+                body.began = self.began;
+            }
         }
         Ok(())
-    }
-
-    fn is_late_by(&self, time: Duration) {
-        if let Some(body) = self.budget.lock().by_number.get_mut(&self.number) {
-            body.began = (body.began + time).min(Instant::now());
-        }
     }
 
     fn try_grow(&mut self, bytes: usize, now: Instant) -> Result<(), NoRoom> {
         let mut bodies = self.budget.lock();
         // One that had to make room has no place any more.
         let body = bodies.take(self.number).ok_or(NoRoom)?;
-        let before = body.bytes;
-        let grown = bodies.put(self.number, InFlight { bytes, ..body }, now);
-        grown.map_err(|body| {
-            bodies.place(self.number, InFlight { bytes: before, ..body });
-            NoRoom
-        })
+        if let Err(body) = bodies.put(self.number, InFlight { bytes, ..body }, now) {
+            bodies.place(self.number, InFlight { bytes: self.bytes, ..body });
+            return Err(NoRoom);
+        }
+        drop(bodies);
+        self.bytes = bytes;
+        Ok(())
     }
 
     /// All of it has come.
@@ -170,12 +215,8 @@ impl Room {
             NoRoom = self.ended() => return Err(NoRoom),
             turn = turn => turn,
         };
-        self.is_read()?;
+        self.is_now(State::Read)?;
         Ok(turn)
-    }
-
-    fn is_read(&mut self) -> Result<(), NoRoom> {
-        self.is_now(State::Read)
     }
 
     fn is_now(&self, state: State) -> Result<(), NoRoom> {
@@ -226,7 +267,7 @@ impl Bodies {
     }
 
     /// Which ones have to make room for a body, of its source where it lacks a place in its source's
-    /// part: the slowest first, and no more than it needs. None goes where all that may would not do.
+    /// part: no more than it needs, and none where all that may would not do.
     fn in_the_way_of(&self, body: &InFlight, now: Instant) -> Result<Vec<u64>, NoRoom> {
         let most = if body.is_large() { LARGE_SHARE } else { SMALL_SHARE };
         let of_source_max =
@@ -253,22 +294,21 @@ impl Bodies {
             };
             let mut with_this = of_source;
             with_this.add(body.bytes);
-            // Nobody makes room who has no more than if all had the same.
             let sources = by_source.len() + usize::from(of_source.bodies == 0);
             let fair = lacked(most) / sources.max(1);
             let may_go = |rival: &Rival<'_>| {
                 if rival.body.source == body.source {
-                    return rival.is_slower;
+                    return rival.goes_first;
                 }
-                let of_rival = lacked(of(&by_source, &rival.body.source));
-                let has_more = of_rival > fair && of_rival > lacked(with_this);
-                let is_late = of_rival > fair && rival.is_slower;
-                let may_go = has_more || is_late || rival.body.state == State::Refused;
-                may_go && !is_of_source
+                let of_rival = of(&by_source, &rival.body.source);
+                let has_more = lacked(of_rival) > fair
+                    && lacked(of_rival) > lacked(with_this)
+                    && (rival.body.state != State::Whole || of_rival.bodies > 1);
+                !is_of_source && (rival.goes_first || has_more)
             };
-            let slowest = rivals.iter().enumerate().filter(|(_, rival)| may_go(rival));
-            let slowest = slowest.min_by(|(_, a), (_, b)| a.speed.total_cmp(&b.speed));
-            let nth = slowest.map(|(nth, _)| nth).ok_or(NoRoom)?;
+            let first = rivals.iter().enumerate().filter(|(_, rival)| may_go(rival));
+            let first = first.min_by(|(_, a), (_, b)| a.rank.total_cmp(&b.rank));
+            let nth = first.map(|(nth, _)| nth).ok_or(NoRoom)?;
             let Rival { number, body: other, .. } = rivals.swap_remove(nth);
             used.remove(other.bytes);
             if let Some(of_rival) = by_source.to_mut().get_mut(&other.source) {
@@ -280,12 +320,10 @@ impl Bodies {
 
     /// Those of the same share that are not being read.
     fn rivals_of(&self, body: &InFlight, now: Instant) -> Vec<Rival<'_>> {
-        let own = body.speed(now);
         let of_share = self.by_number.iter().filter(|(_, it)| it.is_large() == body.is_large());
         let rivals = of_share.filter(|(_, it)| it.state != State::Read).map(|(number, body)| {
-            let speed = body.speed(now);
-            let is_slower = body.state != State::Whole && speed < own;
-            Rival { number: *number, body, speed, is_slower }
+            let goes_first = body.state == State::Refused || body.is_late(now);
+            Rival { number: *number, body, rank: body.rank(now), goes_first }
         });
         rivals.collect()
     }
@@ -313,20 +351,28 @@ impl InFlight {
         self.bytes > SMALL_BYTES_MAX
     }
 
-    /// How fast it came so far, in bytes a second; negative once it has lost its head start.
-    fn speed(&self, now: Instant) -> f64 {
-        if self.state == State::Refused {
-            return f64::NEG_INFINITY;
+    /// Who makes room first: what is refused, then what is late, then the slowest.
+    fn rank(&self, now: Instant) -> f64 {
+        let age = now.saturating_duration_since(self.began).as_secs_f64();
+        let came = u32::try_from(self.progress.bytes.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        match self.state {
+            State::Refused => f64::NEG_INFINITY,
+            _ if self.is_late(now) => -age / (f64::from(came) + 1.0),
+            _ => f64::from(came) / age.max(1e-3),
         }
-        let bytes = f64::from(u32::try_from(self.bytes).unwrap_or(u32::MAX));
-        if self.has_head_start(now) {
-            return bytes;
-        }
-        -now.duration_since(self.began).as_secs_f64() / (bytes + 1.0)
     }
 
-    fn has_head_start(&self, now: Instant) -> bool {
-        self.state != State::Refused && now.duration_since(self.began) < HEAD_START
+    /// Whether it will not come in time, as far as can be told by now.
+    fn is_late(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.began);
+        if self.state != State::Coming || age < HEAD_START {
+            return false;
+        }
+        let last = Duration::from_millis(self.progress.last_ms.load(Ordering::Relaxed));
+        let came = self.progress.bytes.load(Ordering::Relaxed) as f64;
+        let whole = self.declared.map_or(came, |declared| declared as f64);
+        age.saturating_sub(last) >= SILENCE_MAX
+            || age.as_secs_f64() * whole > PACE_TIME_MAX.as_secs_f64() * came
     }
 }
 

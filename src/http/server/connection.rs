@@ -129,7 +129,8 @@ impl<A: App> Connection<A> {
     async fn talk(&self, stream: impl Socket, peer: SocketAddr, listed: Option<Listed>) {
         let (phase, unread) = (Phase::default(), Unread::default());
         let mut farewell = Farewell::new(self.closing.order(), phase.clone());
-        let mut patience = Patience::new(Arc::clone(&self.limits), phase.clone(), listed);
+        let mut patience =
+            Patience::new(Arc::clone(&self.limits), phase.clone(), unread.clone(), listed);
         let client = phase.clone();
         let io = TokioIo::new(Watched::new(stream, self.limits.write_time_max, phase.clone()));
         let app = self.app.clone();

@@ -1,5 +1,5 @@
 //! Connections that wait for their client, so that the one that has waited longest can make room for
-//! another: at rest, in the middle of a request's header or of a TLS handshake.
+//! another: at rest, or in the middle of a TLS handshake, of a request's header or of its body.
 use std::{
     collections::HashMap,
     sync::{

@@ -1,7 +1,7 @@
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
 /// Connections to the public listener at most, where there are descriptors for them. Each may have a
 /// header, a piece of a body and a TLS record half come: with twice as many that is more memory than
@@ -89,16 +89,6 @@ impl ConnectionLimits {
             farewell_time: Duration::ZERO,
             ..Self::public(Arc::new([]))
         }
-    }
-}
-
-/// Lets this process have as many descriptors as it may: a shell's usual limit, 1,024, is for programs
-/// that cannot bear more, and leaves so few places that two sources can take all of them.
-pub fn raise_descriptors() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(error = &error as &dyn Error, "Cannot raise the limit of open files");
     }
 }
 

@@ -40,7 +40,7 @@ use tower::Service;
 
 pub use connection::Peer;
 pub use counts::{ConnectionCounts, ConnectionFigures, Excess, LargeHeaders, Shortage};
-pub use limits::{ConnectionLimits, raise_descriptors};
+pub use limits::ConnectionLimits;
 pub use tls::{OutOfDate, Tls, TlsError, TlsFiles};
 pub use unread::Asked;
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ConnectionLimits, idle::Listed};
+use super::{ConnectionLimits, idle::Listed, unread::Unread};
 
 /// The connection waits for a request's first byte.
 const RESTING: u8 = 0;
@@ -20,6 +20,8 @@ const IN_HEADER: u8 = 1;
 const ANSWERING: u8 = 2;
 /// The answer has been handed over. What arrives now may be left over of its request.
 const ANSWERED: u8 = 3;
+/// A handler waits for the rest of a request's body.
+const IN_BODY: u8 = 4;
 
 /// What a connection is at, told by the socket and by the service, which hyper keeps apart. All
 /// run in the connection's one task, so no order among other memory is asked for.
@@ -116,6 +118,7 @@ impl Drop for Turn {
 pub(super) struct Patience {
     limits: Arc<ConnectionLimits>,
     phase: Phase,
+    unread: Unread,
     /// The phase that must be over by a certain time.
     timed: Option<(u8, Instant)>,
     alarm: Alarm,
@@ -124,8 +127,13 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub(super) fn new(limits: Arc<ConnectionLimits>, phase: Phase, listed: Option<Listed>) -> Self {
-        Self { limits, phase, timed: None, alarm: Alarm(None), listed }
+    pub(super) fn new(
+        limits: Arc<ConnectionLimits>,
+        phase: Phase,
+        unread: Unread,
+        listed: Option<Listed>,
+    ) -> Self {
+        Self { limits, phase, unread, timed: None, alarm: Alarm(None), listed }
     }
 
     /// Whether the client has taken too long; if not, wakes the task when it will have.
@@ -143,6 +151,9 @@ impl Patience {
             phase = RESTING;
             self.phase.set(RESTING);
             self.timed = None;
+        }
+        if phase == ANSWERING && self.unread.is_awaited() {
+            phase = IN_BODY;
         }
         let time_max = match phase {
             ANSWERING if !self.phase.has_client_sent_all() => {

@@ -2,6 +2,7 @@
 //! connection that has waited longest for its client makes room, or, where none has waited for long,
 //! one of the source that has most.
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -90,15 +91,21 @@ impl Slots {
         }
     }
 
-    /// Has a connection make room, or says how long it is until one may have to. Whoever has many and
-    /// keeps all of them busy would otherwise shut out everybody else.
+    /// Has a connection make room, or says how long it is until one may have to. Whoever keeps all of
+    /// its connections busy would otherwise shut out everybody else, the more so who has many.
     fn end_one(&self, now: Instant) -> Result<(), Option<Duration>> {
-        let longest = self.idle.end_longest(None, self.rest_time_min, now);
-        longest.or_else(|left| {
-            let source = self.sources.with_most(self.places / MANY).ok_or(left)?;
-            let ended = self.idle.end_longest(Some(source), self.rest_time_min / HASTE, now);
-            ended.map_err(|sooner| sooner.or(left))
-        })
+        let hasty = self.rest_time_min / HASTE;
+        let mut ended = self.idle.end_longest(None, self.rest_time_min, now);
+        if ended.is_err() {
+            let many = self.sources.with_more_than(self.places / MANY).into_iter().map(Some);
+            for source in many.chain([None]) {
+                ended = self.idle.end_longest(source, hasty, now);
+                if ended.is_ok() {
+                    break;
+                }
+            }
+        }
+        ended
     }
 
     /// A place for one more, if there is one now.
@@ -163,11 +170,13 @@ impl Sources {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The source that has most connections, if it has more than so many.
-    fn with_most(&self, count: usize) -> Option<SourceBlock> {
+    /// The sources that have more connections than this, those with most first.
+    fn with_more_than(&self, count: usize) -> Vec<SourceBlock> {
         let shares = self.lock();
-        let most = shares.iter().max_by_key(|(_, share)| share.connections)?;
-        (most.1.connections > count).then_some(*most.0)
+        let many = shares.iter().filter(|(_, share)| share.connections > count);
+        let mut many: Vec<_> = many.map(|(source, share)| (share.connections, *source)).collect();
+        many.sort_by_key(|(connections, _)| Reverse(*connections));
+        many.into_iter().map(|(_, source)| source).collect()
     }
 
     /// Tells the log, once while it lasts, that a source has its share.

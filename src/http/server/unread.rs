@@ -73,6 +73,11 @@ impl Unread {
         is_read
     }
 
+    /// Whether a handler has the body, and may be waiting for the rest of it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.body.load(Ordering::Relaxed) == HELD
+    }
+
     fn set(&self, body: u8) {
         self.0.body.store(body, Ordering::Relaxed);
     }

@@ -102,12 +102,13 @@ async fn is_full(simdeck: &Simdeck) -> Option<Value> {
 async fn that_a_source_has_its_share_of_connections_is_told_with_its_address() {
     let few = ["prlimit", "--nofile=256"];
     let mut simdeck = Simdeck::start_under(&few, Arc::new(TempDir::new().unwrap()), &[]);
-    let push = format!("POST /v1/data-usage HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}");
-    // Each has begun a request, so that none can be closed to make room for the next.
+    let head = "POST /v1/data-usage HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+    let push = format!("{head}{{}}");
+    // Each is at a body, so that none can be closed to make room for the next.
     let mut begun = Vec::new();
     for _ in 0..48 {
         let mut line = Line::from(7, simdeck.public()).await.unwrap();
-        line.send("P").await.unwrap();
+        line.send(head).await.unwrap();
         begun.push(line);
     }
     let share = r#"simdeck_connections{listener="public"}"#;

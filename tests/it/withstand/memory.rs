@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     runtime,
-    task::{self, JoinSet},
+    task::{self, JoinSet, yield_now},
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -348,6 +348,31 @@ async fn withstand(mut attacks: Vec<Attack>, sort: Sort) {
     assert!(broken.is_empty(), "{broken:?}");
     let records = simdeck.get("/v1/status").await["pushes"]["data-usage"]["records"].clone();
     assert!(records.as_u64().unwrap() >= fared.took.len() as u64, "{records}");
+    simdeck.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_pushes_of_one_source_at_once_wait_for_each_other() {
+    let simdeck = Simdeck::start(&[]);
+    let mut pushing = JoinSet::new();
+    for nth in 0..4 {
+        let address = simdeck.public().to_owned();
+        let text = "x".repeat(BODY_BYTES - 1_000);
+        let members = format!(r#"{},"nth":{nth},"text":"{text}""#, usage("8944501503181377993"));
+        let request = request("/v1/data-usage", &signed(&members));
+        pushing.spawn(async move {
+            let mut line = Line::to(&address).await.unwrap();
+            for piece in request.as_bytes().chunks(50_000) {
+                line.send(piece).await?;
+                // The others have their turn.
+                yield_now().await;
+            }
+            line.answer().await
+        });
+    }
+    for answer in pushing.join_all().await {
+        assert_eq!(answer.unwrap().status, 200);
+    }
     simdeck.end();
 }
 
