@@ -18,6 +18,7 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
 fn words(value: &Value) -> Vec<String> {
     let text = match value {
         Value::Null => "-".to_owned(),
+        Value::Array(all) if all.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
