@@ -245,9 +245,9 @@ async fn a_change_that_finds_the_file_damaged_ends_the_writer() {
         )
         .await;
     let error = intake.keep_poll(poll()).await.unwrap_err();
-    assert!(matches!(error, AdminError::Stopping), "{error}");
+    assert!(matches!(error, AdminError::Ended), "{error}");
     let error = intake.beat().await.unwrap_err();
-    assert!(matches!(error, AdminError::Stopping), "{error}");
+    assert!(matches!(error, AdminError::Ended), "{error}");
 }
 
 #[tokio::test]
