@@ -314,7 +314,7 @@ fn connections_full(places: Option<&PlacesTaken>, share: Option<&ShareTaken>) ->
     let of_places = places.map(|PlacesTaken { listener, places, .. }| {
         let says = format!(
             "The {listener} listener has all the {places} connections that it may have: others wait, \
-             and those that have rested longest are closed."
+             and those that have waited longest for their client are closed."
         );
         let todo = "Look at simdeck_connections in /metrics and at who connects (`ss -tn`). If they are \
                     yours, raise the limit of open files (LimitNOFILE) or name your proxy in \

@@ -67,7 +67,7 @@ pub struct ConnectionFigures {
     pub open: u64,
     /// How many were closed at once because their source had its share.
     pub over_share: u64,
-    /// How many were closed at rest because another needed the place.
+    /// How many were closed, waiting for their client, because another needed the place.
     pub made_room: u64,
     /// How many found every place taken.
     pub waited: u64,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::http::client_ip::SourceBlock;
 
-/// All connections of a listener that may be closed at rest.
+/// All connections of a listener that may be closed while they wait for their client.
 ///
 /// A rest begins and ends with every request, so it is one store in the connection's own memory;
 /// only who looks for the longest rest looks at all of them.

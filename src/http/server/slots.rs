@@ -114,7 +114,7 @@ impl Slots {
     }
 
     /// Whether `source` may have one more connection. If it has its share already, the one of its
-    /// own that has rested longest makes room, if there is one.
+    /// own that has waited longest makes room, if there is one.
     pub(super) fn admit(&self, source: IpAddr) -> Option<Admitted> {
         if is_within(source, &self.exempt) {
             return Some(Admitted(None));

@@ -19,8 +19,9 @@ pub(super) fn encode(connections: &Connections, page: &mut Page<'_>) -> fmt::Res
     let help = "Connections that found every place taken, and waited for one.";
     let waited = of_each(|it| it.waited);
     page.each("simdeck_connections_waited_total", help, MetricType::Counter, waited)?;
-    let help = "Connections that were closed: at once, since their source had its share; at rest, to \
-                make room for another; or after a request whose header was too large (431).";
+    let help = "Connections that were closed: at once, since their source had its share; while they \
+                waited for their client, to make room for another; or after a request whose header \
+                was too large (431).";
     let closed = each.into_iter().flat_map(|(name, it)| {
         let labels = |reason| [("listener", name), ("reason", reason)];
         [
