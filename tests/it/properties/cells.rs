@@ -61,10 +61,11 @@ fn sim(number: usize) -> String {
 
 /// Whether a spreadsheet would take the cell for a formula; blanks and quotes before it may be lost.
 fn runs(cell: &str) -> bool {
-    // A long number, as `excel=true` writes it; a whole row behind it, where it is not split at `,`.
+    // A long number, as `excel=true` writes it (an identity like 90099628e1494613 is one as well); a
+    // whole row behind it, where it is not split at `,`.
     let constant = cell.strip_prefix("=\"").and_then(|rest| rest.split_once('"'));
     let is_number = |(number, rest): (&str, &str)| {
-        number.bytes().all(|byte| byte.is_ascii_digit())
+        number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'e')
             && (rest.is_empty() || rest.starts_with(','))
     };
     if constant.is_some_and(is_number) {
