@@ -210,14 +210,16 @@ impl Api {
 
     /// Pushes one body with these members, well signed.
     pub(crate) async fn push(&self, kind: &str, members: &str) {
-        let signature = sign(PUSH_KEY, SECOND);
-        let body = format!(r#"{{"datePush":{SECOND},"signature":"{signature}",{members}}}"#);
-        self.intake.accept(push_of(kind, body)).await.unwrap();
+        self.push_dated(kind, SECOND, members).await;
     }
 
     /// The same under the `datePush` of the clock.
     pub(crate) async fn push_now(&self, kind: &str, members: &str) {
-        let second = self.clock.now().unix_seconds();
+        self.push_dated(kind, self.clock.now().unix_seconds(), members).await;
+    }
+
+    /// The same under any other.
+    pub(crate) async fn push_dated(&self, kind: &str, second: i64, members: &str) {
         let signature = sign(PUSH_KEY, second);
         let body = format!(r#"{{"datePush":{second},"signature":"{signature}",{members}}}"#);
         self.intake.accept(push_of(kind, body)).await.unwrap();

@@ -100,11 +100,21 @@ impl Writer {
             let (ring, digest) = (self.ring_of(held), digest(held));
             if !self.came_again(&digest, ring, &held.source_name()).await? {
                 self.quarantine(held, &digest, ring, now).await?;
+                if submission.releases.is_none() && !submission.is_test {
+                    self.note_came(held.kind.as_str(), now).await?;
+                }
             }
             for source in &submission.also_from {
                 self.came_again(&digest, ring, &name_of(*source)).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Notes that a kind has come, though nothing of it was stored: SmartHub still pushes it.
+    async fn note_came(&mut self, kind: &str, now: Timestamp) -> Result<(), StoreError> {
+        const CAME: &str = "update tally set last_received_ms = $2 where kind = $1";
+        sqlx::query(CAME).bind(kind).bind(now.unix_ms()).execute(&mut self.connection).await?;
         Ok(())
     }
 

@@ -6,7 +6,10 @@ use simdeck::{
 };
 
 use super::{on, text};
-use crate::{api_fleet::failure, api_harness::Api};
+use crate::{
+    api_fleet::failure,
+    api_harness::{Api, SECOND},
+};
 
 const HOUR_S: i64 = 3_600;
 
@@ -73,6 +76,37 @@ async fn a_kind_that_pauses_for_twice_its_longest_pause_is_silent_until_it_comes
     assert!(silent(&api).await.is_empty());
     let metrics = api.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("simdeck_conditions{condition=\"silent\"} 0\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_kind_whose_pushes_are_quarantined_is_not_silent() {
+    let api = Api::new(ApiSettings::default()).await;
+    for hour in 0..(9 * 24) {
+        let start_ms = (SECOND + hour * HOUR_S) * 1_000;
+        let record =
+            format!(r#""giccid":"89860012345678904417","data_usage":1,"start_time":{start_ms}"#);
+        api.push_now("data-usage", &record).await;
+        api.advance(HOUR_S);
+    }
+    // Our clock is set eight days ahead: what SmartHub pushes from now on seems too old.
+    api.advance(8 * 24 * HOUR_S);
+    let overdue = async |api: &Api| {
+        let rows = api.rows("/v1/attention").await;
+        rows.iter().any(|row| row["kind"] == "pushes_overdue")
+    };
+    assert!(overdue(&api).await && silent(&api).await.len() == 1, "nothing has come yet");
+    let pushed_s = SECOND + 9 * 24 * HOUR_S;
+    let record = r#""giccid":"89860012345678904417","data_usage":2,"start_time":1726277448000"#;
+    api.push_dated("data-usage", pushed_s, record).await;
+    let status = status(&api).await;
+    assert_eq!(status["held"]["quarantined"]["pushes"], 1, "{status}");
+    assert!(on(&status, "silent").is_empty(), "{status}");
+    assert!(!overdue(&api).await);
+    assert_eq!(on(&status, "clock_wrong").len(), 1, "what is wrong is told: {status}");
+    // The very same again is no sign that SmartHub goes on.
+    api.advance(24 * HOUR_S);
+    api.push_dated("data-usage", pushed_s, record).await;
+    assert!(overdue(&api).await);
 }
 
 #[tokio::test]
