@@ -5,10 +5,11 @@ use std::{
     thread,
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{
     Failure,
+    log_limit::LogLimit,
     settings::{LogFormat, Settings, Source},
 };
 
@@ -21,14 +22,14 @@ pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure>
         .any(|line| line.setting.name() == "log" && line.source != Source::Default);
     let filter = if is_server || chosen { &settings.log.filter } else { "warn" };
     let filter = EnvFilter::try_new(filter).map_err(Failure::because("the log filter is wrong"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
-    let started = match settings.log.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let lines = match settings.log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
+    let started = tracing_subscriber::registry().with(filter).with(LogLimit).with(lines).try_init();
     started.map_err(Failure::because("the log could not be started"))?;
     panic::set_hook(Box::new(tell));
     for warning in &settings.warnings {

@@ -21,6 +21,7 @@ mod keep;
 mod key;
 mod keys;
 mod listeners;
+mod log_limit;
 mod logging;
 mod made;
 mod named_files;

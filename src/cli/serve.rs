@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Experiment, Failure, demo,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
-    output,
+    log_limit, output,
     reload::Reread,
     settings::Settings,
     systemd,
@@ -50,7 +50,10 @@ pub(super) async fn run(
         None => tracing::info!(internal.address = %server.internal, "Ready, with a demo"),
     }
     systemd::ready();
-    server.run(stop).await?;
+    tokio::spawn(log_limit::tell_each_minute());
+    let ended = server.run(stop).await;
+    log_limit::tell_left_out(true);
+    ended?;
     tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
 }

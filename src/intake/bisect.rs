@@ -70,10 +70,12 @@ impl WriterTask {
             .into_iter()
             .partition(|new| !submission.is_test && kept_from.refuses(new));
         let mut refused: BTreeSet<_> = too_old.iter().map(NewRecord::key).collect();
+        let too_old = refused.len();
         // What was retracted after it was read lies aside, too, as if it were read now.
         let (retracted, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|new| self.writer.is_retracted(&submission, new));
         let mut all = Outcome::default();
+        let mut first_error = None;
         let mut parts = vec![records];
         while let Some(records) = parts.pop() {
             if records.is_empty() {
@@ -89,8 +91,7 @@ impl WriterTask {
                 }
                 Err(error) if !error.is_of_data() => return Err(error),
                 Err(error) if part.records.len() == 1 || *halvings == 0 => {
-                    let (error, records) = (&error as &dyn Error, part.records.len());
-                    tracing::error!(error, records, "The database refused what a push holds");
+                    first_error.get_or_insert(error);
                     refused.extend(part.records.iter().map(NewRecord::key));
                 }
                 Err(_) => {
@@ -100,6 +101,10 @@ impl WriterTask {
                     parts.extend([second, first]);
                 }
             }
+        }
+        if let Some(error) = &first_error {
+            let (error, records) = (error as &dyn Error, refused.len() - too_old);
+            tracing::error!(error, records, "The database refused what a push holds");
         }
         if !refused.is_empty() || !retracted.is_empty() {
             if ticket.origin.is_held_as_authentic && all == Outcome::default() {

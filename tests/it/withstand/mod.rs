@@ -14,6 +14,7 @@ mod inside;
 mod java;
 mod left;
 mod line;
+mod log_lines;
 mod memory;
 mod order;
 mod proxies;
