@@ -86,7 +86,8 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
         return Err(Failure::new(format!(
             "{} holds a store that is no demo: choose another directory with SIMDECK_DATA_DIR",
             folder.display()
-        )));
+        ))
+        .lasting());
     }
     let is_told = fs::read_to_string(&mark).is_ok_and(|text| text == TOLD);
     if is_told && is_fresh(&database) {
@@ -131,7 +132,8 @@ pub(super) fn refuse_as_real(settings: &Settings) -> Result<(), Failure> {
     Err(Failure::new(format!(
         "{} holds a demo: run `simdeck serve --demo`, or choose another directory with SIMDECK_DATA_DIR",
         settings.data_dir.display()
-    )))
+    ))
+    .lasting())
 }
 
 /// It is written each second while it runs.

@@ -1,18 +1,34 @@
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, process::ExitCode};
 
 use super::settings::SettingsError;
+use crate::store::{FolderError, OpenError};
 
 /// Why a command did not do what was asked: one sentence with what to do, and its cause.
 #[derive(Debug)]
 pub struct Failure {
     sentence: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    is_lasting: bool,
 }
+
+/// `EX_CONFIG` of sysexits.h.
+const WRONG_SETTINGS: u8 = 78;
 
 impl Failure {
     /// A failure that the sentence tells in full.
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), cause: None }
+        Self { sentence: sentence.into(), cause: None, is_lasting: false }
+    }
+
+    /// The same, of what stays as it is until a person changes it: to start again would not help.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { is_lasting: true, ..self }
+    }
+
+    /// How the server ends. Who starts it again, as systemd does, can tell what would fail again.
+    pub fn exit_code_of_server(&self) -> ExitCode {
+        if self.is_lasting { WRONG_SETTINGS.into() } else { ExitCode::FAILURE }
     }
 
     /// A failure that the error itself tells, with its causes.
@@ -31,7 +47,7 @@ impl Failure {
     pub fn because<E: Into<Box<dyn Error + Send + Sync>>>(
         sentence: impl Into<String>,
     ) -> impl FnOnce(E) -> Self {
-        move |cause| Self { sentence: sentence.into(), cause: Some(cause.into()) }
+        move |cause| Self { cause: Some(cause.into()), ..Self::new(sentence) }
     }
 }
 
@@ -51,9 +67,32 @@ impl fmt::Display for Failure {
 impl From<SettingsError> for Failure {
     fn from(err: SettingsError) -> Self {
         let sentence = err.to_string();
+        let cause = match err {
+            SettingsError::File { source, .. } => Some(source.into()),
+            _ => None,
+        };
+        Self { cause, ..Self::new(sentence).lasting() }
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(err: FolderError) -> Self {
         match err {
-            SettingsError::File { source, .. } => Self { sentence, cause: Some(source.into()) },
-            _ => Self { sentence, cause: None },
+            FolderError::NotLocal { .. } => Self::told(&err).lasting(),
+            // A disk that is not mounted yet, or another server that is about to end.
+            _ => Self::told(&err),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(err: OpenError) -> Self {
+        let told = Self::told(&err);
+        match err {
+            OpenError::SqliteTooOld(_)
+            | OpenError::Newer { .. }
+            | OpenError::ForeignErasures { .. } => told.lasting(),
+            _ => told,
         }
     }
 }
@@ -61,6 +100,6 @@ impl From<SettingsError> for Failure {
 impl From<io::Error> for Failure {
     /// Only writing to standard output fails so; everything else says what it was about.
     fn from(err: io::Error) -> Self {
-        Self { sentence: "the output could not be written".into(), cause: Some(err.into()) }
+        Self { cause: Some(err.into()), ..Self::new("the output could not be written") }
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure>
         .iter()
         .any(|line| line.setting.name() == "log" && line.source != Source::Default);
     let filter = if is_server || chosen { &settings.log.filter } else { "warn" };
-    let filter = EnvFilter::try_new(filter).map_err(Failure::because("the log filter is wrong"))?;
+    let filter = EnvFilter::try_new(filter)
+        .map_err(Failure::because("the log filter is wrong"))
+        .map_err(Failure::lasting)?;
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());

@@ -47,7 +47,8 @@ pub(super) fn secrets(
         return Err(Failure::new(
             "this store has taken pushes and no push key is set: \
              set SIMDECK_PUSH_KEY to the key that SmartHub signs with",
-        ));
+        )
+        .lasting());
     };
     if let Some(warning) = warning_of_short(&push_keys) {
         tracing::warn!("{warning}");
@@ -64,7 +65,8 @@ pub(super) fn refuse_short(api_key: &Secret) -> Result<(), Failure> {
         "the admin's API key has fewer than {API_KEY_CHARACTERS_MIN} characters and could be \
          guessed: set SIMDECK_API_KEY to a longer one (`openssl rand -hex 32` makes one), or \
          leave it out to have one made"
-    )))
+    ))
+    .lasting())
 }
 
 /// What to say of push keys that could be guessed.
@@ -107,7 +109,8 @@ fn kept(folder: &DataFolder, name: &str) -> Result<Option<Secret>, Failure> {
         Some(empty) if empty.is_empty() => Err(Failure::new(format!(
             "{} is empty: delete it to have a new one made, or put the secret into it",
             path.display()
-        ))),
+        ))
+        .lasting()),
         secret => Ok(secret.map(Secret::from)),
     }
 }

@@ -241,7 +241,10 @@ pub fn main_with(experiment: Experiment) -> ExitCode {
     let output = Output::new(cli.everywhere.output);
     run(&cli.command, &flags, output, experiment).unwrap_or_else(|failure| {
         output::note(&format!("error: {failure}"));
-        ExitCode::FAILURE
+        match &cli.command {
+            Command::Serve { .. } => failure.exit_code_of_server(),
+            _ => ExitCode::FAILURE,
+        }
     })
 }
 

@@ -299,7 +299,7 @@ async fn parts(
     clock: Arc<dyn Clock>,
     is_server: bool,
 ) -> Result<(Parts, Secrets), Failure> {
-    let folder = DataFolder::take(&settings.data_dir).map_err(told)?;
+    let folder = DataFolder::take(&settings.data_dir)?;
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),
@@ -309,7 +309,7 @@ async fn parts(
             sums_tail_records_max: experiment.sums_tail_records_max,
         },
     };
-    let mut opened = open_to_serve(&options).await.map_err(told)?;
+    let mut opened = open_to_serve(&options).await?;
     identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
     let stop_intake = CancellationToken::new();

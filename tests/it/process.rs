@@ -16,6 +16,9 @@ use std::{
 /// Longer than any start on a busy machine takes; a program that says nothing for so long hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// With which the server ends where to start it again would not help.
+pub(crate) const WRONG_SETTINGS: i32 = 78;
+
 /// A running program and all that it has written.
 pub(crate) struct Process {
     name: &'static str,
@@ -108,13 +111,19 @@ impl Process {
         std::mem::take(&mut self.log)
     }
 
-    /// Waits until it has given up by itself with exit code 1, and returns all that it said.
-    pub(crate) fn refused(mut self) -> String {
+    /// Waits until it has given up by itself, and returns all that it said.
+    pub(crate) fn refused(self) -> String {
+        self.refused_with(&[1, WRONG_SETTINGS])
+    }
+
+    /// The same with one of these exit codes.
+    pub(crate) fn refused_with(mut self, codes: &[i32]) -> String {
         while let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) {
             self.keep(&line);
             assert!(!line.contains("Ready"), "{} started:\n{}", self.name, self.log);
         }
-        assert_eq!(self.child.wait().unwrap().code(), Some(1), "{}", self.log);
+        let code = self.child.wait().unwrap().code();
+        assert!(code.is_some_and(|code| codes.contains(&code)), "{code:?}: {}", self.log);
         std::mem::take(&mut self.log)
     }
 

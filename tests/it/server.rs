@@ -388,6 +388,12 @@ pub(crate) fn refused_start(folder: &Path, variables: &[(&str, &str)]) -> String
     Process::start("simdeck", &mut command(&[], folder, variables), "cargo builds it").refused()
 }
 
+/// The same, with this exit code.
+pub(crate) fn refused_start_with(code: i32, folder: &Path, variables: &[(&str, &str)]) -> String {
+    let mut command = command(&[], folder, variables);
+    Process::start("simdeck", &mut command, "cargo builds it").refused_with(&[code])
+}
+
 /// Runs a command with the settings of a server at these addresses.
 pub(crate) fn run(folder: &Path, public: &str, internal: &str, args: &[&str]) -> Output {
     program(&[], folder)
