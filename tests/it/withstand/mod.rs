@@ -25,6 +25,7 @@ mod slow;
 mod smuggling;
 mod stopping;
 mod systemd;
+mod unit;
 
 use std::{
     env, fs,
