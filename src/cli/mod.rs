@@ -46,7 +46,7 @@ mod verify;
 mod welcome;
 mod wiring;
 
-use std::{num::NonZero, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{num::NonZero, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -266,32 +266,38 @@ fn run(
         Command::Serve { demo } => {
             let (flags, environment) = (flags.clone(), environment.clone());
             let reread = Box::new(move || Settings::load(&flags, &environment));
-            runtime()?.block_on(serve::run(settings()?, reread, experiment, *demo))
+            block_on(serve::run(settings()?, reread, experiment, *demo))
         }
         Command::Openapi => openapi::run(&settings()?),
-        Command::Doctor(doctor) => runtime()?.block_on(doctor::run(doctor, &settings()?, output)),
+        Command::Doctor(doctor) => block_on(doctor::run(doctor, &settings()?, output)),
         Command::Healthcheck => healthcheck::run(&settings()?),
-        Command::Welcome => runtime()?.block_on(welcome::run(&settings()?, output)),
+        Command::Welcome => block_on(welcome::run(&settings()?, output)),
         Command::Sign(sign) => sign::run(sign, &settings()?, output),
         Command::Verify(verify) => verify::run(verify, &settings()?, output),
-        Command::Push(push) => runtime()?.block_on(push::run(push, &settings()?, output)),
-        Command::Key { command } => runtime()?.block_on(key::run(command, &settings()?, output)),
-        Command::Held { command } => runtime()?.block_on(held::run(command, &settings()?, output)),
-        Command::Rcms { command } => runtime()?.block_on(rcms::run(command, &settings()?, output)),
-        Command::Import(import) => runtime()?.block_on(import::run(import, &settings()?, output)),
-        Command::Backup => runtime()?.block_on(keep::back_up(&settings()?, output)),
-        Command::Prune(prune) => runtime()?.block_on(keep::prune(prune, &settings()?, output)),
-        Command::Retract(retract) => {
-            runtime()?.block_on(retract::run(retract, &settings()?, output))
-        }
-        Command::Audit(audit) => runtime()?.block_on(audit::run(audit, &settings()?, output)),
-        Command::Erase(erase) => runtime()?.block_on(erase::run(erase, &settings()?, output)),
-        Command::Rebuild => runtime()?.block_on(rebuild::run(&settings()?, output)),
-        Command::Restore(command) => {
-            runtime()?.block_on(restore::run(command, &settings()?, output))
-        }
-        Command::Export(export) => runtime()?.block_on(export::run(export, &settings()?)),
+        Command::Push(push) => block_on(push::run(push, &settings()?, output)),
+        Command::Key { command } => block_on(key::run(command, &settings()?, output)),
+        Command::Held { command } => block_on(held::run(command, &settings()?, output)),
+        Command::Rcms { command } => block_on(rcms::run(command, &settings()?, output)),
+        Command::Import(import) => block_on(import::run(import, &settings()?, output)),
+        Command::Backup => block_on(keep::back_up(&settings()?, output)),
+        Command::Prune(prune) => block_on(keep::prune(prune, &settings()?, output)),
+        Command::Retract(retract) => block_on(retract::run(retract, &settings()?, output)),
+        Command::Audit(audit) => block_on(audit::run(audit, &settings()?, output)),
+        Command::Erase(erase) => block_on(erase::run(erase, &settings()?, output)),
+        Command::Rebuild => block_on(rebuild::run(&settings()?, output)),
+        Command::Restore(command) => block_on(restore::run(command, &settings()?, output)),
+        Command::Export(export) => block_on(export::run(export, &settings()?)),
     }
+}
+
+/// How long the end waits for what other threads do. One may hang on a disk that does not answer.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(END_WAIT);
+    done
 }
 
 /// How many tasks run between two looks at the sockets. A commit wakes all who waited for it at once;

@@ -17,7 +17,10 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode,
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),
-        limits: Limits::of_quarantine(settings.quarantine.max_bytes),
+        limits: Limits {
+            disk_reserve_bytes: settings.disk.reserve_bytes,
+            ..Limits::of_quarantine(settings.quarantine.max_bytes)
+        },
     };
     let zone = rebuild(&options).await.map_err(|error| Failure::told(&error))?;
     let people = format!("The sums of each SIM are made anew, by the days of {zone}.");

@@ -34,7 +34,10 @@ pub(super) async fn run(
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),
-        limits: Limits::of_quarantine(settings.quarantine.max_bytes),
+        limits: Limits {
+            disk_reserve_bytes: settings.disk.reserve_bytes,
+            ..Limits::of_quarantine(settings.quarantine.max_bytes)
+        },
     };
     let restored = restore(&command.file, &options, command.verify)
         .await

@@ -300,15 +300,14 @@ async fn parts(
     is_server: bool,
 ) -> Result<(Parts, Secrets), Failure> {
     let folder = DataFolder::take(&settings.data_dir)?;
-    let options = OpenOptions {
-        database: settings.database.clone(),
-        time_zone: settings.time_zone.clone(),
-        limits: Limits {
-            quarantine_bytes_max: settings.quarantine.max_bytes,
-            tail_records_max: experiment.tail_records_max,
-            sums_tail_records_max: experiment.sums_tail_records_max,
-        },
+    let limits = Limits {
+        quarantine_bytes_max: settings.quarantine.max_bytes,
+        tail_records_max: experiment.tail_records_max,
+        sums_tail_records_max: experiment.sums_tail_records_max,
+        disk_reserve_bytes: settings.disk.reserve_bytes,
     };
+    let (database, time_zone) = (settings.database.clone(), settings.time_zone.clone());
+    let options = OpenOptions { database, time_zone, limits };
     let mut opened = open_to_serve(&options).await?;
     identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;

@@ -78,5 +78,5 @@ pub use sim::{
 };
 pub use source::SourceBlock;
 pub use span::span;
-pub use text::{ShortText, TextTooLong, counted, sentence};
+pub use text::{ShortText, TextTooLong, counted, mib, sentence};
 pub use usual::{ComparedRow, Usual};

@@ -16,6 +16,11 @@ pub fn counted(count: impl Into<i128>, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// A size as people read it, rounded up: `180 MiB`.
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
 /// A sentence with a mark at its end, whether it has one already or not.
 pub fn sentence(text: impl Into<String>) -> String {
     let mut text = text.into();

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Trouble,
+    Intake, Trouble,
     admin::Reply,
     chore_queue::{Chore, Work},
     task::{IntakeError, WriterTask, answer},
@@ -73,6 +73,15 @@ pub(super) enum Upkeep {
     },
 }
 
+impl Intake {
+    /// Ends when a step of long work has found no room on the disk, from now on: it is tried again until
+    /// it is done, and whoever waits for it may want to know.
+    pub async fn lacks_room(&self) {
+        // The sender lives as long as we do.
+        drop(self.shared.lacked_room.subscribe().changed().await);
+    }
+}
+
 impl WriterTask {
     /// Does the next step of the work that has begun, or else of what has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
@@ -114,6 +123,9 @@ impl WriterTask {
 
     /// Lets work wait for its next try.
     fn try_again(&mut self, mut chore: Chore, error: &StoreError) {
+        if error.is_disk_full() {
+            self.intake.shared.lacked_room.send_modify(|times| *times += 1);
+        }
         if chore.step_failed(Instant::now()) {
             let (error, work) = (error as &dyn Error, chore.work.name());
             tracing::warn!(

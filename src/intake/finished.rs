@@ -1,12 +1,12 @@
 //! Tasks that are finished even if whoever asked for them has gone.
 use std::panic::resume_unwind;
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinError;
 
 /// What a task came to; none where the process ends first. A panic in the task goes on in whoever waits
 /// for it, whose listener answers it with 500: a fault of ours is neither a stop nor a bad request. Held
 /// by `tests/it/withstand/broken_reader.rs`.
-pub(super) async fn finished<T>(task: JoinHandle<T>) -> Option<T> {
+pub(super) async fn finished<T>(task: impl Future<Output = Result<T, JoinError>>) -> Option<T> {
     match task.await {
         Ok(done) => Some(done),
         Err(error) => match error.try_into_panic() {

@@ -1,24 +1,18 @@
 //! What keeps the store fit for years: retention, erasures, copies.
-use std::{
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     AdminError, Intake, Trouble,
     admin::{Command, Reply},
+    backups::AGAIN_AFTER,
     chores::Upkeep,
     finished::finished,
 };
 use crate::{
     domain::{AuditAction, AuditNote, Caller, ClockEvidence, Timestamp, counted},
-    store::{
-        Backup, BackupError, Pruned, Retention, back_up, checkpoint_beside, forget_copies,
-        newest_backup,
-    },
+    store::{Pruned, Retention, forget_copies},
 };
 
 /// How often it is looked whether something is due.
@@ -31,8 +25,6 @@ const PRUNE_FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 const SEEK_ROOM_EVERY: Duration = Duration::from_secs(60);
 /// How long a copy stays that was kept before a migration or a restore.
 const COPIES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// When a copy that failed is tried again.
-const BACKUP_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// For how long what is kept, and where copies of it lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,20 +50,6 @@ impl KeepOptions {
         let backup_dir = database.with_file_name("backups");
         Self { database, retention, backup_every: None, backups_kept: 7, backup_dir }
     }
-}
-
-/// Why a copy was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// Another one is on its way.
-    #[error("a backup is being made already")]
-    InTheMaking,
-    /// It failed.
-    #[error(transparent)]
-    Backup(#[from] BackupError),
-    /// The writer did not take part.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
 }
 
 impl Intake {
@@ -116,63 +94,14 @@ impl Intake {
         Ok(confirmed.filter(is_behind))
     }
 
-    /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the
-    /// same.
-    pub async fn back_up(&self, caller: Option<&Caller>) -> Result<Backup, KeepError> {
-        let caller = caller.cloned();
-        let intake = self.clone();
-        let making = tokio::spawn(async move {
-            let making = intake.make_backup();
-            let made = match caller {
-                None => making.await,
-                Some(caller) => {
-                    let note = AuditNote::by(&caller, AuditAction::Backup, "store");
-                    intake.audited(note, making, copy_in_words).await
-                }
-            };
-            intake.shared.backup_failure.note(&made, intake.now());
-            made
-        });
-        finished(making).await.unwrap_or_else(|| Err(KeepError::Admin(self.ended())))
-    }
-
-    /// Since when backups fail that should be made by themselves, and why, if they do.
-    pub fn backup_failure(&self) -> Option<(Timestamp, String)> {
-        self.shared.options.keep.backup_every?;
-        self.shared.backup_failure.read()
-    }
-
-    async fn make_backup(&self) -> Result<Backup, KeepError> {
-        let Ok(_only) = self.shared.backing_up.try_lock() else {
-            return Err(KeepError::InTheMaking);
-        };
-        let keep = &self.shared.options.keep;
-        // What is written meanwhile is brought back beside the writer, not by a push that would have
-        // to wait for all of it.
-        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: true, reply }).await?;
-        let done = back_up(&keep.database, &keep.backup_dir, keep.backups_kept, self.now()).await;
-        if let Err(error) = checkpoint_beside(&keep.database).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "No checkpoint after a backup"
-            );
-        }
-        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: false, reply }).await?;
-        let backup = done?;
-        tracing::info!(
-            backup.path = %backup.path.display(),
-            backup.bytes,
-            backup.records,
-            "Made a backup"
-        );
-        Ok(backup)
-    }
-
     /// Does by itself what is due, for as long as the process lives.
     pub(super) async fn keep(&self) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut due = Due::since(Instant::now());
-        let mut backup_at = self.first_backup();
+        let mut backup_at = None;
+        // The folder may be far away and hang.
+        let intake = self.clone();
+        let mut first = Some(tokio::spawn(async move { intake.first_backup().await }));
         let mut pruning: Option<JoinHandle<()>> = None;
         let mut backing_up: Option<JoinHandle<Duration>> = None;
         loop {
@@ -186,10 +115,13 @@ impl Intake {
                 let intake = self.clone();
                 pruning = Some(tokio::spawn(async move { intake.prune_by_itself().await }));
             }
+            if let Some(looked) = first.take_if(|looking| looking.is_finished()) {
+                backup_at = looked.await.unwrap_or_default();
+            }
             // Nor does room wait for a copy.
             if let Some(made) = backing_up.take_if(|making| making.is_finished()) {
                 // Not by the clock: it may be set while we wait.
-                backup_at = Some(now + made.await.unwrap_or(BACKUP_AGAIN_AFTER));
+                backup_at = Some(now + made.await.unwrap_or(AGAIN_AFTER));
             }
             if backing_up.is_none() && backup_at.is_some_and(|at| at <= now) {
                 let intake = self.clone();
@@ -198,34 +130,10 @@ impl Intake {
         }
     }
 
-    /// Makes the copy that is due; gives how long after it the next one is.
-    async fn back_up_by_itself(&self) -> Duration {
-        let every = self.shared.options.keep.backup_every.unwrap_or_default();
-        match self.back_up(None).await {
-            Ok(_) => every,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "No backup was made; will try again");
-                BACKUP_AGAIN_AFTER.min(every)
-            }
-        }
-    }
-
     async fn prune_by_itself(&self) {
         let done = self.prune(None, false).await;
         tell("What is too old could not be taken away", done.map(drop));
         self.forget_old_copies().await;
-    }
-
-    /// When the next copy is due: counted from the one that was made last. One that seems to be made
-    /// later than now was made by a wrong clock, so that nobody knows its age.
-    fn first_backup(&self) -> Option<Instant> {
-        let keep = &self.shared.options.keep;
-        let every = keep.backup_every?;
-        let now = self.now();
-        let newest = newest_backup(&keep.backup_dir, now).filter(|at| *at <= now);
-        let age = newest.map_or(every, |at| now.since(at));
-        Some(Instant::now() + every.saturating_sub(age))
     }
 
     /// Takes away copies beside the database that are older than they are kept, by the time from
@@ -271,41 +179,6 @@ fn in_words(pruned: &Pruned) -> String {
         "{usage}, {sms}, {notifications}, {quarantined} quarantined, {stale} stale, \
          {refused} refused, {audit}"
     )
-}
-
-/// Which copy was made, for the audit.
-fn copy_in_words(made: &Backup) -> String {
-    let name = made.path.file_name().unwrap_or_default().display();
-    format!("{name}, {}", counted(made.records, "record", "records"))
-}
-
-/// Since when no backup could be made, and why.
-#[derive(Debug, Default)]
-pub(super) struct BackupFailure(Mutex<Option<(Timestamp, String)>>);
-
-impl BackupFailure {
-    fn note(&self, made: &Result<Backup, KeepError>, now: Timestamp) {
-        let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match made {
-            Ok(_) => *failure = None,
-            // Another one is being made, or we end: neither is a failure.
-            Err(KeepError::InTheMaking | KeepError::Admin(AdminError::Stopping)) => (),
-            Err(error) => {
-                let since = failure.as_ref().map_or(now, |(since, _)| *since);
-                *failure = Some((since, with_causes(error)));
-            }
-        }
-    }
-
-    fn read(&self) -> Option<(Timestamp, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-fn with_causes(error: &KeepError) -> String {
-    let first: &dyn std::error::Error = error;
-    let causes = std::iter::successors(Some(first), |it| it.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// When what is done again and again is due.

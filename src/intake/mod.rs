@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod answers;
 mod audit;
+mod backups;
 mod bisect;
 mod chore_queue;
 mod chores;
@@ -22,6 +23,7 @@ mod kept_from;
 mod kinds;
 mod large;
 mod nonces;
+mod own_copies;
 mod queue;
 mod refused;
 mod refused_turns;
@@ -41,18 +43,19 @@ use std::{
 };
 
 use subtle::ConstantTimeEq;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::AdminError;
 pub use audit::Audited;
+pub use backups::{BackupState, KeepError};
 pub use disk::DiskState;
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
 pub use held_many::{DiscardCutShort, RetriedMany};
 pub use history::Kept;
-pub use keep::{KeepError, KeepOptions};
+pub use keep::KeepOptions;
 pub use large::Turn;
 pub use queue::QueueDepth;
 pub use retry::RetryError;
@@ -60,7 +63,7 @@ pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, chore_queue::Chores, disk::DiskNotes, figures::Commits, keep::BackupFailure,
+    admin::Command, backups::Backups, chore_queue::Chores, disk::DiskNotes, figures::Commits,
     kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue,
     refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
 };
@@ -126,9 +129,8 @@ struct Shared {
     commits: Commits,
     kept_from: KeptFromNow,
     disk_notes: DiskNotes,
-    /// Held by who makes a copy.
-    backing_up: Mutex<()>,
-    backup_failure: BackupFailure,
+    backups: Backups,
+    lacked_room: watch::Sender<u64>,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
     /// No text that names one of these is shown. The writer says which they are.
@@ -219,8 +221,8 @@ impl Intake {
             commits: Commits::default(),
             kept_from: KeptFromNow::new(writer.kept_from()),
             disk_notes: DiskNotes::default(),
-            backing_up: Mutex::default(),
-            backup_failure: BackupFailure::default(),
+            backups: Backups::default(),
+            lacked_room: watch::Sender::default(),
             rezoning,
             keys: RwLock::new(keys),
             erased: RwLock::new(writer.erased_numbers()),

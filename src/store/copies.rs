@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::kept_copies::taken;
 use crate::domain::Timestamp;
 
 const FIRST: &str = "simdeck-";
@@ -45,9 +46,57 @@ pub(super) fn rotate(folder: &Path, keep: usize, now: Timestamp) -> io::Result<(
     copies.iter().rev().skip(keep.max(1)).try_for_each(|old| fs::remove_file(&old.path))
 }
 
-/// When the copy in a folder was made that was made last, by the clock of that moment.
-pub fn newest_backup(folder: &Path, now: Timestamp) -> Option<Timestamp> {
-    Some(in_order(folder, now).ok()?.pop()?.at)
+/// Removes the oldest copies, so many that this much becomes free, where that is enough; the newest one
+/// stays.
+pub(super) fn make_room(folder: &Path, lacks: u64, now: Timestamp) -> io::Result<()> {
+    let mut copies = in_order(folder, now)?;
+    copies.pop();
+    let (mut freed, mut oldest) = (0_u64, Vec::new());
+    for copy in copies {
+        if freed >= lacks {
+            break;
+        }
+        let bytes = taken(&fs::metadata(&copy.path)?);
+        freed = freed.saturating_add(bytes);
+        oldest.push((copy.path, bytes));
+    }
+    if freed < lacks {
+        return Ok(());
+    }
+    for (path, bytes) in oldest {
+        tracing::warn!(
+            backup.path = %path.display(),
+            backup.bytes = bytes,
+            "Removed an old backup before its time, so that a new one fits: SIMDECK_BACKUP_KEEP asks \
+             for more than the disk holds"
+        );
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// What each copy in a folder takes on its disk.
+pub(super) fn sizes(folder: &Path) -> io::Result<Vec<u64>> {
+    let copies = files(folder, LAST)?;
+    copies.iter().map(|path| Ok(taken(&fs::metadata(path)?))).collect()
+}
+
+/// The copy in a folder that was made last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestBackup {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When it was made, by the clock of that moment.
+    pub at: Timestamp,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// The copy in a folder that was made last. The folder may be far away and hang.
+pub fn newest_backup(folder: &Path, now: Timestamp) -> io::Result<Option<NewestBackup>> {
+    let Some(Named { path, at, .. }) = in_order(folder, now)?.pop() else { return Ok(None) };
+    let bytes = fs::metadata(&path)?.len();
+    Ok(Some(NewestBackup { path, at, bytes }))
 }
 
 /// The copies, the one that was made last at the end.
@@ -115,7 +164,8 @@ mod tests {
             fs::write(folder.path().join(name), "").expect("a file");
         }
         assert_eq!(there(folder.path()), ordered);
-        assert_eq!(newest_backup(folder.path(), NOW), Some(NOW));
+        let newest = newest_backup(folder.path(), NOW).expect("a folder").expect("a copy");
+        assert_eq!((newest.at, newest.bytes), (NOW, 0));
         let (path, partial) = next(folder.path(), NOW).expect("a name");
         assert!(path.ends_with("simdeck-20240905T013048000Z-11.db"), "{path:?}");
         assert!(partial.ends_with("simdeck-20240905T013048000Z-11.partial"), "{partial:?}");

@@ -1,3 +1,5 @@
+use std::io::ErrorKind;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// A record came under a `datePush` that was retracted after it was read.
     #[error("a record came under a datePush that has been retracted")]
     Retracted,
+    /// There is no room for work that is tried again until it is done.
+    #[error("there is no room for it on the disk; it goes on by itself once there is")]
+    NoRoom,
     /// A batch could not be written as JSON.
     #[error("a batch could not be encoded")]
     Encode(#[from] serde_json::Error),
@@ -57,6 +62,7 @@ impl StoreError {
             Self::TooSlow
             | Self::TooManyRows(_)
             | Self::Busy
+            | Self::NoRoom
             | Self::Corrupt { .. }
             | Self::Pruned { .. } => false,
         }
@@ -64,13 +70,24 @@ impl StoreError {
 
     /// There is no room for what should be written.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Database(error) if primary_code(error) == Some(13))
+        match self {
+            // A file beside the database.
+            Self::Database(sqlx::Error::Io(error)) => {
+                matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            Self::Database(error) => {
+                primary_code(error) == Some(13) || extended_code(error) == Some(NO_ROOM_FOR_SHM)
+            }
+            Self::NoRoom => true,
+            _ => false,
+        }
     }
 
     /// The disk or the file is at fault in a way that only a new start can mend: a failed sync may
     /// have lost what was written before it.
     pub fn is_fatal(&self) -> bool {
         match self {
+            Self::Database(_) if self.is_disk_full() => false,
             Self::Database(error) => {
                 matches!(primary_code(error), Some(10 | 11 | 26))
                     || matches!(error, sqlx::Error::WorkerCrashed)
@@ -92,8 +109,15 @@ pub fn unless_too_slow<T>(counted: Result<T, StoreError>) -> Result<Option<T>, S
 /// SQLite's result code without its extension: 1 error, 5 busy, 9 interrupt, 10 I/O, 11 corrupt,
 /// 13 full, 18 too big, 19 constraint, 20 mismatch, 25 range, 26 not a database.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    extended_code(error).map(|code| code & 0xFF)
+}
+
+/// The index of the log could not grow. Nothing was written then, nor is anything lost.
+const NO_ROOM_FOR_SHM: i32 = 10 | (19 << 8);
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
     let sqlx::Error::Database(error) = error else { return None };
-    error.code()?.parse::<i32>().ok().map(|code| code & 0xFF)
+    error.code()?.parse().ok()
 }
 
 /// A read that its deadline interrupted is too slow, whatever else it says.

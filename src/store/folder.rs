@@ -1,13 +1,13 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
-use rustix::fs::{fstatfs, statvfs};
+use rustix::fs::{StatVfs, fstatfs, statvfs};
 
 use crate::domain::{invisible_in, without_mark};
 
@@ -169,6 +169,17 @@ pub fn kept_secret(folder: &Path, name: &str) -> io::Result<Option<String>> {
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let disk = statvfs(path)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Whether two paths lie on one disk, so that what fills one fills the other. Parts of a Btrfs or ZFS
+/// pool have numbers of their own, and the same room.
+pub(super) fn is_same_disk(one: &Path, other: &Path) -> io::Result<bool> {
+    if fs::metadata(one)?.dev() == fs::metadata(other)?.dev() {
+        return Ok(true);
+    }
+    let (one, other) = (statvfs(one)?, statvfs(other)?);
+    let room = |disk: &StatVfs| (disk.f_blocks, disk.f_frsize, disk.f_bavail);
+    Ok(room(&one) == room(&other))
 }
 
 /// The name of a file system on which locks or syncs are not what they seem, by its magic number

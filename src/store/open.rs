@@ -13,12 +13,12 @@ use sqlx::{
 };
 
 use super::{
-    Limits, Rebuilding, Store, StoreError, Unfinished, Writer,
-    backup::{BackupError, keep_copy_before},
+    Limits, OpenError, Rebuilding, Store, StoreError, Unfinished, Writer,
     database_file::make_private,
     days::{StoreDays, name_of},
     erasures::{self, Listed, Secrets},
     foreign_names::{erased_in, understand},
+    kept_copies::{copy_before, keep_copy_before},
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
 
@@ -65,81 +65,6 @@ pub struct Opened {
     pub unfinished: Unfinished,
 }
 
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The SQLite in this binary is too old to be trusted.
-    #[error("SQLite {0} can lose committed writes; simdeck needs 3.51.3 or newer")]
-    SqliteTooOld(String),
-    /// A newer simdeck has changed the schema.
-    #[error(
-        "the database {path} was written by a newer simdeck (its schema is {version}); \
-         use that version, or restore a backup"
-    )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// The first migration that this version does not know.
-        version: i64,
-    },
-    /// The schema could not be brought up to date.
-    #[error("the database {path} could not be migrated")]
-    Migrate {
-        /// The database.
-        path: PathBuf,
-        /// The cause.
-        source: MigrateError,
-    },
-    /// The schema has to be brought up to date, and no copy of the database could be kept before.
-    #[error(
-        "the database {path} needs a newer schema, and no copy of it could be kept before; \
-         it was left as it is"
-    )]
-    NoCopy {
-        /// The database.
-        path: PathBuf,
-        /// The cause.
-        source: BackupError,
-    },
-    /// The list beside the database names SIMs by the secret of another store.
-    #[error(
-        "{list} names {sims} erased SIMs by a secret that is not in the database {path}, so that they \
-         could come back; restore a backup of the store that the list belongs to, or move the list \
-         away if they may"
-    )]
-    ForeignErasures {
-        /// The list.
-        list: PathBuf,
-        /// The database.
-        path: PathBuf,
-        /// How many.
-        sims: usize,
-    },
-    /// The sums by day could not be cut by the days of another zone.
-    #[error(
-        "the sums by day of {path} could not be brought to the time zone {zone}; those in {kept} are \
-         still there, and without SIMDECK_TIME_ZONE the server starts with them"
-    )]
-    Rebuild {
-        /// The database.
-        path: PathBuf,
-        /// The store's zone.
-        kept: String,
-        /// The setting.
-        zone: String,
-        /// The cause.
-        source: StoreError,
-    },
-    /// The database cannot be opened or read.
-    #[error("cannot open the database {path}")]
-    Unusable {
-        /// The database.
-        path: PathBuf,
-        /// The cause.
-        source: StoreError,
-    },
-}
-
 /// No authentic push has ever been stored, not even a test, and none lies aside. The sequence does
 /// not tell: what is known of devices takes ids of it, too.
 const NOTHING_AUTHENTIC: &str = "
@@ -153,18 +78,22 @@ const GIVE_FACT: &str = "insert into meta (name, value) values ($1, $2) on confl
 /// process began to take away.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
-    open_with(options, &list).await
+    open_with(options, &list, true).await
 }
 
 /// The same, but what was begun is left to the caller: it may take long.
 pub async fn open_to_serve(options: &OpenOptions) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
-    open_unfinished(options, &list).await
+    open_unfinished(options, &list, true).await
 }
 
-/// Opens it with another list of erased SIMs.
-pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Opened, OpenError> {
-    let mut opened = open_unfinished(options, list).await?;
+/// Opens it with another list of erased SIMs. What is a copy itself needs none before a migration.
+pub(super) async fn open_with(
+    options: &OpenOptions,
+    list: &Path,
+    keeps_copy: bool,
+) -> Result<Opened, OpenError> {
+    let mut opened = open_unfinished(options, list, keeps_copy).await?;
     let path = &options.database;
     let left = mem::take(&mut opened.unfinished);
     left.finish(&mut opened.writer, path)
@@ -173,7 +102,11 @@ pub(super) async fn open_with(options: &OpenOptions, list: &Path) -> Result<Open
     Ok(opened)
 }
 
-async fn open_unfinished(options: &OpenOptions, list: &Path) -> Result<Opened, OpenError> {
+async fn open_unfinished(
+    options: &OpenOptions,
+    list: &Path,
+    keeps_copy: bool,
+) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
@@ -183,9 +116,12 @@ async fn open_unfinished(options: &OpenOptions, list: &Path) -> Result<Opened, O
         waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?
     {
         give_secret(&mut connection).await.map_err(unusable)?;
-        keep_copy_before(path, version)
-            .await
-            .map_err(|source| OpenError::NoCopy { path: path.clone(), source })?;
+        if keeps_copy {
+            let copy = copy_before(path, version);
+            keep_copy_before(path, version, options.limits.disk_reserve_bytes)
+                .await
+                .map_err(|source| OpenError::NoCopy { path: path.clone(), copy, source })?;
+        }
     }
     migrate(&mut connection).await.map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },

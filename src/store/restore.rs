@@ -10,10 +10,13 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
     OpenError, OpenOptions, StoreError,
-    backup::{BackupError, Depth, check, check_room, folder_of, forget_copies, put_in_place},
-    database_file::beside,
+    backup::{BackupError, folder_of, put_in_place},
+    copy_room::Claim,
+    database_file::{beside, database_bytes},
     erasures::{self, Secrets},
     foreign_names::{ErasedHashes, erased_in},
+    integrity::{Depth, check},
+    kept_copies::{forget_copies, own_copies},
     open::{check_list, for_reading, for_writing, open_with},
 };
 use crate::domain::{
@@ -61,7 +64,7 @@ pub async fn restore(
     let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
     let database = &options.database;
     let partial = beside(database, ".restoring");
-    check_room(backup, folder_of(database)).map_err(wrong)?;
+    check_room(backup, options).map_err(wrong)?;
     bring(backup, &partial).map_err(wrong)?;
     let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
     let list = erasures::list_of(database);
@@ -76,7 +79,8 @@ pub async fn restore(
     erasures::add(&list, &named)
         .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
     let opened =
-        open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list).await?;
+        open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list, false)
+            .await?;
     let mut writer = opened.writer;
     opened.store.close().await;
     writer
@@ -88,6 +92,21 @@ pub async fn restore(
     restored.replaced = set_aside(database).await.map_err(wrong)?;
     put_in_place(&partial, database).map_err(wrong)?;
     Ok(restored)
+}
+
+/// A fifth more than the copy has, so that a newer schema fits. What the old database takes stays taken,
+/// and pushes need their room as soon as the server starts.
+fn check_room(backup: &Path, options: &OpenOptions) -> Result<(), BackupError> {
+    let folder = folder_of(&options.database);
+    let claim = Claim {
+        folder,
+        needed: database_bytes(backup).saturating_mul(6) / 5,
+        pushes_need: &[folder.to_owned()],
+        reserve: options.limits.disk_reserve_bytes,
+    };
+    let told = || own_copies(&options.database, folder_of(backup)).unwrap_or_default().to_string();
+    // None of them goes by itself: each may be the one that is to be restored next.
+    claim.check(|_| Ok(()), told)
 }
 
 /// What the restored store says of how it came about.

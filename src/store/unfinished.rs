@@ -4,8 +4,8 @@
 use std::{error::Error, path::Path};
 
 use super::{
-    Erasing, FileSearch, Retracting, StoreError, Writer, backup::forget_copies,
-    database_file::is_in_files, open::BUSY_WAIT,
+    Erasing, FileSearch, Retracting, StoreError, Writer, database_file::is_in_files,
+    kept_copies::forget_copies, open::BUSY_WAIT,
 };
 use crate::domain::Timestamp;
 

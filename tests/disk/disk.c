@@ -9,6 +9,7 @@
  * The wal-index (-shm) is memory, not disk: its writes fail like others and are not in the journal.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,8 @@ enum {
     CLOCK_AHEAD_S, /* signed */
     SYNCS_LIE,     /* whether syncs are left out of the journal */
     READ_ONLY,     /* whether nothing can be opened to be written */
+    HANGS,         /* whether who opens, makes or syncs there waits until it does not: 1 who writes, too */
+    UPTIME_AHEAD_S, /* for how long more the machine has run */
     NUMBERS
 };
 
@@ -88,6 +91,14 @@ static int is_memory(const char *name) {
 
 static char kind(int fd) { return fd >= 0 && fd < FILES ? files[fd].kind : OTHER; }
 
+/* As a file server that is gone: whoever asks it waits. */
+static void hang(int is_meant, int is_write) {
+    while (is_meant && control[HANGS] && (!is_write || control[HANGS] == 1)) {
+        struct timespec while_ = {0, 5000000};
+        syscall(SYS_nanosleep, &while_, NULL);
+    }
+}
+
 /* One event: five numbers, the name, the data. */
 static void note(uint64_t what, const char *name, uint64_t at, const void *data, uint64_t length) {
     if (journal < 0) return;
@@ -121,6 +132,7 @@ static int opened(int fd, const char *path, int flags, int is_new) {
 }
 
 static int open_any(const char *path, int flags, mode_t mode) {
+    hang(within(path) != NULL, 0);
     if (control[READ_ONLY] && within(path) && *within(path) && (flags & (O_WRONLY | O_RDWR))
         && strstr(path, ".db")) {
         errno = EROFS;
@@ -187,6 +199,7 @@ static ssize_t write_at(int fd, const void *data, size_t length, off_t at) {
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t length, off_t at) {
+    hang(kind(fd), 1);
     if (kind(fd)) return write_at(fd, data, length, at);
     return syscall(SYS_pwrite64, fd, data, length, at);
 }
@@ -196,6 +209,7 @@ ssize_t pwrite(int fd, const void *data, size_t length, off_t at) {
 }
 
 ssize_t write(int fd, const void *data, size_t length) {
+    hang(kind(fd), 1);
     if (!kind(fd)) return syscall(SYS_write, fd, data, length);
     off_t at = lseek(fd, 0, fcntl(fd, F_GETFL) & O_APPEND ? SEEK_END : SEEK_CUR);
     ssize_t done = write_at(fd, data, length, at);
@@ -204,6 +218,7 @@ ssize_t write(int fd, const void *data, size_t length) {
 }
 
 static int sync_any(int fd, long call) {
+    hang(kind(fd), 0);
     if (!kind(fd)) return syscall(call, fd);
     pthread_mutex_lock(&lock);
     int done = -1;
@@ -254,6 +269,17 @@ int rename(const char *from, const char *to) {
     return done;
 }
 
+int mkdir(const char *path, mode_t mode) {
+    hang(within(path) != NULL, 0);
+    return syscall(SYS_mkdir, path, mode);
+}
+
+DIR *opendir(const char *path) {
+    REAL(opendir);
+    hang(within(path) != NULL, 0);
+    return real(path);
+}
+
 // As libfaketime's does, it takes memory: an allocator that asks for the time must not wait for itself.
 int clock_gettime(clockid_t clock, struct timespec *time) {
     REAL(clock_gettime);
@@ -261,6 +287,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     free(memory);
     int done = real(clock, time);
     if (!done && clock == CLOCK_REALTIME) time->tv_sec += control[CLOCK_AHEAD_S];
+    if (!done && clock == CLOCK_MONOTONIC) time->tv_sec += control[UPTIME_AHEAD_S];
     return done;
 }
 

@@ -62,7 +62,7 @@ impl InternalState {
             pushes: known(last_pushes(&self.store, &mut look, now).await),
             authentic_held: known(self.store.authentic_held_by_reason(HELD_MAX).await),
             rcms: self.poll_report(),
-            disk: self.intake.disk_trouble().map(told),
+            disk: self.disk_trouble().await,
             places: self.shortage_of_places(now),
             share: self.source_over_share(now),
             large_headers: self.live.connections.public.large_headers().map(|it| LargeHeaders {
@@ -76,6 +76,19 @@ impl InternalState {
         };
         self.explain_refused().await;
         look.end(&facts)
+    }
+
+    /// Why the disk is too full, with what of ours takes its room.
+    async fn disk_trouble(&self) -> Option<String> {
+        let trouble = told(self.intake.disk_trouble()?);
+        let copies = self.intake.own_copies().await.to_string();
+        Some(match copies.is_empty() {
+            true => trouble,
+            false => format!(
+                "{trouble} Besides, {copies}: delete those that you do not need, or move the backups \
+                 to another disk with SIMDECK_BACKUP_DIR."
+            ),
+        })
     }
 
     /// Finds out what would make refused pushes valid, on a thread that answers no requests.

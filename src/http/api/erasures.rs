@@ -1,10 +1,13 @@
 //! SIMs that are to go, and SIMs that went: `/v1/erase`, `/v1/erasures`.
+use std::panic::resume_unwind;
+
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::StatusCode,
 };
 use serde::Serialize;
+use tokio::task::JoinError;
 use utoipa::ToSchema;
 
 use super::{
@@ -15,9 +18,9 @@ use super::{
     sims::NamedSim,
 };
 use crate::{
-    domain::{Giccid, Timestamp},
+    domain::{Caller, Giccid, Timestamp},
     http::auth::Admin,
-    intake::{AdminError, Intake},
+    intake::{AdminError, Erasure, Intake},
     store::{ErasedEntry, Lift, Store, StoreError},
 };
 
@@ -163,9 +166,8 @@ pub(super) async fn erase(
     if !is_forced && !ended_lift && is_unknown(&state.intake, &giccid).await? {
         return Err(RemovalError::NothingToErase(erased.map(|erased| erased.at)).into());
     }
-    let erasing = state.intake.erase(&giccid, &caller);
-    let done = state.live.unless_stopped(&state.intake, erasing).await?;
-    state.live.pushes.forget_what_names(&giccid).await;
+    let erasing = erase_to_its_end(state.clone(), giccid, caller);
+    let done = state.live.unless_held_up(&state.intake, erasing).await?;
     Ok(Json(ErasedOut {
         id: done.erased.id,
         data_usage: done.erased.usage,
@@ -177,6 +179,24 @@ pub(super) async fn erase(
         not_searched: done.not_searched,
         not_looked_for: NOT_LOOKED_FOR.to_vec(),
     }))
+}
+
+/// Nor is it remembered here what names the SIM, though nobody waits for the erasure any more.
+async fn erase_to_its_end(
+    state: InternalState,
+    giccid: Giccid,
+    caller: Caller,
+) -> Result<Erasure, AdminError> {
+    let erasing = tokio::spawn(async move {
+        let done = state.intake.erase(&giccid, &caller).await;
+        state.live.pushes.forget_what_names(&giccid).await;
+        done
+    });
+    match erasing.await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => Err(AdminError::Stopping),
+    }
 }
 
 /// Whether there is nothing of a SIM. Of one that has too much to be counted there is something.

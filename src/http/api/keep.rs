@@ -1,6 +1,4 @@
 //! What keeps the store fit for years: `/v1/prune`, `/v1/backup`.
-use std::io::ErrorKind;
-
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -12,7 +10,6 @@ use super::{error::ApiError, live::Live, params};
 use crate::{
     http::auth::Admin,
     intake::{Intake, KeepError},
-    store::BackupError,
 };
 
 /// What a prune took away.
@@ -69,7 +66,7 @@ pub(super) async fn prune(
         return Err(ApiError::Conflict(detail.to_owned(), None));
     }
     let counted_from = if by_clock { None } else { intake.retention_behind_clock().await? };
-    let pruned = live.unless_stopped(&intake, intake.prune(Some(&caller), by_clock)).await?;
+    let pruned = live.unless_held_up(&intake, intake.prune(Some(&caller), by_clock)).await?;
     Ok(Json(PrunedOut {
         data_usage: pruned.usage,
         mo_sms: pruned.sms,
@@ -99,43 +96,13 @@ pub(super) async fn back_up(
     }))
 }
 
-/// What keeps a copy from being made, and what to do, where a person can do something.
-fn cause(error: &BackupError) -> Option<String> {
-    let BackupError::File { path, source } = error else { return None };
-    let path = path.display();
-    Some(match source.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => format!(
-            "the server may not write {path}; let its user write there, or choose another folder \
-             with SIMDECK_BACKUP_DIR"
-        ),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!(
-            "there is no room for {path}; free some room, or choose another folder with \
-             SIMDECK_BACKUP_DIR"
-        ),
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => format!(
-            "{path} is no folder that can be used ({source}); make it one, or choose another with \
-             SIMDECK_BACKUP_DIR"
-        ),
-        _ => format!(
-            "{path} could not be written ({source}); look at its disk, or choose another folder with \
-             SIMDECK_BACKUP_DIR"
-        ),
-    })
-}
-
 impl From<KeepError> for ApiError {
     fn from(error: KeepError) -> Self {
         match error {
             KeepError::InTheMaking => {
                 Self::Conflict("A backup is being made already.".to_owned(), None)
             }
-            KeepError::Backup(error @ BackupError::NoRoom { .. }) => {
-                Self::Conflict(format!("No backup was made: {error}."), None)
-            }
-            KeepError::Backup(error) => match cause(&error) {
-                Some(cause) => Self::Conflict(format!("No backup was made: {cause}."), None),
-                None => Self::Backup(error),
-            },
+            KeepError::Backup(error) => Self::Backup(error),
             KeepError::Admin(error) => error.into(),
         }
     }

@@ -10,7 +10,7 @@ use crate::{
         forbidden::Forbidden, key_failures::KeyFailures, push::PushLog, server::ConnectionCounts,
     },
     intake::{AdminError, Intake},
-    store::KeyedPermits,
+    store::{KeyedPermits, StoreError},
     watch::Watch,
 };
 
@@ -93,6 +93,23 @@ impl Live {
                 false => AdminError::Stopping.into(),
             }),
         }
+    }
+
+    /// The same of work that is tried again until it is done: nobody waits for room that a person has to
+    /// make.
+    pub(super) async fn unless_held_up<T>(
+        &self,
+        intake: &Intake,
+        work: impl Future<Output = Result<T, AdminError>>,
+    ) -> Result<T, ApiError> {
+        let work = async {
+            tokio::select! {
+                biased;
+                () = intake.lacks_room() => Err(AdminError::Store(StoreError::NoRoom)),
+                done = work => done,
+            }
+        };
+        self.unless_stopped(intake, work).await
     }
 
     /// With the usual limits, and nobody to push tests.

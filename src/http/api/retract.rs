@@ -187,7 +187,7 @@ pub(super) async fn retract(
             sources,
         }));
     }
-    let done = live.unless_stopped(&intake, intake.retract(question, &caller)).await?;
+    let done = live.unless_held_up(&intake, intake.retract(question, &caller)).await?;
     Ok(Json(RetractionOut {
         id: Some(done.id),
         data_usage: Some(done.usage),

@@ -74,6 +74,8 @@ pub struct Limits {
     pub tail_records_max: usize,
     /// Records that the sums by time and network may be behind.
     pub sums_tail_records_max: usize,
+    /// Bytes to leave free on the disk of the database, where a copy of it is kept or restored.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Limits {
@@ -95,6 +97,7 @@ impl Limits {
             quarantine_bytes_max: bytes_max,
             tail_records_max: Self::TAIL_RECORDS_MAX,
             sums_tail_records_max: Self::SUMS_TAIL_RECORDS_MAX,
+            disk_reserve_bytes: 0,
         }
     }
 }

@@ -289,8 +289,11 @@ impl Tail {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { quarantine_bytes_max: 0, tail_records_max: 4_000, sums_tail_records_max: 3_000 };
+    const LIMITS: Limits = Limits {
+        tail_records_max: 4_000,
+        sums_tail_records_max: 3_000,
+        ..Limits::of_quarantine(0)
+    };
 
     const FIRST: First = First { id: 1, date_push_s: 0 };
 

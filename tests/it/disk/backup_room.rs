@@ -14,7 +14,9 @@ async fn room_is_sought_on_a_full_disk_while_a_scheduled_backup_is_being_made() 
     // It is older than records are kept.
     assert_eq!(simdeck.push("data-usage", signed(&usage("8944501503181377993"))).await, (1, 0, 0));
     simdeck.end();
-    let copies = folder.path().join("copies");
+    // On another disk, where no reserve is kept.
+    let elsewhere = TempDir::new_in("/dev/shm").unwrap();
+    let copies = elsewhere.path().join("copies");
     fs::create_dir(&copies).unwrap();
     // Whoever opens this waits for what nobody writes: the copy is never ready.
     let list = copies.join("simdeck.erased");

@@ -3,6 +3,7 @@
 mod backlog_clock;
 mod backup_room;
 mod clock;
+mod copy_room;
 mod crash;
 mod faults;
 mod full;
@@ -10,10 +11,12 @@ mod journal;
 mod lost_writes;
 pub(crate) mod migration;
 mod mounted;
+mod no_room;
 mod poll_clock;
 mod retention_clock;
 mod ring;
 mod sender;
+mod silent_folder;
 mod unseen_dates;
 
 use std::{
@@ -46,6 +49,8 @@ pub(crate) enum Number {
     ClockAheadS,
     SyncsLie,
     ReadOnly,
+    Hangs,
+    UptimeAheadS,
 }
 
 /// What stands between a simdeck and its data directory.

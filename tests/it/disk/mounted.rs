@@ -10,6 +10,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 
 use super::{
@@ -33,17 +34,17 @@ const TMPFS: &str = r#"mount -t tmpfs -o size=24m simdeck "$1""#;
 const EXT4: &str = r#"mount -t ext4 -o loop "$2" "$1""#;
 
 /// A data directory that lies on a disk of its own, for nobody else to see. It goes with this.
-struct Mounted {
+pub(super) struct Mounted {
     holder: Child,
     /// What a command must be begun with to see it.
-    within: Vec<OsString>,
+    pub(super) within: Vec<OsString>,
     data: PathBuf,
     image: PathBuf,
 }
 
 impl Mounted {
     /// Mounts it, as root or as who may be root among its own; none where neither is allowed.
-    fn new(program: &Program, image: &Path, mount: &str) -> Option<Self> {
+    pub(super) fn new(program: &Program, image: &Path, mount: &str) -> Option<Self> {
         fs::create_dir(program.data()).unwrap();
         let ways: [(&[&str], &[&str]); 2] =
             [(&[], &[]), (&["--map-root-user"], &["--user", "--preserve-credentials"])];
@@ -74,7 +75,7 @@ impl Mounted {
         })
     }
 
-    fn start(&self, program: &Program) -> Process {
+    pub(super) fn start(&self, program: &Program) -> Process {
         let mut process = program.spawn_within(&self.within, &[]);
         process.wait_for(&["Ready"]);
         process
@@ -92,9 +93,34 @@ impl Mounted {
     }
 
     /// A file in the data directory, as others have to call it.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.data.strip_prefix("/").unwrap()).join(name)
+    }
+
+    /// Takes or gives back room, so that this much is left.
+    pub(super) fn leave(&self, bytes_left: u64) {
+        let filler = File::create(self.file("filler")).unwrap();
+        // The server may take some of it meanwhile.
+        for _ in 0..100 {
+            let disk = statvfs(self.file("")).unwrap();
+            let free = disk.f_bavail * disk.f_frsize;
+            let length = free.saturating_sub(bytes_left);
+            let empty = FallocateFlags::empty();
+            if length == 0 || fallocate(&filler, empty, 0, length).is_ok() {
+                return;
+            }
+        }
+        panic!("the disk cannot be filled");
+    }
+
+    /// The names of all files in a folder of the data directory, in order.
+    pub(super) fn names(&self, folder: &str) -> Vec<String> {
+        let names = fs::read_dir(self.file(folder)).into_iter().flatten();
+        let mut names: Vec<_> =
+            names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     /// Takes all room but so many bytes.

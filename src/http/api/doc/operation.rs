@@ -50,7 +50,7 @@ pub(in crate::http::api) struct Doc {
 impl Doc {
     /// An operation for any live key.
     pub(in crate::http::api) fn new(tag: Tag, summary: &'static str) -> Self {
-        let problems = [422, 500, 503].map(|status| (status, None)).into();
+        let problems = [422, 500, 503, 507].map(|status| (status, None)).into();
         let nothing = Self {
             tag,
             summary,

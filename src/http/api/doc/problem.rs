@@ -15,7 +15,7 @@ use crate::http::{
 /// A status, its title, the sentence of its example, and the headers it has.
 type Known = (u16, &'static str, &'static str, &'static [&'static str]);
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 15] = [
     (400, "Bad Request", "Body should be a JSON object", &[]),
     (401, "Invalid api key", "", &["WWW-Authenticate"]),
     (403, "Access forbidden", "This needs an API key of scope admin.", &[]),
@@ -35,6 +35,7 @@ const KNOWN: [Known; 14] = [
     (500, "Internal Server Error", "The log says why, under this answer's X-Request-Id.", &[]),
     (502, "Bad Gateway", "RCMS did not answer as it should.", &[]),
     (503, "Service Unavailable", "Too much is asked at once. Ask again.", &["Retry-After"]),
+    (507, "Insufficient Storage", "The disk has no room for this. Free some, then ask again.", &[]),
 ];
 
 /// The refusals that operations share, by status.

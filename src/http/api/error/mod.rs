@@ -9,6 +9,7 @@ use http_body_util::LengthLimitError;
 
 mod removal;
 mod retry;
+mod room;
 pub(super) use removal::Earlier;
 pub(in crate::http) use removal::RemovalError;
 
@@ -252,7 +253,8 @@ impl ApiError {
             }
             Self::Store(StoreError::Pruned { what, from_ms }) => pruned(what, *from_ms),
             Self::Rcms(error) => rcms_problem(error),
-            Self::Backup(error) => backup_problem(error),
+            Self::Backup(error) => room::backup_problem(error),
+            Self::Store(error) if error.is_disk_full() => room::no_room(error),
             Self::Store(_)
             | Self::Corrupt { .. }
             | Self::Table(_)
@@ -303,27 +305,6 @@ fn pruned(what: &'static str, from_ms: i64) -> Problem {
 
 fn unavailable() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-}
-
-/// What to do where the database could not copy itself.
-fn backup_problem(error: &BackupError) -> Problem {
-    if matches!(error, BackupError::Store(error) if error.is_disk_full()) {
-        return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "Insufficient Storage").detail(
-            "No backup was made: there is no room for the copy. Free some room, or choose another \
-             folder with SIMDECK_BACKUP_DIR.",
-        );
-    }
-    let mut causes = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").detail(format!(
-        "No backup was made: {}. Look at the disks of the database and of the backups, or choose \
-         another folder with SIMDECK_BACKUP_DIR.",
-        causes.join(": ")
-    ))
 }
 
 /// What RCMS refuses is the client's to mend; what it could not be asked is not.

@@ -223,8 +223,12 @@ fn upkeep(routes: Routes) -> Routes {
                 doc("Copy the database")
                     .about("Without refused pushes, signatures and keys, checked, and whole.")
                     .gives::<keep::BackupOut>(200, "Where it is.")
-                    .problem(409, "One is being made already, or the disk has no room for it.")
-                    .problem(507, "The disk became full while it was made."),
+                    .problem(409, "One is being made already, or its folder cannot be used.")
+                    .problem(
+                        507,
+                        "It would take room that pushes need: `detail` says how much is lacking, and \
+                         which other copies lie there.",
+                    ),
             ),
         )
 }

@@ -1,5 +1,5 @@
 //! What copies of the database have, and bring back.
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use simdeck::{
     domain::{Filter, NewHeld, Ring, Scope, Timestamp},
@@ -9,11 +9,12 @@ use sqlx::migrate::Migrator;
 
 use super::{
     super::{NOW, Place, commit, giccid, push, usage},
-    NOW_MS, caller, close, erase, files_with, listed, quarantined, question, traces, volume,
+    NOW_MS, caller, close, erase, files_with, listed, plan, quarantined, question, traces, volume,
 };
 
 async fn back_up(place: &Place, keep: usize, now: Timestamp) -> Result<store::Backup, BackupError> {
-    store::back_up(&place.database(), &place.folder.path().join("backups"), keep, now).await
+    let plan = store::BackupPlan { keep, ..plan(place) };
+    store::back_up(&plan, &Arc::default(), now).await
 }
 
 fn options(place: &Place) -> OpenOptions {
@@ -38,7 +39,9 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
     for minute in 0..3 {
         let now = NOW.plus(Duration::from_secs(60 * minute));
         made.push(back_up(&place, 2, now).await.unwrap());
-        assert_eq!(store::newest_backup(&place.folder.path().join("backups"), now), Some(now));
+        let folder = place.folder.path().join("backups");
+        let newest = store::newest_backup(&folder, now).unwrap().unwrap();
+        assert_eq!((&newest.path, newest.at), (&made.last().unwrap().path, now));
     }
     let there = made.iter().map(|backup| backup.path.exists()).collect::<Vec<_>>();
     assert_eq!(there, [false, true, true]);
@@ -56,18 +59,15 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
 }
 
 #[tokio::test]
-async fn no_backup_is_made_without_room_for_a_fifth_more_than_the_database() {
+async fn no_backup_is_made_that_would_take_what_pushes_need() {
     let place = Place::new();
     let opened = place.open().await;
-    // Sparse: it is as large as no disk is.
-    let wal = place.folder.path().join("simdeck.db-wal");
-    let file = fs::OpenOptions::new().append(true).open(wal).unwrap();
-    let before = file.metadata().unwrap().len();
-    file.set_len(8 << 40).unwrap();
-    let refused = back_up(&place, 1, NOW).await.unwrap_err();
-    file.set_len(before).unwrap();
+    let folder = place.folder.path().to_owned();
+    let (pushes_need, reserve_bytes) = (vec![folder.clone()], 8 << 40);
+    let plan = store::BackupPlan { pushes_need, reserve_bytes, ..plan(&place) };
+    let refused = store::back_up(&plan, &Arc::default(), NOW).await.unwrap_err();
     assert!(matches!(refused, BackupError::NoRoom { .. }), "{refused}");
-    assert_eq!(fs::read_dir(place.folder.path().join("backups")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.join("backups")).unwrap().count(), 0);
     close(opened).await;
 }
 

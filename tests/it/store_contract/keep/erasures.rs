@@ -1,5 +1,5 @@
 //! What goes by an erasure.
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use simdeck::{
     domain::{
@@ -10,7 +10,7 @@ use simdeck::{
 
 use super::{
     super::{NOW, Place, commit, giccid, notification, push, sms, usage},
-    DAY_MS, NOW_MS, caller, changes, close, erase, files_with, listed, quarantined, question,
+    DAY_MS, NOW_MS, caller, changes, close, erase, files_with, listed, plan, quarantined, question,
     traces, volume,
 };
 
@@ -178,8 +178,7 @@ async fn a_list_that_lost_a_sim_has_it_again_from_the_database() {
 async fn a_sim_that_only_the_list_names_is_not_kept_when_it_comes() {
     let place = Place::new();
     let mut opened = place.open().await;
-    let backups = place.folder.path().join("backups");
-    let empty = store::back_up(&place.database(), &backups, 7, NOW).await.unwrap().path;
+    let empty = store::back_up(&plan(&place), &Arc::default(), NOW).await.unwrap().path;
     for sim in [1, 2] {
         erase(&mut opened, sim).await;
     }

@@ -2,6 +2,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
@@ -12,7 +13,7 @@ use simdeck::{
 
 use super::{
     super::{NOW, Place, commit, giccid, push, usage},
-    NOW_MS, caller, close, erase, files_with, listed,
+    NOW_MS, caller, close, erase, files_with, listed, plan,
 };
 
 /// Where the list of a database lies.
@@ -34,7 +35,7 @@ fn backups(place: &Place) -> PathBuf {
 }
 
 async fn back_up(place: &Place) -> PathBuf {
-    store::back_up(&place.database(), &backups(place), 7, NOW).await.unwrap().path
+    store::back_up(&plan(place), &Arc::default(), NOW).await.unwrap().path
 }
 
 /// A store with a record of each of these SIMs.

@@ -17,7 +17,7 @@ use simdeck::{
         AggregateQuestion, Caller, Change, ChangeFilter, Filter, GroupBy, HeldReason, Interval,
         LabelChange, NewHeld, PageSize, Place as At, Scope, ShortText, Walk,
     },
-    store::{Erased, Opened, StoreError, Submission},
+    store::{BackupPlan, Erased, Opened, StoreError, Submission},
 };
 
 use super::{NOW, Place, giccid, notification, sms, usage};
@@ -40,6 +40,17 @@ async fn erase(opened: &mut Opened, sim: usize) -> Erased {
 async fn close(opened: Opened) {
     opened.store.close().await;
     opened.writer.close().await.unwrap();
+}
+
+/// A backup into a folder of its own, beside the database.
+fn plan(place: &Place) -> BackupPlan {
+    BackupPlan {
+        database: place.database(),
+        folder: place.folder.path().join("backups"),
+        keep: 7,
+        pushes_need: Vec::new(),
+        reserve_bytes: 0,
+    }
 }
 
 async fn changes(opened: &Opened) -> Vec<Change> {

@@ -1,0 +1,83 @@
+use std::path::PathBuf;
+
+use sqlx::migrate::MigrateError;
+
+use super::{BackupError, StoreError};
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The SQLite in this binary is too old to be trusted.
+    #[error("SQLite {0} can lose committed writes; simdeck needs 3.51.3 or newer")]
+    SqliteTooOld(String),
+    /// A newer simdeck has changed the schema.
+    #[error(
+        "the database {path} was written by a newer simdeck (its schema is {version}); \
+         use that version, or restore a backup"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The first migration that this version does not know.
+        version: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the database {path} could not be migrated")]
+    Migrate {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: MigrateError,
+    },
+    /// The schema has to be brought up to date, and no copy of the database could be kept before.
+    #[error(
+        "the database {path} needs a newer schema, and no copy of it could be kept before; \
+         it was left as it is, so that the version before still runs on it. Make room or mend the \
+         folder; to go on without a copy, make an empty file {copy}"
+    )]
+    NoCopy {
+        /// The database.
+        path: PathBuf,
+        /// Where the copy should lie.
+        copy: PathBuf,
+        /// The cause.
+        source: BackupError,
+    },
+    /// The list beside the database names SIMs by the secret of another store.
+    #[error(
+        "{list} names {sims} erased SIMs by a secret that is not in the database {path}, so that they \
+         could come back; restore a backup of the store that the list belongs to, or move the list \
+         away if they may"
+    )]
+    ForeignErasures {
+        /// The list.
+        list: PathBuf,
+        /// The database.
+        path: PathBuf,
+        /// How many.
+        sims: usize,
+    },
+    /// The sums by day could not be cut by the days of another zone.
+    #[error(
+        "the sums by day of {path} could not be brought to the time zone {zone}; those in {kept} are \
+         still there, and without SIMDECK_TIME_ZONE the server starts with them"
+    )]
+    Rebuild {
+        /// The database.
+        path: PathBuf,
+        /// The store's zone.
+        kept: String,
+        /// The setting.
+        zone: String,
+        /// The cause.
+        source: StoreError,
+    },
+    /// The database cannot be opened or read.
+    #[error("cannot open the database {path}")]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: StoreError,
+    },
+}

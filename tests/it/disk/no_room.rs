@@ -1,0 +1,61 @@
+//! What is asked of the internal listener while the disk is full: whoever asks is told so.
+use std::{path::Path, time::Duration};
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{mounted::Mounted, sender::Sender};
+use crate::{
+    program::{API_KEY, Program},
+    trials::tell,
+};
+
+const TMPFS: &str = r#"mount -t tmpfs -o size=24m simdeck "$1""#;
+/// Nobody who asks waits for room that nobody may make.
+const GUARD: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_change_that_finds_no_room_is_answered_507_and_says_what_to_do() {
+    let program = Program::new();
+    let Some(disk) = Mounted::new(&program, Path::new(""), TMPFS) else {
+        tell("changes without room: 0 trials, since nothing can be mounted here");
+        return;
+    };
+    // A connection to a server that has ended is not used again.
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let mut sender = Sender::to(&program);
+    let mut server = disk.start(&program);
+    sender.must_recover();
+    let sim = format!("89860012345678{:06}", 1);
+    let changes = [
+        ("POST", "/v1/prune", "".to_owned()),
+        ("POST", "/v1/backup", "".to_owned()),
+        ("POST", "/v1/keys", r#"{"label":"grafana","scope":"read"}"#.to_owned()),
+        ("PUT", &format!("/v1/sims/{sim}"), r#"{"name":"Roof 7"}"#.to_owned()),
+        ("POST", "/v1/erase", format!(r#"{{"giccid":"{sim}"}}"#)),
+        ("POST", "/v1/retract", r#"{"datePush":1725499848,"force":true}"#.to_owned()),
+    ];
+    for (method, path, body) in changes {
+        // A log that has been written once needs no more room: each time it is a new one.
+        server.end();
+        server = disk.start(&program);
+        sender.hang_up();
+        disk.leave(0);
+        let url = format!("http://127.0.0.1:{}{path}", program.internal);
+        let asking = client
+            .request(method.parse().unwrap(), url)
+            .header("X-API-Key", API_KEY)
+            .body(body)
+            .send();
+        let answer = timeout(GUARD, asking).await.unwrap_or_else(|_| panic!("{path} waits"));
+        let answer = answer.unwrap();
+        let status = answer.status().as_u16();
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(status, 507, "{path}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("room") && detail.contains("Free some"), "{path}: {problem}");
+        std::fs::remove_file(disk.file("filler")).unwrap();
+        sender.must_recover();
+    }
+    server.end();
+}
