@@ -13,9 +13,8 @@ use super::{
     erasures::{list_of, unreadable},
     error::of_read,
     identity_rule,
-    migrate::MIGRATIONS,
-    open::for_reading,
-    read::aside::aside,
+    open::{MIGRATIONS, for_reading},
+    read::{aside::aside, give_way},
     writer::written_evidence,
 };
 use crate::domain::{BelievedTime, Timestamp, mention::mentions};
@@ -23,7 +22,8 @@ use crate::domain::{BelievedTime, Timestamp, mention::mentions};
 /// How long a look at a whole database may take. Until it ends, its log cannot be brought back into
 /// it.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(600);
-const STEPS_BETWEEN_LOOKS: i32 = 100_000;
+/// Few, so that it is known soon who has to give way.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// What a look at a database has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ async fn find_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), Stor
 
 /// The tables in which a row mentions a SIM. Unlike a look at the bytes of the files it can tell the
 /// number from a longer one that holds it.
-pub(super) async fn tables_that_mention(
+pub async fn tables_that_mention(
     database: &Path,
     giccid: &str,
 ) -> Result<BTreeSet<String>, StoreError> {
@@ -154,12 +154,12 @@ async fn find_tables_that_mention(
 }
 
 /// A connection that may read for as long as a look at a whole database takes.
-pub(super) async fn patient_reader(database: &Path) -> Result<SqliteConnection, StoreError> {
+async fn patient_reader(database: &Path) -> Result<SqliteConnection, StoreError> {
     let mut connection = for_reading(database).connect().await?;
     let ends = Instant::now() + LOOK_TIME_MAX;
-    connection
-        .lock_handle()
-        .await?
-        .set_progress_handler(STEPS_BETWEEN_LOOKS, move || Instant::now() < ends);
+    connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
+        give_way();
+        Instant::now() < ends
+    });
     Ok(connection)
 }

@@ -148,6 +148,7 @@ async fn busy() -> (Simdeck, String) {
     assert_eq!(simdeck.post("NO-KIND", "{}").await.status, 404);
     assert!(simdeck.run(&["push", "--count", "3"]).status.success());
     simdeck.held(3).await;
+    assert_eq!(simdeck.ask(Method::POST, "/v1/backup").await.0, 200);
     let (status, text) = simdeck.ask_text(Method::GET, "/metrics").await;
     assert_eq!(status, 200);
     (simdeck, text)
@@ -218,6 +219,9 @@ async fn alert_rules_name_metrics_that_there_are_and_pass_their_own_tests() {
         .filter(|word| word.starts_with("simdeck_"))
         .collect();
     assert!(used.len() > 10, "{used:?}");
+    let count = rules.matches("- alert: ").count();
+    let readme = std::fs::read_to_string(folder.join("../../README.md")).unwrap();
+    assert!(readme.contains(&format!("the {count} alert rules of")), "there are {count} rules");
     for name in used {
         // Before RCMS has answered once, nobody knows how long ago that was.
         let is_there =

@@ -20,6 +20,7 @@ mod api_usual;
 mod architecture;
 mod audit;
 mod backup_load;
+mod backup_told;
 mod browser;
 mod caddy;
 mod client_ip;

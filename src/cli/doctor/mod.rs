@@ -1,4 +1,5 @@
 //! Looks at everything that can be wrong with an installation, and says what to do about it.
+mod backup;
 mod canary;
 mod place;
 mod server;
@@ -75,6 +76,7 @@ pub(super) async fn run(
     let mut findings = place::permissions(settings);
     findings.push(place::disk(settings));
     findings.extend(place::database(settings, doctor.thorough).await);
+    findings.push(backup::look(settings).await);
     let server = server::ask(settings).await;
     findings.extend(server.findings);
     // The address in the settings may be one that only others can reach: whoever wants it tried

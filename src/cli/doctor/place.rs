@@ -134,7 +134,7 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
     let examined = match examine(path, thorough).await {
         Ok(examined) => examined,
         Err(error) => {
-            let finding = format!("{shown} cannot be read: {}.", sentence(&error));
+            let finding = format!("{shown} cannot be read: {}.", with_causes(&error));
             let todo = "If it is broken, stop simdeck and restore the newest backup; keep the broken \
                         file.";
             return vec![
@@ -211,7 +211,7 @@ fn clock(now: Timestamp, newest_push: Option<Timestamp>, believed: BelievedTime)
 }
 
 /// With its causes.
-fn sentence(error: &StoreError) -> String {
+pub(super) fn with_causes(error: &StoreError) -> String {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |it| it.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

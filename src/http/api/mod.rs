@@ -64,6 +64,7 @@ mod sim_timeline;
 mod sims;
 mod sms;
 mod status;
+mod status_backup;
 mod stream;
 mod summary;
 mod test_nonces;

@@ -15,6 +15,7 @@ use super::{
     error::ApiError,
     params,
     rcms::RcmsOut,
+    status_backup::StatusBackupOut,
 };
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
@@ -56,6 +57,10 @@ use crate::{
         "free_bytes": 52_428_800_000_u64, "reserve_bytes": 536_870_912, "database_bytes": 4_194_304,
         "full_at": "2024-11-05T01:30:48.000Z",
     },
+    "backup": {
+        "every_s": 86_400, "last_success_at": "2024-09-05T01:00:02.000Z", "bytes": 4_194_304,
+        "took_s": 0.214, "failures": 0, "failing_since": null, "error": null,
+    },
     "erased": {"sims": 0, "came_again": 0},
     "time_zone": {
         "name": "UTC", "next": "Asia/Shanghai", "progress": 0.42, "given_up": null,
@@ -79,6 +84,7 @@ pub(super) struct StatusOut {
     /// What can be wrong with how data comes in: that which is, then that which is not.
     conditions: Vec<ConditionOut>,
     disk: DiskOut,
+    backup: StatusBackupOut,
     erased: ErasedOut,
     time_zone: TimeZoneOut,
     /// Our own test records, which are in no total.
@@ -208,6 +214,7 @@ pub(super) async fn show(
         received_per_s: state.intake.received_per_s(),
         held: held_out(&tallies),
         disk: disk_out(state.intake.disk()),
+        backup: state.intake.backups().into(),
         erased: ErasedOut { sims, came_again },
         time_zone: time_zone_out(&state).await?,
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),

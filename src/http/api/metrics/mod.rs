@@ -2,6 +2,7 @@
 //!
 //! What is told is gathered anew for each scrape, so that no figure is kept in two places. A further
 //! part is a member of [`Figures`] and a block in its [`Collector`].
+mod backups;
 mod connections;
 mod page;
 mod pushes;

@@ -3,11 +3,11 @@ use std::fmt;
 
 use prometheus_client::metrics::MetricType;
 
-use super::page::Page;
+use super::{backups, page::Page};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
     http::api::{InternalState, conditions::soon},
-    intake::{CommitFigures, Health, QueueDepth},
+    intake::{BackupState, CommitFigures, Health, QueueDepth},
     store::{Room, Tallies},
 };
 
@@ -18,6 +18,7 @@ pub(super) struct StateFigures {
     queue: QueueDepth,
     commits: CommitFigures,
     conditions: Vec<Condition>,
+    backups: BackupState,
     room: Option<Room>,
     tallies: Option<Tallies>,
 }
@@ -36,6 +37,7 @@ impl StateFigures {
             queue: state.intake.queue_depth(),
             commits: state.intake.commits(),
             conditions,
+            backups: state.intake.backups(),
             room: room.and_then(Result::ok),
             tallies: tallies.and_then(Result::ok),
         }
@@ -58,6 +60,7 @@ impl StateFigures {
         });
         let help = "What is wrong: for how many kinds of push, or 1 where it is about none.";
         page.each("simdeck_conditions", help, MetricType::Gauge, conditions)?;
+        backups::encode(&self.backups, self.now, page)?;
         if let Some(room) = self.room {
             let help = "The size of the database file.";
             page.gauge("simdeck_database_bytes", help, room.database_bytes)?;
