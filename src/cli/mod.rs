@@ -8,6 +8,7 @@ mod confirm;
 mod counted;
 mod demo;
 mod doctor;
+mod ending;
 mod erase;
 mod export;
 mod failure;

@@ -13,7 +13,8 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode,
             settings.database.display()
         )));
     }
-    let _ours = DataFolder::take(&settings.data_dir).map_err(|error| Failure::told(&error))?;
+    let _ours = DataFolder::take(&settings.data_dir, &settings.database)
+        .map_err(|error| Failure::told(&error))?;
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),

@@ -3,19 +3,20 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{
     net::TcpListener,
-    task::{JoinError, JoinHandle, JoinSet},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Experiment, Failure,
     alert::Alerts,
-    demo, identity_rule, instance,
+    demo,
+    ending::{ended_early_because, until_stopped},
+    identity_rule, instance,
     listeners::Listeners,
     made::{Secrets, secrets},
     recorded,
@@ -40,9 +41,6 @@ use crate::{
     smarthub::{AgePolicy, signature::Verifier},
     store::{DataFolder, Limits, OpenOptions, open_to_serve},
 };
-
-/// How often the failures of sources that have calmed down are forgotten.
-const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
 /// A server that listens and is not yet run.
 pub(super) struct Server {
@@ -263,35 +261,6 @@ impl Server {
     }
 }
 
-/// Waits until all listeners have ended. Gives why, if one did so before it was told to.
-async fn until_stopped(
-    fronts: &mut JoinSet<()>,
-    intake: &mut JoinHandle<Result<(), IntakeError>>,
-    failures: &FailureLimiter,
-    stop: &CancellationToken,
-) -> Result<Option<Failure>, Failure> {
-    let mut prune = tokio::time::interval(PRUNE_EVERY);
-    let mut ended_early = None;
-    loop {
-        tokio::select! {
-            front = fronts.join_next() => match front {
-                None => return Ok(ended_early),
-                Some(Ok(())) if stop.is_cancelled() => (),
-                Some(_) => {
-                    ended_early = Some(Failure::new("a listener or a watcher ended by itself"));
-                    stop.cancel();
-                }
-            },
-            done = &mut *intake => {
-                // Whoever waits for it is answered 503; nothing can be stored any more.
-                stop.cancel();
-                return Err(ended_early_because(done));
-            }
-            _ = prune.tick() => failures.prune(),
-        }
-    }
-}
-
 /// Takes the data directory, opens the store, finds or makes the secrets.
 async fn parts(
     settings: &Settings,
@@ -299,7 +268,7 @@ async fn parts(
     clock: Arc<dyn Clock>,
     is_server: bool,
 ) -> Result<(Parts, Secrets), Failure> {
-    let folder = DataFolder::take(&settings.data_dir)?;
+    let folder = DataFolder::take(&settings.data_dir, &settings.database)?;
     let limits = Limits {
         quarantine_bytes_max: settings.quarantine.max_bytes,
         tail_records_max: experiment.tail_records_max,
@@ -309,6 +278,7 @@ async fn parts(
     let (database, time_zone) = (settings.database.clone(), settings.time_zone.clone());
     let options = OpenOptions { database, time_zone, limits };
     let mut opened = open_to_serve(&options).await?;
+    folder.guard(&settings.database, &mut opened.files)?;
     identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;
     let stop_intake = CancellationToken::new();
@@ -388,12 +358,4 @@ fn told(error: impl std::error::Error + 'static) -> Failure {
 
 fn cannot_listen(error: io::Error) -> Failure {
     Failure::because("cannot listen")(error)
-}
-
-fn ended_early_because(done: Result<Result<(), IntakeError>, JoinError>) -> Failure {
-    match done {
-        Ok(Ok(())) => Failure::new("the writer ended by itself"),
-        Ok(Err(error)) => Failure::because("the writer ended")(error),
-        Err(error) => Failure::because("the writer broke")(error),
-    }
 }

@@ -31,6 +31,10 @@ pub enum ConditionKind {
     RcmsListShort,
     /// The disk has less room than is to be left free.
     DiskLow,
+    /// The data directory lies on a disk of its own that has hardly any room.
+    FolderLow,
+    /// The database was moved or removed while it was open.
+    DatabaseMoved,
     /// A listener has all the connections that it may have.
     ConnectionsFull,
     /// The clock and authentic pushes differ by more than a day.
@@ -67,7 +71,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -81,6 +85,8 @@ impl ConditionKind {
         Self::RcmsFailing,
         Self::RcmsListShort,
         Self::DiskLow,
+        Self::FolderLow,
+        Self::DatabaseMoved,
         Self::ConnectionsFull,
         Self::ClockWrong,
         Self::BackupFailing,
@@ -102,6 +108,8 @@ impl ConditionKind {
             Self::RcmsFailing => "rcms_failing",
             Self::RcmsListShort => "rcms_list_short",
             Self::DiskLow => "disk_low",
+            Self::FolderLow => "folder_low",
+            Self::DatabaseMoved => "database_moved",
             Self::ConnectionsFull => "connections_full",
             Self::ClockWrong => "clock_wrong",
             Self::BackupFailing => "backup_failing",
@@ -118,6 +126,8 @@ impl ConditionKind {
             | Self::PushesRejected
             | Self::RcmsFailing
             | Self::DiskLow
+            | Self::FolderLow
+            | Self::DatabaseMoved
             | Self::ConnectionsFull
             | Self::ClockWrong
             | Self::BackupFailing => true,
@@ -132,7 +142,7 @@ impl ConditionKind {
 
     /// Whether those who find it log it themselves, when it begins and when it ends.
     pub fn is_logged_where_found(self) -> bool {
-        matches!(self, Self::RcmsFailing | Self::DiskLow)
+        matches!(self, Self::RcmsFailing | Self::DiskLow | Self::DatabaseMoved)
     }
 }
 

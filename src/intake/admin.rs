@@ -184,7 +184,9 @@ impl Intake {
 
     pub(super) fn may_queue(&self) -> Result<(), AdminError> {
         match self.trouble() {
-            Some(trouble @ Trouble::DiskReserve) => Err(AdminError::NotReady(trouble.sentence())),
+            Some(trouble @ (Trouble::DiskReserve | Trouble::FilesMoved)) => {
+                Err(AdminError::NotReady(trouble.sentence()))
+            }
             Some(Trouble::Stopping) => Err(AdminError::Stopping),
             Some(Trouble::Failing) | None => Ok(()),
         }
@@ -208,6 +210,7 @@ impl Intake {
     pub(super) fn ended(&self) -> AdminError {
         match self.trouble() {
             Some(Trouble::Stopping) => AdminError::Stopping,
+            Some(trouble @ Trouble::FilesMoved) => AdminError::NotReady(trouble.sentence()),
             _ => AdminError::Ended,
         }
     }

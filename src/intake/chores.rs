@@ -85,6 +85,9 @@ impl Intake {
 impl WriterTask {
     /// Does the next step of the work that has begun, or else of what has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
+        if self.intake.check_files() {
+            return Ok(());
+        }
         let began = Instant::now();
         let is_disk_low = self.intake.trouble() == Some(Trouble::DiskReserve);
         let Some(mut chore) = self.chores.next(began, is_disk_low) else {

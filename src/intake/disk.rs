@@ -1,11 +1,12 @@
 //! The room on the disk, and until when it lasts.
 use std::{
     collections::VecDeque,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use super::Intake;
+use super::{Intake, folders::FolderRoom};
 use crate::{
     domain::Timestamp,
     store::{database_bytes, free_bytes},
@@ -22,8 +23,8 @@ const RATE_OVER_MIN: Duration = Duration::from_secs(10 * 60);
 /// Who needs longer than this to fill a disk will not be told when.
 const FULL_WITHIN: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// How the disk stands that holds the data directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the disk stands that holds the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskState {
     /// Bytes that are free for us.
     pub free_bytes: Option<u64>,
@@ -33,6 +34,8 @@ pub struct DiskState {
     pub database_bytes: u64,
     /// When nothing but the reserve is left, if the disk fills as it did in the last day.
     pub full_at: Option<Timestamp>,
+    /// The folders that simdeck writes to, each with the room on its own disk.
+    pub folders: Vec<FolderRoom>,
 }
 
 /// How much was free, and when: a day back at most.
@@ -77,7 +80,7 @@ impl Intake {
     /// How the disk stands, and when it will be full.
     pub fn disk(&self) -> DiskState {
         let options = &self.shared.options;
-        let free = free_bytes(&options.data_dir).ok();
+        let free = free_bytes(self.database_folder()).ok();
         let reserve_bytes = options.disk_reserve_bytes;
         let notes = &self.shared.disk_notes;
         DiskState {
@@ -85,7 +88,14 @@ impl Intake {
             reserve_bytes,
             database_bytes: database_bytes(&options.keep.database),
             full_at: free.and_then(|free| notes.full_at(self.now(), free, reserve_bytes)),
+            folders: self.folder_rooms(),
         }
+    }
+
+    /// Where pushes are written to: the reserve is left free on this disk.
+    pub(super) fn database_folder(&self) -> &Path {
+        let folder = self.shared.options.keep.database.parent();
+        folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// Looks at the room on the disk for as long as the process lives.
@@ -93,7 +103,8 @@ impl Intake {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             look.tick().await;
-            match free_bytes(&self.shared.options.data_dir) {
+            self.check_files();
+            match free_bytes(self.database_folder()) {
                 Ok(free) => {
                     self.shared.disk_notes.note(self.now(), free);
                     let is_low = self.is_low(free).await;

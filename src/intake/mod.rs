@@ -16,12 +16,14 @@ mod disk;
 mod erase;
 mod figures;
 mod finished;
+mod folders;
 mod held_many;
 mod history;
 mod keep;
 mod kept_from;
 mod kinds;
 mod large;
+mod moved;
 mod nonces;
 mod own_copies;
 mod queue;
@@ -34,6 +36,7 @@ mod rezone;
 mod sent_away;
 mod silent_counts;
 mod task;
+mod trouble;
 mod unfinished;
 
 use std::{
@@ -53,6 +56,7 @@ pub use backups::{BackupState, KeepError};
 pub use disk::DiskState;
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
+pub use folders::{Folder, FolderRoom};
 pub use held_many::{DiscardCutShort, RetriedMany};
 pub use history::Kept;
 pub use keep::KeepOptions;
@@ -64,8 +68,9 @@ pub use task::{IntakeError, IntakeTasks};
 
 use self::{
     admin::Command, backups::Backups, chore_queue::Chores, disk::DiskNotes, figures::Commits,
-    kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, nonces::Nonces, queue::Queue,
-    refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
+    folders::BackupDisk, kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies,
+    moved::MovedFile, nonces::Nonces, queue::Queue, refused::Waiting, rezone::RezoningNow,
+    sent_away::SentAway, trouble::Trouble,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
@@ -74,7 +79,7 @@ use crate::{
         explain::{Finding, explain},
         signature::Verifier,
     },
-    store::{ErasedNumbers, Opened, Store, StoreError},
+    store::{ErasedNumbers, OpenFiles, Opened, Store, StoreError},
 };
 
 /// What the intake has to know.
@@ -87,9 +92,9 @@ pub struct IntakeOptions {
     pub identity: IdentityRule,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
-    /// The data directory, whose disk is watched.
+    /// The data directory.
     pub data_dir: PathBuf,
-    /// Bytes to leave free on that disk.
+    /// Bytes to leave free on the disk of the database.
     pub disk_reserve_bytes: u64,
     /// For how long what is kept, and where copies of it lie.
     pub keep: KeepOptions,
@@ -119,6 +124,8 @@ struct Shared {
     /// With the keys that are live now.
     verifier: RwLock<Arc<Verifier>>,
     store: Store,
+    files: OpenFiles,
+    moved_file: MovedFile,
     queue: Queue,
     waiting: Waiting,
     commands: mpsc::Sender<Command>,
@@ -131,6 +138,7 @@ struct Shared {
     disk_notes: DiskNotes,
     backups: Backups,
     lacked_room: watch::Sender<u64>,
+    backup_disk: BackupDisk,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
     /// No text that names one of these is shown. The writer says which they are.
@@ -141,44 +149,6 @@ struct Shared {
     newest: watch::Sender<i64>,
     /// Why nothing can be stored now; empty while all is well.
     trouble: RwLock<Option<Trouble>>,
-}
-
-/// Why nothing can be stored now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    DiskReserve,
-    Failing,
-    Stopping,
-}
-
-impl Trouble {
-    fn sentence(self) -> &'static str {
-        match self {
-            Self::DiskReserve => {
-                "the disk has less room than SIMDECK_DISK_RESERVE; free some, or lower the reserve"
-            }
-            Self::Failing => "the database does not take records; the log says why",
-            Self::Stopping => "simdeck is stopping",
-        }
-    }
-
-    /// What there is after a look at the disk.
-    fn after_look(before: Option<Self>, is_low: bool) -> Option<Self> {
-        match (is_low, before) {
-            (true, None | Some(Self::Failing)) => Some(Self::DiskReserve),
-            (false, Some(Self::DiskReserve)) => None,
-            _ => before,
-        }
-    }
-
-    /// What there is after a commit.
-    fn after_commit(before: Option<Self>, is_failing: bool) -> Option<Self> {
-        match (is_failing, before) {
-            (true, None) => Some(Self::Failing),
-            (false, Some(Self::Failing)) => None,
-            _ => before,
-        }
-    }
 }
 
 /// Whether pushes can be stored now.
@@ -197,7 +167,7 @@ impl Intake {
         options: IntakeOptions,
         stop: CancellationToken,
     ) -> Result<(Self, IntakeTasks), StoreError> {
-        let Opened { store, writer, next_zone, unfinished, .. } = opened;
+        let Opened { store, writer, next_zone, unfinished, files, .. } = opened;
         let rezoning = RezoningNow::to(next_zone.as_ref());
         let (works, followed) = unfinished::take_up(unfinished);
         let chores = Chores::new(works.into_iter().chain(next_zone.map(rezone::work)));
@@ -211,6 +181,8 @@ impl Intake {
             options,
             verifier,
             store,
+            files,
+            moved_file: MovedFile::default(),
             queue,
             waiting,
             commands,
@@ -223,6 +195,7 @@ impl Intake {
             disk_notes: DiskNotes::default(),
             backups: Backups::default(),
             lacked_room: watch::Sender::default(),
+            backup_disk: BackupDisk::default(),
             rezoning,
             keys: RwLock::new(keys),
             erased: RwLock::new(writer.erased_numbers()),
@@ -325,7 +298,10 @@ impl Intake {
     /// Whether there is no use in trying. A database that failed is tried again by each push: that
     /// is how it is noticed that it works again.
     fn refuses_all(&self) -> bool {
-        matches!(self.trouble(), Some(Trouble::DiskReserve | Trouble::Stopping))
+        matches!(
+            self.trouble(),
+            Some(Trouble::DiskReserve | Trouble::FilesMoved | Trouble::Stopping)
+        )
     }
 
     fn now(&self) -> Timestamp {
@@ -352,7 +328,7 @@ impl Intake {
         if *current != trouble {
             match trouble {
                 None => tracing::info!("Pushes can be stored again"),
-                Some(Trouble::Stopping) => (),
+                Some(Trouble::Stopping | Trouble::FilesMoved) => (),
                 Some(trouble) => tracing::error!(?trouble, "Pushes cannot be stored"),
             }
             *current = trouble;
@@ -365,36 +341,3 @@ const COMMIT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The same, while the database is known to fail.
 const TRY_TIME_MAX: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::Trouble::{self, DiskReserve, Failing, Stopping};
-
-    #[test]
-    fn a_disk_without_room_goes_before_a_failing_database_and_stopping_before_both() {
-        for (before, is_low, after) in [
-            (None, true, Some(DiskReserve)),
-            (None, false, None),
-            (Some(Failing), true, Some(DiskReserve)),
-            (Some(Failing), false, Some(Failing)),
-            (Some(DiskReserve), true, Some(DiskReserve)),
-            (Some(DiskReserve), false, None),
-            (Some(Stopping), true, Some(Stopping)),
-            (Some(Stopping), false, Some(Stopping)),
-        ] {
-            assert_eq!(Trouble::after_look(before, is_low), after, "{before:?} {is_low}");
-        }
-        for (before, is_failing, after) in [
-            (None, true, Some(Failing)),
-            (None, false, None),
-            (Some(Failing), true, Some(Failing)),
-            (Some(Failing), false, None),
-            (Some(DiskReserve), true, Some(DiskReserve)),
-            (Some(DiskReserve), false, Some(DiskReserve)),
-            (Some(Stopping), true, Some(Stopping)),
-            (Some(Stopping), false, Some(Stopping)),
-        ] {
-            assert_eq!(Trouble::after_commit(before, is_failing), after, "{before:?} {is_failing}");
-        }
-    }
-}

@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    io, slice, thread,
+    io, mem, slice, thread,
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{Outcome, StoreError, Submission, Verdict, Writer},
+    store::{FileMoved, Outcome, StoreError, Submission, Verdict, Writer},
 };
 
 /// How many records one commit holds, one push more or less, and how much memory they take.
@@ -51,6 +51,11 @@ pub enum IntakeError {
     /// The disk or the database file failed in a way that only a new start can mend.
     #[error("the database failed; start simdeck again, and look at the disk if it comes back")]
     Fatal(#[source] StoreError),
+    /// The database lies elsewhere than when it was opened, or nowhere.
+    #[error(
+        "{0}: start simdeck again when the files are back under their names, or a backup is restored"
+    )]
+    Moved(FileMoved),
     /// The writer has no thread to run on.
     #[error("the writer's thread could not be started; does the system allow so many?")]
     NoThread(#[source] io::Error),
@@ -75,6 +80,7 @@ impl IntakeTasks {
             tokio::join!(
                 refused.run(commands),
                 disk.watch_disk(),
+                disk.watch_backup_folder(),
                 keeper.keep(),
                 follower.follow(followed),
                 keeper.count_silent_by_clock()
@@ -113,8 +119,8 @@ pub(super) struct WriterTask {
     pub(super) intake: Intake,
     pub(super) writer: Writer,
     pub(super) chores: Chores,
-    jobs: mpsc::UnboundedReceiver<Job>,
-    asked: mpsc::Receiver<Command>,
+    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(super) asked: mpsc::Receiver<Command>,
     pub(super) answers: Answers,
 }
 
@@ -127,7 +133,17 @@ pub(super) struct Batch {
 
 impl WriterTask {
     async fn run(mut self, stop: CancellationToken) -> Result<(), IntakeError> {
-        let written = self.write(stop).await;
+        let written = self.write(&stop).await;
+        if let Err(IntakeError::Fatal(StoreError::Moved(moved))) = &written {
+            self.intake.note_moved(moved.clone());
+        }
+        self.intake.check_files();
+        if let Some(moved) = self.intake.moved_file() {
+            self.refuse_all(&stop).await;
+            // The last connection to close would delete the log of whatever has the database's name now.
+            mem::forget(self.writer);
+            return Err(IntakeError::Moved(moved));
+        }
         // What is sent while a channel is dropped can stay in it, and whoever asked wait for ever.
         self.asked.close();
         while self.asked.recv().await.is_some() {}
@@ -140,10 +156,11 @@ impl WriterTask {
     }
 
     /// Takes what comes until it is told to stop, and then the rest.
-    async fn write(&mut self, stop: CancellationToken) -> Result<(), IntakeError> {
+    async fn write(&mut self, stop: &CancellationToken) -> Result<(), IntakeError> {
         loop {
             tokio::select! {
                 biased;
+                () = self.intake.shared.moved_file.noticed() => return Ok(()),
                 () = stop.cancelled(), if !self.jobs.is_closed() => {
                     self.intake.change_trouble(|_| Some(Trouble::Stopping));
                     // Nobody waits any more but whoever stops us.
@@ -220,6 +237,10 @@ impl WriterTask {
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), IntakeError> {
+        if self.intake.check_files() {
+            // Whoever asked hears why.
+            return Ok(());
+        }
         let now = self.intake.now();
         match command {
             Command::KeepRefused(handed) => self.keep_refused(handed, now).await,

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{StoreError, card::reversed};
+use super::{StoreError, backup::folder_of, card::reversed};
 
 /// Each file that was ever opened here, by device and number. Being open, neither number is given to
 /// another file.
@@ -34,6 +34,27 @@ pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// The database's own name, whatever links lead to it: that is where SQLite puts its log.
+pub(super) fn real_path(database: &Path) -> io::Result<PathBuf> {
+    /// As the system has it.
+    const LINKS_MAX: usize = 40;
+    let mut path = database.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::canonicalize(&path) {
+            // It will be made where the link leads.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(&path) {
+                Ok(to) => path = folder_of(&path).join(to),
+                Err(_) => {
+                    let name = path.file_name().ok_or(error)?;
+                    return Ok(fs::canonicalize(folder_of(&path))?.join(name));
+                }
+            },
+            real => return real,
+        }
+    }
+    Err(io::ErrorKind::InvalidInput.into())
 }
 
 /// What database and log have on the disk.
@@ -70,7 +91,7 @@ pub async fn is_in_files(database: &Path, giccid: &str) -> Result<bool, StoreErr
 }
 
 /// The one descriptor of a file; nothing where there is no such file.
-fn opened(path: &Path) -> io::Result<Option<Arc<File>>> {
+pub(super) fn opened(path: &Path) -> io::Result<Option<Arc<File>>> {
     let number = |file: &fs::Metadata| (file.dev(), file.ino());
     let mut all = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     let opening = fs::metadata(path).and_then(|there| {

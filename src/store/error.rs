@@ -1,5 +1,7 @@
 use std::io::ErrorKind;
 
+use super::FileMoved;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -43,6 +45,9 @@ pub enum StoreError {
     /// There is no room for work that is tried again until it is done.
     #[error("there is no room for it on the disk; it goes on by itself once there is")]
     NoRoom,
+    /// A file of the store is not any more where it was opened.
+    #[error(transparent)]
+    Moved(#[from] FileMoved),
     /// A batch could not be written as JSON.
     #[error("a batch could not be encoded")]
     Encode(#[from] serde_json::Error),
@@ -64,6 +69,7 @@ impl StoreError {
             | Self::Busy
             | Self::NoRoom
             | Self::Corrupt { .. }
+            | Self::Moved(_)
             | Self::Pruned { .. } => false,
         }
     }
@@ -92,6 +98,7 @@ impl StoreError {
                 matches!(primary_code(error), Some(10 | 11 | 26))
                     || matches!(error, sqlx::Error::WorkerCrashed)
             }
+            Self::Moved(_) => true,
             _ => false,
         }
     }

@@ -1,28 +1,34 @@
+//! Where a store lies: its data directory, its database, and the room on their disks.
+//!
+//! A process holds two locks: one stands in the data directory, since what is beside the database has
+//! one owner, too, and one beside the database, since two data directories may name the same one. Two
+//! names of one database in different folders, as hard links or single files in containers are, are
+//! told by a lock on the file itself. Held by `tests/it/disk/held.rs`.
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
 use rustix::fs::{StatVfs, fstatfs, statvfs};
 
+use super::{
+    OpenFiles,
+    backup::folder_of,
+    database_file::{beside, opened, real_path},
+    lock::{Busy, FileLock, LockError, is_held, wait_for},
+};
 use crate::domain::{invisible_in, without_mark};
 
 /// The file whose lock says that a process holds the directory.
 const LOCK: &str = "simdeck.lock";
-/// Somebody who only looks whether it is held, with [`is_taken`], may hold it for an instant.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const LOOKS_MAX: u32 = 4;
 
-/// The data directory, held by this process alone until it is dropped.
+/// The data directory and its database, held by this process alone until it is dropped.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    /// The lock goes with the open file.
-    _lock: File,
+    locks: [FileLock; 2],
 }
 
 /// Why a data directory cannot be used.
@@ -49,22 +55,46 @@ pub enum FolderError {
         /// The cause.
         source: io::Error,
     },
+    /// The lock beside the database cannot be made.
+    #[error(
+        "cannot write beside the database {path}; make its folder belong to the user that runs \
+         simdeck (chown), or choose another database with SIMDECK_DATABASE_URL"
+    )]
+    WriteBesideDatabase {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// Another process holds it.
     #[error(
-        "another simdeck is running on the data directory {path}; \
+        "another simdeck is running on the data directory {path}{holder}; \
          stop it, or choose another directory with SIMDECK_DATA_DIR"
     )]
     InUse {
         /// The directory.
         path: PathBuf,
+        /// The process, in brackets, where it is known.
+        holder: String,
     },
-    /// Its file system does not keep SQLite's promises.
+    /// Another process holds the database.
     #[error(
-        "the data directory {path} lies on {file_system}, which can corrupt a SQLite database; \
+        "another simdeck has the database {path} open{holder}, from another data directory; \
+         stop it, or choose another database with SIMDECK_DATABASE_URL"
+    )]
+    DatabaseInUse {
+        /// The database.
+        path: PathBuf,
+        /// The process, in brackets, where it is known.
+        holder: String,
+    },
+    /// A file system does not keep SQLite's promises.
+    #[error(
+        "{path} lies on {file_system}, which can corrupt a SQLite database; \
          use a local disk (with Docker: a named volume)"
     )]
     NotLocal {
-        /// The directory.
+        /// The data directory, or the folder of the database.
         path: PathBuf,
         /// What it lies on.
         file_system: &'static str,
@@ -72,8 +102,8 @@ pub enum FolderError {
 }
 
 impl DataFolder {
-    /// Makes the directory if it is not there, and takes it for this process.
-    pub fn take(path: &Path) -> Result<Self, FolderError> {
+    /// Makes the directory if it is not there, and takes it and the database for this process.
+    pub fn take(path: &Path, database: &Path) -> Result<Self, FolderError> {
         let path = path.to_owned();
         DirBuilder::new()
             .recursive(true)
@@ -81,29 +111,25 @@ impl DataFolder {
             .create(&path)
             .map_err(|source| FolderError::Make { path: path.clone(), source })?;
         let unwritable = |source| FolderError::Write { path: path.clone(), source };
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path.join(LOCK))
-            .map_err(unwritable)?;
-        let kind = fstatfs(&lock).map_err(|errno| unwritable(errno.into()))?.f_type;
-        if let Some(file_system) = unfit_file_system(kind) {
-            return Err(FolderError::NotLocal { path, file_system });
+        let lock = FileLock::open(path.join(LOCK)).map_err(unwritable)?;
+        check_file_system(&lock.file, &path, unwritable)?;
+        let lock = lock.take().map_err(|error| match error {
+            LockError::Held(holder) => FolderError::InUse { path: path.clone(), holder },
+            LockError::File(source) => unwritable(source),
+        })?;
+        let locks = [lock, take_database(database)?];
+        Ok(Self { path, locks })
+    }
+
+    /// Holds a database that may have been made just now, too, and has the locks looked after with its
+    /// files.
+    pub fn guard(&self, database: &Path, files: &mut OpenFiles) -> Result<(), FolderError> {
+        lock_itself(database)?;
+        let unwritable = |source| FolderError::Write { path: self.path.clone(), source };
+        for lock in &self.locks {
+            files.add_guard(&lock.path, &lock.file.metadata().map_err(unwritable)?);
         }
-        let mut looks = LOOKS_MAX;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { path, _lock: lock }),
-                Err(TryLockError::WouldBlock) if looks > 0 => {
-                    looks -= 1;
-                    thread::sleep(LOOK_EVERY);
-                }
-                Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { path }),
-                Err(TryLockError::Error(source)) => return Err(unwritable(source)),
-            }
-        }
+        Ok(())
     }
 
     /// Where it is.
@@ -134,17 +160,50 @@ impl DataFolder {
     }
 }
 
+/// Takes the lock beside a database, and the database's own if it is there.
+fn take_database(database: &Path) -> Result<FileLock, FolderError> {
+    let unwritable =
+        |source| FolderError::WriteBesideDatabase { path: database.to_owned(), source };
+    let real = real_path(database).map_err(unwritable)?;
+    let lock = FileLock::open(beside(&real, ".lock")).map_err(unwritable)?;
+    check_file_system(&lock.file, folder_of(database), unwritable)?;
+    let lock = lock.take().map_err(|error| match error {
+        LockError::Held(holder) => FolderError::DatabaseInUse { path: database.to_owned(), holder },
+        LockError::File(source) => unwritable(source),
+    })?;
+    lock_itself(database)?;
+    Ok(lock)
+}
+
+/// Takes the lock of a database file, whatever it is called, if it is there. The file stays open until
+/// the process ends, and so does the lock.
+fn lock_itself(database: &Path) -> Result<(), FolderError> {
+    let path = database.to_owned();
+    let unwritable =
+        |source| FolderError::WriteBesideDatabase { path: database.to_owned(), source };
+    let Some(file) = opened(database).map_err(unwritable)? else { return Ok(()) };
+    wait_for(&file).map_err(|error| match error {
+        // By another name, so that nobody can tell who.
+        Busy::Held => FolderError::DatabaseInUse { path, holder: String::new() },
+        Busy::File(source) => unwritable(source),
+    })
+}
+
+fn check_file_system(
+    lock: &File,
+    folder: &Path,
+    unwritable: impl FnOnce(io::Error) -> FolderError,
+) -> Result<(), FolderError> {
+    let kind = fstatfs(lock).map_err(|errno| unwritable(errno.into()))?.f_type;
+    match unfit_file_system(kind) {
+        Some(file_system) => Err(FolderError::NotLocal { path: folder.to_owned(), file_system }),
+        None => Ok(()),
+    }
+}
+
 /// Whether a process holds the directory. One that is not there is held by nobody.
 pub fn is_taken(path: &Path) -> io::Result<bool> {
-    let lock = match File::open(path.join(LOCK)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        lock => lock?,
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    is_held(&path.join(LOCK))
 }
 
 /// Reads a secret that [`DataFolder::keep_secret`] has kept, without taking the directory.
@@ -163,6 +222,33 @@ pub fn kept_secret(folder: &Path, name: &str) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The disk that holds a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Tells it from others.
+    pub device: u64,
+    /// Bytes that are free for us.
+    pub free_bytes: u64,
+}
+
+/// The disk that holds a folder, or will hold it where it is not there yet.
+pub fn disk_of(folder: &Path) -> io::Result<Disk> {
+    let mut there = folder;
+    let device = loop {
+        match fs::metadata(there) {
+            Ok(about) => break about.dev(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                there = there.parent().ok_or(error)?;
+                if there.as_os_str().is_empty() {
+                    there = Path::new(".");
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    Ok(Disk { device, free_bytes: free_bytes(there)? })
 }
 
 /// Bytes that are free for us on the disk that holds a path.

@@ -32,8 +32,10 @@ mod foreign_names;
 mod identity_rule;
 mod integrity;
 mod kept_copies;
+mod lock;
 mod open;
 mod open_error;
+mod open_files;
 mod passes;
 mod permits;
 mod push;
@@ -49,11 +51,12 @@ pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, is_in_files};
 pub use error::{StoreError, unless_too_slow};
 pub use examine::{Examination, count_mentions, examine, tables_that_mention};
-pub use folder::{DataFolder, FolderError, free_bytes, is_taken, kept_secret};
+pub use folder::{DataFolder, Disk, FolderError, disk_of, free_bytes, is_taken, kept_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
 pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
+pub use open_files::{FileMoved, OpenFiles};
 pub use permits::KeyedPermits;
 pub use read::{
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,

@@ -19,6 +19,7 @@ use super::{
     erasures::{self, Listed, Secrets},
     foreign_names::{erased_in, understand},
     kept_copies::{copy_before, keep_copy_before},
+    open_files::OpenFiles,
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
 
@@ -63,6 +64,8 @@ pub struct Opened {
     pub is_empty: bool,
     /// What an earlier process began to take away and did not end.
     pub unfinished: Unfinished,
+    /// The files that are open.
+    pub files: OpenFiles,
 }
 
 /// No authentic push has ever been stored, not even a test, and none lies aside. The sequence does
@@ -112,9 +115,9 @@ async fn open_unfinished(
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
     check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
-    if let Some(version) =
-        waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?
-    {
+    let waiting = waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?;
+    let files = OpenFiles::of_database(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
+    if let Some(version) = waiting {
         give_secret(&mut connection).await.map_err(unusable)?;
         if keeps_copy {
             let copy = copy_before(path, version);
@@ -132,7 +135,8 @@ async fn open_unfinished(
         .fetch_one(&mut connection)
         .await
         .map_err(|e| unusable(e.into()))?;
-    let mut writer = Writer::new(connection, days, options.limits).await.map_err(unusable)?;
+    let mut writer =
+        Writer::new(connection, files.clone(), days, options.limits).await.map_err(unusable)?;
     let erased = erased_in(&mut writer.connection).await.map_err(unusable)?;
     check_list(&writer.erasure_secrets(), &erased, path, list, &[])?;
     let unfinished = Unfinished::take_up(&mut writer, (path, list), SystemClock.now())
@@ -145,7 +149,7 @@ async fn open_unfinished(
         .connect_lazy_with(for_reading(path));
     let days = writer.days().clone();
     let store = Store::new(readers, path, epoch, days, writer.erasure_secrets());
-    Ok(Opened { store, writer, next_zone, is_empty, unfinished })
+    Ok(Opened { store, writer, next_zone, is_empty, unfinished, files })
 }
 
 /// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept. Gives

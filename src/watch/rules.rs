@@ -1,6 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
+    place,
     rejected::{self, RejectedRun, Rejection},
     signals::{MisaddressedRun, Reading, RefusedRun, Run},
 };
@@ -36,6 +37,10 @@ pub struct Facts {
     pub rcms: Option<PollReport>,
     /// Why the disk is too full, in a sentence with what to do, if it is.
     pub disk: Option<String>,
+    /// The data directory, if it lies on a disk of its own that has hardly any room.
+    pub folder_low: Option<String>,
+    /// Which file of the database is elsewhere than where it was opened, in words, if one is.
+    pub moved_file: Option<String>,
     /// What the newest authentic push says of the time, if there was one.
     pub clock: Option<BelievedTime>,
     /// Since when no backup can be made, and why, if none can.
@@ -140,17 +145,19 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
     found.extend(pushes_rejected(facts, noted));
     found.extend(facts.rcms.as_ref().and_then(rcms_failing));
     found.extend(facts.rcms.as_ref().and_then(|report| rcms_list_short(report, facts.now)));
-    found.extend(facts.disk.as_ref().map(|todo| {
-        let says = "Pushes are answered 503: the disk is nearly full.".to_owned();
-        of(ConditionKind::DiskLow, facts.now, says, todo.clone())
-    }));
+    found.extend(place::found(facts));
     found.extend(connections_full(facts.places.as_ref(), facts.share.as_ref()));
     found.extend(facts.clock.and_then(|believed| clock_wrong(believed, facts.now)));
     found.extend(facts.backup.as_ref().map(backup_failing));
     found
 }
 
-fn of(kind: ConditionKind, since: Timestamp, says: String, todo: impl Into<String>) -> Condition {
+pub(super) fn of(
+    kind: ConditionKind,
+    since: Timestamp,
+    says: String,
+    todo: impl Into<String>,
+) -> Condition {
     Condition { kind, about: None, since, says, todo: todo.into() }
 }
 

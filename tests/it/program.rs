@@ -9,6 +9,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,7 +28,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Where a server stands that can be started again and again.
 pub(crate) struct Program {
     binary: PathBuf,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     pub(crate) public: u16,
     pub(crate) internal: u16,
 }
@@ -46,12 +47,19 @@ impl Program {
 
     pub(crate) fn of(binary: PathBuf) -> Self {
         let [public, internal] = free_ports();
-        Self { binary, folder: TempDir::new().unwrap(), public, internal }
+        Self { binary, folder: Arc::new(TempDir::new().unwrap()), public, internal }
+    }
+
+    /// The same folder, and other ports.
+    pub(crate) fn at_other_ports(&self) -> Self {
+        let [public, internal] = free_ports();
+        let (binary, folder) = (self.binary.clone(), Arc::clone(&self.folder));
+        Self { binary, folder, public, internal }
     }
 
     /// The same ports, and an empty folder.
     pub(crate) fn afresh(&mut self) {
-        self.folder = TempDir::new().unwrap();
+        self.folder = Arc::new(TempDir::new().unwrap());
     }
 
     pub(crate) fn start(&self) -> Process {

@@ -404,6 +404,11 @@ pub(crate) fn run(folder: &Path, public: &str, internal: &str, args: &[&str]) ->
         .unwrap()
 }
 
+/// Runs a command with these settings, and no server's addresses.
+pub(crate) fn run_with(folder: &Path, variables: &[(&str, &str)], args: &[&str]) -> Output {
+    program(&[], folder).args(args).envs(variables.iter().copied()).output().unwrap()
+}
+
 fn command(wrapper: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = program(wrapper, folder);
     command

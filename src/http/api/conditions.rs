@@ -63,6 +63,8 @@ impl InternalState {
             authentic_held: known(self.store.authentic_held_by_reason(HELD_MAX).await),
             rcms: self.poll_report(),
             disk: self.disk_trouble().await,
+            folder_low: self.intake.data_folder_low().map(|room| room.path.display().to_string()),
+            moved_file: self.intake.moved_file().map(|moved| moved.to_string()),
             places: self.shortage_of_places(now),
             share: self.source_over_share(now),
             large_headers: self.live.connections.public.large_headers().map(|it| LargeHeaders {

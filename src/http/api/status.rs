@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
     http::auth::Reader,
-    intake::{DiskState, Health},
+    intake::{DiskState, FolderRoom, Health},
     store::{KindTally, RingTally, Tallies},
 };
 
@@ -56,6 +56,11 @@ use crate::{
     "disk": {
         "free_bytes": 52_428_800_000_u64, "reserve_bytes": 536_870_912, "database_bytes": 4_194_304,
         "full_at": "2024-11-05T01:30:48.000Z",
+        "folders": [
+            {"name": "database", "free_bytes": 52_428_800_000_u64, "is_elsewhere": false},
+            {"name": "data", "free_bytes": 52_428_800_000_u64, "is_elsewhere": false},
+            {"name": "backups", "free_bytes": 104_857_600_000_u64, "is_elsewhere": true},
+        ],
     },
     "backup": {
         "every_s": 86_400, "last_success_at": "2024-09-05T01:00:02.000Z", "bytes": 4_194_304,
@@ -141,7 +146,7 @@ struct RingOut {
     dropped: i64,
 }
 
-/// The disk that holds the data directory.
+/// The disk that holds the database.
 #[derive(Debug, Serialize, ToSchema)]
 struct DiskOut {
     /// None where nobody can tell.
@@ -153,6 +158,19 @@ struct DiskOut {
     /// does not fill, or this was not looked at for ten minutes.
     #[schema(format = DateTime)]
     full_at: Option<String>,
+    /// The folders that simdeck writes to.
+    folders: Vec<FolderOut>,
+}
+
+/// A folder that simdeck writes to, and the room on its disk.
+#[derive(Debug, Serialize, ToSchema)]
+struct FolderOut {
+    /// `database`, `data` or `backups`.
+    name: &'static str,
+    /// None where nobody can tell, or the folder does not answer.
+    free_bytes: Option<u64>,
+    /// Whether it lies on another disk than the database; none where nobody can tell.
+    is_elsewhere: Option<bool>,
 }
 
 /// SIMs that were erased.
@@ -238,6 +256,15 @@ fn disk_out(disk: DiskState) -> DiskOut {
         reserve_bytes: disk.reserve_bytes,
         database_bytes: disk.database_bytes,
         full_at: disk.full_at.map(|at| at.to_string()),
+        folders: disk
+            .folders
+            .into_iter()
+            .map(|FolderRoom { folder, free_bytes, is_elsewhere, .. }| FolderOut {
+                name: folder.as_str(),
+                free_bytes,
+                is_elsewhere,
+            })
+            .collect(),
     }
 }
 

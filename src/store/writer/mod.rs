@@ -62,7 +62,7 @@ use self::{
     tail::Tail,
 };
 pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
-use super::{StoreError, days::StoreDays, read::KindTally};
+use super::{OpenFiles, StoreError, days::StoreDays, read::KindTally};
 use crate::domain::{KeptFrom, NewHeld, Retracted, Timestamp};
 
 /// What the writer may keep.
@@ -106,6 +106,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Writer {
     pub(super) connection: SqliteConnection,
+    files: OpenFiles,
     days: StoreDays,
     limits: Limits,
     interned: Interned,
@@ -128,11 +129,13 @@ pub struct Writer {
 impl Writer {
     pub(super) async fn new(
         connection: SqliteConnection,
+        files: OpenFiles,
         days: StoreDays,
         limits: Limits,
     ) -> Result<Self, StoreError> {
         let mut writer = Self {
             connection,
+            files,
             days,
             limits,
             interned: Interned::default(),
@@ -152,8 +155,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Stores a batch in one transaction. When this returns `Ok`, it has been synced to disk; after
-    /// an error nothing of it is there.
+    /// Stores a batch in one transaction. When this returns `Ok`, it has been synced to disk, and is
+    /// found under the database's name; after an error nothing of it is there, or nobody can tell.
     pub async fn commit(
         &mut self,
         batch: &[Submission],
@@ -170,7 +173,10 @@ impl Writer {
         let before = self.before(batch);
         match self.try_commit(batch, now).await {
             Err(error) => self.undo_commit(error, before).await,
-            done => done,
+            Ok(verdicts) => {
+                self.files.check_records()?;
+                Ok(verdicts)
+            }
         }
     }
 

@@ -42,6 +42,8 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_failing",
         "rcms_list_short",
         "disk_low",
+        "folder_low",
+        "database_moved",
         "connections_full",
         "clock_wrong",
         "backup_failing",

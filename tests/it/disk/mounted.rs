@@ -250,3 +250,73 @@ async fn a_file_system_that_turns_read_only_acknowledges_nothing_and_has_all_onc
     assert_eq!(disk.lost(&sender).await, 0);
     tell(&format!("a file system that turns read-only and is mended: {count} trials, 0 failures"));
 }
+
+/// A program whose data directory or database lies on the disk, and the other in a folder beside it.
+fn start_apart(disk: &Mounted, program: &Program, data: &Path, database: &Path) -> Process {
+    let url = OsString::from(format!("sqlite://{}/simdeck.db", database.display()));
+    let variables = [
+        ("SIMDECK_DATA_DIR", data.as_os_str()),
+        ("SIMDECK_DATABASE_URL", url.as_os_str()),
+        ("SIMDECK_DISK_RESERVE", OsStr::new("8MiB")),
+    ];
+    let mut process = program.spawn_within(&disk.within, &variables);
+    process.wait_for(&["Ready"]);
+    process
+}
+
+/// Pushes until the answer is another, which has to come soon.
+fn until(sender: &mut Sender, wanted: Answer) {
+    let began = Instant::now();
+    while sender.push() != wanted {
+        assert!(began.elapsed() < Duration::from_secs(10), "it is never {wanted:?}");
+    }
+}
+
+fn of_folder(program: &Program, name: &str) -> serde_json::Value {
+    let status = program.ask("/v1/status");
+    let folders = status["disk"]["folders"].as_array().unwrap();
+    folders.iter().find(|folder| folder["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn the_reserve_is_left_free_on_the_disk_of_the_database_wherever_the_data_directory_lies() {
+    let program = Program::new();
+    let Some(disk) = Mounted::new(&program, Path::new(""), TMPFS) else {
+        tell("a database on a disk of its own: 0 trials, since nothing can be mounted here");
+        return;
+    };
+    let beside = program.data().with_file_name("beside");
+    fs::create_dir(&beside).unwrap();
+    let server = start_apart(&disk, &program, &beside, &program.data());
+    let mut sender = Sender::to(&program);
+    sender.must_recover();
+    let (data, database) = (of_folder(&program, "data"), of_folder(&program, "database"));
+    assert_eq!(data["is_elsewhere"], true, "{data}");
+    assert_eq!(database["is_elsewhere"], false, "{database}");
+    assert!(database["free_bytes"].as_u64().unwrap() < 24 << 20, "{database}");
+    disk.fill(4 << 20);
+    until(&mut sender, Answer::Busy);
+    assert_eq!(readiness(&program), 503);
+    fs::remove_file(disk.file("filler")).unwrap();
+    until(&mut sender, Answer::Stored);
+    server.end();
+    sender.hang_up();
+
+    let server = start_apart(&disk, &program, &program.data(), &beside);
+    sender.must_recover();
+    disk.fill(1 << 20);
+    let began = Instant::now();
+    let metrics = || Line::to(program.internal).unwrap().get("/metrics").unwrap().text();
+    let low = "simdeck_conditions{condition=\"folder_low\"} 1";
+    while !metrics().contains(low) {
+        assert!(began.elapsed() < Duration::from_secs(10), "{}", metrics());
+        assert_eq!(sender.push(), Answer::Stored);
+    }
+    assert!(
+        metrics().contains("simdeck_folder_free_bytes{folder=\"data\"} 1048576"),
+        "{}",
+        metrics()
+    );
+    assert_eq!(readiness(&program), 200, "pushes do not go to that disk");
+    server.end();
+}

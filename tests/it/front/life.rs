@@ -147,8 +147,12 @@ async fn a_quarantined_push_is_reason_enough_not_to_make_a_key() {
 async fn a_second_instance_on_the_same_data_is_refused() {
     let simdeck = Simdeck::start(&[]);
     let said = refused_start(simdeck.folder().path(), &[]);
-    let sentence = "error: another simdeck is running on the data directory data; stop it, or \
-                    choose another directory with SIMDECK_DATA_DIR\n";
+    let sentence = format!(
+        "error: another simdeck is running on the data directory data (process {} on {}); stop it, or \
+         choose another directory with SIMDECK_DATA_DIR\n",
+        simdeck.pid().as_raw_nonzero(),
+        rustix::system::uname().nodename().to_string_lossy(),
+    );
     assert_eq!(said, sentence);
     assert_eq!(simdeck.push("sim-status", signed("")).await, (1, 0, 0), "the first goes on");
     simdeck.end();

@@ -127,6 +127,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::NotAcknowledged
         | ConditionKind::NoRoom
         | ConditionKind::DiskLow
+        | ConditionKind::DatabaseMoved
         | ConditionKind::ConnectionsFull => true,
         ConditionKind::Silent
         | ConditionKind::RefusedRun
@@ -136,6 +137,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::ProxyNotTrusted
         | ConditionKind::RcmsFailing
         | ConditionKind::RcmsListShort
+        | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing => false,
     }

@@ -7,7 +7,7 @@ use super::{backups, page::Page};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
     http::api::{InternalState, conditions::soon},
-    intake::{BackupState, CommitFigures, Health, QueueDepth},
+    intake::{BackupState, CommitFigures, FolderRoom, Health, QueueDepth},
     store::{Room, Tallies},
 };
 
@@ -20,6 +20,7 @@ pub(super) struct StateFigures {
     conditions: Vec<Condition>,
     backups: BackupState,
     room: Option<Room>,
+    folders: Vec<FolderRoom>,
     tallies: Option<Tallies>,
 }
 
@@ -39,6 +40,7 @@ impl StateFigures {
             conditions,
             backups: state.intake.backups(),
             room: room.and_then(Result::ok),
+            folders: state.intake.disk().folders,
             tallies: tallies.and_then(Result::ok),
         }
     }
@@ -69,6 +71,12 @@ impl StateFigures {
             let help = "What is free on the database's disk.";
             page.gauge("simdeck_disk_free_bytes", help, room.free_bytes)?;
         }
+        let folders = self
+            .folders
+            .iter()
+            .filter_map(|room| Some(([("folder", room.folder.as_str())], room.free_bytes?)));
+        let help = "What is free on the disk of each folder that simdeck writes to.";
+        page.each("simdeck_folder_free_bytes", help, MetricType::Gauge, folders)?;
         self.tallies.as_ref().map_or(Ok(()), |tallies| self.encode_tallies(tallies, page))
     }
 

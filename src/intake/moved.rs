@@ -1,0 +1,87 @@
+//! A database that is moved or removed while it is open. What is written from then on is lost, or lies
+//! where nobody looks for it: nothing more is acknowledged, and the process ends.
+use std::{future, sync::OnceLock, time::Duration};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Intake, Trouble, accept::Unstored, queue::Job, task::WriterTask};
+use crate::store::FileMoved;
+
+/// How long whoever watches over us has to hear why, before the process ends: conditions are looked at
+/// every five seconds, and then told.
+const REFUSE_FOR: Duration = Duration::from_secs(10);
+
+/// The first file that was found elsewhere than where it was opened.
+#[derive(Debug, Default)]
+pub(super) struct MovedFile {
+    found: OnceLock<FileMoved>,
+    noticed: CancellationToken,
+}
+
+impl MovedFile {
+    /// Waits until there is one.
+    pub(super) async fn noticed(&self) {
+        self.noticed.cancelled().await;
+    }
+}
+
+impl Intake {
+    /// Which file of the database is elsewhere than where it was opened, if one is.
+    pub fn moved_file(&self) -> Option<FileMoved> {
+        self.shared.moved_file.found.get().cloned()
+    }
+
+    /// Looks whether the files that are open are still those of their names; true if not.
+    pub(super) fn check_files(&self) -> bool {
+        if let Err(moved) = self.shared.files.check() {
+            self.note_moved(moved);
+        }
+        self.shared.moved_file.found.get().is_some()
+    }
+
+    /// From now on nothing is taken any more. It stays so: what was moved back may lack what others
+    /// wrote meanwhile.
+    pub(super) fn note_moved(&self, moved: FileMoved) {
+        let MovedFile { found, noticed } = &self.shared.moved_file;
+        if found.set(moved.clone()).is_ok() {
+            self.change_trouble(|before| match before {
+                Some(Trouble::Stopping) => before,
+                _ => Some(Trouble::FilesMoved),
+            });
+            tracing::error!(
+                file = %moved.path.display(),
+                "The database was moved or removed while it was open: {moved}. Pushes are answered 503 \
+                 and simdeck ends; what was acknowledged lies in the files that were moved. Move them \
+                 back under their names, or restore a backup, then start simdeck again, and stop it \
+                 before you move its files"
+            );
+            noticed.cancel();
+        }
+    }
+}
+
+impl WriterTask {
+    /// Sends all away for a while, or until we are stopped.
+    pub(super) async fn refuse_all(&mut self, stop: &CancellationToken) {
+        let refusing = async {
+            loop {
+                tokio::select! {
+                    Some(Job { ticket, .. }) = self.jobs.recv() => ticket.answer(Err(Unstored::Busy)),
+                    // Whoever asked hears why.
+                    Some(_) = self.asked.recv() => (),
+                    else => future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = refusing => (),
+            () = stop.cancelled() => (),
+            () = sleep(REFUSE_FOR) => (),
+        }
+        self.jobs.close();
+        while let Ok(Job { ticket, .. }) = self.jobs.try_recv() {
+            ticket.answer(Err(Unstored::Busy));
+        }
+    }
+}
