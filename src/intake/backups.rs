@@ -218,13 +218,12 @@ impl Intake {
 
     fn backup_plan(&self) -> BackupPlan {
         let options = &self.shared.options;
-        let database_folder = options.keep.database.parent().map(ToOwned::to_owned);
-        let pushes_need = database_folder.into_iter().chain([options.data_dir.clone()]);
+        let pushes_need = vec![self.database_folder().to_owned(), options.data_dir.clone()];
         BackupPlan {
             database: options.keep.database.clone(),
             folder: options.keep.backup_dir.clone(),
             keep: options.keep.backups_kept,
-            pushes_need: pushes_need.filter(|folder| !folder.as_os_str().is_empty()).collect(),
+            pushes_need,
             reserve_bytes: options.disk_reserve_bytes,
         }
     }

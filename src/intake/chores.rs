@@ -13,7 +13,9 @@ use crate::{
     domain::{
         AuditOutcome, Caller, ClockEvidence, Giccid, RetractQuestion, SilentCount, Timestamp,
     },
-    store::{Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, StoreError},
+    store::{
+        Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, RoomNote, StoreError,
+    },
 };
 
 /// How long a checkpoint that somebody asked for may wait for readers.
@@ -56,6 +58,11 @@ pub(super) enum Upkeep {
     /// Keeps how many SIMs were silent.
     CountSilent {
         count: SilentCount,
+        reply: Reply<()>,
+    },
+    /// Keeps how large the database was.
+    KeepRoomNotes {
+        notes: Vec<RoomNote>,
         reply: Reply<()>,
     },
     Checkpoint {
@@ -271,6 +278,9 @@ impl WriterTask {
             Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
             Upkeep::CountSilent { count, reply } => {
                 answer(reply, self.writer.keep_silent_count(count, now).await)
+            }
+            Upkeep::KeepRoomNotes { notes, reply } => {
+                answer(reply, self.writer.keep_room_notes(&notes).await)
             }
             Upkeep::Checkpoint { reply } => {
                 answer(reply, self.writer.checkpoint(CHECKPOINT_WAIT).await)

@@ -17,6 +17,7 @@ mod erase;
 mod figures;
 mod finished;
 mod folders;
+mod growth;
 mod held_many;
 mod history;
 mod keep;
@@ -53,7 +54,7 @@ pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::AdminError;
 pub use audit::Audited;
 pub use backups::{BackupState, KeepError};
-pub use disk::DiskState;
+pub use disk::{DiskState, eats_reserve};
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
 pub use folders::{Folder, FolderRoom};
@@ -67,10 +68,10 @@ pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, backups::Backups, chore_queue::Chores, disk::DiskNotes, figures::Commits,
-    folders::BackupDisk, kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies,
-    moved::MovedFile, nonces::Nonces, queue::Queue, refused::Waiting, rezone::RezoningNow,
-    sent_away::SentAway, trouble::Trouble,
+    admin::Command, backups::Backups, chore_queue::Chores, figures::Commits, folders::BackupDisk,
+    growth::Growth, kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, moved::MovedFile,
+    nonces::Nonces, queue::Queue, refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
+    trouble::Trouble,
 };
 use crate::{
     domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
@@ -135,7 +136,7 @@ struct Shared {
     sent_away: SentAway,
     commits: Commits,
     kept_from: KeptFromNow,
-    disk_notes: DiskNotes,
+    growth: Growth,
     backups: Backups,
     lacked_room: watch::Sender<u64>,
     backup_disk: BackupDisk,
@@ -192,7 +193,7 @@ impl Intake {
             sent_away: SentAway::default(),
             commits: Commits::default(),
             kept_from: KeptFromNow::new(writer.kept_from()),
-            disk_notes: DiskNotes::default(),
+            growth: Growth::default(),
             backups: Backups::default(),
             lacked_room: watch::Sender::default(),
             backup_disk: BackupDisk::default(),

@@ -81,6 +81,7 @@ impl IntakeTasks {
                 refused.run(commands),
                 disk.watch_disk(),
                 disk.watch_backup_folder(),
+                disk.watch_growth(),
                 keeper.keep(),
                 follower.follow(followed),
                 keeper.count_silent_by_clock()

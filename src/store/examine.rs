@@ -78,6 +78,16 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     })
 }
 
+/// Bytes within a database that hold nothing, also while a server works on it.
+pub async fn bytes_free_inside(database: &Path) -> Result<u64, StoreError> {
+    const FREE: &str = "
+        select freelist_count * page_size from pragma_freelist_count, pragma_page_size";
+    let mut connection = patient_reader(database).await?;
+    let bytes: i64 = sqlx::query_scalar(FREE).fetch_one(&mut connection).await.map_err(of_read)?;
+    connection.close().await?;
+    Ok(bytes.unsigned_abs())
+}
+
 /// How many notifications and held bodies there are of a SIM, or mention it.
 pub async fn count_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), StoreError> {
     let (database, giccid) = (database.to_owned(), giccid.to_owned());

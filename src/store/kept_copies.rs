@@ -142,7 +142,7 @@ fn remove_if_there(path: &Path) {
 /// The copies that we have made on the disk of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnCopies {
-    /// How many backups lie in their folder, and what they take.
+    /// How many backups lie in their folder, and what they take, if it is on this disk.
     backups: Option<(PathBuf, usize, u64)>,
     /// What lies beside the database, and what each takes.
     beside: Vec<(PathBuf, u64)>,
@@ -155,21 +155,27 @@ pub fn own_copies(database: &Path, backups: &Path) -> io::Result<OwnCopies> {
     // A folder on another disk, or none, takes no room here.
     let is_here = is_same_disk(folder_of(database), backups).unwrap_or(false);
     let backups = match is_here {
-        true => copies::sizes(backups)?,
-        false => Vec::new(),
-    }
-    .into_iter()
-    .fold(None, |all: Option<(PathBuf, usize, u64)>, bytes| {
-        let (path, count, sum) = all.unwrap_or_else(|| (backups.to_owned(), 0, 0));
-        Some((path, count + 1, sum + bytes))
-    });
+        true => {
+            let sizes = copies::sizes(backups)?;
+            Some((backups.to_owned(), sizes.len(), sizes.iter().sum()))
+        }
+        false => None,
+    };
     Ok(OwnCopies { backups, beside })
+}
+
+impl OwnCopies {
+    /// What the backups take, if their folder is on the disk of the database.
+    pub fn backup_bytes(&self) -> Option<u64> {
+        self.backups.as_ref().map(|(_, _, bytes)| *bytes)
+    }
 }
 
 impl fmt::Display for OwnCopies {
     /// A clause that names them with their sizes, or nothing where there are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let backups = self.backups.iter().map(|(folder, count, bytes)| {
+        let there = self.backups.iter().filter(|(_, count, _)| *count > 0);
+        let backups = there.map(|(folder, count, bytes)| {
             let count = counted(*count as i128, "backup", "backups");
             format!("{count} in {} ({})", folder.display(), mib(*bytes))
         });

@@ -50,7 +50,7 @@ pub use copies::{NewestBackup, newest_backup};
 pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, is_in_files};
 pub use error::{StoreError, unless_too_slow};
-pub use examine::{Examination, count_mentions, examine, tables_that_mention};
+pub use examine::{Examination, bytes_free_inside, count_mentions, examine, tables_that_mention};
 pub use folder::{DataFolder, Disk, FolderError, disk_of, free_bytes, is_taken, kept_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
@@ -60,7 +60,7 @@ pub use open_files::{FileMoved, OpenFiles};
 pub use permits::KeyedPermits;
 pub use read::{
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
-    SimMoment, SimQuestion, Store, Tallies,
+    RoomNote, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use restore::{RestoreError, Restored, restore};

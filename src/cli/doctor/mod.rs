@@ -1,6 +1,7 @@
 //! Looks at everything that can be wrong with an installation, and says what to do about it.
 mod backup;
 mod canary;
+mod disk;
 mod place;
 mod server;
 
@@ -74,10 +75,10 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut findings = place::permissions(settings);
-    findings.push(place::disk(settings));
+    let server = server::ask(settings).await;
+    findings.push(disk::look(settings, server.disk.as_ref()).await);
     findings.extend(place::database(settings, doctor.thorough).await);
     findings.push(backup::look(settings).await);
-    let server = server::ask(settings).await;
     findings.extend(server.findings);
     // The address in the settings may be one that only others can reach: whoever wants it tried
     // says so.

@@ -1,4 +1,4 @@
-//! The data directory, its disk and its database, without a server.
+//! The data directory and its database, without a server.
 use std::{
     fs::{self, Metadata},
     io,
@@ -16,13 +16,11 @@ use crate::{
         settings::{Settings, WideFile},
     },
     domain::{BelievedTime, Clock, ClockEvidence, SystemClock, Timestamp, counted},
-    store::{StoreError, examine, free_bytes},
+    store::{StoreError, examine},
 };
 
 /// What others may not have: anything.
 const OTHERS: u32 = 0o077;
-/// A log that is larger is not brought back into the database as it should.
-const WAL_BYTES_MAX: u64 = 512 << 20;
 /// Clocks of one machine do not differ, and none was right before this was written.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
 const WRITTEN: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
@@ -83,39 +81,6 @@ fn odd(path: &Path, about: &Metadata) -> Option<Finding> {
         return Some(Finding::problem("permissions", finding, todo));
     }
     None
-}
-
-/// How much room there is.
-pub(super) fn disk(settings: &Settings) -> Finding {
-    const CHECK: &str = "disk";
-    let reserve = settings.disk.reserve_bytes;
-    let free = match free_bytes(&settings.data_dir) {
-        Ok(free) => free,
-        Err(error) => {
-            let finding = format!("Nobody can tell how much room there is: {error}.");
-            return Finding::problem(CHECK, finding, "Name the right folder with --data-dir.");
-        }
-    };
-    let mut log = settings.database.clone().into_os_string();
-    log.push("-wal");
-    let wal = fs::metadata(log).map_or(0, |log| log.len());
-    let told = format!(
-        "{} MiB are free, {} MiB are to be left free; the database's log has {} MiB.",
-        free >> 20,
-        reserve >> 20,
-        wal >> 20
-    );
-    if free < reserve {
-        let todo = "Free some room, prune older records, or lower SIMDECK_DISK_RESERVE: pushes are \
-                    answered 503.";
-        return Finding::problem(CHECK, told, todo);
-    }
-    if wal > WAL_BYTES_MAX {
-        let todo = "Something reads the database without end: look for long exports and for other \
-                    programs on the file.";
-        return Finding::problem(CHECK, told, todo);
-    }
-    Finding::ok(CHECK, told)
 }
 
 /// Integrity and schema of the database, and the clock against what stands in it.

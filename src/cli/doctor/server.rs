@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Finding;
 use crate::{
     cli::{Failure, client::ApiClient, settings::Settings},
-    domain::{Clock, SystemClock, sentence},
+    domain::{Clock, ConditionKind, SystemClock, sentence},
 };
 
 const CHECK: &str = "server";
@@ -15,8 +15,18 @@ const CLOCKS_DIFFER_MAX_S: i64 = 60;
 /// What the server said.
 pub(super) struct Server {
     pub(super) findings: Vec<Finding>,
+    /// How it says that its disk stands.
+    pub(super) disk: Option<Disk>,
     /// None where it did not answer.
     pub(super) client: Option<ApiClient>,
+}
+
+/// The disk of the database.
+pub(super) struct Disk {
+    pub(super) free_bytes: Option<u64>,
+    pub(super) reserve_bytes: u64,
+    /// Whether pushes are answered 503 for lack of room.
+    pub(super) is_low: bool,
 }
 
 /// What matters of `/v1/status`.
@@ -25,7 +35,14 @@ struct Status {
     version: String,
     now: String,
     reason: Option<String>,
+    disk: DiskSaid,
     conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct DiskSaid {
+    free_bytes: Option<u64>,
+    reserve_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -40,13 +57,26 @@ struct Condition {
 /// Asks it how it is.
 pub(super) async fn ask(settings: &Settings) -> Server {
     match status(settings).await {
-        Ok((client, status)) => Server { findings: judge(settings, status), client: Some(client) },
+        Ok((client, status)) => {
+            let disk = Some(status.disk());
+            Server { findings: judge(settings, status), disk, client: Some(client) }
+        }
         Err(failure) => {
             let finding = sentence(format!("It did not say how it is: {failure}"));
             let todo = "Start `simdeck serve`, or name the right server with --internal-url and its \
                         key with SIMDECK_API_KEY. All else was looked at without it.";
-            Server { findings: vec![Finding::problem(CHECK, finding, todo)], client: None }
+            let findings = vec![Finding::problem(CHECK, finding, todo)];
+            Server { findings, disk: None, client: None }
         }
+    }
+}
+
+impl Status {
+    fn disk(&self) -> Disk {
+        let DiskSaid { free_bytes, reserve_bytes } = self.disk;
+        let low = ConditionKind::DiskLow.as_str();
+        let is_low = self.conditions.iter().any(|it| it.on && it.name == low);
+        Disk { free_bytes, reserve_bytes, is_low }
     }
 }
 

@@ -154,8 +154,8 @@ struct DiskOut {
     /// With less, pushes are answered 503.
     reserve_bytes: u64,
     database_bytes: u64,
-    /// When nothing but the reserve is left, if it fills as it did in the last day; none where it
-    /// does not fill, or this was not looked at for ten minutes.
+    /// When nothing but the reserve is left, if the database grows as it did in the last week, with the
+    /// backups that are to come; none where it does not grow, or this was not looked at for an hour.
     #[schema(format = DateTime)]
     full_at: Option<String>,
     /// The folders that simdeck writes to.

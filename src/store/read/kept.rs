@@ -121,15 +121,6 @@ impl Store {
         written_evidence(&mut reader).await
     }
 
-    /// Bytes within the database that hold nothing.
-    pub async fn free_inside(&self) -> Result<u64, StoreError> {
-        const FREE: &str = "
-            select freelist_count * page_size from pragma_freelist_count, pragma_page_size";
-        let mut reader = self.reader(READ_TIME_MAX).await?;
-        let bytes: i64 = sqlx::query_scalar(FREE).fetch_one(&mut *reader).await.map_err(of_read)?;
-        Ok(bytes.unsigned_abs())
-    }
-
     /// The time zone that a start has given up while the sums by day were being brought to it.
     pub async fn zone_given_up(&self) -> Result<Option<String>, StoreError> {
         const ZONE: &str = "select value from meta where name = 'zone_given_up'";

@@ -63,7 +63,8 @@ use super::{
 
 pub use kept::{ErasedCounts, ErasedEntry, Missed};
 pub use portion::Portion;
-pub use room::Room;
+pub(super) use room::ROOM_NOTES;
+pub use room::{Room, RoomNote};
 pub use sim::SimMoment;
 pub use sim_list::SimQuestion;
 pub use tally::{KindTally, QuarantineTally, RingTally, Tallies};

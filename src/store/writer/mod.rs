@@ -31,6 +31,7 @@ mod retract_cards;
 mod retract_list;
 mod retract_records;
 mod rings;
+mod room_notes;
 mod round;
 mod silent_count;
 mod sim_pruned;

@@ -6,6 +6,7 @@ mod clock;
 mod copy_room;
 mod crash;
 mod faults;
+mod forecast;
 mod full;
 mod held;
 mod journal;
