@@ -18,7 +18,7 @@ use super::{
     systemd,
     wiring::Server,
 };
-use crate::http::{InternalState, Wellness};
+use crate::http::InternalState;
 
 /// Runs the server until it is told to stop.
 pub(super) async fn run(
@@ -36,7 +36,7 @@ pub(super) async fn run(
     };
     let server = Server::open(settings, reread, experiment, is_demo).await?;
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone(), server.wellness.clone())?;
+    stop_on_signals(stop.clone())?;
     if let Some(warning) = no_token {
         tracing::warn!("{warning}");
     }
@@ -126,7 +126,7 @@ async fn invite(state: InternalState, internal: SocketAddr) {
 }
 
 /// TERM and INT stop the server in good order; a second one stops it at once.
-fn stop_on_signals(stop: CancellationToken, wellness: Wellness) -> Result<(), Failure> {
+fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::because("cannot listen for signals")(error);
     let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -142,12 +142,7 @@ fn stop_on_signals(stop: CancellationToken, wellness: Wellness) -> Result<(), Fa
             }
             systemd::stopping();
             tracing::info!("Stopping: answering what is in flight");
-            let (stop, wellness) = (stop.clone(), wellness.clone());
-            // Beside this, so that a second signal is heard meanwhile.
-            tokio::spawn(async move {
-                wellness.end().await;
-                stop.cancel();
-            });
+            stop.cancel();
         }
     });
     Ok(())

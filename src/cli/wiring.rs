@@ -15,7 +15,7 @@ use super::{
     Experiment, Failure,
     alert::Alerts,
     demo,
-    ending::{ended_early_because, until_stopped},
+    ending::{Running, ended_early_because, tell_that_we_end},
     identity_rule, instance,
     listeners::Listeners,
     made::{Secrets, secrets},
@@ -61,7 +61,7 @@ pub(super) struct Server {
     /// Whether the demo has still to be told.
     is_untold: bool,
     /// Says that we end, before we do.
-    pub(super) wellness: Wellness,
+    wellness: Wellness,
 }
 
 /// What a server and a single command have in common.
@@ -194,9 +194,10 @@ impl Server {
         Ok(true)
     }
 
-    /// Runs until `stop`. Then no one new comes in, requests in flight are answered, what waits is
-    /// committed, and the log is brought back into the database. A part that ends by itself ends
-    /// all others, and that is a failure.
+    /// Runs until `stop`. Then what people and programs inside have asked for ends within a second,
+    /// while pushes are still taken; after that no new push comes in, those in flight are answered, what
+    /// waits is committed, and the log is brought back into the database. A part that ends by itself
+    /// ends all others, and that is a failure.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
         let Self {
             mut parts,
@@ -218,11 +219,12 @@ impl Server {
         let limits = ConnectionLimits::public(trusted.clone());
         let public = public_app(
             parts.intake.clone(),
-            push_settings(&settings, trusted, reload.path_tokens.clone(), wellness),
+            push_settings(&settings, trusted, reload.path_tokens.clone(), wellness.clone()),
             failures.clone(),
             parts.internal.live.pushes.clone(),
         );
-        let mut fronts = JoinSet::new();
+        let (mut fronts, mut pushes) = (JoinSet::new(), JoinSet::new());
+        let public_stop = CancellationToken::new();
         let counts = parts.internal.live.connections.clone();
         fronts.spawn(parts.internal.clone().watch_over(stop.clone()));
         let credentials = reload.credentials.subscribe();
@@ -230,8 +232,8 @@ impl Server {
         let state = parts.internal.clone();
         let internal = proving(internal_router(parts.internal, page), instance_secret);
         if let Some(listener) = listeners.public {
-            let counts = counts.public;
-            fronts.spawn(serve_with(listener, public, limits, tls.public, counts, stop.clone()));
+            let (counts, stop) = (counts.public, public_stop.clone());
+            pushes.spawn(serve_with(listener, public, limits, tls.public, counts, stop));
         }
         if let Some(demo) = demo {
             fronts.spawn(demo.run(stop.clone()));
@@ -249,7 +251,10 @@ impl Server {
         tokio::spawn(systemd::feed_watchdog(parts.intake.clone(), stop.clone()));
         tokio::spawn(reload.run(stop.clone()));
         let mut intake = parts.tasks;
-        let ended_early = until_stopped(&mut fronts, &mut intake, &failures, &stop).await?;
+        let told = tokio::spawn(tell_that_we_end(stop.clone(), parts.intake.clone(), wellness));
+        let running = Running { intake: &mut intake, failures: &failures, stop: &stop };
+        let ended_early =
+            running.until_stopped(&mut fronts, &mut pushes, told, &public_stop).await?;
         recorded::stop(&state).await;
         parts.stop_intake.cancel();
         let outcome = match intake.await {

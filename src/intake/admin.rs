@@ -211,6 +211,10 @@ impl Intake {
         match self.trouble() {
             Some(Trouble::Stopping) => AdminError::Stopping,
             Some(trouble @ Trouble::FilesMoved) => AdminError::NotReady(trouble.sentence()),
+            // The writer goes on for the pushes, and has only given up its long work.
+            _ if self.shared.work_ends.is_cancelled() && !self.shared.commands.is_closed() => {
+                AdminError::Stopping
+            }
             _ => AdminError::Ended,
         }
     }

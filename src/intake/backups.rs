@@ -195,7 +195,7 @@ impl Intake {
                 made = finished(&mut making) => return made.unwrap_or(Err(BackupError::GivenUp)),
                 _ = look.tick() => (),
             }
-            if self.trouble() == Some(Trouble::Stopping) {
+            if self.shared.work_ends.is_cancelled() || self.trouble() == Some(Trouble::Stopping) {
                 watch.give_up();
             }
             if watch.steps() != steps {

@@ -159,6 +159,11 @@ impl Chores {
         }
     }
 
+    /// Gives up all that waits; whoever asked for it hears that we stop. Gives what there was.
+    pub(super) fn end(&mut self) -> Vec<&'static str> {
+        self.waiting.drain(..).map(|chore| chore.work.name()).collect()
+    }
+
     /// Whether a SIM is being erased, or waits for it.
     pub(super) fn erases(&self, giccid: &Giccid) -> bool {
         self.waiting.iter().any(|chore| chore.work.erases(giccid))

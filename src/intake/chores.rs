@@ -89,6 +89,13 @@ impl Intake {
     }
 }
 
+impl Upkeep {
+    /// Whether it is done in steps, or takes long.
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Prune { .. } | Self::Erase { .. } | Self::Retract { .. })
+    }
+}
+
 impl WriterTask {
     /// Does the next step of the work that has begun, or else of what has waited longest.
     pub(super) async fn do_chore(&mut self) -> Result<(), IntakeError> {
@@ -129,6 +136,20 @@ impl WriterTask {
             Err(error) => self.try_again(chore, &error),
         }
         Ok(())
+    }
+
+    /// Gives long work up, since we stop: what takes rows away is in the database, and goes on after the
+    /// next start.
+    pub(super) fn end_work(&mut self) {
+        self.has_ended_work = true;
+        let works = self.chores.end();
+        if !works.is_empty() {
+            tracing::info!(
+                ?works,
+                "Work on the store stops here, since simdeck is stopping; erasures, retractions and a \
+                 change of time zone go on after the next start"
+            );
+        }
     }
 
     /// Lets work wait for its next try.
@@ -247,6 +268,10 @@ impl WriterTask {
         upkeep: Upkeep,
         now: Timestamp,
     ) -> Result<(), IntakeError> {
+        if self.has_ended_work && upkeep.is_long() {
+            // Whoever asked hears that we stop.
+            return Ok(());
+        }
         match upkeep {
             Upkeep::Prune { by_clock, reply } => {
                 match self.begin_prune(now, by_clock).await {

@@ -140,6 +140,8 @@ struct Shared {
     backups: Backups,
     lacked_room: watch::Sender<u64>,
     backup_disk: BackupDisk,
+    /// Long work ends, and no other begins; pushes are taken on.
+    work_ends: CancellationToken,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
     /// No text that names one of these is shown. The writer says which they are.
@@ -197,6 +199,7 @@ impl Intake {
             backups: Backups::default(),
             lacked_room: watch::Sender::default(),
             backup_disk: BackupDisk::default(),
+            work_ends: CancellationToken::new(),
             rezoning,
             keys: RwLock::new(keys),
             erased: RwLock::new(writer.erased_numbers()),
@@ -216,6 +219,11 @@ impl Intake {
             stop,
         };
         Ok((intake, tasks))
+    }
+
+    /// Has the long work on the store end at its next step, while pushes are taken on.
+    pub fn end_work(&self) {
+        self.shared.work_ends.cancel();
     }
 
     /// Whether pushes can be stored now.

@@ -73,7 +73,8 @@ impl IntakeTasks {
         let follower = intake.clone();
         let (answers, committed) = Answers::new();
         let answering = tokio::spawn(answers::run(intake.clone(), committed));
-        let writing = WriterTask { intake, writer, chores, jobs, asked, answers };
+        let writing =
+            WriterTask { intake, writer, chores, jobs, asked, answers, has_ended_work: false };
         // The watch never ends, so that nothing can cut a transaction short: the refused pushes end
         // as soon as the writer takes no more of them, which is before it has written the last.
         let beside = async {
@@ -123,6 +124,8 @@ pub(super) struct WriterTask {
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
     pub(super) asked: mpsc::Receiver<Command>,
     pub(super) answers: Answers,
+    /// Whether long work is given up, since we stop.
+    pub(super) has_ended_work: bool,
 }
 
 /// A batch on its way: what is stored, and who waits for it.
@@ -162,6 +165,7 @@ impl WriterTask {
             tokio::select! {
                 biased;
                 () = self.intake.shared.moved_file.noticed() => return Ok(()),
+                () = self.intake.shared.work_ends.cancelled(), if !self.has_ended_work => self.end_work(),
                 () = stop.cancelled(), if !self.jobs.is_closed() => {
                     self.intake.change_trouble(|_| Some(Trouble::Stopping));
                     // Nobody waits any more but whoever stops us.

@@ -87,6 +87,8 @@ impl ConnectionLimits {
             half_closed_time_max: Duration::from_secs(2),
             header_bytes_max: INTERNAL_HEADER_BYTES_MAX,
             farewell_time: Duration::ZERO,
+            // Pushes are taken until all here have ended, and none must wait for a slow reader.
+            drain_time_max: Duration::from_secs(1),
             ..Self::public(Arc::new([]))
         }
     }

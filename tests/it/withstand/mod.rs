@@ -12,6 +12,7 @@ mod half_closed;
 mod injection;
 mod inside;
 mod java;
+mod last;
 mod left;
 mod line;
 mod log_lines;
