@@ -20,7 +20,7 @@ use crate::{
     domain::{AuditAction, AuditNote, Caller, Timestamp, counted},
     store::{
         Backup, BackupError, BackupPlan, CopyWatch, NewestBackup, back_up, checkpoint_beside,
-        newest_backup,
+        newest_backup, remove_parts_of_backups,
     },
 };
 
@@ -246,7 +246,12 @@ impl Intake {
     pub(super) async fn first_backup(&self) -> Option<Instant> {
         let keep = &self.shared.options.keep;
         let (folder, now) = (keep.backup_dir.clone(), self.now());
-        let mut looking = spawn_blocking(move || newest_backup(&folder, now));
+        let mut looking = spawn_blocking(move || {
+            if let Err(error) = remove_parts_of_backups(&folder, now) {
+                tracing::warn!(%error, "Parts of backups that were not finished stay");
+            }
+            newest_backup(&folder, now)
+        });
         let looked = match timeout(SILENCE_MAX, &mut looking).await {
             Ok(looked) => looked,
             Err(_) => {

@@ -24,6 +24,7 @@ use super::{
     foreign_names::{ErasedHashes, erased_in, rename},
     integrity::{Depth, check},
     kept_copies::own_copies,
+    leftovers::remove_parts,
     read::give_way,
 };
 use crate::domain::{Timestamp, mib};
@@ -167,26 +168,36 @@ pub async fn back_up(
         Ok(_) if watch.is_given_up() => Err(BackupError::GivenUp),
         done => done,
     };
-    let (last_id, records, secrets, erased) = match done {
-        Ok(told) => told,
-        Err(error) => {
-            if let Err(error) = fs::remove_file(&partial) {
-                tracing::debug!(%error, "There is no part of a copy to take away");
-            }
-            return Err(watch.reason(error));
-        }
+    let made = match done {
+        Ok(told) => finish(plan, (&partial, &path), told, now),
+        Err(error) => Err(watch.reason(error)),
     };
+    if made.is_err() {
+        remove_parts(&partial);
+    }
+    made
+}
+
+/// Gives a copy that is whole its name.
+fn finish(
+    plan: &BackupPlan,
+    (partial, path): (&Path, &Path),
+    (last_id, records, secrets, erased): (i64, i64, Secrets, ErasedHashes),
+    now: Timestamp,
+) -> Result<Backup, BackupError> {
+    let folder = &*plan.folder;
+    let unwritten = |source| BackupError::File { path: folder.to_owned(), source };
     // The list goes with the copies: where all else is lost, a restore still knows it.
     let beside_copies = erasures::list_in(folder);
     let named = erasures::read(&erasures::list_of(&plan.database)).map_err(unwritten)?;
     erasures::add(&beside_copies, &named).map_err(unwritten)?;
     rename(&beside_copies, &secrets, &erased).map_err(unwritten)?;
-    put_in_place(&partial, &path)?;
+    put_in_place(partial, path)?;
     if let Err(error) = copies::rotate(folder, plan.keep, now) {
         tracing::warn!(%error, "An old backup could not be removed");
     }
-    let bytes = fs::metadata(&path).map_err(unwritten)?.len();
-    Ok(Backup { path, bytes, last_id, records })
+    let bytes = fs::metadata(path).map_err(unwritten)?.len();
+    Ok(Backup { path: path.to_owned(), bytes, last_id, records })
 }
 
 async fn copied(

@@ -7,14 +7,17 @@
 use std::{
     ffi::OsStr,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use super::kept_copies::taken;
+use super::{kept_copies::taken, leftovers::is_part_of_backup};
 use crate::domain::Timestamp;
 
 const FIRST: &str = "simdeck-";
 const LAST: &str = ".db";
+/// A list of erased SIMs that is not whole yet.
+const NEW_LIST: &str = "simdeck.erased.new";
 /// How a copy ends that is not whole yet.
 pub(super) const PARTIAL: &str = ".partial";
 
@@ -35,9 +38,33 @@ pub(super) fn next(folder: &Path, now: Timestamp) -> io::Result<(PathBuf, PathBu
     Ok((named(LAST), named(PARTIAL)))
 }
 
-/// Removes what is left of copies that were not finished.
+/// Removes what is left of copies that were not finished, and of the list that lies with them.
 pub(super) fn remove_partial(folder: &Path) -> io::Result<()> {
-    files(folder, PARTIAL)?.iter().try_for_each(fs::remove_file)
+    remove_older_parts(folder, None)
+}
+
+/// The same where a copy may be growing: only what was last written before a moment. The folder may be
+/// far away and hang.
+pub fn remove_parts_of_backups(folder: &Path, before: Timestamp) -> io::Result<()> {
+    match remove_older_parts(folder, Some(before)) {
+        // There was never a copy.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn remove_older_parts(folder: &Path, before: Option<Timestamp>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_part = name.to_str().is_some_and(|name| is_part_of_backup(name) || name == NEW_LIST);
+        let is_old =
+            |at: Timestamp| Ok::<_, io::Error>(entry.metadata()?.mtime() < at.unix_seconds());
+        if is_part && before.map_or(Ok(true), is_old)? {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes all but the copies that were made last.

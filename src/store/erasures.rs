@@ -17,7 +17,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    leftovers::{NEW, remove_parts},
+};
 use crate::domain::Timestamp;
 
 /// The row of `meta` that holds the store's secret, in hex.
@@ -298,14 +301,19 @@ pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
 
 /// Writes a list anew, and keeps what of it cannot be read. A crash leaves one or the other.
 pub(super) fn write(list: &Path, lines: Vec<Listed>) -> io::Result<()> {
-    let new = with_ending(list, ".new");
+    let new = with_ending(list, NEW);
     let unreadable = unreadable(list)?.into_iter().map(|(_, line)| format!("\n{line}\n"));
     let text: String = each_once(lines).iter().map(Listed::line).chain(unreadable).collect();
     let mut file =
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, list)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, list));
+    if written.is_err() {
+        remove_parts(&new);
+    }
+    written?;
     sync_folder_of(list)
 }
 

@@ -17,6 +17,7 @@ use super::{
     OpenFiles,
     backup::folder_of,
     database_file::{beside, opened, real_path},
+    leftovers::{NEW, remove_leftovers, remove_parts},
     lock::{Busy, FileLock, LockError, is_held, wait_for},
 };
 use crate::domain::{invisible_in, without_mark};
@@ -118,6 +119,7 @@ impl DataFolder {
             LockError::File(source) => unwritable(source),
         })?;
         let locks = [lock, take_database(database)?];
+        remove_leftovers(&path, database);
         Ok(Self { path, locks })
     }
 
@@ -138,25 +140,33 @@ impl DataFolder {
     }
 
     /// The same as [`Self::keep_secret`] for a file that may be there already.
-    pub fn replace_secret(&self, name: &str, secret: &str) -> io::Result<()> {
-        let fresh = format!("{name}.new");
-        match fs::remove_file(self.path.join(&fresh)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => (),
+    pub fn replace_secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
+        let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}{NEW}")));
+        remove_parts(&fresh);
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+        let written = file
+            .write_all(format!("{secret}\n").as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&fresh, &path));
+        if written.is_err() {
+            remove_parts(&fresh);
         }
-        fs::rename(self.keep_secret(&fresh, secret)?, self.path.join(name))
-    }
-
-    /// Keeps a secret in a file of its own that only this user can read. It is on disk when this
-    /// returns.
-    pub fn keep_secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
-        let path = self.path.join(name);
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
-        file.write_all(secret.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
+        written?;
         File::open(&self.path)?.sync_all()?;
         Ok(path)
+    }
+
+    /// Keeps a secret in a file of its own that only this user can read, and that is not there yet. It is
+    /// on disk, and whole, when the file has its name.
+    pub fn keep_secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
+        match fs::symlink_metadata(self.path.join(name)) {
+            // Nobody else makes it meanwhile: the directory is ours.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.replace_secret(name, secret)
+            }
+            Err(error) => Err(error),
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        }
     }
 }
 

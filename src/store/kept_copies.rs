@@ -15,6 +15,7 @@ use super::{
     copy_room::{Claim, CopyWatch},
     database_file::beside,
     folder::is_same_disk,
+    leftovers::remove_parts,
 };
 use crate::domain::{Timestamp, counted, mib};
 
@@ -32,7 +33,7 @@ pub(super) async fn keep_copy_before(
     let partial = beside(database, &format!(".before-{version}{PARTIAL}"));
     let done = make_copy_before(database, &partial, reserve).await;
     if done.is_err() {
-        remove_if_there(&partial);
+        remove_parts(&partial);
         return done;
     }
     // It takes the place of those that earlier versions have made.
@@ -131,12 +132,6 @@ fn is_ending_of_copy(ending: &str) -> bool {
 fn is_before_migration(ending: &str) -> bool {
     let version = ending.strip_prefix(".before-");
     version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn remove_if_there(path: &Path) {
-    if let Err(error) = fs::remove_file(path) {
-        tracing::debug!(%error, "There is no part of a copy to take away");
-    }
 }
 
 /// The copies that we have made on the disk of the database.

@@ -32,6 +32,7 @@ mod foreign_names;
 mod identity_rule;
 mod integrity;
 mod kept_copies;
+mod leftovers;
 mod lock;
 mod open;
 mod open_error;
@@ -46,7 +47,7 @@ mod unfinished;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside};
-pub use copies::{NewestBackup, newest_backup};
+pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
 pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, is_in_files};
 pub use error::{StoreError, unless_too_slow};

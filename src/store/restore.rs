@@ -17,6 +17,7 @@ use super::{
     foreign_names::{ErasedHashes, erased_in},
     integrity::{Depth, check},
     kept_copies::{forget_copies, own_copies},
+    leftovers::remove_parts,
     open::{check_list, for_reading, for_writing, open_with},
 };
 use crate::domain::{
@@ -61,14 +62,27 @@ pub async fn restore(
     options: &OpenOptions,
     is_verified: bool,
 ) -> Result<Restored, RestoreError> {
+    let partial = beside(&options.database, ".restoring");
+    let restored = restore_by(&partial, backup, options, is_verified).await;
+    if restored.is_err() {
+        remove_parts(&partial);
+    }
+    restored
+}
+
+async fn restore_by(
+    partial: &Path,
+    backup: &Path,
+    options: &OpenOptions,
+    is_verified: bool,
+) -> Result<Restored, RestoreError> {
     let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
     let database = &options.database;
-    let partial = beside(database, ".restoring");
     check_room(backup, options).map_err(wrong)?;
-    bring(backup, &partial).map_err(wrong)?;
-    let mut restored = prepare(&partial, is_verified).await.map_err(wrong)?;
+    bring(backup, partial).map_err(wrong)?;
+    let mut restored = prepare(partial, is_verified).await.map_err(wrong)?;
     let list = erasures::list_of(database);
-    let (secrets, erased) = carry_secrets(database, &partial).await.map_err(wrong)?;
+    let (secrets, erased) = carry_secrets(database, partial).await.map_err(wrong)?;
     let ours = erasures::read(&list)
         .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
     let of_copies = erasures::list_in(folder_of(backup));
@@ -79,7 +93,7 @@ pub async fn restore(
     erasures::add(&list, &named)
         .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
     let opened =
-        open_with(&OpenOptions { database: partial.clone(), ..options.clone() }, &list, false)
+        open_with(&OpenOptions { database: partial.to_owned(), ..options.clone() }, &list, false)
             .await?;
     let mut writer = opened.writer;
     opened.store.close().await;
@@ -88,9 +102,9 @@ pub async fn restore(
         .await
         .map_err(|error| wrong(error.into()))?;
     writer.close().await.map_err(|error| wrong(error.into()))?;
-    forget_copies(&partial, Timestamp::from_unix_ms(i64::MAX)).map_err(wrong)?;
+    forget_copies(partial, Timestamp::from_unix_ms(i64::MAX)).map_err(wrong)?;
     restored.replaced = set_aside(database).await.map_err(wrong)?;
-    put_in_place(&partial, database).map_err(wrong)?;
+    put_in_place(partial, database).map_err(wrong)?;
     Ok(restored)
 }
 

@@ -10,6 +10,7 @@ mod forecast;
 mod full;
 mod held;
 mod journal;
+mod leftovers;
 mod lost_writes;
 pub(crate) mod migration;
 mod mounted;
