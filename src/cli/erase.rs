@@ -154,8 +154,8 @@ async fn erase_sim(
     // Nothing is known of it now, so that only --force erases it once more.
     people += &match done["not_searched"].as_str() {
         Some(reason) => format!(
-            "\nThe files of the database could not be searched for the number ({reason}): erase it again \
-             with --force, or start the server anew, which searches them."
+            "\nBytes of it may be left in the files of the database ({reason}): the server tries again each \
+             hour to overwrite them, and with `simdeck prune`."
         ),
         None if is_gone => {
             "\nBackups made before still hold it: a restore takes it out.".to_owned()

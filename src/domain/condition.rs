@@ -41,6 +41,8 @@ pub enum ConditionKind {
     ClockWrong,
     /// No backup can be made.
     BackupFailing,
+    /// The files of the database may still have bytes of an erased SIM.
+    ErasedInFiles,
 }
 
 /// Something that is wrong, and what to do. Nothing in it is personal or secret.
@@ -71,7 +73,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -90,6 +92,7 @@ impl ConditionKind {
         Self::ConnectionsFull,
         Self::ClockWrong,
         Self::BackupFailing,
+        Self::ErasedInFiles,
     ];
 
     /// The word in API, log, metric and alert.
@@ -113,6 +116,7 @@ impl ConditionKind {
             Self::ConnectionsFull => "connections_full",
             Self::ClockWrong => "clock_wrong",
             Self::BackupFailing => "backup_failing",
+            Self::ErasedInFiles => "erased_in_files",
         }
     }
 
@@ -130,7 +134,8 @@ impl ConditionKind {
             | Self::DatabaseMoved
             | Self::ConnectionsFull
             | Self::ClockWrong
-            | Self::BackupFailing => true,
+            | Self::BackupFailing
+            | Self::ErasedInFiles => true,
             Self::KindMisspelt
             | Self::NotAcknowledged
             | Self::SlowAcknowledgement

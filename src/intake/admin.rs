@@ -1,5 +1,6 @@
 use std::sync::{Arc, PoisonError};
 
+use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
 use super::{Intake, Trouble, audit::Record, chores::Upkeep, refused::Handed};
@@ -92,6 +93,15 @@ impl AdminError {
 }
 
 impl Intake {
+    /// Who holds the live API key with this hash. All keys are compared, in the same time.
+    pub fn caller(&self, digest: &KeyDigest) -> Option<Caller> {
+        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().filter(|key| key.revoked_at.is_none()).fold(None, |found, key| {
+            let is_it: bool = key.digest.ct_eq(digest).into();
+            if is_it { Some(Caller::new(&*key.label, key.scope)) } else { found }
+        })
+    }
+
     /// Waits until the writer has come by: while it does, it neither hangs nor has ended.
     pub async fn beat(&self) -> Result<(), AdminError> {
         self.ask(|reply| Command::Beat { reply }).await

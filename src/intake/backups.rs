@@ -91,6 +91,11 @@ impl Backups {
         });
     }
 
+    /// Whether a copy is being made that comes on.
+    pub(super) fn is_making(&self) -> bool {
+        self.turn.try_lock().is_err() && !self.is_silent()
+    }
+
     fn is_silent(&self) -> bool {
         *self.is_silent.lock().unwrap_or_else(PoisonError::into_inner)
     }

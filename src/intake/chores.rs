@@ -14,12 +14,10 @@ use crate::{
         AuditOutcome, Caller, ClockEvidence, Giccid, RetractQuestion, SilentCount, Timestamp,
     },
     store::{
-        Erased, Erasing, Lift, Pruned, Pruning, RetractedCounts, Retracting, RoomNote, StoreError,
+        Erased, Erasing, FileSearch, Lift, NumberBytes, OverflowEnd, Pruned, Pruning,
+        RetractedCounts, Retracting, RoomNote, Scrubbed, StoreError,
     },
 };
-
-/// How long a checkpoint that somebody asked for may wait for readers.
-const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 /// What is asked for beside pushes so that the store stays what it should be.
 pub(super) enum Upkeep {
@@ -51,9 +49,17 @@ pub(super) enum Upkeep {
         caller: Caller,
         reply: Reply<Lift>,
     },
-    /// Writes the whole database anew.
-    Rewrite {
-        reply: Reply<()>,
+    /// Overwrites what is left of an erased SIM in a few pages.
+    Scrub {
+        number: NumberBytes,
+        pages: Vec<u32>,
+        reply: Reply<Scrubbed>,
+    },
+    /// The same behind the ends of a few long rows.
+    ScrubEnds {
+        number: NumberBytes,
+        ends: Vec<OverflowEnd>,
+        reply: Reply<usize>,
     },
     /// Keeps how many SIMs were silent.
     CountSilent {
@@ -66,7 +72,13 @@ pub(super) enum Upkeep {
         reply: Reply<()>,
     },
     Checkpoint {
+        /// How long it may wait for readers; pushes wait with it.
+        wait: Duration,
         reply: Reply<bool>,
+    },
+    /// Which erased SIMs the files are still to be searched for.
+    FileSearches {
+        reply: Reply<Vec<FileSearch>>,
     },
     /// Notes that the files were searched for the number of an erased SIM.
     EndFileSearch {
@@ -300,16 +312,20 @@ impl WriterTask {
                 self.intake.set_retracted(self.writer.retracted());
                 answer(reply, lifted)
             }
-            Upkeep::Rewrite { reply } => answer(reply, self.writer.rewrite().await),
+            Upkeep::Scrub { number, pages, reply } => {
+                answer(reply, self.writer.scrub(&number, &pages).await)
+            }
+            Upkeep::ScrubEnds { number, ends, reply } => {
+                answer(reply, self.writer.scrub_ends(&number, &ends).await)
+            }
+            Upkeep::FileSearches { reply } => answer(reply, self.writer.file_searches().await),
             Upkeep::CountSilent { count, reply } => {
                 answer(reply, self.writer.keep_silent_count(count, now).await)
             }
             Upkeep::KeepRoomNotes { notes, reply } => {
                 answer(reply, self.writer.keep_room_notes(&notes).await)
             }
-            Upkeep::Checkpoint { reply } => {
-                answer(reply, self.writer.checkpoint(CHECKPOINT_WAIT).await)
-            }
+            Upkeep::Checkpoint { wait, reply } => answer(reply, self.writer.checkpoint(wait).await),
             Upkeep::EndFileSearch { id, reply } => {
                 answer(reply, self.writer.end_file_search(id).await)
             }

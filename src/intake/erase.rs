@@ -2,15 +2,20 @@
 use std::{
     error::Error,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
-use super::{AdminError, Intake, chores::Upkeep, finished::finished};
+use tokio::time::Instant;
+
+use super::{
+    AdminError, Intake,
+    chores::Upkeep,
+    file_search::reason_of,
+    finished::{finished, rounded_seconds},
+};
 use crate::{
     domain::{Caller, Filter, Giccid, ShortText, Timestamp},
-    store::{
-        Erased, ErasedNumbers, Lift, SimMoment, count_mentions, is_in_files, tables_that_mention,
-        unless_too_slow,
-    },
+    store::{Erased, ErasedNumbers, Lift, Remains, SimMoment, count_mentions, unless_too_slow},
 };
 
 /// What became of an erasure.
@@ -20,7 +25,7 @@ pub struct Erasure {
     pub erased: Erased,
     /// Whether the files of the database were searched for the number, and do not hold it.
     pub is_in_no_file: bool,
-    /// Why they could not be searched, or not be written anew.
+    /// Why nobody can tell, or what is left there was not overwritten.
     pub not_searched: Option<String>,
 }
 
@@ -91,10 +96,12 @@ impl Intake {
 
     /// Keeps again what comes of an erased SIM from now on.
     pub async fn lift_erasure(&self, giccid: &Giccid, caller: &Caller) -> Result<Lift, AdminError> {
-        let (giccid, caller) = (giccid.clone(), caller.clone());
+        let (lifted_number, giccid) = (giccid, giccid.clone());
+        let caller = caller.clone();
         let lifted = self.keep_up(|reply| Upkeep::Lift { giccid, caller, reply }).await?;
         if lifted == Lift::Done {
-            tracing::info!("What comes of an erased SIM is kept again");
+            let giccid_hmac = self.shared.store.keyed_giccid(lifted_number);
+            tracing::info!(giccid_hmac, "What comes of an erased SIM is kept again");
         }
         Ok(lifted)
     }
@@ -112,21 +119,43 @@ impl Intake {
         giccid: &Giccid,
         caller: Caller,
     ) -> Result<Erasure, AdminError> {
-        let number = giccid.clone();
+        let (began, number) = (Instant::now(), giccid.clone());
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.forget_in_memory().await;
         // Whatever fails from here on, the SIM is erased: asked for again there would be nothing to do.
         let searched = self.search_files(giccid, erased.id).await;
-        let not_searched = searched.as_ref().err().map(|error| {
-            let error = error as &dyn Error;
-            tracing::error!(
-                error,
-                "The files of the database may still hold the number of an erased SIM; the next start \
-                 searches them"
-            );
-            reason_of(error)
-        });
-        Ok(Erasure { erased, is_in_no_file: searched.unwrap_or_default(), not_searched })
+        self.tell_erased(giccid, &erased, &searched, began.elapsed());
+        Ok(Erasure {
+            erased,
+            is_in_no_file: matches!(searched, Ok(Remains::None)),
+            not_searched: match searched {
+                Ok(Remains::None | Remains::InRows) => None,
+                Ok(Remains::Unsure(why)) => Some(why),
+                Err(error) => Some(reason_of(&error)),
+            },
+        })
+    }
+
+    /// One line of the log for each erasure, which names the SIM as the audit does.
+    pub(super) fn tell_erased(
+        &self,
+        giccid: &Giccid,
+        erased: &Erased,
+        searched: &Result<Remains, AdminError>,
+        took: Duration,
+    ) {
+        let Erased { id, usage, sms, notifications, held } = *erased;
+        tracing::info!(
+            id,
+            giccid_hmac = self.shared.store.keyed_giccid(giccid),
+            usage,
+            sms,
+            notifications,
+            held,
+            seconds = rounded_seconds(took),
+            is_in_no_file = matches!(searched, Ok(Remains::None)),
+            "Erased a SIM"
+        );
     }
 
     /// Drops what memory still has of a SIM that the database has erased.
@@ -140,44 +169,4 @@ impl Intake {
             );
         }
     }
-
-    /// Searches the files for what is left of an erased SIM, and writes the database anew if there is any.
-    /// Whether there is nothing then. Until it is done it is noted, and the next start does it.
-    pub(super) async fn search_files(&self, giccid: &Giccid, id: i64) -> Result<bool, AdminError> {
-        // Even one that was made this second.
-        self.forget_copies(Timestamp::from_unix_ms(i64::MAX));
-        let is_in_no_file = self.wipe_files(giccid).await?;
-        if let Err(error) = self.keep_up(|reply| Upkeep::EndFileSearch { id, reply }).await {
-            let error = &error as &dyn Error;
-            tracing::warn!(error, "The next start searches the files of the database once more");
-        }
-        Ok(is_in_no_file)
-    }
-
-    async fn wipe_files(&self, giccid: &Giccid) -> Result<bool, AdminError> {
-        let database = &self.shared.options.keep.database;
-        let is_there = || is_in_files(database, giccid.as_str());
-        if !is_there().await? {
-            return Ok(true);
-        }
-        // Where a page was cut in two, the database may have left a part of it in place.
-        tracing::info!("Writing the database anew, so that nothing is left of an erased SIM");
-        self.keep_up(|reply| Upkeep::Rewrite { reply }).await?;
-        self.keep_up(|reply| Upkeep::Checkpoint { reply }).await?;
-        if !is_there().await? {
-            return Ok(true);
-        }
-        // The files now hold rows and nothing else: perhaps another SIM's number holds this one.
-        let tables = tables_that_mention(database, giccid.as_str()).await?;
-        if !tables.is_empty() {
-            tracing::warn!(?tables, "An erased SIM is still mentioned");
-        }
-        Ok(tables.is_empty())
-    }
-}
-
-/// An error with what it came from, in one sentence.
-fn reason_of(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"))
 }

@@ -1,5 +1,5 @@
 //! Tasks that are finished even if whoever asked for them has gone.
-use std::panic::resume_unwind;
+use std::{panic::resume_unwind, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -14,4 +14,9 @@ pub(super) async fn finished<T>(task: impl Future<Output = Result<T, JoinError>>
             Err(_) => None,
         },
     }
+}
+
+/// How long something took, as the log has it: to a tenth of a second.
+pub(super) fn rounded_seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 10.0).round() / 10.0
 }

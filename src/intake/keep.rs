@@ -11,8 +11,8 @@ use super::{
     finished::finished,
 };
 use crate::{
-    domain::{AuditAction, AuditNote, Caller, ClockEvidence, Timestamp, counted},
-    store::{Pruned, Retention, forget_copies},
+    domain::Timestamp,
+    store::{Retention, forget_copies},
 };
 
 /// How often it is looked whether something is due.
@@ -23,6 +23,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 const PRUNE_FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 /// How often room is sought on a full disk.
 const SEEK_ROOM_EVERY: Duration = Duration::from_secs(60);
+/// How long readers may keep the log of a full disk from being emptied; no push is taken then.
+const SEEK_ROOM_WAIT: Duration = Duration::from_secs(1);
 /// How long a copy stays that was kept before a migration or a restore.
 const COPIES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -53,45 +55,6 @@ impl KeepOptions {
 }
 
 impl Intake {
-    /// Takes away what is older than it may be. Pushes go first, all the while. Age counts from the
-    /// newest time that our clock and an authentic push agree on, unless a person vouches for the
-    /// clock.
-    pub async fn prune(
-        &self,
-        caller: Option<&Caller>,
-        by_clock: bool,
-    ) -> Result<Pruned, AdminError> {
-        let (intake, caller) = (self.clone(), caller.cloned());
-        // Whoever asked may go: it is finished all the same, and the audit says how.
-        let pruning = tokio::spawn(async move {
-            let doing = intake.keep_up(|reply| Upkeep::Prune { by_clock, reply });
-            match caller {
-                None => doing.await,
-                Some(caller) => {
-                    let note = AuditNote::by(&caller, AuditAction::Prune, "records");
-                    intake.audited(note, doing, in_words).await
-                }
-            }
-        });
-        let pruned = finished(pruning).await.unwrap_or_else(|| Err(self.ended()))?;
-        if pruned != Pruned::default() {
-            let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = pruned;
-            tracing::info!(usage, sms, notifications, quarantined, stale, refused, audit, "Pruned");
-        }
-        Ok(pruned)
-    }
-
-    /// Whether authentic pushes say that our clock is wrong by more than a day.
-    pub async fn clock_is_wrong(&self) -> Result<bool, AdminError> {
-        let evidence = self.shared.store.clock_evidence().await?;
-        Ok(evidence.is_some_and(|evidence| evidence.fault(self.now()).is_some()))
-    }
-
-    /// From when retention counts, where authentic pushes confirm no time within a day of our clock.
-    pub async fn retention_behind_clock(&self) -> Result<Option<Timestamp>, AdminError> {
-        let confirmed = self.shared.store.clock_evidence().await?.map(ClockEvidence::confirmed);
-        let is_behind = |at: &Timestamp| self.now().since(*at) > ClockEvidence::DIFFERENCE_MAX;
-        Ok(confirmed.filter(is_behind))
     }
 
     /// Does by itself what is due, for as long as the process lives.
@@ -107,7 +70,8 @@ impl Intake {
         loop {
             let now = look.tick().await;
             if due.is_room_sought(self.trouble(), now) {
-                let done = self.keep_up(|reply| Upkeep::Checkpoint { reply }).await;
+                let wait = SEEK_ROOM_WAIT;
+                let done = self.keep_up(|reply| Upkeep::Checkpoint { wait, reply }).await;
                 tell("The log of the database could not be emptied", done.map(drop));
             }
             // It may wait for a database that fails: neither copies nor room wait for it.
@@ -130,15 +94,11 @@ impl Intake {
         }
     }
 
-    async fn prune_by_itself(&self) {
-        let done = self.prune(None, false).await;
-        tell("What is too old could not be taken away", done.map(drop));
-        self.forget_old_copies().await;
     }
 
     /// Takes away copies beside the database that are older than they are kept, by the time from
     /// which retention counts.
-    async fn forget_old_copies(&self) {
+    pub(super) async fn forget_old_copies(&self) {
         let now = self.now();
         match self.shared.store.clock_evidence().await {
             Ok(evidence) => {
@@ -168,17 +128,6 @@ impl Intake {
     }
 }
 
-/// What a prune took away, for the audit.
-fn in_words(pruned: &Pruned) -> String {
-    let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = *pruned;
-    let usage = counted(usage, "usage record", "usage records");
-    let sms = counted(sms, "message", "messages");
-    let notifications = counted(notifications, "notification", "notifications");
-    let audit = counted(audit, "audit row", "audit rows");
-    format!(
-        "{usage}, {sms}, {notifications}, {quarantined} quarantined, {stale} stale, \
-         {refused} refused, {audit}"
-    )
 }
 
 /// When what is done again and again is due.
@@ -211,7 +160,7 @@ impl Due {
     }
 }
 
-fn tell(what: &str, done: Result<(), AdminError>) {
+pub(super) fn tell(what: &str, done: Result<(), AdminError>) {
     if let Err(error) = done {
         tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
     }

@@ -15,6 +15,7 @@ mod chores;
 mod disk;
 mod erase;
 mod figures;
+mod file_search;
 mod finished;
 mod folders;
 mod growth;
@@ -27,6 +28,7 @@ mod large;
 mod moved;
 mod nonces;
 mod own_copies;
+mod prune;
 mod queue;
 mod refused;
 mod refused_turns;
@@ -46,7 +48,6 @@ use std::{
     time::Duration,
 };
 
-use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -68,13 +69,13 @@ pub use rezone::Rezoning;
 pub use task::{IntakeError, IntakeTasks};
 
 use self::{
-    admin::Command, backups::Backups, chore_queue::Chores, figures::Commits, folders::BackupDisk,
-    growth::Growth, kept_from::KeptFromNow, kinds::Kinds, large::LargeBodies, moved::MovedFile,
-    nonces::Nonces, queue::Queue, refused::Waiting, rezone::RezoningNow, sent_away::SentAway,
-    trouble::Trouble,
+    admin::Command, backups::Backups, chore_queue::Chores, figures::Commits,
+    file_search::LeftInFiles, folders::BackupDisk, growth::Growth, kept_from::KeptFromNow, kinds::Kinds,
+    large::LargeBodies, moved::MovedFile, nonces::Nonces, queue::Queue, refused::Waiting,
+    rezone::RezoningNow, sent_away::SentAway, trouble::Trouble,
 };
 use crate::{
-    domain::{ApiKey, Caller, Clock, KeyDigest, Retracted, Timestamp},
+    domain::{ApiKey, Clock, Retracted, Timestamp},
     smarthub::{
         AgePolicy, IdentityRule,
         explain::{Finding, explain},
@@ -142,6 +143,7 @@ struct Shared {
     backup_disk: BackupDisk,
     /// Long work ends, and no other begins; pushes are taken on.
     work_ends: CancellationToken,
+    left_in_files: LeftInFiles,
     rezoning: RezoningNow,
     keys: RwLock<Vec<ApiKey>>,
     /// No text that names one of these is shown. The writer says which they are.
@@ -200,6 +202,7 @@ impl Intake {
             lacked_room: watch::Sender::default(),
             backup_disk: BackupDisk::default(),
             work_ends: CancellationToken::new(),
+            left_in_files: LeftInFiles::default(),
             rezoning,
             keys: RwLock::new(keys),
             erased: RwLock::new(writer.erased_numbers()),
@@ -277,15 +280,6 @@ impl Intake {
     /// for each key.
     pub fn explain(&self, body: &[u8]) -> Vec<Finding> {
         explain(body, &self.verifier())
-    }
-
-    /// Who holds the live API key with this hash. All keys are compared, in the same time.
-    pub fn caller(&self, digest: &KeyDigest) -> Option<Caller> {
-        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().filter(|key| key.revoked_at.is_none()).fold(None, |found, key| {
-            let is_it: bool = key.digest.ct_eq(digest).into();
-            if is_it { Some(Caller::new(&*key.label, key.scope)) } else { found }
-        })
     }
 
     /// A word that marks so many pushes as our own tests, for 15 minutes.

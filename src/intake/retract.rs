@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use tokio::{task::spawn_blocking, time::Instant};
 
-use super::{AdminError, Intake, chores::Upkeep, finished::finished};
+use super::{
+    AdminError, Intake,
+    chores::Upkeep,
+    finished::{finished, rounded_seconds},
+};
 use crate::{
     domain::{Caller, HeldClass, HeldFilter, RetractQuestion},
     smarthub::Body,
@@ -58,11 +62,13 @@ impl Intake {
         let (intake, caller) = (self.clone(), caller.clone());
         // Whoever asked may go: it is finished all the same.
         let retracting = tokio::spawn(async move {
+            let began = Instant::now();
             let counts =
                 intake.keep_up(|reply| Upkeep::Retract { question, caller, reply }).await?;
             intake.shared.store.forget_tails().await;
             let RetractedCounts { id, usage, sms, notifications, kept } = counts;
-            tracing::info!(id, usage, sms, notifications, kept, "Retracted");
+            let seconds = rounded_seconds(began.elapsed());
+            tracing::info!(id, usage, sms, notifications, kept, seconds, "Retracted");
             Ok(counts)
         });
         finished(retracting).await.unwrap_or_else(|| Err(self.ended()))

@@ -1,11 +1,9 @@
 //! What an earlier process began to take away: it goes on beside pushes, as it would have there. Held by
 //! `front::unfinished`.
-use std::error::Error;
+use tokio::{sync::oneshot, time::Instant};
 
-use tokio::sync::oneshot;
-
-use super::{Intake, chore_queue::Work, retried::retried};
-use crate::store::{Erased, FileSearch, RetractedCounts, StoreError, Unfinished};
+use super::{AdminError, Intake, chore_queue::Work, finished::rounded_seconds, retried::retried};
+use crate::store::{Erased, FileSearch, Remains, RetractedCounts, StoreError, Unfinished};
 
 type Ended<T> = oneshot::Receiver<Result<T, StoreError>>;
 
@@ -40,32 +38,27 @@ pub(super) fn take_up(left: Unfinished) -> (Vec<Work>, Followed) {
 impl Intake {
     /// Does what follows. What fails was told by the writer, and is taken up again by the next start.
     pub(super) async fn follow(&self, left: Followed) {
+        let began = Instant::now();
         for search in left.searches {
-            self.search_again(&search).await;
+            // Why it failed was told.
+            drop(self.search_again(&search).await);
         }
         for (search, ended) in left.erasures {
-            let Ok(Ok(Erased { id, usage, sms, notifications, held })) = ended.await else {
-                continue;
-            };
-            tracing::info!(id, usage, sms, notifications, held, "Finished an erasure");
+            let Ok(Ok(erased)) = ended.await else { continue };
             self.forget_in_memory().await;
-            self.search_again(&search).await;
+            let searched = self.search_again(&search).await;
+            self.tell_erased(&search.giccid, &erased, &searched, began.elapsed());
         }
         for ended in left.retractions {
             let Ok(Ok(counts)) = ended.await else { continue };
             let RetractedCounts { id, usage, sms, notifications, kept } = counts;
             self.shared.store.forget_tails().await;
-            tracing::info!(id, usage, sms, notifications, kept, "Finished a retraction");
+            let seconds = rounded_seconds(began.elapsed());
+            tracing::info!(id, usage, sms, notifications, kept, seconds, "Finished a retraction");
         }
     }
 
-    async fn search_again(&self, search: &FileSearch) {
-        if let Err(error) = retried(|| self.search_files(&search.giccid, search.id)).await {
-            let error = &error as &dyn Error;
-            tracing::warn!(
-                error,
-                "The files were not searched for what is left of an erased SIM; the next start does it"
-            );
-        }
+    async fn search_again(&self, search: &FileSearch) -> Result<Remains, AdminError> {
+        retried(|| self.search_files(&search.giccid, search.id)).await
     }
 }

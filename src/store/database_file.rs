@@ -8,14 +8,19 @@
 //! length of a file is harmless. Held by `tests/it/database_locks.rs`, and by a rule in
 //! `tests/it/architecture.rs` that names who may open files.
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io,
+    ops::Range,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
-use super::{StoreError, backup::folder_of, card::reversed};
+use tokio::sync::oneshot;
+
+use super::{StoreError, backup::folder_of, number_bytes::NumberBytes, page, read::give_way};
 
 /// Each file that was ever opened here, by device and number. Being open, neither number is given to
 /// another file.
@@ -73,21 +78,62 @@ pub(super) fn make_private(database: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the bytes of a database and its log hold a SIM's number, forwards or backwards, as itself
-/// or within another: between bytes that are no text, nobody can tell where a number ends.
-pub async fn is_in_files(database: &Path, giccid: &str) -> Result<bool, StoreError> {
-    let numbers = [giccid.to_owned(), reversed(giccid, usize::MAX)];
-    let files = [database.to_owned(), beside(database, "-wal")];
-    let looking = tokio::task::spawn_blocking(move || {
-        for file in files {
-            if has_any(&file, &numbers)? {
-                return Ok(true);
-            }
+/// The pages whose bytes hold a SIM's number, in the database or in its log: rows, or what is left of
+/// deleted ones.
+pub(super) async fn pages_that_hold(
+    database: &Path,
+    number: &NumberBytes,
+) -> Result<BTreeSet<u32>, StoreError> {
+    let (database, number) = (database.to_owned(), number.clone());
+    let (told, looked) = oneshot::channel();
+    // A thread of its own, which ends with it: it makes itself less urgent than all others.
+    let looking = move || {
+        let pages = pages_of_file(&database, &number).and_then(|mut pages| {
+            pages.extend(pages_of_log(&beside(&database, "-wal"), &number)?);
+            Ok(pages)
+        });
+        // Nobody may wait any more.
+        drop(told.send(pages));
+    };
+    thread::Builder::new()
+        .name("simdeck-search".to_owned())
+        .spawn(looking)
+        .map_err(sqlx::Error::from)?;
+    let pages = looked.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+    Ok(pages.map_err(sqlx::Error::from)?)
+}
+
+fn pages_of_file(database: &Path, number: &NumberBytes) -> io::Result<BTreeSet<u32>> {
+    let mut pages = BTreeSet::new();
+    each_match(database, number, |file, place| {
+        let size = page::page_size(&bytes_at::<18>(file, 0)?).ok_or(io::ErrorKind::InvalidData)?;
+        let page = |at: u64| u32::try_from(at / size as u64 + 1).unwrap_or(u32::MAX);
+        pages.extend(page(place.start)..=page(place.end - 1));
+        Ok(())
+    })?;
+    Ok(pages)
+}
+
+/// Each frame of a log says which page it holds.
+fn pages_of_log(log: &Path, number: &NumberBytes) -> io::Result<BTreeSet<u32>> {
+    const LOG_HEADER: u64 = 32;
+    const FRAME_HEADER: u64 = 24;
+    let mut pages = BTreeSet::new();
+    each_match(log, number, |file, place| {
+        let frame = FRAME_HEADER + u64::from(u32::from_be_bytes(bytes_at(file, 8)?));
+        for at in [place.start, place.end - 1] {
+            let nth = at.saturating_sub(LOG_HEADER) / frame;
+            pages.insert(u32::from_be_bytes(bytes_at(file, LOG_HEADER + nth * frame)?));
         }
-        Ok(false)
-    });
-    let found: io::Result<bool> = looking.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-    Ok(found.map_err(sqlx::Error::from)?)
+        Ok(())
+    })?;
+    Ok(pages)
+}
+
+fn bytes_at<const N: usize>(file: &File, at: u64) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes)
 }
 
 /// The one descriptor of a file; nothing where there is no such file.
@@ -112,32 +158,33 @@ pub(super) fn opened(path: &Path) -> io::Result<Option<Arc<File>>> {
     }
 }
 
-fn has_any(path: &Path, texts: &[String]) -> io::Result<bool> {
-    let Some(file) = opened(path)? else { return Ok(false) };
-    let longest = texts.iter().map(String::len).max().unwrap_or_default();
+/// Looks through a whole file beside everything else, a little at a time.
+fn each_match(
+    path: &Path,
+    number: &NumberBytes,
+    mut found: impl FnMut(&File, Range<u64>) -> io::Result<()>,
+) -> io::Result<()> {
+    give_way();
+    let Some(file) = opened(path)? else { return Ok(()) };
+    let longest = number.len();
     let mut window = vec![0; LOOK_BYTES];
     let (mut at, mut kept) = (0, 0);
     loop {
         let read = file.read_at(&mut window[kept..], at)?;
         if read == 0 {
-            return Ok(false);
+            return Ok(());
         }
+        let first = at - kept as u64;
         at += read as u64;
-        let there = &window[..kept + read];
-        // Only letters and digits can be the number: looking for runs of them is faster than for
-        // each text.
-        let mut runs = there.split(|byte| !byte.is_ascii_alphanumeric());
-        if runs.any(|run| texts.iter().any(|text| has(run, text.as_bytes()))) {
-            return Ok(true);
+        let end = kept + read;
+        let mut places = Vec::new();
+        number.each_in(&window[..end], |place| places.push(place));
+        for place in places {
+            found(&file, first + place.start as u64..first + place.end as u64)?;
         }
-        let end = there.len();
         kept = longest.min(end);
         window.copy_within(end - kept..end, 0);
     }
-}
-
-fn has(run: &[u8], text: &[u8]) -> bool {
-    run.len() >= text.len() && run.windows(text.len()).any(|window| window == text)
 }
 
 #[cfg(test)]
@@ -164,13 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_found_across_the_border_of_two_looks() -> io::Result<()> {
+    fn a_number_is_found_across_the_border_of_two_looks_and_said_to_be_on_both_pages()
+    -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new()?;
-        file.write_all(&vec![b' '; LOOK_BYTES - 7])?;
+        let mut bytes = vec![b' '; LOOK_BYTES - 7];
+        bytes[16..18].copy_from_slice(&4096_u16.to_be_bytes());
+        file.write_all(&bytes)?;
         file.write_all(b"89860012345678900001")?;
-        let text = |text: &str| [text.to_owned()];
-        assert!(has_any(file.path(), &text("89860012345678900001"))?);
-        assert!(!has_any(file.path(), &text("89860012345678900002"))?);
+        let pages = |giccid| pages_of_file(file.path(), &NumberBytes::of(giccid));
+        assert_eq!(pages("89860012345678900001")?, BTreeSet::from([256, 257]));
+        assert_eq!(pages("10000987654321006898")?, BTreeSet::from([256, 257]), "backwards");
+        assert_eq!(pages("89860012345678900002")?, BTreeSet::new());
         Ok(())
     }
 }

@@ -118,7 +118,7 @@ async fn find_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), Stor
 
 /// The tables in which a row mentions a SIM. Unlike a look at the bytes of the files it can tell the
 /// number from a longer one that holds it.
-pub async fn tables_that_mention(
+pub(super) async fn tables_that_mention(
     database: &Path,
     giccid: &str,
 ) -> Result<BTreeSet<String>, StoreError> {
@@ -164,7 +164,7 @@ async fn find_tables_that_mention(
 }
 
 /// A connection that may read for as long as a look at a whole database takes.
-async fn patient_reader(database: &Path) -> Result<SqliteConnection, StoreError> {
+pub(super) async fn patient_reader(database: &Path) -> Result<SqliteConnection, StoreError> {
     let mut connection = for_reading(database).connect().await?;
     let ends = Instant::now() + LOOK_TIME_MAX;
     connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {

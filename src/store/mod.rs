@@ -34,13 +34,16 @@ mod integrity;
 mod kept_copies;
 mod leftovers;
 mod lock;
+mod number_bytes;
 mod open;
 mod open_error;
 mod open_files;
+mod page;
 mod passes;
 mod permits;
 mod push;
 mod read;
+mod remains;
 mod restore;
 mod rollup;
 mod unfinished;
@@ -49,12 +52,13 @@ mod writer;
 pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside};
 pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
 pub use copy_room::CopyWatch;
-pub use database_file::{database_bytes, is_in_files};
+pub use database_file::database_bytes;
 pub use error::{StoreError, unless_too_slow};
-pub use examine::{Examination, bytes_free_inside, count_mentions, examine, tables_that_mention};
+pub use examine::{Examination, bytes_free_inside, count_mentions, examine};
 pub use folder::{DataFolder, Disk, FolderError, disk_of, free_bytes, is_taken, kept_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
+pub use number_bytes::NumberBytes;
 pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
 pub use open_files::{FileMoved, OpenFiles};
@@ -64,11 +68,12 @@ pub use read::{
     RoomNote, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
+pub use remains::{OverflowEnd, Remains, Scrub, wipe};
 pub use restore::{RestoreError, Restored, restore};
 pub use unfinished::Unfinished;
 pub use writer::{
     Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,
-    RefusedCounts, Retention, RetractedCounts, Retracting, Submission, Verdict, Writer,
+    RefusedCounts, Retention, RetractedCounts, Retracting, Scrubbed, Submission, Verdict, Writer,
 };
 
 /// How many bytes of held bodies one step takes away or looks through, and the one that goes over it:

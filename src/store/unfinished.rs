@@ -4,8 +4,7 @@
 use std::{error::Error, path::Path};
 
 use super::{
-    Erasing, FileSearch, Retracting, StoreError, Writer, database_file::is_in_files,
-    kept_copies::forget_copies, open::BUSY_WAIT,
+    Erasing, FileSearch, Remains, Retracting, StoreError, Writer, kept_copies::forget_copies, wipe,
 };
 use crate::domain::Timestamp;
 
@@ -66,11 +65,9 @@ impl Unfinished {
             while !work.is_done() && goes_on(writer.retract_some(&mut work).await, "retraction")? {}
         }
         for FileSearch { id, giccid } in writer.file_searches().await? {
-            if is_in_files(database, giccid.as_str()).await? {
-                writer.rewrite().await?;
-                writer.checkpoint(BUSY_WAIT).await?;
+            if wipe(writer, database, &giccid).await? == Remains::None {
+                writer.end_file_search(id).await?;
             }
-            writer.end_file_search(id).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! from elsewhere; it tells what holds, and logs and passes on what began or ended since the last
 //! look.
 mod place;
+mod erased;
 mod rejected;
 mod rules;
 mod signals;

@@ -1,6 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
+    erased,
     place,
     rejected::{self, RejectedRun, Rejection},
     signals::{MisaddressedRun, Reading, RefusedRun, Run},
@@ -45,6 +46,8 @@ pub struct Facts {
     pub clock: Option<BelievedTime>,
     /// Since when no backup can be made, and why, if none can.
     pub backup: Option<(Timestamp, String)>,
+    /// Of how many erased SIMs bytes may be left in the files, since when, and why, if of any.
+    pub erased_in_files: Option<(usize, Timestamp, String)>,
     /// Which listener ran out of places for connections lately, if one did.
     pub places: Option<PlacesTaken>,
     /// Which requests to the public listener had a header that is too large.
@@ -149,6 +152,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
     found.extend(connections_full(facts.places.as_ref(), facts.share.as_ref()));
     found.extend(facts.clock.and_then(|believed| clock_wrong(believed, facts.now)));
     found.extend(facts.backup.as_ref().map(backup_failing));
+    found.extend(facts.erased_in_files.as_ref().map(erased::in_files));
     found
 }
 

@@ -126,7 +126,8 @@ async fn an_erasure_that_is_made_up_for_at_the_start_drops_no_lock() {
     let list = folder.path().join("data/simdeck.db.erased");
     fs::write(list, format!("{} 1713888842000\n", hex::encode(Sha256::digest(ERASED)))).unwrap();
 
-    let simdeck = Simdeck::start_in(folder, &[]);
+    let mut simdeck = Simdeck::start_in(folder, &[]);
+    simdeck.says("Erased a SIM");
     assert_eq!(locks(&simdeck), usual);
     another_process_looks(&simdeck).await;
     push(&simdeck, &mut pushed).await;

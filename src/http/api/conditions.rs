@@ -75,6 +75,7 @@ impl InternalState {
             }),
             clock: known(self.store.believed_time().await),
             backup: self.intake.backup_failure(),
+            erased_in_files: self.intake.erased_in_files(),
         };
         self.explain_refused().await;
         look.end(&facts)

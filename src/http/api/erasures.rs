@@ -69,7 +69,8 @@ pub(super) struct ErasedOut {
     /// The files of the database were searched for the number, and do not hold it but within longer
     /// numbers of other SIMs.
     is_in_no_file: bool,
-    /// Why they could not be searched, or not be written anew. Null where that did not fail.
+    /// Why nobody can tell, or what is left of deleted rows was not overwritten: it is tried again each
+    /// hour. Null where that did not fail.
     not_searched: Option<String>,
     /// What was not looked for.
     not_looked_for: Vec<&'static str>,
@@ -117,7 +118,8 @@ pub(super) struct TracesOut {
     "first_erased_at": "2024-09-05T01:30:48.000Z", "came_again": 12, "lifted_at": null,
     "giccid_sha256": "c1939c9e49aded6cc84c0d1c7209778f3cd9af12b63f11e118edab9f0772dee7",
     "giccid_hmac": "5a0f1ad2c2f7bb0bd1a0b1a36f2f42bd7b0c2bb8d6b3bb0c8fe0cbf1ce9a2b7d",
-    "is_pending": false, "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
+    "is_pending": false, "is_in_no_file": true, "not_searched": null,
+    "data_usage": 502, "mo_sms": 3, "notifications": 1, "held": 0,
 })))]
 pub(super) struct ErasureOut {
     /// Of the row in `/v1/changes` that tells of it.
@@ -137,6 +139,11 @@ pub(super) struct ErasureOut {
     lifted_at: Option<String>,
     /// Whether it still goes on.
     is_pending: bool,
+    /// Whether the files of the database were searched for its number, and what deleted rows had left
+    /// there is overwritten. Until then it is tried again each hour.
+    is_in_no_file: bool,
+    /// Why that has not come to its end, if it was tried.
+    not_searched: Option<String>,
     /// Usage records that all its erasures took away so far. Null, as the next three, of one that an
     /// earlier version began.
     data_usage: Option<u64>,
@@ -209,13 +216,19 @@ async fn is_unknown(intake: &Intake, giccid: &Giccid) -> Result<bool, ApiError> 
 
 /// `GET /v1/erasures`: all there ever were, the last one first.
 pub(super) async fn list(
+    State(intake): State<Intake>,
     State(store): State<Store>,
     _: Admin,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Vec<ErasureOut>>, ApiError> {
     params::read_none(RESOURCE, query.as_deref())?;
     let erasures = store.erased_list().await?;
-    Ok(Json(erasures.into_iter().map(ErasureOut::from).collect()))
+    let mut why = intake.why_left_in_files();
+    let shown = |entry: ErasedEntry| {
+        let not_searched = why.remove(&entry.id);
+        ErasureOut { not_searched, ..entry.into() }
+    };
+    Ok(Json(erasures.into_iter().map(shown).collect()))
 }
 
 /// `GET /v1/erasures/{giccid}`: what there is of a SIM that may be erased.
@@ -281,6 +294,8 @@ impl From<ErasedEntry> for ErasureOut {
             came_again: entry.came_again,
             lifted_at: entry.lifted_at.map(|at| at.to_string()),
             is_pending: entry.is_pending,
+            is_in_no_file: entry.is_in_no_file,
+            not_searched: None,
             data_usage: entry.counts.map(|counts| counts.usage),
             mo_sms: entry.counts.map(|counts| counts.sms),
             notifications: entry.counts.map(|counts| counts.notifications),

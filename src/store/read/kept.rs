@@ -37,6 +37,8 @@ pub struct ErasedEntry {
     pub(in crate::store) listed_as: Option<String>,
     /// It still goes on.
     pub is_pending: bool,
+    /// The files of the database were searched for its number, and what was left is overwritten.
+    pub is_in_no_file: bool,
     /// What all its erasures took away so far; none where an earlier version did it, which did not
     /// count.
     pub counts: Option<ErasedCounts>,
@@ -65,6 +67,7 @@ struct ErasedRow {
     came_again: i64,
     lifted_ms: Option<i64>,
     is_pending: bool,
+    is_in_no_file: bool,
     data_usage: Option<i64>,
     mo_sms: Option<i64>,
     notifications: Option<i64>,
@@ -95,6 +98,7 @@ impl From<ErasedRow> for ErasedEntry {
             came_again: row.came_again,
             lifted_at: row.lifted_ms.map(Timestamp::from_unix_ms),
             is_pending: row.is_pending,
+            is_in_no_file: row.is_in_no_file,
             listed_as: row.listed_as,
         }
     }
@@ -141,6 +145,8 @@ impl Store {
         const LIST: &str = "
             select id, at_ms, giccid_sha256, giccid_hmac, came_again, lifted_ms,
                 pending is not null as is_pending, listed_as,
+                pending is null and not exists (
+                    select 1 from meta where name = 'search_files:' || erased.id) as is_in_no_file,
                 coalesce(first_at_ms, at_ms) as first_at_ms,
                 data_usage + earlier_data_usage as data_usage, mo_sms + earlier_mo_sms as mo_sms,
                 notifications + earlier_notifications as notifications, held + earlier_held as held

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Writer, erase::Erasing, removal::note_gone, run};
 use crate::{
     domain::mention,
-    store::{StoreError, backup::folder_of, card::reversed},
+    store::{StoreError, card::reversed},
 };
 
 /// Rows of one step.
@@ -179,19 +179,5 @@ impl Writer {
             false => "pragma wal_autocheckpoint = 1000",
         };
         run(&mut self.connection, pragma).await
-    }
-
-    /// Writes the whole database anew: what is left of deleted rows in its pages goes. Pushes wait
-    /// for as long as it takes.
-    pub async fn rewrite(&mut self) -> Result<(), StoreError> {
-        self.refresh().await?;
-        // The copy on the way would not fit into memory, nor into the usual folder in a container.
-        let folder = folder_of(&self.erasures).to_string_lossy().replace('\'', "''");
-        let folder = format!("pragma temp_store_directory = '{folder}'");
-        sqlx::query(sqlx::AssertSqlSafe(folder)).execute(&mut self.connection).await?;
-        run(&mut self.connection, "pragma temp_store = file").await?;
-        let done = run(&mut self.connection, "vacuum").await;
-        run(&mut self.connection, "pragma temp_store = memory").await?;
-        done
     }
 }

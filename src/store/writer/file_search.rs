@@ -42,7 +42,7 @@ impl Writer {
     }
 
     /// Those that are still to be done.
-    pub(in crate::store) async fn file_searches(&mut self) -> Result<Vec<FileSearch>, StoreError> {
+    pub async fn file_searches(&mut self) -> Result<Vec<FileSearch>, StoreError> {
         const ALL: &str = "
             select cast(substr(name, length($1) + 1) as integer), value from meta
             where name like $1 || '%'";

@@ -47,6 +47,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "connections_full",
         "clock_wrong",
         "backup_failing",
+        "erased_in_files",
     ];
     assert_eq!(names, expected);
     assert!(expected.iter().all(|name| on(&status, name).is_empty()), "{status}");

@@ -36,6 +36,7 @@ mod retract_beside;
 mod retract_cut_short;
 pub(crate) mod rezone;
 mod room;
+mod scrubbed;
 mod sources;
 mod too_many_to_count;
 mod unfinished;

@@ -139,7 +139,8 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::RcmsListShort
         | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
-        | ConditionKind::BackupFailing => false,
+        | ConditionKind::BackupFailing
+        | ConditionKind::ErasedInFiles => false,
     }
 }
 

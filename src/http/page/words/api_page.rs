@@ -100,6 +100,7 @@ pub(super) const EN: ApiPage = ApiPage {
         "connections_full" => "All connections are taken",
         "clock_wrong" => "The clock is wrong",
         "backup_failing" => "No backup can be made",
+        "erased_in_files" => "Bytes of an erased SIM may be left",
         _ => "Something else",
     },
 };
@@ -162,6 +163,7 @@ pub(super) const ZH: ApiPage = ApiPage {
         "connections_full" => "连接数已满",
         "clock_wrong" => "服务器时钟有误",
         "backup_failing" => "无法备份",
+        "erased_in_files" => "数据库文件中可能残留已删除 SIM 卡的数据",
         _ => "其他",
     },
 };
