@@ -34,6 +34,7 @@ ENV SIMDECK_DATA_DIR=/data
 VOLUME ["/data"]
 # 8080: pushes, for a TLS proxy in front. 8081: the query API, never for the outside.
 EXPOSE 8080 8081
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["simdeck", "healthcheck"]
+# For as long as it is starting it may be bringing a large store to a new version.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30m --retries=3 CMD ["simdeck", "healthcheck"]
 ENTRYPOINT ["simdeck"]
 CMD ["serve"]

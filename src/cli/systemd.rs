@@ -7,9 +7,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
 
+/// How much longer we may take to start, or to say so again.
+const START_MORE: Duration = Duration::from_secs(60);
+
+/// What we do before we listen, if that takes long; we live.
+pub(super) fn starting(status: &str) {
+    let more = u32::try_from(START_MORE.as_micros()).unwrap_or(u32::MAX);
+    tell(&[
+        NotifyState::Status(status),
+        NotifyState::ExtendTimeoutUsec(more),
+        NotifyState::Watchdog,
+    ]);
+}
+
 /// The listeners are open; or, after [`reloading`], all is in force.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
+    tell(&[NotifyState::Ready, NotifyState::Status("Takes pushes")]);
 }
 
 /// Keys, tokens and the certificate are being read again, until [`ready`].

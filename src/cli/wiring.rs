@@ -282,7 +282,7 @@ async fn parts(
     };
     let (database, time_zone) = (settings.database.clone(), settings.time_zone.clone());
     let options = OpenOptions { database, time_zone, limits };
-    let mut opened = open_to_serve(&options).await?;
+    let mut opened = open_to_serve(&options, &systemd::starting).await?;
     folder.guard(&settings.database, &mut opened.files)?;
     identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;

@@ -8,7 +8,6 @@ use super::{
     admin::{Command, Reply},
     backups::AGAIN_AFTER,
     chores::Upkeep,
-    finished::finished,
 };
 use crate::{
     domain::Timestamp,
@@ -55,8 +54,6 @@ impl KeepOptions {
 }
 
 impl Intake {
-    }
-
     /// Does by itself what is due, for as long as the process lives.
     pub(super) async fn keep(&self) {
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -94,8 +91,6 @@ impl Intake {
         }
     }
 
-    }
-
     /// Takes away copies beside the database that are older than they are kept, by the time from
     /// which retention counts.
     pub(super) async fn forget_old_copies(&self) {
@@ -126,8 +121,6 @@ impl Intake {
     ) -> Result<T, AdminError> {
         self.ask(|reply| Command::KeepUp(upkeep(reply))).await
     }
-}
-
 }
 
 /// When what is done again and again is due.

@@ -13,7 +13,8 @@ use super::{
     erasures::{list_of, unreadable},
     error::of_read,
     identity_rule,
-    open::{MIGRATIONS, for_reading},
+    migrate::MIGRATIONS,
+    open::for_reading,
     read::{aside::aside, give_way},
     writer::written_evidence,
 };

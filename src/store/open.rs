@@ -7,7 +7,6 @@ use std::{
 use jiff::tz::TimeZone;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -18,12 +17,10 @@ use super::{
     days::{StoreDays, name_of},
     erasures::{self, Listed, Secrets},
     foreign_names::{erased_in, understand},
-    kept_copies::{copy_before, keep_copy_before},
+    migrate::{Progress, bring_up_to_date},
     open_files::OpenFiles,
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The first SQLite that cannot lose committed writes when two connections write or checkpoint at
 /// once.
@@ -75,7 +72,8 @@ const NOTHING_AUTHENTIC: &str = "
         and not exists (select 1 from held where class <> 'refused')";
 
 /// What is decided once.
-const GIVE_FACT: &str = "insert into meta (name, value) values ($1, $2) on conflict do nothing";
+pub(super) const GIVE_FACT: &str =
+    "insert into meta (name, value) values ($1, $2) on conflict do nothing";
 
 /// Opens the store, makes it if it is not there, brings its schema up to date, and ends what an earlier
 /// process began to take away.
@@ -84,10 +82,14 @@ pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     open_with(options, &list, true).await
 }
 
-/// The same, but what was begun is left to the caller: it may take long.
-pub async fn open_to_serve(options: &OpenOptions) -> Result<Opened, OpenError> {
+/// The same, but what was begun is left to the caller: it may take long. While the schema is brought up to
+/// date, which may too, it is told how far that is.
+pub async fn open_to_serve(
+    options: &OpenOptions,
+    progress: Progress<'_>,
+) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
-    open_unfinished(options, &list, true).await
+    open_unfinished(options, &list, true, progress).await
 }
 
 /// Opens it with another list of erased SIMs. What is a copy itself needs none before a migration.
@@ -96,7 +98,7 @@ pub(super) async fn open_with(
     list: &Path,
     keeps_copy: bool,
 ) -> Result<Opened, OpenError> {
-    let mut opened = open_unfinished(options, list, keeps_copy).await?;
+    let mut opened = open_unfinished(options, list, keeps_copy, &|_| ()).await?;
     let path = &options.database;
     let left = mem::take(&mut opened.unfinished);
     left.finish(&mut opened.writer, path)
@@ -109,27 +111,16 @@ async fn open_unfinished(
     options: &OpenOptions,
     list: &Path,
     keeps_copy: bool,
+    progress: Progress<'_>,
 ) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
     check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
-    let waiting = waiting_migration(&mut connection).await.map_err(|e| unusable(e.into()))?;
     let files = OpenFiles::of_database(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
-    if let Some(version) = waiting {
-        give_secret(&mut connection).await.map_err(unusable)?;
-        if keeps_copy {
-            let copy = copy_before(path, version);
-            keep_copy_before(path, version, options.limits.disk_reserve_bytes)
-                .await
-                .map_err(|source| OpenError::NoCopy { path: path.clone(), copy, source })?;
-        }
-    }
-    migrate(&mut connection).await.map_err(|source| match source {
-        MigrateError::VersionMissing(version) => OpenError::Newer { path: path.clone(), version },
-        source => OpenError::Migrate { path: path.clone(), source },
-    })?;
+    let reserve = keeps_copy.then_some(options.limits.disk_reserve_bytes);
+    bring_up_to_date(&mut connection, (path, reserve), progress).await?;
     let (epoch, days) = founding_facts(&mut connection, options).await.map_err(unusable)?;
     let is_empty = sqlx::query_scalar(NOTHING_AUTHENTIC)
         .fetch_one(&mut connection)
@@ -248,40 +239,6 @@ async fn check_version(
     let version: String =
         sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await?;
     Ok(if is_too_old(&version) { Err(OpenError::SqliteTooOld(version)) } else { Ok(()) })
-}
-
-/// The newest migration, if a database that is not new lacks it.
-async fn waiting_migration(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
-    const HAS_ANY: &str = "
-        select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')";
-    let has_any: bool = sqlx::query_scalar(HAS_ANY).fetch_one(&mut *connection).await?;
-    if !has_any {
-        return Ok(None);
-    }
-    let last: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
-        .fetch_one(connection)
-        .await?;
-    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
-    Ok(newest.filter(|newest| last.is_some_and(|last| last < *newest)))
-}
-
-/// Gives a store of an older version the secret by which lists name erased SIMs, before its copy is kept:
-/// whoever goes back to that copy has it when the newer version comes again.
-async fn give_secret(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(GIVE_FACT)
-        .bind(erasures::SECRET)
-        .bind(erasures::new_secret())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Brings the schema up to date, all or nothing: half way it would be one that no version of simdeck
-/// was ever run on, neither this one nor the one that somebody may want to go back to.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    let mut migrating = connection.begin_with("begin immediate").await?;
-    MIGRATIONS.run(&mut *migrating).await?;
-    Ok(migrating.commit().await?)
 }
 
 fn is_too_old(version: &str) -> bool {

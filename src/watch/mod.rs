@@ -4,8 +4,8 @@
 //! and then, and whenever somebody asks, [`Watch::look`] is given the [`Facts`] that have to be read
 //! from elsewhere; it tells what holds, and logs and passes on what began or ended since the last
 //! look.
-mod place;
 mod erased;
+mod place;
 mod rejected;
 mod rules;
 mod signals;

@@ -1,8 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
-    erased,
-    place,
+    erased, place,
     rejected::{self, RejectedRun, Rejection},
     signals::{MisaddressedRun, Reading, RefusedRun, Run},
 };

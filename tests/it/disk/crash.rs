@@ -101,7 +101,8 @@ impl<'a> CrashDisk<'a> {
             Told::Write(at, data) => self.change(name, Change::Write(*at, data.clone())),
             Told::Truncate(length) => self.change(name, Change::Truncate(*length)),
             Told::Sync => {
-                let file = &mut self.files[self.names[name]];
+                let Some(file) = self.names.get(name) else { return };
+                let file = &mut self.files[*file];
                 for change in std::mem::take(&mut file.pending) {
                     apply(&mut file.safe, &change, self.journal, |_| true);
                 }
@@ -118,8 +119,11 @@ impl<'a> CrashDisk<'a> {
         self.renamed.push(naming);
     }
 
+    /// A file for sorting has lost its name since it was opened: after a crash nobody finds it.
     fn change(&mut self, name: &str, change: Change) {
-        self.files[self.names[name]].pending.push(change);
+        if let Some(file) = self.names.get(name) {
+            self.files[*file].pending.push(change);
+        }
     }
 
     /// Writes the folder as a crash right now could have left it.

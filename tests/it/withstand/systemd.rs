@@ -1,5 +1,5 @@
 //! What systemd is told.
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use rustix::process::{Signal, kill_process};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -14,14 +14,14 @@ const WATCHDOG_US: &str = "900000";
 const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// systemd's end of the socket.
-struct Manager {
+pub(super) struct Manager {
     socket: UnixDatagram,
     path: String,
     _folder: TempDir,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -30,6 +30,19 @@ impl Manager {
 
     fn start(&self) -> Simdeck {
         Simdeck::start(&[("NOTIFY_SOCKET", &self.path), ("WATCHDOG_USEC", WATCHDOG_US)])
+    }
+
+    pub(super) fn start_in(&self, folder: Arc<TempDir>) -> Simdeck {
+        Simdeck::start_in(folder, &[("NOTIFY_SOCKET", &self.path)])
+    }
+
+    /// All that it was told until a message that holds this.
+    pub(super) async fn all_until(&self, wanted: &str) -> String {
+        let mut all = String::new();
+        while !all.contains(wanted) {
+            all += &timeout(GUARD, self.next()).await.unwrap_or_else(|_| panic!("only {all}"));
+        }
+        all
     }
 
     async fn next(&self) -> String {
