@@ -70,9 +70,9 @@ pub use task::{IntakeError, IntakeTasks};
 
 use self::{
     admin::Command, backups::Backups, chore_queue::Chores, figures::Commits,
-    file_search::LeftInFiles, folders::BackupDisk, growth::Growth, kept_from::KeptFromNow, kinds::Kinds,
-    large::LargeBodies, moved::MovedFile, nonces::Nonces, queue::Queue, refused::Waiting,
-    rezone::RezoningNow, sent_away::SentAway, trouble::Trouble,
+    file_search::LeftInFiles, folders::BackupDisk, growth::Growth, kept_from::KeptFromNow,
+    kinds::Kinds, large::LargeBodies, moved::MovedFile, nonces::Nonces, queue::Queue,
+    refused::Waiting, rezone::RezoningNow, sent_away::SentAway, trouble::Trouble,
 };
 use crate::{
     domain::{ApiKey, Clock, Retracted, Timestamp},
