@@ -178,6 +178,16 @@ impl Line {
         self.exchange(head.as_bytes())
     }
 
+    /// The same, with what it is told.
+    pub(crate) fn post_json(&mut self, path: &str, body: &str) -> io::Result<Answer> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.exchange(head.as_bytes())
+    }
+
     /// Sends a request and reads the whole answer: one cut short is an error.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.get_mut().write_all(request)?;

@@ -16,6 +16,7 @@ pub(crate) mod migration;
 mod mounted;
 mod moved;
 mod no_room;
+mod operations;
 mod poll_clock;
 mod retention_clock;
 mod ring;
