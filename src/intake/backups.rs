@@ -223,7 +223,7 @@ impl Intake {
 
     fn backup_plan(&self) -> BackupPlan {
         let options = &self.shared.options;
-        let pushes_need = vec![self.database_folder().to_owned(), options.data_dir.clone()];
+        let pushes_need = vec![self.database_folder(), options.data_dir.clone()];
         BackupPlan {
             database: options.keep.database.clone(),
             folder: options.keep.backup_dir.clone(),

@@ -1,10 +1,10 @@
 //! The room on the disk, and until when it lasts.
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::{Intake, folders::FolderRoom};
 use crate::{
     domain::Timestamp,
-    store::{database_bytes, free_bytes},
+    store::{database_bytes, database_folder, free_bytes},
 };
 
 /// How often the disk is looked at.
@@ -29,7 +29,7 @@ impl Intake {
     /// How the disk stands, and when it will be full.
     pub fn disk(&self) -> DiskState {
         let options = &self.shared.options;
-        let free = free_bytes(self.database_folder()).ok();
+        let free = free_bytes(&self.database_folder()).ok();
         let reserve_bytes = options.disk_reserve_bytes;
         DiskState {
             free_bytes: free,
@@ -41,9 +41,8 @@ impl Intake {
     }
 
     /// Where pushes are written to: the reserve is left free on this disk.
-    pub(super) fn database_folder(&self) -> &Path {
-        let folder = self.shared.options.keep.database.parent();
-        folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    pub(super) fn database_folder(&self) -> PathBuf {
+        database_folder(&self.shared.options.keep.database)
     }
 
     /// Looks at the room on the disk for as long as the process lives.
@@ -52,7 +51,7 @@ impl Intake {
         loop {
             look.tick().await;
             self.check_files();
-            match free_bytes(self.database_folder()) {
+            match free_bytes(&self.database_folder()) {
                 Ok(free) => {
                     let is_low = self.is_low(free).await;
                     self.note_disk(is_low);

@@ -76,7 +76,7 @@ impl Intake {
     /// The folders that simdeck writes to, and how much room each has.
     pub(super) fn folder_rooms(&self) -> Vec<FolderRoom> {
         let options = &self.shared.options;
-        let database = disk_of(self.database_folder()).ok();
+        let database = disk_of(&self.database_folder()).ok();
         let room = |folder, path: &Path, disk: Option<Disk>| FolderRoom {
             folder,
             path: path.to_owned(),
@@ -84,7 +84,7 @@ impl Intake {
             is_elsewhere: database.zip(disk).map(|(one, other)| one.device != other.device),
         };
         vec![
-            room(Folder::Database, self.database_folder(), database),
+            room(Folder::Database, &self.database_folder(), database),
             room(Folder::Data, &options.data_dir, disk_of(&options.data_dir).ok()),
             room(Folder::Backups, &options.keep.backup_dir, self.shared.backup_disk.read()),
         ]

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     backup::BackupError,
-    database_file::{beside, database_bytes},
+    database_file::{database_bytes, log_of},
     folder::{free_bytes, is_same_disk},
     read::give_way,
 };
@@ -162,7 +162,7 @@ impl Guard {
             syncing: Arc::clone(syncing),
             folder: claim.folder.to_owned(),
             floors: claim.pushes_need.iter().filter_map(floor).collect(),
-            wal: beside(database, "-wal"),
+            wal: log_of(database),
             wal_bytes_max: WAL_BYTES_MAX.max(database_bytes(database)),
             looked: Instant::now(),
         }

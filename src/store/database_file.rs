@@ -62,10 +62,22 @@ pub(super) fn real_path(database: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::InvalidInput.into())
 }
 
+/// The log of a database, which lies beside the file itself, whatever links lead to it.
+pub(super) fn log_of(database: &Path) -> PathBuf {
+    let real = real_path(database).unwrap_or_else(|_| database.to_owned());
+    beside(&real, "-wal")
+}
+
+/// The folder that holds a database, whatever links lead to it.
+pub fn database_folder(database: &Path) -> PathBuf {
+    let real = real_path(database).unwrap_or_else(|_| database.to_owned());
+    folder_of(&real).to_owned()
+}
+
 /// What database and log have on the disk.
 pub fn database_bytes(database: &Path) -> u64 {
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    bytes(database) + bytes(&beside(database, "-wal"))
+    bytes(database) + bytes(&log_of(database))
 }
 
 /// Makes the database file, if it is not there, so that only this user can read it. SQLite would let
@@ -89,7 +101,7 @@ pub(super) async fn pages_that_hold(
     // A thread of its own, which ends with it: it makes itself less urgent than all others.
     let looking = move || {
         let pages = pages_of_file(&database, &number).and_then(|mut pages| {
-            pages.extend(pages_of_log(&beside(&database, "-wal"), &number)?);
+            pages.extend(pages_of_log(&log_of(&database), &number)?);
             Ok(pages)
         });
         // Nobody may wait any more.

@@ -53,7 +53,7 @@ mod writer;
 pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside};
 pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
 pub use copy_room::CopyWatch;
-pub use database_file::database_bytes;
+pub use database_file::{database_bytes, database_folder};
 pub use error::{StoreError, unless_too_slow};
 pub use examine::{Examination, bytes_free_inside, count_mentions, examine};
 pub use folder::{DataFolder, Disk, FolderError, disk_of, free_bytes, is_taken, kept_secret};

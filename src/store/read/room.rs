@@ -1,9 +1,9 @@
-use std::{ffi::OsString, fs, io, path::PathBuf};
+use std::{fs, io};
 
 use super::{READ_TIME_MAX, Store};
 use crate::{
     domain::Timestamp,
-    store::{StoreError, error::of_read, folder::free_bytes},
+    store::{StoreError, database_file::log_of, error::of_read, folder::free_bytes},
 };
 
 /// Under which name it is kept how large the database was: `1725499848000:4194304 …`, times and bytes.
@@ -62,12 +62,10 @@ impl Store {
     pub async fn room(&self) -> io::Result<Room> {
         let database = self.database.clone();
         let look = move || {
-            let mut wal = OsString::from(&*database);
-            wal.push("-wal");
             Ok(Room {
                 database_bytes: fs::metadata(&database)?.len(),
                 // There is none before the first commit.
-                wal_bytes: fs::metadata(PathBuf::from(wal)).map_or(0, |wal| wal.len()),
+                wal_bytes: fs::metadata(log_of(&database)).map_or(0, |wal| wal.len()),
                 free_bytes: free_bytes(&database)?,
             })
         };

@@ -101,3 +101,16 @@ fn a_folder_of_the_database_that_is_not_there_is_told_in_a_sentence() {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(!folder.path().join("nowhere").exists());
 }
+
+#[test]
+fn the_log_of_a_database_that_a_link_leads_to_is_counted_too() {
+    let folder = made();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("store/simdeck.db"), "a database").unwrap();
+    fs::write(at("store/simdeck.db-wal"), "its log").unwrap();
+    symlink("store/simdeck.db", at("link.db")).unwrap();
+    for name in ["store/simdeck.db", "link.db"] {
+        let both = "a database".len() + "its log".len();
+        assert_eq!(simdeck::store::database_bytes(&at(name)), both as u64, "{name}");
+    }
+}

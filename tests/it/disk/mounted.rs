@@ -4,6 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{BufRead, BufReader, ErrorKind, Write},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -253,7 +254,7 @@ async fn a_file_system_that_turns_read_only_acknowledges_nothing_and_has_all_onc
 
 /// A program whose data directory or database lies on the disk, and the other in a folder beside it.
 fn start_apart(disk: &Mounted, program: &Program, data: &Path, database: &Path) -> Process {
-    let url = OsString::from(format!("sqlite://{}/simdeck.db", database.display()));
+    let url = OsString::from(format!("sqlite://{}", database.display()));
     let variables = [
         ("SIMDECK_DATA_DIR", data.as_os_str()),
         ("SIMDECK_DATABASE_URL", url.as_os_str()),
@@ -287,22 +288,27 @@ fn the_reserve_is_left_free_on_the_disk_of_the_database_wherever_the_data_direct
     };
     let beside = program.data().with_file_name("beside");
     fs::create_dir(&beside).unwrap();
-    let server = start_apart(&disk, &program, &beside, &program.data());
+    let link = beside.join("link.db");
+    symlink(program.data().join("simdeck.db"), &link).unwrap();
     let mut sender = Sender::to(&program);
-    sender.must_recover();
-    let (data, database) = (of_folder(&program, "data"), of_folder(&program, "database"));
-    assert_eq!(data["is_elsewhere"], true, "{data}");
-    assert_eq!(database["is_elsewhere"], false, "{database}");
-    assert!(database["free_bytes"].as_u64().unwrap() < 24 << 20, "{database}");
-    disk.fill(4 << 20);
-    until(&mut sender, Answer::Busy);
-    assert_eq!(readiness(&program), 503);
-    fs::remove_file(disk.file("filler")).unwrap();
-    until(&mut sender, Answer::Stored);
-    server.end();
-    sender.hang_up();
+    for database in [program.data().join("simdeck.db"), link] {
+        let server = start_apart(&disk, &program, &beside, &database);
+        sender.hang_up();
+        sender.must_recover();
+        let (data, database) = (of_folder(&program, "data"), of_folder(&program, "database"));
+        assert_eq!(data["is_elsewhere"], true, "{data}");
+        assert_eq!(database["is_elsewhere"], false, "{database}");
+        assert!(database["free_bytes"].as_u64().unwrap() < 24 << 20, "{database}");
+        disk.fill(4 << 20);
+        until(&mut sender, Answer::Busy);
+        assert_eq!(readiness(&program), 503);
+        fs::remove_file(disk.file("filler")).unwrap();
+        until(&mut sender, Answer::Stored);
+        server.end();
+    }
 
-    let server = start_apart(&disk, &program, &program.data(), &beside);
+    let server = start_apart(&disk, &program, &program.data(), &beside.join("simdeck.db"));
+    sender.hang_up();
     sender.must_recover();
     disk.fill(1 << 20);
     let began = Instant::now();
