@@ -2,7 +2,10 @@
 //! hang, and looked at from outside. Held by `tests/it/disk/silent_folder.rs`.
 use std::{
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -67,7 +70,7 @@ pub(super) struct Backups {
     known: Mutex<BackupState>,
     pub(super) own_copies: OwnCopiesNow,
     /// Whether the copy that has the turn does not come on.
-    is_silent: Arc<Mutex<bool>>,
+    is_silent: AtomicBool,
 }
 
 impl Backups {
@@ -97,11 +100,11 @@ impl Backups {
     }
 
     fn is_silent(&self) -> bool {
-        *self.is_silent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.is_silent.load(Ordering::Relaxed)
     }
 
     fn set_silent(&self, is_silent: bool) {
-        *self.is_silent.lock().unwrap_or_else(PoisonError::into_inner) = is_silent;
+        self.is_silent.store(is_silent, Ordering::Relaxed);
     }
 }
 

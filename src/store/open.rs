@@ -118,9 +118,9 @@ async fn open_unfinished(
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
     check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
-    let files = OpenFiles::of_database(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let reserve = keeps_copy.then_some(options.limits.disk_reserve_bytes);
     bring_up_to_date(&mut connection, (path, reserve), progress).await?;
+    let files = OpenFiles::of_database(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let (epoch, days) = founding_facts(&mut connection, options).await.map_err(unusable)?;
     let is_empty = sqlx::query_scalar(NOTHING_AUTHENTIC)
         .fetch_one(&mut connection)

@@ -1,6 +1,6 @@
 //! Bytes of an erased SIM that deleted rows left in the files: they are overwritten beside pushes, page by
 //! page, and until that is done everybody is told.
-use std::fs;
+use std::{fs, path::Path};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -62,7 +62,24 @@ fn in_files(simdeck: &Simdeck) -> (usize, usize) {
     (all, longer)
 }
 
-async fn filled() -> Simdeck {
+/// Of a page on which something is left, makes the header say what the rest of it does not bear out.
+async fn make_incomprehensible(folder: &Path) {
+    const PAGES: &str = "select pageno from dbstat where name = 'some' and pagetype = 'leaf'";
+    let file = folder.join("data/simdeck.db");
+    let mut raw = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+    let pages: Vec<i64> = sqlx::query_scalar(PAGES).fetch_all(&mut raw).await.unwrap();
+    raw.close().await.unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let page = pages.into_iter().map(|page| (page as usize - 1) * 4096).find(|at| {
+        let page = &bytes[*at..*at + 4096];
+        page.windows(SIM.len()).any(|window| window == SIM.as_bytes())
+    });
+    // How many bytes lie in fragments.
+    bytes[page.unwrap() + 7] += 1;
+    fs::write(&file, bytes).unwrap();
+}
+
+async fn filled(is_comprehensible: bool) -> Simdeck {
     let simdeck = Simdeck::start(&[]);
     let second = now_s();
     for sim in [SIM, OTHER_SIM] {
@@ -73,12 +90,15 @@ async fn filled() -> Simdeck {
     let folder = simdeck.folder();
     simdeck.end();
     sql(folder.path(), &left_behind()).await;
+    if !is_comprehensible {
+        make_incomprehensible(folder.path()).await;
+    }
     Simdeck::start_in(folder, &[])
 }
 
 #[tokio::test]
 async fn what_is_left_of_an_erased_sim_is_overwritten_and_the_database_is_not_written_anew() {
-    let simdeck = filled().await;
+    let simdeck = filled(true).await;
     let (all, longer) = in_files(&simdeck);
     assert!(all > longer + 500 && longer == 1, "it would find nothing: {all}, {longer}");
     let mut raw = connect(&simdeck).await;
@@ -116,18 +136,17 @@ async fn condition(simdeck: &Simdeck) -> Value {
 #[tokio::test]
 async fn that_bytes_of_an_erased_sim_may_be_left_is_told_until_a_later_search_has_overwritten_them()
 {
-    let mut simdeck = filled().await;
+    let mut simdeck = filled(false).await;
     assert_eq!(condition(&simdeck).await["on"], false);
-    // What has this name now cannot be read; the server goes on with the file that it has open.
-    let log = simdeck.folder().path().join("data/simdeck.db-wal");
-    fs::rename(&log, log.with_extension("aside")).unwrap();
-    fs::create_dir(&log).unwrap();
     let body = json!({"giccid": SIM, "force": true}).to_string();
     let (status, done) = simdeck.send_json(Method::POST, "/v1/erase", &body).await;
     assert_eq!((status, &done["is_in_no_file"]), (200, &json!(false)), "{done}");
+    assert_eq!(done["data_usage"], 1, "{done}");
+    let audited = simdeck.get("/v1/audit?action=erase").await;
+    assert_eq!(audited[0]["outcome"], "done", "{audited}");
     let entry = simdeck.get("/v1/erasures").await[0].clone();
     assert_eq!(entry["is_in_no_file"], false, "{entry}");
-    assert!(entry["not_searched"].as_str().is_some_and(|why| why.contains("directory")), "{entry}");
+    assert!(entry["not_searched"].as_str().is_some_and(|why| why.contains("what page")), "{entry}");
     let told = condition(&simdeck).await;
     assert_eq!(told["on"], true, "{told}");
     let doctor = simdeck.run(&["doctor"]);
@@ -137,8 +156,7 @@ async fn that_bytes_of_an_erased_sim_may_be_left_is_told_until_a_later_search_ha
         assert!(!said.contains(SIM), "{said}");
     }
 
-    fs::remove_dir(&log).unwrap();
-    fs::rename(log.with_extension("aside"), &log).unwrap();
+    sql(simdeck.folder().path(), "pragma secure_delete = on; drop table some").await;
     // As each hour.
     assert_eq!(simdeck.ask(Method::POST, "/v1/prune").await.0, 200);
     simdeck.says("Nothing is left of an erased SIM in the files of the database");
