@@ -70,10 +70,11 @@ async fn make_incomprehensible(folder: &Path) {
     let pages: Vec<i64> = sqlx::query_scalar(PAGES).fetch_all(&mut raw).await.unwrap();
     raw.close().await.unwrap();
     let mut bytes = fs::read(&file).unwrap();
-    let page = pages.into_iter().map(|page| (page as usize - 1) * 4096).find(|at| {
-        let page = &bytes[*at..*at + 4096];
-        page.windows(SIM.len()).any(|window| window == SIM.as_bytes())
-    });
+    let page =
+        pages.into_iter().map(|page| (usize::try_from(page).unwrap() - 1) * 4096).find(|at| {
+            let page = &bytes[*at..*at + 4096];
+            page.windows(SIM.len()).any(|window| window == SIM.as_bytes())
+        });
     // How many bytes lie in fragments.
     bytes[page.unwrap() + 7] += 1;
     fs::write(&file, bytes).unwrap();
