@@ -180,10 +180,10 @@ async fn the_doctor_judges_the_disk_as_the_server_does_whether_that_runs_or_not(
         let finding = doctor(&program, &disk, reserve);
         assert_eq!(finding["state"], "ok", "{finding}");
     }
+    fs::write(disk.file("simdeck.db.replaced"), [1; 4096]).unwrap();
     disk.leave(RESERVE / 8);
     sender.until_busy();
     assert_eq!(sender.push(), Answer::Busy);
-    fs::write(disk.file("simdeck.db.replaced"), [1; 4096]).unwrap();
     let finding = doctor(&program, &disk, "0");
     assert_eq!(finding["state"], "problem", "{finding}");
     assert!(finding["todo"].as_str().unwrap().contains("simdeck.db.replaced"), "{finding}");
