@@ -1,7 +1,7 @@
 //! The room on the disk, and until when it lasts.
 use std::{path::PathBuf, time::Duration};
 
-use super::{Intake, folders::FolderRoom};
+use super::{Intake, Trouble, folders::FolderRoom};
 use crate::{
     domain::Timestamp,
     store::{database_bytes, database_folder, free_bytes},
@@ -50,7 +50,10 @@ impl Intake {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             look.tick().await;
-            self.check_files();
+            // The writer looks itself before it closes the database, which takes the log away.
+            if self.trouble() != Some(Trouble::Stopping) {
+                self.check_files();
+            }
             match free_bytes(&self.database_folder()) {
                 Ok(free) => {
                     let is_low = self.is_low(free).await;

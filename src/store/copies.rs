@@ -104,8 +104,8 @@ pub(super) fn make_room(folder: &Path, lacks: u64, now: Timestamp) -> io::Result
 
 /// What each copy in a folder takes on its disk.
 pub(super) fn sizes(folder: &Path) -> io::Result<Vec<u64>> {
-    let copies = files(folder, LAST)?;
-    copies.iter().map(|path| Ok(taken(&fs::metadata(path)?))).collect()
+    let copies = files(folder, LAST)?.into_iter().filter_map(named);
+    copies.map(|copy| Ok(taken(&fs::metadata(copy.path)?))).collect()
 }
 
 /// The copy in a folder that was made last.
@@ -126,9 +126,10 @@ pub fn newest_backup(folder: &Path, now: Timestamp) -> io::Result<Option<NewestB
     Ok(Some(NewestBackup { path, at, bytes }))
 }
 
-/// The copies, the one that was made last at the end.
+/// The copies, the one that was made last at the end. What people put there under names of their own is
+/// none, nor is a database that somebody calls so: what is a copy may be deleted.
 fn in_order(folder: &Path, now: Timestamp) -> io::Result<Vec<Named>> {
-    let mut copies: Vec<Named> = files(folder, LAST)?.into_iter().map(named).collect();
+    let mut copies: Vec<Named> = files(folder, LAST)?.into_iter().filter_map(named).collect();
     copies.sort_by(|a, b| {
         let place = |copy: &Named| (copy.number, copy.at.min(now));
         place(a).cmp(&place(b)).then_with(|| a.path.cmp(&b.path))
@@ -136,18 +137,15 @@ fn in_order(folder: &Path, now: Timestamp) -> io::Result<Vec<Named>> {
     Ok(copies)
 }
 
-/// What a name tells. One that tells nothing is of the oldest copy.
-fn named(path: PathBuf) -> Named {
-    let told = || {
-        let name = path.file_name()?.to_str()?.strip_prefix(FIRST)?.strip_suffix(LAST)?;
-        let (stamp, number) = name.split_once('-').unwrap_or((name, "0"));
-        let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
-        let (seconds, ms) = time.split_at_checked(6)?;
-        let moment: jiff::Timestamp = format!("{day}T{seconds}.{ms}Z").parse().ok()?;
-        Some((number.parse().ok()?, Timestamp::from_unix_ms(moment.as_millisecond())))
-    };
-    let (number, at) = told().unwrap_or((0, Timestamp::from_unix_ms(i64::MIN)));
-    Named { number, at, path }
+/// What a name tells, if we gave it.
+fn named(path: PathBuf) -> Option<Named> {
+    let name = path.file_name()?.to_str()?.strip_prefix(FIRST)?.strip_suffix(LAST)?;
+    let (stamp, number) = name.split_once('-').unwrap_or((name, "0"));
+    let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
+    let (seconds, ms) = time.split_at_checked(6)?;
+    let moment: jiff::Timestamp = format!("{day}T{seconds}.{ms}Z").parse().ok()?;
+    let (number, at) = (number.parse().ok()?, Timestamp::from_unix_ms(moment.as_millisecond()));
+    Some(Named { number, at, path })
 }
 
 /// Our copies in a folder, or parts of such.
@@ -179,7 +177,6 @@ mod tests {
     fn copies_are_in_the_order_in_which_they_were_made_whatever_their_names_say() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let ordered = [
-            "simdeck-of-somebody.db",
             "simdeck-20240801T000000000Z.db",
             // By a clock that was a year ahead, of a version that gave no numbers.
             "simdeck-20250905T013048000Z.db",
@@ -187,6 +184,8 @@ mod tests {
             "simdeck-20250905T013048000Z-2.db",
             "simdeck-20240905T013048000Z-10.db",
         ];
+        let somebodys = folder.path().join("simdeck-of-somebody.db");
+        fs::write(&somebodys, "").expect("a file");
         for name in ordered.iter().rev() {
             fs::write(folder.path().join(name), "").expect("a file");
         }
@@ -197,8 +196,9 @@ mod tests {
         assert!(path.ends_with("simdeck-20240905T013048000Z-11.db"), "{path:?}");
         assert!(partial.ends_with("simdeck-20240905T013048000Z-11.partial"), "{partial:?}");
         rotate(folder.path(), 2, NOW).expect("removed");
-        assert_eq!(there(folder.path()), ordered[4..]);
+        assert_eq!(there(folder.path()), ordered[3..]);
         rotate(folder.path(), 0, NOW).expect("removed");
-        assert_eq!(there(folder.path()), ordered[5..], "never the last");
+        assert_eq!(there(folder.path()), ordered[4..], "never the last");
+        assert!(somebodys.exists());
     }
 }

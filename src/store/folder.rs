@@ -175,7 +175,7 @@ fn take_database(database: &Path) -> Result<FileLock, FolderError> {
     let unwritable =
         |source| FolderError::WriteBesideDatabase { path: database.to_owned(), source };
     let real = real_path(database).map_err(unwritable)?;
-    let lock = FileLock::open(beside(&real, ".lock")).map_err(unwritable)?;
+    let lock = FileLock::open(lock_of(&real)).map_err(unwritable)?;
     check_file_system(&lock.file, folder_of(database), unwritable)?;
     let lock = lock.take().map_err(|error| match error {
         LockError::Held(holder) => FolderError::DatabaseInUse { path: database.to_owned(), holder },
@@ -183,6 +183,13 @@ fn take_database(database: &Path) -> Result<FileLock, FolderError> {
     })?;
     lock_itself(database)?;
     Ok(lock)
+}
+
+/// Where the lock of a database lies. It must not be that of a data directory, which a database called
+/// `simdeck` would give it.
+fn lock_of(database: &Path) -> PathBuf {
+    let lock = beside(database, ".lock");
+    if lock.ends_with(LOCK) { beside(database, ".database.lock") } else { lock }
 }
 
 /// Takes the lock of a database file, whatever it is called, if it is there. The file stays open until

@@ -2,7 +2,7 @@
 //! blocks and fragments between them. SQLite reads none of that, so that it may be overwritten at any
 //! time; a page whose parts do not add up to its size is not understood, and stays as it is. After
 //! <https://www.sqlite.org/fileformat2.html>. Held by `tests` beside this, on random databases.
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 /// The header of the database file, in its first page.
 const FILE_HEADER: usize = 100;
@@ -93,7 +93,8 @@ impl TreePage {
             free_at = next;
         }
         taken.sort_by_key(|(range, _)| range.start);
-        let (mut slack, mut fragments, mut end) = (vec![list_end..content], 0, content);
+        let (mut slack, mut fragments, mut end) =
+            (iter::once(list_end..content).collect::<Vec<_>>(), 0, content);
         for (range, is_free) in taken {
             if range.start < end || range.end > usable {
                 return None;

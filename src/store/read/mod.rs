@@ -222,10 +222,11 @@ impl Store {
     /// A connection whose questions end after this time.
     async fn reader(&self, time_max: Duration) -> Result<PoolConnection<Sqlite>, StoreError> {
         let mut reader = self.readers.acquire().await.map_err(of_acquire)?;
-        let ends = Instant::now() + time_max;
+        let (ends, readers) = (Instant::now() + time_max, self.readers.clone());
         reader.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
             give_way();
-            Instant::now() < ends
+            // At a stop nobody waits for the answer, and the end waits for the reader.
+            !readers.is_closed() && Instant::now() < ends
         });
         Ok(reader)
     }
