@@ -67,11 +67,13 @@ impl fmt::Display for Failure {
 impl From<SettingsError> for Failure {
     fn from(err: SettingsError) -> Self {
         let sentence = err.to_string();
-        let cause = match err {
-            SettingsError::File { source, .. } => Some(source.into()),
-            _ => None,
-        };
-        Self { cause, ..Self::new(sentence).lasting() }
+        match err {
+            // It may lie on a disk that is not mounted yet.
+            SettingsError::File { source, .. } => {
+                Self { cause: Some(source.into()), ..Self::new(sentence) }
+            }
+            _ => Self::new(sentence).lasting(),
+        }
     }
 }
 

@@ -20,8 +20,13 @@ use tracing_subscriber::{Layer, layer::Context};
 const LINES_MAX: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The messages of the last minute, by the place in the code that logs them.
-static MESSAGES: LazyLock<Mutex<HashMap<Identifier, Written>>> = LazyLock::new(Mutex::default);
+/// So many messages and causes are told apart; of those beyond, each place in the code is one.
+const CAUSES_MAX: usize = 1_000;
+
+/// The messages of the last minute, by the place in the code that logs them and their cause: many lines
+/// of one cause must not hide another.
+static MESSAGES: LazyLock<Mutex<HashMap<(Identifier, String), Written>>> =
+    LazyLock::new(Mutex::default);
 
 /// What was written of a message in its minute.
 struct Written {
@@ -33,7 +38,7 @@ struct Written {
 
 impl Written {
     /// Whether one more line is written.
-    fn takes(&mut self, now: Instant, message: impl FnOnce() -> String) -> bool {
+    fn takes(&mut self, now: Instant, message: String) -> bool {
         // Until it is told what was left out, the minute is not over.
         if self.left_out.is_none() && now.duration_since(self.since) >= MINUTE {
             *self = Self { since: now, lines: 0, left_out: None };
@@ -42,13 +47,13 @@ impl Written {
             self.lines += 1;
             return true;
         }
-        self.left_out.get_or_insert_with(|| (message(), 0)).1 += 1;
+        self.left_out.get_or_insert((message, 0)).1 += 1;
         false
     }
 }
 
-/// Lets no more lines of a message through than [`LINES_MAX`] in a minute. Whoever asks for more than
-/// `info` looks for something, and gets all of it.
+/// Lets no more lines of a message through than [`LINES_MAX`] in a minute. Lines of `debug` and `trace`
+/// are not limited: whoever asks for them looks for something.
 pub(super) struct LogLimit;
 
 impl<S: Subscriber> Layer<S> for LogLimit {
@@ -56,11 +61,14 @@ impl<S: Subscriber> Layer<S> for LogLimit {
         if *event.metadata().level() > Level::INFO {
             return true;
         }
-        let now = Instant::now();
+        let (now, Said { message, cause }) = (Instant::now(), Said::of(event));
         let mut messages = MESSAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = (event.metadata().callsite(), cause);
+        if messages.len() >= CAUSES_MAX && !messages.contains_key(&key) {
+            key.1.clear();
+        }
         let first = || Written { since: now, lines: 0, left_out: None };
-        let written = messages.entry(event.metadata().callsite()).or_insert_with(first);
-        written.takes(now, || message_of(event))
+        messages.entry(key).or_insert_with(first).takes(now, message)
     }
 }
 
@@ -90,19 +98,29 @@ pub(super) async fn tell_each_minute() {
     }
 }
 
-/// What an event says, without what goes with it.
-fn message_of(event: &Event<'_>) -> String {
-    struct Message(String);
-    impl Visit for Message {
-        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            if field.name() == "message" {
-                self.0 = format!("{value:?}");
-            }
+/// What an event says, and for which cause.
+#[derive(Default)]
+struct Said {
+    message: String,
+    cause: String,
+}
+
+impl Said {
+    fn of(event: &Event<'_>) -> Self {
+        let mut said = Self::default();
+        event.record(&mut said);
+        said
+    }
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "error" | "reason" => self.cause = format!("{value:?}"),
+            _ => (),
         }
     }
-    let mut message = Message(String::new());
-    event.record(&mut message);
-    message.0
 }
 
 #[cfg(test)]
@@ -114,7 +132,7 @@ mod tests {
         let start = Instant::now();
         let mut written = Written { since: start, lines: 0, left_out: None };
         let takes = |written: &mut Written, seconds| {
-            written.takes(start + Duration::from_secs(seconds), || "It fails".to_owned())
+            written.takes(start + Duration::from_secs(seconds), "It fails".to_owned())
         };
         assert!((0..60).all(|second| takes(&mut written, second)));
         assert!(!takes(&mut written, 59) && !takes(&mut written, 60));

@@ -22,7 +22,7 @@ pub(super) fn starting(status: &str) {
 
 /// The listeners are open; or, after [`reloading`], all is in force.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("Takes pushes")]);
+    tell(&[NotifyState::Ready, NotifyState::Status("Started")]);
 }
 
 /// Keys, tokens and the certificate are being read again, until [`ready`].

@@ -27,7 +27,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{Disk, Number};
 use crate::{
-    process::Process,
+    process::{Process, WRONG_SETTINGS},
     program::{Answer, Line, Program, now_s, proof},
     trials::{tell, trials},
 };
@@ -109,7 +109,7 @@ enum Step {
     Kill,
     FillDisk,
     MoveFiles,
-    StepClock,
+    TurnClock,
 }
 
 const STEPS: [Step; 10] = [
@@ -122,7 +122,7 @@ const STEPS: [Step; 10] = [
     Step::Kill,
     Step::FillDisk,
     Step::MoveFiles,
-    Step::StepClock,
+    Step::TurnClock,
 ];
 
 /// A server, and what it stands on.
@@ -214,7 +214,7 @@ impl World {
             }
             Step::FillDisk => self.fill_disk(),
             Step::MoveFiles => self.move_files(),
-            Step::StepClock => {
+            Step::TurnClock => {
                 let days = self.rng.random_range(0..6);
                 self.disk.set(Number::ClockAheadS, days * DAY_S);
             }
@@ -282,7 +282,7 @@ impl World {
         let (data, moved) = (self.program.data(), self.program.data().with_file_name("moved"));
         fs::rename(&data, &moved).unwrap();
         let (code, log) = self.ended();
-        assert_ne!(code, Some(0), "{log}");
+        assert_eq!(code, Some(WRONG_SETTINGS), "{log}");
         let is_left = data.exists();
         assert!(!is_left, "it made another one: {log}");
         fs::rename(&moved, &data).unwrap();
@@ -339,7 +339,7 @@ fn assert_all(acknowledged: &BTreeSet<i64>, there: &BTreeMap<i64, u64>) {
 async fn whatever_is_done_to_a_server_what_was_acknowledged_is_there_once_and_nothing_else_is_left()
 {
     let seconds = trials("SIMDECK_TEST_OPERATIONS_S", SECONDS);
-    let seed = trials("SIMDECK_TEST_SEED", now_s() as usize) as u64;
+    let seed = trials("SIMDECK_TEST_SEED", usize::try_from(now_s()).unwrap()) as u64;
     tell(&format!("operations with SIMDECK_TEST_SEED={seed}"));
     let mut world = World::new(seed);
     let pushers: Vec<_> = (0..PUSHERS)

@@ -160,8 +160,7 @@ async fn under_the_units_filter_all_works_and_reads_give_way() {
     let nice = niceness(&simdeck);
     assert!(nice.iter().min() < nice.iter().max(), "no read gave way: {nice:?}");
     let log = simdeck.end();
-    let mut wrong = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
-    assert!(wrong.all(|line| line.contains("SIMDECK_PUBLIC_PATH_TOKEN")), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
 }
 
 #[test]
@@ -171,13 +170,13 @@ fn what_stays_wrong_ends_with_the_code_that_the_unit_does_not_start_again() {
     let folder = TempDir::new().unwrap();
     for (name, value) in [
         ("SIMDECK_PUBLIC_LISTEN", "nowhere"),
-        ("SIMDECK_CONFIG", "missing.toml"),
         ("SIMDECK_LOG", "no=such=filter"),
         ("SIMDECK_API_KEY", "short"),
     ] {
         refused_start_with(WRONG_SETTINGS, folder.path(), &[(name, value)]);
     }
-    // The address may be free in a moment.
+    // The disk of the settings may be mounted in a moment, and the address be free.
+    refused_start_with(1, folder.path(), &[("SIMDECK_CONFIG", "missing.toml")]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused_start_with(1, folder.path(), &[("SIMDECK_PUBLIC_LISTEN", &address)]);
