@@ -1,5 +1,8 @@
 //! What memory knows after a commit that failed, and of pushes that others come between.
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use simdeck::{
@@ -119,6 +122,11 @@ async fn a_sender_of_many_faults_takes_no_search_from_another_one() {
 async fn a_push_that_was_read_before_a_retraction_and_comes_after_it_is_set_aside() {
     let place = Place::new();
     let intake = intake(&place).await;
+    // What the server asks of the writer by itself at its start must not come between.
+    let began = Instant::now();
+    while place.number("select count(*) from meta where name = 'room_notes'").await == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the room is never noted");
+    }
     let other = lock(&place).await;
     let volumes: Vec<_> = (1_000_000..1_000_000 + BATCH_RECORDS_MAX).collect();
     let filling = tokio::spawn({

@@ -19,9 +19,9 @@ const REFUSED_FOR_MAX: Duration = Duration::from_secs(2);
 /// Gives how long pushes were taken, and how many.
 async fn pushes_until_the_end(simdeck: Simdeck) -> (Duration, usize, String) {
     simdeck.signal_term();
-    let (began, mut stored) = (Instant::now(), 0);
+    let (began, first_ms, mut stored) = (Instant::now(), now_s() * 1_000, 0);
     let taken = loop {
-        let start_ms = now_s() * 1_000 - stored;
+        let start_ms = first_ms - stored;
         let record =
             format!(r#""giccid":"8944501503181370000","data_usage":1,"start_time":{start_ms}"#);
         match simdeck.try_post("data-usage", signed(&record)).await {
