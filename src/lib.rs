@@ -28,7 +28,7 @@
 //! - an API route: `http/api/routes/`, with what the OpenAPI document says of it;
 //! - a page: a file in `http/page/`, its template, and its words in both languages;
 //! - an API filter: `http/api/params/` names it, `store/read/filter.rs` turns it into SQL;
-//! - something that can be wrong: `domain/condition.rs`, and its rule in `watch/rules.rs`;
+//! - something that can be wrong: `domain/condition.rs`, and its rule in `watch/`;
 //! - a figure for Prometheus: `http/api/metrics/`;
 //! - a subcommand: a file in `cli/` and a line in `cli/mod.rs`;
 //! - a setting: `cli/settings/table/`;
