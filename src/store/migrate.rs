@@ -1,7 +1,7 @@
 //! Brings the schema of a store of an older version up to date. That may take minutes on a large one, and
 //! no push is taken meanwhile: whoever looks at the log or asks the manager of services is told how far it
 //! is, and what is sorted lies on the disk, so that memory does not grow with the records. Held by
-//! `disk::migration_told`.
+//! `withstand::old_store`.
 use std::{path::Path, pin::pin, time::Duration};
 
 use sqlx::{
@@ -142,8 +142,11 @@ impl Told<'_> {
         Self { began: Instant::now(), progress: &|_| (), is_told: false }
     }
 
-    /// Does something, and says so now and then for as long as it lasts.
+    /// Does something: whoever looks sees what, and the log has it now and then where it lasts.
     async fn while_it_lasts<T>(&self, what: &str, doing: impl Future<Output = T>) -> T {
+        if self.is_told {
+            (self.progress)(&format!("Migrating the database: {what}"));
+        }
         let mut doing = pin!(doing);
         let mut look = interval_at(Instant::now() + TELL_AFTER, TELL_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -5,6 +5,7 @@ use std::{
     net::Ipv4Addr,
     path::Path,
     process::{Command, Output},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -49,12 +50,14 @@ fn spawn(program: &Program, disk: &Mounted) -> Process {
     program.spawn_within(&disk.within, &[("SIMDECK_DISK_RESERVE", "16MiB".as_ref())])
 }
 
-/// Pushes what takes so much room, in rows of 32 KiB.
+/// Pushes what takes so much room, in rows of 32 KiB that never came before: a machine may do it twice in
+/// one second, and such records are told apart by what they hold.
 fn push(program: &Program, mib: usize) {
+    static PUSHED: AtomicUsize = AtomicUsize::new(0);
     let mut line = Line::to(program.public).unwrap();
     let text = "x".repeat(32 << 10);
-    for nth in 0..mib {
-        let proof = proof(now_s());
+    for _ in 0..mib {
+        let (nth, proof) = (PUSHED.fetch_add(1, Ordering::Relaxed), proof(now_s()));
         let row = |part| format!(r#"{{{proof},"nth":{nth},"part":{part},"text":"{text}"}}"#);
         let body = format!("[{}]", (0..32).map(row).collect::<Vec<_>>().join(","));
         let answer = line.push("sim-status", Ipv4Addr::LOCALHOST, body.as_bytes()).unwrap();

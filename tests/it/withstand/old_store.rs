@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 use super::{most_memory, say, systemd::Manager, trials};
-use crate::disk::migration::made_by_version;
+use crate::disk::{Disk, Number, migration::made_by_version};
 
 /// The last one before those that look at every record.
 const OLD: &str = "0010";
@@ -45,10 +45,22 @@ async fn migrated(records: usize) -> (u64, String, String) {
     old.close().await.unwrap();
 
     let manager = Arc::new(Manager::new());
+    let disk = Disk::new();
+    let environment = disk.environment(&folder.path().join("data"));
+    let environment = environment.iter().filter(|(name, _)| *name != "DISK_JOURNAL");
+    let environment: Vec<_> =
+        environment.map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     // Who is not heard is not told any more.
     let hearing = Arc::clone(&manager);
-    let hearing = tokio::spawn(async move { hearing.all_until("READY=1").await });
-    let simdeck = manager.start_in(Arc::clone(&folder));
+    let hearing = tokio::spawn(async move {
+        let mut told = hearing.all_until("STATUS=Migrating the database: ").await;
+        // However fast the machine is, from here on it lasts until somebody has been told so.
+        disk.set(Number::Hangs, 2);
+        told += &hearing.all_until(" s so far").await;
+        disk.set(Number::Hangs, 0);
+        told + &hearing.all_until("READY=1").await
+    });
+    let simdeck = manager.start_in(Arc::clone(&folder), &environment);
     let most = most_memory(&simdeck);
     let told = hearing.await.unwrap();
     let status = simdeck.get("/v1/status").await;

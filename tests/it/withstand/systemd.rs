@@ -32,8 +32,9 @@ impl Manager {
         Simdeck::start(&[("NOTIFY_SOCKET", &self.path), ("WATCHDOG_USEC", WATCHDOG_US)])
     }
 
-    pub(super) fn start_in(&self, folder: Arc<TempDir>) -> Simdeck {
-        Simdeck::start_in(folder, &[("NOTIFY_SOCKET", &self.path)])
+    pub(super) fn start_in(&self, folder: Arc<TempDir>, settings: &[(&str, &str)]) -> Simdeck {
+        let socket = [("NOTIFY_SOCKET", &*self.path)];
+        Simdeck::start_in(folder, &[&socket, settings].concat())
     }
 
     /// All that it was told until a message that holds this.
