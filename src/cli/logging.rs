@@ -13,6 +13,9 @@ use super::{
     settings::{LogFormat, Settings, Source},
 };
 
+/// Who logs on their own what the failed request tells us better.
+const QUIET: &str = "rustls_platform_verifier=off";
+
 /// Sends the log to standard error. A command that is not the server stays silent about what goes
 /// well, unless somebody chose a filter.
 pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure> {
@@ -21,7 +24,7 @@ pub(super) fn start(settings: &Settings, is_server: bool) -> Result<(), Failure>
         .iter()
         .any(|line| line.setting.name() == "log" && line.source != Source::Default);
     let filter = if is_server || chosen { &settings.log.filter } else { "warn" };
-    let filter = EnvFilter::try_new(filter)
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(Failure::because("the log filter is wrong"))
         .map_err(Failure::lasting)?;
     let lines = tracing_subscriber::fmt::layer()

@@ -102,7 +102,7 @@ impl Intake {
 
     /// Writes that something has begun, before it does.
     pub async fn begin_audit(&self, note: AuditNote) -> Result<Audited, AdminError> {
-        let note = note.ended(AuditOutcome::Begun, "");
+        let note = AuditNote { outcome: AuditOutcome::Begun, ..note };
         let id = self.write_row(note, 1).await?;
         Ok(Audited { intake: self.clone(), id: Some(id) })
     }

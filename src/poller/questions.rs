@@ -90,7 +90,9 @@ impl<P: Pace> Poller<P> {
         let trouble = match error {
             RcmsError::Code { .. } | RcmsError::Refused(_) => None,
             RcmsError::Signature { .. } => Some(Trouble::Signature),
-            RcmsError::Status { status: 429, retry_after } => Some(Trouble::TooMany(*retry_after)),
+            RcmsError::Status { status: 429, retry_after, .. } => {
+                Some(Trouble::TooMany(*retry_after))
+            }
             _ => Some(Trouble::Failed),
         };
         let (paused_until, has_status) = {

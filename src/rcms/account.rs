@@ -98,6 +98,17 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// What to say where nothing is found, if the endpoint ends as each path begins.
+    pub(super) fn doubled_path(&self) -> &'static str {
+        if ["/api", "/api/link"].iter().any(|path| self.prefix().ends_with(path)) {
+            "; SIMDECK_RCMS_ENDPOINT ends with /api, as each path of RCMS begins: leave that out"
+        } else {
+            ""
+        }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
 

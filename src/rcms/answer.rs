@@ -70,6 +70,11 @@ pub(super) fn open(
     body: &[u8],
     clock_ahead_ms: Option<i64>,
 ) -> Result<Option<Box<RawValue>>, RcmsError> {
+    // JSON has no mark of its byte order, but some who write it put one.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(RcmsError::Unreadable("nothing"));
+    }
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| {
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
         RcmsError::Unreadable(if is_json { "JSON of another shape" } else { "something not JSON" })
@@ -102,7 +107,7 @@ pub(super) fn totals(data: &RawValue) -> Result<FleetTotals, RcmsError> {
 
 /// Reads a page of the device list. An item without a serial number is counted and passed over.
 pub(super) fn device_page(data: Option<&RawValue>) -> Result<DevicePage, RcmsError> {
-    let items = items(data)?;
+    let items = items(data, |members| members.contains_key("sn"))?;
     let devices = items.iter().filter_map(|item| device(item)).collect();
     Ok(DevicePage { devices, items: items.len() })
 }
@@ -113,19 +118,28 @@ pub(super) fn status_page(
     begin: Timestamp,
     end: Timestamp,
 ) -> Result<StatusPage, RcmsError> {
-    let items = items(data)?;
+    let is_sample = |members: &Members<'_>| {
+        ["system", "active_link"].iter().any(|name| members.contains_key(*name))
+            || members.get("data").is_some_and(|data| data.get().starts_with('{'))
+    };
+    let items = items(data, is_sample)?;
     let samples = items.iter().map(|item| sample(item, begin, end)).collect();
     Ok(StatusPage { samples, items: items.len() })
 }
 
-/// The items of a list: a bare array, or the array in `list`, `records` or `data` of an object.
-/// No data at all is an empty list.
-fn items(data: Option<&RawValue>) -> Result<Vec<&RawValue>, RcmsError> {
+/// The items of a list: a bare array, the array in one of these members of an object, or the one item
+/// that an object is. No data at all is an empty list.
+fn items<'a>(
+    data: Option<&'a RawValue>,
+    is_item: impl Fn(&Members<'_>) -> bool,
+) -> Result<Vec<&'a RawValue>, RcmsError> {
     const NO_LIST: RcmsError = RcmsError::Unreadable("data that is no list");
+    const CONTAINERS: [&str; 7] = ["list", "records", "data", "rows", "items", "content", "result"];
     let Some(data) = data.filter(|data| data.get() != "null") else { return Ok(Vec::new()) };
     let array = match members(data) {
         None => Some(data),
-        Some(members) => ["list", "records", "data"]
+        Some(members) if is_item(&members) => return Ok(vec![data]),
+        Some(members) => CONTAINERS
             .into_iter()
             .find_map(|name| members.get(name).copied().filter(|value| value.get() != "null")),
     };
@@ -137,7 +151,8 @@ fn items(data: Option<&RawValue>) -> Result<Vec<&RawValue>, RcmsError> {
     Ok(items)
 }
 
-fn device(item: &RawValue) -> Option<ListedDevice> {
+/// Reads what RCMS says of one device; none without a serial number that can be read.
+pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
     let mut members = members(item)?;
     let sn: SerialNumber = short(members.get("sn")?)?.parse().ok()?;
     members.remove("sn");

@@ -18,9 +18,10 @@ use super::{
     account::Account,
     answer::{self, DevicePage, StatusPage},
     error::RcmsError,
+    group_name::GroupName,
     request::{Method, Page, Request},
 };
-use crate::domain::{Clock, FleetTotals, SerialNumber, Timestamp};
+use crate::domain::{Clock, FleetTotals, SerialNumber, ShortText, Timestamp};
 
 /// No answer that we ask for comes near.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -141,9 +142,25 @@ impl Client {
         aside(move || answer::status_page(data.as_deref(), begin, end)).await
     }
 
-    /// Puts a device into a group.
-    pub async fn set_group(&self, sn: &SerialNumber, group: &str) -> Result<(), RcmsError> {
-        self.call(&Request::set_group(sn, group)?).await.map(drop)
+    /// Puts a device into a group. Where the answer is missing, RCMS is asked whether it has.
+    pub async fn set_group(&self, sn: &SerialNumber, group: &GroupName) -> Result<(), RcmsError> {
+        let cause = match self.call(&Request::set_group(sn, group)?).await {
+            Err(error) if error.may_have_been_done() => Box::new(error),
+            other => return other.map(drop),
+        };
+        let found = match self.group_of(sn).await {
+            Some(now) if *now == *group.as_str() => return Ok(()),
+            Some(now) => format!("RCMS says that {sn} is in the group {}", &*now),
+            None => format!("look at what RCMS says of {sn}, and try it again if it has not"),
+        };
+        Err(RcmsError::Unsure { cause, found })
+    }
+
+    /// The group that RCMS says a device is in, if it says one.
+    async fn group_of(&self, sn: &SerialNumber) -> Option<ShortText> {
+        let data = self.attempt(&Request::device(sn).ok()?).await.ok()??;
+        let device = answer::device(&data).filter(|device| device.sn == *sn)?;
+        device.group.sent().is_some().then_some(device.group)
     }
 
     async fn attempt(&self, request: &Request) -> Result<Option<Box<RawValue>>, RcmsError> {
@@ -166,20 +183,23 @@ impl Client {
         let clock_ahead_ms = self.clock_ahead_ms(&headers);
         *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner) = clock_ahead_ms;
         let opened = match self.body(response).await {
+            // Done, and nothing to say of it.
+            Ok(body) if body.is_empty() && !request.is_read() => Ok(None),
             Ok(body) => aside(move || answer::open(&body, clock_ahead_ms)).await,
             Err(error) => Err(error),
         };
-        match status {
-            StatusCode::OK => opened,
-            // RCMS may say with any status that the signature is the reason.
-            _ => match opened {
-                Err(refused @ RcmsError::Signature { .. }) => Err(refused),
-                _ => Err(RcmsError::Status {
-                    status: status.as_u16(),
-                    retry_after: self.retry_after(&headers),
-                }),
-            },
+        if status.is_success() {
+            return opened;
         }
+        let said = match opened {
+            // RCMS may say with any status that the signature is the reason.
+            Err(refused @ RcmsError::Signature { .. }) => return Err(refused),
+            Err(RcmsError::Code { code, msg }) => format!(": code {code}, {msg}"),
+            _ if status == StatusCode::NOT_FOUND => self.account.endpoint.doubled_path().to_owned(),
+            _ => String::new(),
+        };
+        let retry_after = self.retry_after(&headers);
+        Err(RcmsError::Status { status: status.as_u16(), said, retry_after })
     }
 
     /// The answer's body, unpacked, as long as it is not larger than any that we ask for.

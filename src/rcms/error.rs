@@ -11,16 +11,19 @@ pub enum RcmsError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No connection, or one that broke before the answer's end.
-    #[error("RCMS cannot be reached; check SIMDECK_RCMS_ENDPOINT and the way to it")]
+    #[error("RCMS cannot be reached; check {}", way(.0))]
     Transport(#[source] reqwest::Error),
     /// No whole answer in the time it has.
     #[error("RCMS did not answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     /// An answer that is not a success of HTTP.
-    #[error("RCMS answered with HTTP status {status}{}", hint(*status))]
+    #[error("RCMS answered with HTTP status {status}{said}{}", hint(*status))]
     Status {
         /// The status.
         status: u16,
+        /// A clause with RCMS's own code and words, or with what the address lacks; empty where there
+        /// is neither.
+        said: String,
         /// When RCMS wants to be asked again.
         retry_after: Option<Duration>,
     },
@@ -44,6 +47,14 @@ pub enum RcmsError {
         /// Our clock minus RCMS's, as its answer's `Date` tells, to the second.
         clock_ahead_ms: Option<i64>,
     },
+    /// Nobody knows whether RCMS did what it was told: it may have, and only its answer is missing.
+    #[error("{cause}. It may have been done all the same: {found}")]
+    Unsure {
+        /// What came instead of an answer.
+        cause: Box<RcmsError>,
+        /// What RCMS said when it was asked how things stand, or where to look.
+        found: String,
+    },
 }
 
 /// From here on a clock may be the reason for a refused signature. RCMS's tolerance is not known.
@@ -56,6 +67,19 @@ impl RcmsError {
             Self::Transport(_) | Self::Timeout(_) => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             _ => false,
+        }
+    }
+
+    /// Whether RCMS may have done what it was told all the same: only a refusal, or a request that
+    /// never went out, says that it has not.
+    pub(super) fn may_have_been_done(&self) -> bool {
+        match self {
+            Self::Transport(error) => !error.is_connect(),
+            Self::Status { status, .. } => matches!(status, 408 | 500..=599),
+            Self::Timeout(_) | Self::TooLarge(_) | Self::Unreadable(_) | Self::Unsure { .. } => {
+                true
+            }
+            Self::Refused(_) | Self::Code { .. } | Self::Signature { .. } => false,
         }
     }
 
@@ -75,6 +99,7 @@ impl RcmsError {
             Self::TooLarge(_) | Self::Unreadable(_) => PollFailureKind::Unreadable,
             Self::Refused(_) | Self::Code { .. } => PollFailureKind::Code,
             Self::Signature { .. } => PollFailureKind::Signature,
+            Self::Unsure { cause, .. } => cause.kind(),
         }
     }
 
@@ -97,8 +122,23 @@ fn hint(status: u16) -> &'static str {
             ", a redirect; it is not followed, because it would take our signature elsewhere: set \
              SIMDECK_RCMS_ENDPOINT to the right address"
         }
+        407 => ", which a proxy answers: HTTP_PROXY or HTTPS_PROXY lacks a user and a password",
         429 => ", too many requests",
         _ => "",
+    }
+}
+
+/// Where to look if no answer came: what a proxy refuses is no fault of the endpoint.
+fn way(error: &reqwest::Error) -> &'static str {
+    let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
+    let is_proxy = |cause: &dyn Error| {
+        let told = cause.to_string();
+        ["proxy", "tunnel"].iter().any(|word| told.contains(word))
+    };
+    if causes.into_iter().any(is_proxy) {
+        "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names"
+    } else {
+        "SIMDECK_RCMS_ENDPOINT and the way to it"
     }
 }
 

@@ -8,6 +8,7 @@ mod account;
 mod answer;
 mod client;
 mod error;
+mod group_name;
 mod request;
 mod signature;
 mod walk;
@@ -19,6 +20,7 @@ pub use account::{
 pub use answer::{DevicePage, StatusPage, read_every_way};
 pub use client::{Client, ClientError, ClientOptions};
 pub use error::RcmsError;
+pub use group_name::{GroupName, GroupNameError};
 pub use request::{Method, Page, Refusal, Request};
 pub use signature::Signed;
 pub use walk::{ListWalk, SampleWalk};

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
+use super::group_name::GroupName;
 use crate::domain::SerialNumber;
 
 /// The five parameters of every request, in code point order.
@@ -151,9 +152,9 @@ impl Request {
     }
 
     /// `PUT /api/link/devices/{sn}/group`, without a `/device/` before it.
-    pub(super) fn set_group(sn: &SerialNumber, group: &str) -> Result<Self, Refusal> {
+    pub(super) fn set_group(sn: &SerialNumber, group: &GroupName) -> Result<Self, Refusal> {
         Self::new(Method::Put, &format!("/api/link/devices/{sn}/group"))?
-            .with_body(&serde_json::json!({ "groupName": group }))
+            .with_body(&serde_json::json!({ "groupName": group.as_str() }))
     }
 
     fn page(self, page: Page) -> Result<Self, Refusal> {

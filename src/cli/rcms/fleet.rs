@@ -14,7 +14,7 @@ use crate::{
         Clock, FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample,
         SystemClock,
     },
-    rcms::{Client, ListWalk, RcmsError, SampleWalk},
+    rcms::{Client, GroupName, ListWalk, RcmsError, SampleWalk},
 };
 
 /// A device as a command shows it.
@@ -143,12 +143,12 @@ pub(super) async fn status(
 pub(super) async fn group(
     client: &Client,
     sn: &SerialNumber,
-    name: &str,
+    name: &GroupName,
     output: Output,
 ) -> Result<(), Failure> {
     client.set_group(sn, name).await?;
-    let people = format!("RCMS has put {sn} into the group {}.", printable(name));
-    output.text(&people, &json!({"sn": sn.as_str(), "group": name}))?;
+    let people = format!("RCMS has put {sn} into the group {}.", printable(name.as_str()));
+    output.text(&people, &json!({"sn": sn.as_str(), "group": name.as_str()}))?;
     output::note("A server's own list shows it after its next poll.");
     Ok(())
 }

@@ -5,7 +5,7 @@ mod sign;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Subcommand, builder::NonEmptyStringValueParser};
+use clap::Subcommand;
 
 use super::{
     Failure,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{SerialNumber, SystemClock},
-    rcms::{Account, Client, ClientOptions, RcmsError, Refusal},
+    rcms::{Account, Client, ClientOptions, GroupName, Method, RcmsError, Refusal},
 };
 use raw::Parameter;
 
@@ -51,8 +51,7 @@ pub(super) enum Command {
         /// Its serial number
         sn: SerialNumber,
         /// The group's name
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        name: String,
+        name: GroupName,
     },
     /// Ask for any path, and write the answer's data
     #[command(after_help = "Example:\n  \
@@ -73,6 +72,27 @@ pub(super) enum Command {
         /// What to send, - for standard input
         #[arg(long, value_name = "JSON")]
         body: String,
+    },
+    /// Send something to any path, and write the answer's data
+    #[command(after_help = "Example, with a path that Robustel names:\n  \
+        simdeck rcms post /api/PATH --body '{\"name\":\"Demo\"}'")]
+    Post {
+        /// The path, without parameters
+        path: String,
+        /// What to send, - for standard input
+        #[arg(long, value_name = "JSON")]
+        body: Option<String>,
+    },
+    /// Remove what any path names, and write the answer's data
+    #[command(
+        after_help = "Example, with a path that Robustel names:\n  simdeck rcms delete /api/PATH"
+    )]
+    Delete {
+        /// The path, without parameters
+        path: String,
+        /// A parameter, key=value
+        #[arg(long, value_name = "KEY=VALUE")]
+        query: Vec<Parameter>,
     },
     /// Show how a request would be signed; nothing is sent
     #[command(after_help = "Example:\n  simdeck rcms sign GET /api/link/dashboard/deviceTotal")]
@@ -102,10 +122,20 @@ pub(super) async fn run(
             fleet::group(&client(account, RETRIES)?, sn, name, output).await?;
         }
         Command::Get { path, query } => {
-            raw::call(&client(account, RETRIES)?, &raw::get(path, query)?).await?;
+            let request = raw::request(Method::Get, path, query, None)?;
+            raw::call(&client(account, RETRIES)?, &request).await?;
         }
         Command::Put { path, body } => {
-            raw::call(&client(account, RETRIES)?, &raw::put(path, body)?).await?;
+            let request = raw::request(Method::Put, path, &[], Some(body))?;
+            raw::call(&client(account, RETRIES)?, &request).await?;
+        }
+        Command::Post { path, body } => {
+            let request = raw::request(Method::Post, path, &[], body.as_deref())?;
+            raw::call(&client(account, RETRIES)?, &request).await?;
+        }
+        Command::Delete { path, query } => {
+            let request = raw::request(Method::Delete, path, query, None)?;
+            raw::call(&client(account, RETRIES)?, &request).await?;
         }
     }
     Ok(ExitCode::SUCCESS)

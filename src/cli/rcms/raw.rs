@@ -28,14 +28,6 @@ impl FromStr for Parameter {
     }
 }
 
-pub(super) fn get(path: &str, query: &[Parameter]) -> Result<Request, Failure> {
-    request(Method::Get, path, query, None)
-}
-
-pub(super) fn put(path: &str, body: &str) -> Result<Request, Failure> {
-    request(Method::Put, path, &[], Some(body))
-}
-
 /// A request from the command line's words. The body is JSON, or - for standard input.
 pub(super) fn request(
     method: Method,
@@ -62,6 +54,9 @@ pub(super) async fn call(client: &Client, request: &Request) -> Result<(), Failu
 
 fn json(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| {
+        if error.is_eof() {
+            return Failure::new("the body is not JSON: it ends too early");
+        }
         let (line, column) = (error.line(), error.column());
         Failure::new(format!("the body is not JSON: look at line {line}, column {column}"))
     })

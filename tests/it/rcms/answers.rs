@@ -39,12 +39,19 @@ async fn a_list_is_read_from_each_of_its_containers() {
         assert_eq!(states, [DeviceState::Online, DeviceState::Offline, DeviceState::Online]);
         assert_eq!(page.devices[2].sn.as_str(), "RB0000000000003");
     }
+    for container in ["list", "records", "data", "rows", "items", "content", "result"] {
+        answer(&rcms, &json!({container: [{"sn": "RB1"}], "total": 1}));
+        assert_eq!(first_page(&rcms).await.devices[0].sn.as_str(), "RB1", "{container}");
+    }
+    answer(&rcms, &json!({"sn": "RB1", "onlineStatus": 1}));
+    let page = first_page(&rcms).await;
+    assert_eq!((page.items, page.devices[0].sn.as_str()), (1, "RB1"), "one that is no list");
     for nothing in [json!(null), json!([]), json!({"list": []}), json!({"list": null, "data": []})]
     {
         answer(&rcms, &nothing);
         assert_eq!(first_page(&rcms).await, DevicePage::default(), "{nothing}");
     }
-    for no_list in [json!("x"), json!(3), json!({}), json!({"rows": []}), json!({"list": {}})] {
+    for no_list in [json!("x"), json!(3), json!({}), json!({"others": []}), json!({"list": {}})] {
         answer(&rcms, &no_list);
         let error = client(&rcms).devices(FIRST).await.unwrap_err();
         assert!(matches!(error, RcmsError::Unreadable(_)), "{no_list}: {error}");
@@ -162,6 +169,11 @@ async fn a_sample_is_kept_whole_and_believed_about_its_time_only_within_reason()
         let facts = &sample.facts;
         assert_eq!((&*facts.uptime, &*facts.ip, &*facts.gateway), ("42", "10.0.0.1", ""));
         assert_eq!((&*facts.link_uptime, &*facts.device_model), ("1 day", ""));
+    }
+    for one in [json!({"data": {"system": {"uptime": "7"}}}), json!({"system": {"uptime": "7"}})] {
+        answer(&rcms, &one);
+        let page = client(&rcms).status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
+        assert_eq!((page.items, &*page.samples[0].facts.uptime), (1, "7"), "{one}");
     }
     let bare = json!([{"system": {"uptime": "7"}}, 5, "x", null, {"data": 3}]);
     answer(&rcms, &bare);

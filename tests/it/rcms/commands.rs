@@ -105,6 +105,13 @@ async fn a_group_is_set_and_any_path_can_be_asked_and_changed() {
     );
     assert_eq!(list[0]["groupName"], "Other");
 
+    at.forget_requests();
+    let body = "{\"a\":1}";
+    stderr(&rcms(&at, &["post", path, "--body", body], &[], ""));
+    stderr(&rcms(&at, &["delete", path, "--query", "a=1"], &[], ""));
+    let sent: Vec<_> = at.requests().into_iter().map(|seen| (seen.method, seen.body)).collect();
+    assert_eq!(sent, [("POST".to_owned(), body.into()), ("DELETE".to_owned(), Vec::new())]);
+
     let refused = stderr(&rcms(&at, &["group", "RB9", "Demo"], &[], ""));
     assert!(refused.contains("code -1"), "{refused}");
     at.fault(On::Any, Fault::SignatureRefused, Times::Once);

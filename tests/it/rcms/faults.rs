@@ -155,13 +155,41 @@ async fn a_read_is_asked_again_with_a_new_signature_and_a_write_is_not() {
         assert!(patient.device_total().await.is_err());
         assert_eq!(rcms.requests().len(), asked, "{fault:?} is not asked again");
     }
+}
 
-    rcms.forget_requests();
-    rcms.fault(On::Group, status(503, &[]), Times::Once);
-    let sn = "RB0000000000001".parse().unwrap();
-    assert!(patient.set_group(&sn, "Demo").await.is_err());
-    assert_eq!(rcms.requests().len(), 1, "a write may have been done");
-    patient.set_group(&sn, "Demo").await.unwrap();
+#[tokio::test]
+async fn what_rcms_says_itself_is_told_whatever_the_status() {
+    for code in [400, 401, 403, 404, 422, 500] {
+        let body = r#"{"msg":"device is\u0007 locked","code":10012}"#.to_owned();
+        let error = told(Fault::Status(code, Vec::new(), body)).await;
+        let expected = format!("HTTP status {code}: code 10012, device is locked");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_ends_as_each_path_begins_is_named() {
+    let rcms = StandIn::start().await;
+    for end in ["/api", "/api/", "/there/api/link"] {
+        let doubled = client_at(account(&format!("{}{end}", rcms.url())), 0);
+        let error = doubled.device_total().await.unwrap_err().to_string();
+        assert!(error.contains("ends with /api") && error.contains("404"), "{error}");
+    }
+    let elsewhere = client_at(account(&format!("{}/there", rcms.url())), 0);
+    let error = elsewhere.device_total().await.unwrap_err().to_string();
+    assert!(!error.contains("ends with"), "{error}");
+}
+
+#[tokio::test]
+async fn json_is_read_behind_a_mark_of_its_byte_order() {
+    let rcms = StandIn::start().await;
+    let body = "\u{feff}{\"code\":0,\"data\":{\"deviceTotal\":7}}".to_owned();
+    rcms.fault(On::Any, Fault::Body(body), Times::Once);
+    assert_eq!(client(&rcms).device_total().await.unwrap().device_total, Some(7));
+    for nothing in ["", " \r\n", "\u{feff}"] {
+        let error = told(Fault::Body(nothing.to_owned())).await;
+        assert!(error.to_string().contains("answered with nothing"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -122,6 +122,10 @@ async fn a_group_is_set_at_rcms_and_its_refusal_is_passed_on() {
     assert_eq!(String::from_utf8(seen.body).unwrap(), r#"{"groupName":"Demo ß"}"#);
     until(&simdeck, "/v1/devices/RB1", |row| row["group"] == "Demo ß").await;
 
+    let audit = simdeck.rows("/v1/audit?action=device.group").await;
+    let told = |nth: usize| ["outcome", "subject", "details"].map(|name| audit[nth][name].clone());
+    assert_eq!(told(0), ["done", "RB1", "into Demo ß, before in Default"].map(|it| json!(it)));
+
     let refusals = [
         (Fault::Code(-1, "group is full".to_owned()), 409, "group is full"),
         (Fault::SignatureRefused, 502, "40002"),

@@ -13,3 +13,4 @@ pub(crate) mod stand_in;
 mod stand_in_tests;
 mod vectors;
 mod wire_properties;
+mod writes;

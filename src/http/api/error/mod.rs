@@ -315,6 +315,7 @@ fn rcms_problem(error: &RcmsError) -> Problem {
         RcmsError::Timeout(_) => {
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout").detail(error.sentence())
         }
+        RcmsError::Unsure { cause, .. } => rcms_problem(cause).detail(error.sentence()),
         _ => Problem::new(StatusCode::BAD_GATEWAY, "Bad Gateway").detail(error.sentence()),
     }
 }

@@ -20,8 +20,9 @@ const WHOLE: [(&str, &str); 14] = [
 ];
 
 /// What begins so goes on with a name, a list or what an error says.
-const BEGINNINGS: [(&str, &str); 9] = [
+const BEGINNINGS: [(&str, &str); 10] = [
     ("into ", "移至分组 "),
+    ("before in ", "原分组 "),
     ("instead of ", "原为 "),
     ("as of ", "备份时间 "),
     ("filtered by ", "筛选条件："),
