@@ -133,8 +133,9 @@ impl WriterTask {
             Ok(false) if is_last => {
                 if chore.pause(Instant::now()) {
                     tracing::warn!(
-                        "Another process reads the database, so that its log still has what was \
-                         erased; the erasure ends when that process has ended its transaction"
+                        "Somebody reads the database as it was, another process or a long question to \
+                         this server, so that its log still has what was erased; the erasure ends when \
+                         that has ended"
                     );
                 }
                 self.chores.wait_behind(chore);

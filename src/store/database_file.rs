@@ -91,28 +91,37 @@ pub(super) fn make_private(database: &Path) -> io::Result<()> {
 }
 
 /// The pages whose bytes hold a SIM's number, in the database or in its log: rows, or what is left of
-/// deleted ones.
+/// deleted ones. The log comes first: what is brought back from it meanwhile is found in the database.
 pub(super) async fn pages_that_hold(
     database: &Path,
     number: &NumberBytes,
 ) -> Result<BTreeSet<u32>, StoreError> {
     let (database, number) = (database.to_owned(), number.clone());
+    on_search_thread(move || {
+        let mut pages = pages_of_log(&log_of(&database), &number)?;
+        pages.extend(pages_of_file(&database, &number)?);
+        Ok(pages)
+    })
+    .await
+}
+
+/// Looks through files on a thread of its own, which ends with it: it makes itself less urgent than all
+/// others.
+pub(super) async fn on_search_thread<T: Send + 'static>(
+    look: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
     let (told, looked) = oneshot::channel();
-    // A thread of its own, which ends with it: it makes itself less urgent than all others.
     let looking = move || {
-        let pages = pages_of_file(&database, &number).and_then(|mut pages| {
-            pages.extend(pages_of_log(&log_of(&database), &number)?);
-            Ok(pages)
-        });
+        give_way();
         // Nobody may wait any more.
-        drop(told.send(pages));
+        drop(told.send(look()));
     };
     thread::Builder::new()
         .name("simdeck-search".to_owned())
         .spawn(looking)
         .map_err(sqlx::Error::from)?;
-    let pages = looked.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-    Ok(pages.map_err(sqlx::Error::from)?)
+    let found = looked.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+    Ok(found.map_err(sqlx::Error::from)?)
 }
 
 fn pages_of_file(database: &Path, number: &NumberBytes) -> io::Result<BTreeSet<u32>> {
@@ -131,15 +140,19 @@ fn pages_of_log(log: &Path, number: &NumberBytes) -> io::Result<BTreeSet<u32>> {
     const LOG_HEADER: u64 = 32;
     const FRAME_HEADER: u64 = 24;
     let mut pages = BTreeSet::new();
-    each_match(log, number, |file, place| {
+    let looked = each_match(log, number, |file, place| {
         let frame = FRAME_HEADER + u64::from(u32::from_be_bytes(bytes_at(file, 8)?));
         for at in [place.start, place.end - 1] {
             let nth = at.saturating_sub(LOG_HEADER) / frame;
             pages.insert(u32::from_be_bytes(bytes_at(file, LOG_HEADER + nth * frame)?));
         }
         Ok(())
-    })?;
-    Ok(pages)
+    });
+    match looked {
+        // It was emptied meanwhile: what it held is in the database, which is yet to be looked through.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(pages),
+        looked => looked.map(|()| pages),
+    }
 }
 
 fn bytes_at<const N: usize>(file: &File, at: u64) -> io::Result<[u8; N]> {
@@ -176,7 +189,6 @@ fn each_match(
     number: &NumberBytes,
     mut found: impl FnMut(&File, Range<u64>) -> io::Result<()>,
 ) -> io::Result<()> {
-    give_way();
     let Some(file) = opened(path)? else { return Ok(()) };
     let longest = number.len();
     let mut window = vec![0; LOOK_BYTES];
@@ -219,6 +231,16 @@ mod tests {
         let second = opened(&path)?.ok_or(io::ErrorKind::NotFound)?;
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::strong_count(&first) > 2, "it stays open");
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_that_is_emptied_while_it_is_searched_is_no_failure() -> io::Result<()> {
+        let mut log = tempfile::NamedTempFile::new()?;
+        // Of its header nothing but this is left, nor any of its frames.
+        log.write_all(b"89860012345678900001")?;
+        let pages = pages_of_log(log.path(), &NumberBytes::of("89860012345678900001"))?;
+        assert_eq!(pages, BTreeSet::new());
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,13 +15,14 @@ use super::{
     identity_rule,
     migrate::MIGRATIONS,
     open::for_reading,
+    pieces::Pieces,
     read::{aside::aside, give_way},
     writer::written_evidence,
 };
 use crate::domain::{BelievedTime, Timestamp, mention::mentions};
 
-/// How long a look at a whole database may take. Until it ends, its log cannot be brought back into
-/// it.
+/// How long a look at a whole database may take. Until a statement ends, its log cannot be brought back
+/// into it.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(600);
 /// Few, so that it is known soon who has to give way.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
@@ -98,19 +99,24 @@ pub async fn count_mentions(database: &Path, giccid: &str) -> Result<(u64, u64),
 async fn find_mentions(database: &Path, giccid: &str) -> Result<(u64, u64), StoreError> {
     const NOTIFICATIONS: &str = "
         select giccid = $1, cast(payload as blob) from notification
-        where giccid = $1 or instr(payload, $1) > 0 or instr(payload, '\\') > 0";
+        where (giccid = $1 or instr(payload, $1) > 0 or instr(payload, '\\') > 0)";
     const HELD: &str = "
         select 0, body from held
-        where instr(body, cast($1 as blob)) > 0 or instr(body, cast('\\' as blob)) > 0";
+        where (instr(body, cast($1 as blob)) > 0 or instr(body, cast('\\' as blob)) > 0)";
     let mut connection = patient_reader(database).await?;
     let mut counts = [0, 0];
-    for (statement, count) in [NOTIFICATIONS, HELD].into_iter().zip(&mut counts) {
-        let mut rows = sqlx::query_as::<_, (Option<bool>, Vec<u8>)>(statement)
-            .bind(giccid)
-            .fetch(&mut connection);
-        while let Some((is_own, text)) = rows.try_next().await.map_err(of_read)? {
-            let is_one = is_own == Some(true) || mentions(&text, |number| number == giccid);
-            *count += u64::from(is_one);
+    let statements = [("notification", NOTIFICATIONS), ("held", HELD)];
+    for ((table, statement), count) in statements.into_iter().zip(&mut counts) {
+        let mut pieces = Pieces::of(&mut connection, table).await?;
+        while let Some(piece) = pieces.next(&mut connection).await? {
+            let sql = AssertSqlSafe(format!("{statement} and {piece}"));
+            let mut rows = sqlx::query_as::<_, (Option<bool>, Vec<u8>)>(sql)
+                .bind(giccid)
+                .fetch(&mut connection);
+            while let Some((is_own, text)) = rows.try_next().await.map_err(of_read)? {
+                let is_one = is_own == Some(true) || mentions(&text, |number| number == giccid);
+                *count += u64::from(is_one);
+            }
         }
     }
     connection.close().await?;
@@ -141,22 +147,32 @@ async fn find_tables_that_mention(
         sqlx::query_as(COLUMNS).fetch_all(&mut connection).await.map_err(of_read)?;
     let backwards = reversed(giccid, usize::MAX);
     let is_meant = |number: &str| number == giccid || number == backwards;
-    let mut found = BTreeSet::new();
+    let mut columns_of = BTreeMap::<String, Vec<String>>::new();
     for (table, column) in columns {
-        // A backslash may hide a number.
-        let sql = format!(
-            "select cast({column} as blob) from {table}
-            where instr(cast({column} as blob), $1) > 0 or instr(cast({column} as blob), $2) > 0
-                or instr({column}, '\\') > 0"
-        );
-        let mut texts = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(sql))
-            .bind(giccid.as_bytes())
-            .bind(backwards.as_bytes())
-            .fetch(&mut connection);
-        while let Some(text) = texts.try_next().await.map_err(of_read)? {
-            if mentions(&text, is_meant) {
-                found.insert(table);
-                break;
+        columns_of.entry(table).or_default().push(column);
+    }
+    let mut found = BTreeSet::new();
+    for (table, columns) in columns_of {
+        let mut pieces = Pieces::of(&mut connection, &table).await?;
+        'table: while let Some(piece) = pieces.next(&mut connection).await? {
+            for column in &columns {
+                // A backslash may hide a number.
+                let sql = format!(
+                    "select cast({column} as blob) from {table}
+                    where (instr(cast({column} as blob), $1) > 0
+                        or instr(cast({column} as blob), $2) > 0 or instr({column}, '\\') > 0)
+                        and {piece}"
+                );
+                let mut texts = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(sql))
+                    .bind(giccid.as_bytes())
+                    .bind(backwards.as_bytes())
+                    .fetch(&mut connection);
+                while let Some(text) = texts.try_next().await.map_err(of_read)? {
+                    if mentions(&text, is_meant) {
+                        found.insert(table);
+                        break 'table;
+                    }
+                }
             }
         }
     }

@@ -39,9 +39,11 @@ mod number_bytes;
 mod open;
 mod open_error;
 mod open_files;
+mod overflow;
 mod page;
 mod passes;
 mod permits;
+mod pieces;
 mod push;
 mod read;
 mod remains;
@@ -65,12 +67,13 @@ pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
 pub use open_files::{FileMoved, OpenFiles};
 pub use permits::KeyedPermits;
+pub use overflow::OverflowEnd;
 pub use read::{
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
     RoomNote, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
-pub use remains::{OverflowEnd, Remains, Scrub, wipe};
+pub use remains::{Remains, Scrub, wipe};
 pub use restore::{RestoreError, Restored, restore};
 pub use unfinished::Unfinished;
 pub use writer::{

@@ -3,24 +3,28 @@
 //! The files are searched as files, and what is found is overwritten by the writer a few pages at a time.
 //! What then is left lies in rows: of another SIM, whose number holds this one, or nobody erased it.
 //! Held by `front::scrubbed` and `front::unfinished`.
-use std::{collections::BTreeSet, path::Path};
+//!
+//! Whole numbers are searched for. Of a row that does not fit on its page the first digits of a number may
+//! lie on that page and the others on the next: what such a row leaves behind is a part of a number, which
+//! is not searched for, since digits without the rest name no SIM.
+use std::path::Path;
 
 use sqlx::Connection;
 
 use super::{
     Scrubbed, StoreError, Writer,
     database_file::pages_that_hold,
-    error::of_read,
     examine::{patient_reader, tables_that_mention},
     number_bytes::NumberBytes,
     open::BUSY_WAIT,
+    overflow::{OverflowEnd, Owned, owners_of},
 };
 use crate::domain::Giccid;
 
-/// Pages of one step: pushes wait meanwhile.
-const STEP_PAGES: usize = 32;
-/// Ends of long rows of one step: to get to each, all of its row is passed through.
-const STEP_ENDS: usize = 4;
+/// Pages of one step: pushes wait meanwhile. In each step that finds free pages all of their list is read.
+const STEP_PAGES: usize = 256;
+/// Pages of long rows of one step: to get to the end of each, all of its row is passed through.
+const STEP_ROW_PAGES: u32 = 4_096;
 /// So many times the files are searched: what is written meanwhile may move what is left.
 const ROUNDS_MAX: usize = 5;
 
@@ -33,14 +37,6 @@ pub enum Remains {
     InRows,
     /// Something may be; why it could not be taken away, or nobody can tell.
     Unsure(String),
-}
-
-/// The last page of a row that is longer than a page, and where the row begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OverflowEnd {
-    pub(super) page: u32,
-    pub(super) owner: u32,
-    pub(super) cell: usize,
 }
 
 /// Has the writer take the steps.
@@ -98,10 +94,12 @@ pub async fn wipe<S: Scrub>(
     giccid: &Giccid,
 ) -> Result<Remains, S::Error> {
     let number = NumberBytes::of(giccid.as_str());
+    let mut unknown_before = Vec::new();
     for _ in 0..ROUNDS_MAX {
         if !writer.checkpoint().await? {
             return Ok(unsure(
-                "another process reads the database, so that its log still has rows",
+                "the database's log still has rows, since somebody reads the database as it was: another \
+                 process, or a long question to this server",
             ));
         }
         let pages: Vec<u32> = pages_that_hold(database, &number).await?.into_iter().collect();
@@ -117,15 +115,21 @@ pub async fn wipe<S: Scrub>(
             written += done.written;
             others.append(&mut done.others);
         }
-        let (ends, unknown) = ends_among(database, &others).await?;
-        for some in ends.chunks(STEP_ENDS) {
-            written += writer.ends(&number, some.to_vec()).await?;
+        let Owned { ends, unknown } = owners_of(database, &others).await?;
+        for some in in_steps(ends) {
+            written += writer.ends(&number, some).await?;
         }
         if written > 0 {
             continue;
         }
         if let Some(page) = unknown.first() {
-            return Ok(unsure(&format!("nobody can tell what page {page} of the database is for")));
+            if unknown == unknown_before {
+                let why = format!("nobody can tell what page {page} of the database is for");
+                return Ok(Remains::Unsure(why));
+            }
+            // Its row may have been written, or have gone, while the file was read.
+            unknown_before = unknown;
+            continue;
         }
         let tables = tables_that_mention(database, giccid.as_str()).await?;
         if tables.is_empty() {
@@ -141,6 +145,22 @@ fn unsure(why: &str) -> Remains {
     Remains::Unsure(why.to_owned())
 }
 
+/// The ends of long rows, so many together that a step is short.
+fn in_steps(ends: Vec<OverflowEnd>) -> Vec<Vec<OverflowEnd>> {
+    let (mut steps, mut pages) = (Vec::<Vec<_>>::new(), 0);
+    for end in ends {
+        pages += end.pages;
+        match steps.last_mut().filter(|_| pages <= STEP_ROW_PAGES) {
+            Some(step) => step.push(end),
+            None => {
+                pages = end.pages;
+                steps.push(vec![end]);
+            }
+        }
+    }
+    steps
+}
+
 async fn has_table_of_pages(database: &Path) -> Result<bool, StoreError> {
     const IS_THERE: &str = "
         select exists (select 1 from pragma_module_list where name = 'sqlite_dbpage')";
@@ -150,42 +170,17 @@ async fn has_table_of_pages(database: &Path) -> Result<bool, StoreError> {
     Ok(is_there)
 }
 
-/// Of pages that hold the rest of a long row: the last ones of theirs that are not full. And those that
-/// hold no row's rest.
-pub(super) async fn ends_among(
-    database: &Path,
-    pages: &[u32],
-) -> Result<(Vec<OverflowEnd>, Vec<u32>), StoreError> {
-    // The path of such a page ends with the number of its row on the page that the rest of the path
-    // leads to, in hexadecimal digits, and its own number in the row.
-    const THEIRS: &str = "
-        with overflow as materialized (
-            select pageno as page, unused, name,
-                substr(path, 1, instr(path, '+') - 1) as cell_path
-            from dbstat where pagetype = 'overflow'
-                and pageno in (select value from json_each($1))
-        ), row as materialized (
-            select page, unused, name, rtrim(cell_path, '0123456789abcdef') as path, cell_path
-            from overflow
-        )
-        select row.page, row.unused, owner.pageno, substr(cell_path, length(row.path) + 1)
-        from dbstat as owner cross join row on owner.name = row.name and owner.path = row.path";
-    if pages.is_empty() {
-        return Ok(Default::default());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_passes_through_a_few_thousand_pages_or_one_row() {
+        let end = |pages| OverflowEnd { page: 3, owner: 2, cell: 0, pages };
+        let lengths = [16_384, 1, 4_000, 95, 1, 4_096, 2];
+        let steps = in_steps(lengths.map(end).to_vec());
+        let pages: Vec<Vec<u32>> =
+            steps.iter().map(|step| step.iter().map(|end| end.pages).collect()).collect();
+        assert_eq!(pages, [vec![16_384], vec![1, 4_000, 95], vec![1], vec![4_096], vec![2]]);
     }
-    let mut connection = patient_reader(database).await?;
-    let rows: Vec<(u32, i64, u32, String)> = sqlx::query_as(THEIRS)
-        .bind(serde_json::to_string(pages)?)
-        .fetch_all(&mut connection)
-        .await
-        .map_err(of_read)?;
-    connection.close().await?;
-    let known: BTreeSet<u32> = rows.iter().map(|(page, ..)| *page).collect();
-    let unknown = pages.iter().copied().filter(|page| !known.contains(page)).collect();
-    let ends = rows.iter().filter(|(_, unused, ..)| *unused > 0);
-    let ends = ends.filter_map(|(page, _, owner, cell)| {
-        let cell = usize::from_str_radix(cell, 16).ok()?;
-        Some(OverflowEnd { page: *page, owner: *owner, cell })
-    });
-    Ok((ends.collect(), unknown))
 }

@@ -7,15 +7,18 @@
 //! transaction. Held by `tests` beside this, and by `front::scrubbed`.
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{Writer, run};
 use crate::store::{
     StoreError,
     number_bytes::NumberBytes,
+    overflow::OverflowEnd,
     page::{Header, NEXT_PAGE, Overflow, TreePage, number_at},
-    remains::OverflowEnd,
 };
+
+/// SQLite has no longer rows.
+const ROW_BYTES_MAX: u64 = 1_000_000_000;
 
 /// What became of a few pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,20 +83,40 @@ async fn scrub(
     let Some(header) = header(connection).await? else {
         return Ok(Scrubbed { written: 0, others: pages.to_vec() });
     };
-    let free = free_among(connection, &header, pages.iter().copied().collect()).await?;
+    // What is no row's on a page with rows may go, even if the page is free.
+    let mut left = Vec::new();
     for page in pages {
         let Some(before) = read(connection, *page).await? else {
             done.others.push(*page);
             continue;
         };
+        let tree = TreePage::read(&before, *page, header.usable);
+        let is_tree = tree.is_some();
         let mut after = before.clone();
-        match (free.get(page), TreePage::read(&before, *page, header.usable)) {
-            (Some(Free::Leaf), _) => after.fill(0),
-            (Some(Free::Trunk(end)), _) => after[*end..].fill(0),
-            (None, Some(tree)) => tree.slack.into_iter().for_each(|range| after[range].fill(0)),
-            (None, None) => done.others.push(*page),
+        tree.into_iter().flat_map(|tree| tree.slack).for_each(|range| after[range].fill(0));
+        let is_clean = is_tree && count(&after) == 0;
+        done.written += usize::from(write(connection, *page, (&before, &after), count).await?);
+        if !is_clean {
+            left.push((*page, after, is_tree));
         }
-        done.written += usize::from(write(connection, *page, (&before, after), count).await?);
+    }
+    if left.is_empty() {
+        return Ok(done);
+    }
+    let free =
+        free_among(connection, &header, left.iter().map(|(page, ..)| *page).collect()).await?;
+    for (page, before, is_tree) in left {
+        let mut after = before.clone();
+        match free.get(&page) {
+            Some(Free::Leaf) => after.fill(0),
+            Some(Free::Trunk(end)) => after[*end..].fill(0),
+            None if is_tree => continue,
+            None => {
+                done.others.push(page);
+                continue;
+            }
+        }
+        done.written += usize::from(write(connection, page, (&before, &after), count).await?);
     }
     Ok(done)
 }
@@ -110,7 +133,7 @@ async fn scrub_ends(
         let Some(before) = read(connection, end.page).await? else { continue };
         let mut after = before.clone();
         after[used..].fill(0);
-        written += usize::from(write(connection, end.page, (&before, after), count).await?);
+        written += usize::from(write(connection, end.page, (&before, &after), count).await?);
     }
     Ok(written)
 }
@@ -124,17 +147,47 @@ async fn used_of(
     let Some(owner) = read(connection, end.owner).await? else { return Ok(None) };
     let overflow = TreePage::read(&owner, end.owner, header.usable)
         .and_then(|tree| tree.overflows.get(end.cell).copied().flatten());
-    let Some(Overflow { first_page: mut page, bytes: mut left }) = overflow else {
+    let Some(Overflow { first_page, bytes }) = overflow else { return Ok(None) };
+    if bytes > ROW_BYTES_MAX {
         return Ok(None);
-    };
-    let of_page = (header.usable - NEXT_PAGE) as u64;
-    while left > of_page {
-        let Some(bytes) = read(connection, page).await? else { return Ok(None) };
-        page = number_at(&bytes, 0).unwrap_or_default();
-        left -= of_page;
     }
+    let of_page = (header.usable - NEXT_PAGE) as u64;
+    let pages = bytes.div_ceil(of_page);
+    let page = nth_of_row(connection, first_page, pages).await?;
+    let left = bytes - of_page * (pages - 1);
     let used = NEXT_PAGE + usize::try_from(left).unwrap_or(header.page_size);
-    Ok((page == end.page && used <= header.page_size).then_some(used))
+    Ok((page == Some(end.page) && used <= header.page_size).then_some(used))
+}
+
+/// The page of this number among the overflow pages of a row. In one statement: to ask for each page
+/// would take many times as long.
+async fn nth_of_row(
+    connection: &mut SqliteConnection,
+    first_page: u32,
+    nth: u64,
+) -> Result<Option<u32>, StoreError> {
+    // SQLite reads no number from bytes, but finds a digit among all digits.
+    let digits = (0..8).map(|at| {
+        format!(
+            "((instr('0123456789ABCDEF', substr(hex(substr(data, 1, 4)), {}, 1)) - 1) << {})",
+            at + 1,
+            28 - 4 * at
+        )
+    });
+    let next = digits.collect::<Vec<_>>().join(" + ");
+    let walk = format!(
+        "with recursive row(nth, page) as (
+            select 1, $1
+            union all
+            select nth + 1, {next} from row cross join sqlite_dbpage on pgno = page where nth < $2)
+        select page from row where nth = $2"
+    );
+    let page: Option<i64> = sqlx::query_scalar(AssertSqlSafe(walk))
+        .bind(first_page)
+        .bind(i64::try_from(nth).unwrap_or(i64::MAX))
+        .fetch_optional(connection)
+        .await?;
+    Ok(page.and_then(|page| u32::try_from(page).ok()))
 }
 
 /// Which of these pages are free, by the list of all that are.
@@ -180,11 +233,11 @@ async fn read(connection: &mut SqliteConnection, page: u32) -> Result<Option<Vec
 async fn write(
     connection: &mut SqliteConnection,
     page: u32,
-    (before, after): (&[u8], Vec<u8>),
+    (before, after): (&[u8], &[u8]),
     count: &Count<'_>,
 ) -> Result<bool, StoreError> {
     const WRITE: &str = "update sqlite_dbpage set data = $2 where pgno = $1";
-    if count(&after) >= count(before) {
+    if count(after) >= count(before) {
         return Ok(false);
     }
     sqlx::query(WRITE).bind(page).bind(after).execute(connection).await?;

@@ -13,7 +13,12 @@ use tokio::runtime;
 use super::*;
 use crate::{
     domain::Giccid,
-    store::{Remains, Scrub, database_file::pages_that_hold, remains::ends_among, wipe},
+    store::{
+        Remains, Scrub,
+        database_file::pages_that_hold,
+        overflow::{Owned, owners_of},
+        wipe,
+    },
 };
 
 const GONE: &str = "89860012345678900001";
@@ -182,7 +187,8 @@ async fn everything_else_may_go(page_size: u32, changes: &[Change]) {
     let mut begun = raw.begin().await.unwrap();
     let done = scrub(&mut begun, &all, &count).await.unwrap();
     begun.commit().await.unwrap();
-    let (ends, unknown) = ends_among(&file, &done.others).await.unwrap();
+    empty_log(&mut raw).await;
+    let Owned { ends, unknown } = owners_of(&file, &done.others).await.unwrap();
     assert_eq!(unknown, [] as [u32; 0]);
     let mut begun = raw.begin().await.unwrap();
     scrub_ends(&mut begun, &ends, &count).await.unwrap();
@@ -221,6 +227,34 @@ proptest! {
     ) {
         run(everything_else_may_go(1 << power, &changes));
     }
+}
+
+/// The search for rows reads the file alone. A snapshot would keep the log from being brought back for as
+/// long as that takes.
+#[test]
+fn rows_are_searched_for_without_a_snapshot_that_would_hold_the_log() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("some.db");
+        let long = Change { table: "by_id", key: 1, sort: Sort::Plain, length: 30_000 };
+        let mut raw = make(&file, 4096, &[long]).await;
+        empty_log(&mut raw).await;
+        raw.close().await.unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .pragma("locking_mode", "exclusive")
+            .journal_mode(SqliteJournalMode::Wal);
+        // From its first statement on nobody else can begin to read.
+        let mut only = options.connect().await.unwrap();
+        let pages: u32 =
+            sqlx::query_scalar("pragma page_count").fetch_one(&mut only).await.unwrap();
+        dump(&mut only).await;
+        let all: Vec<u32> = (1..=pages).collect();
+        let Owned { ends, unknown } = owners_of(&file, &all).await.unwrap();
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        assert!(unknown.len() < all.len() - 2 * 6, "{unknown:?}");
+        only.close().await.unwrap();
+    });
 }
 
 #[test]

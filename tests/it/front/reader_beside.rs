@@ -42,6 +42,6 @@ async fn an_erasure_that_waits_for_another_reader_holds_up_no_other_work() {
     };
     let ((status, answer), ()) = tokio::join!(erasing, beside);
     assert_eq!((status, &answer["data_usage"]), (200, &json!(1)), "{answer}");
-    simdeck.wait_for("Another process reads the database");
+    simdeck.wait_for("Somebody reads the database as it was");
     simdeck.end();
 }

@@ -92,7 +92,7 @@ async fn an_erasure_that_waits_ends_at_its_step_and_says_so_and_goes_on_after_th
             question.len()
         ))
         .await;
-    simdeck.wait_for("Another process reads the database");
+    simdeck.wait_for("Somebody reads the database as it was");
     let told = async {
         let began = Instant::now();
         let (head, body) = erasing.answer().await;
