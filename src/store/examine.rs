@@ -80,6 +80,18 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     })
 }
 
+/// Whether a copy is a database of ours that is not cut short. What costs little tells that; of damage
+/// between its pages only a thorough [`examine`] tells.
+pub async fn opens(copy: &Path) -> Result<(), StoreError> {
+    const LOOK: &str = "
+        select (select max(version) from _sqlx_migrations), (select count(*) from tally),
+            (select count(*) from meta)";
+    let mut connection = patient_reader(copy).await?;
+    sqlx::query(LOOK).fetch_one(&mut connection).await.map_err(of_read)?;
+    connection.close().await?;
+    Ok(())
+}
+
 /// Bytes within a database that hold nothing, also while a server works on it.
 pub async fn bytes_free_inside(database: &Path) -> Result<u64, StoreError> {
     const FREE: &str = "

@@ -57,7 +57,7 @@ pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
 pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, database_folder};
 pub use error::{StoreError, unless_too_slow};
-pub use examine::{Examination, bytes_free_inside, count_mentions, examine};
+pub use examine::{Examination, bytes_free_inside, count_mentions, examine, opens};
 pub use folder::{DataFolder, Disk, FolderError, disk_of, free_bytes, is_taken, kept_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
@@ -66,9 +66,9 @@ pub use number_bytes::NumberBytes;
 pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
 pub use open_files::{FileMoved, OpenFiles};
-pub use permits::KeyedPermits;
 pub use overflow::OverflowEnd;
 pub use read::{
+pub use permits::KeyedPermits;
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
     RoomNote, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},

@@ -1,16 +1,20 @@
 //! How backups fare, as `/v1/status`, `/metrics` and the doctor tell it.
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::{Seek, SeekFrom, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use reqwest::Method;
+use rustix::process::geteuid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::Program;
 use crate::server::{Simdeck, now_s, signed, usage};
 
 const SIM: &str = "8944501503181377993";
@@ -133,14 +137,65 @@ async fn the_doctor_opens_the_newest_backup_and_looks_at_its_age() {
     assert!(late["finding"].as_str().unwrap().contains("2024-09-05"), "{late}");
     assert_eq!(doctor(&simdeck, &[])["state"], "ok", "nobody says how old it may be");
 
-    let pages = fs::metadata(&old).unwrap().len() / 4096;
+    let whole = fs::read(&old).unwrap();
+    OpenOptions::new().write(true).open(&old).unwrap().set_len(whole.len() as u64 / 2).unwrap();
+    let cut = doctor(&simdeck, &[]);
+    assert_eq!(cut["state"], "problem", "{cut}");
+    fs::write(&old, &whole).unwrap();
+    let pages = whole.len() as u64 / 4096;
     let mut file = OpenOptions::new().write(true).open(&old).unwrap();
-    for page in (2..pages).step_by(3) {
+    // Behind what is read to open it.
+    for page in (pages / 2..pages).step_by(3) {
         file.seek(SeekFrom::Start(page * 4096)).unwrap();
         file.write_all(&[0xA5; 4096]).unwrap();
     }
-    let broken = doctor(&simdeck, &[]);
+    assert_eq!(doctor(&simdeck, &[])["state"], "ok", "not all of a large copy is read each time");
+    let broken = doctor(&simdeck, &["--thorough"]);
     assert_eq!(broken["state"], "problem", "{broken}");
     assert!(broken["todo"].as_str().unwrap().contains("simdeck backup"), "{broken}");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn the_doctor_takes_no_folder_that_it_may_not_read_for_one_without_backups() {
+    // Without what lets root read all files.
+    let wrapper: &[&str] = match geteuid().is_root() {
+        true => &["setpriv", "--bounding-set", "-dac_override,-dac_read_search"],
+        false => &[],
+    };
+    let simdeck = Simdeck::start_under(wrapper, Arc::new(TempDir::new().unwrap()), &[]);
+    assert_eq!(simdeck.ask(Method::POST, "/v1/backup").await.0, 200);
+    let folder = simdeck.folder().path().join("data/backups");
+    fs::set_permissions(&folder, Permissions::from_mode(0o000)).unwrap();
+    let said = Command::new(wrapper.first().unwrap_or(&"env"))
+        .args(wrapper.iter().skip(1))
+        .arg(Program::binary())
+        .args(["doctor", "--output", "json"])
+        .env("SIMDECK_DATA_DIR", simdeck.folder().path().join("data"))
+        .output()
+        .unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let backup = findings.iter().find(|it| it["check"] == "backup").unwrap();
+    assert_eq!(backup["state"], "problem", "{backup}");
+    assert!(backup["finding"].as_str().unwrap().contains("cannot be looked at"), "{backup}");
+    simdeck.end();
+}
+
+/// As one that reads its folder from a file server that is gone.
+#[tokio::test]
+async fn the_doctor_waits_for_no_backup_whose_folder_does_not_answer() {
+    const WAITS: Duration = Duration::from_secs(60);
+    let simdeck = Simdeck::start(&[]);
+    let copies = simdeck.folder().path().join("copies");
+    fs::create_dir(&copies).unwrap();
+    // Whoever opens a pipe that nobody writes to waits.
+    let pipe = copies.join("simdeck-20240905T013048000Z-1.db");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let began = Instant::now();
+    let told = doctor(&simdeck, &["--backup-dir", copies.to_str().unwrap()]);
+    assert!(began.elapsed() < WAITS, "{:?}", began.elapsed());
+    assert_eq!(told["state"], "problem", "{told}");
     simdeck.end();
 }

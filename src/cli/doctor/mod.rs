@@ -20,7 +20,8 @@ use super::{
 /// What to look at.
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
-    /// Compare every index with its table; takes minutes on a large database
+    /// Compare every index with its table, and read all of the newest backup; takes minutes on a large
+    /// database
     #[arg(long)]
     thorough: bool,
 }
@@ -78,7 +79,7 @@ pub(super) async fn run(
     let server = server::ask(settings).await;
     findings.push(disk::look(settings, server.disk.as_ref()).await);
     findings.extend(place::database(settings, doctor.thorough).await);
-    findings.push(backup::look(settings).await);
+    findings.push(backup::look(settings, doctor.thorough).await);
     findings.extend(server.findings);
     // The address in the settings may be one that only others can reach: whoever wants it tried
     // says so.
