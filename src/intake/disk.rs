@@ -1,11 +1,8 @@
 //! The room on the disk, and until when it lasts.
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
-use super::{Intake, Trouble, folders::FolderRoom};
-use crate::{
-    domain::Timestamp,
-    store::{database_bytes, database_folder, free_bytes},
-};
+use super::{Intake, Trouble, folders::FolderRoom, growth::Lasts};
+use crate::store::{database_bytes, database_folder, free_bytes};
 
 /// How often the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,7 +17,7 @@ pub struct DiskState {
     /// What database and log take.
     pub database_bytes: u64,
     /// When nothing but the reserve is left, if the database grows as it did in the last week.
-    pub full_at: Option<Timestamp>,
+    pub lasts: Lasts,
     /// The folders that simdeck writes to, each with the room on its own disk.
     pub folders: Vec<FolderRoom>,
 }
@@ -35,7 +32,7 @@ impl Intake {
             free_bytes: free,
             reserve_bytes,
             database_bytes: database_bytes(&options.keep.database),
-            full_at: free.and_then(|free| self.full_at(free)),
+            lasts: free.map_or(Lasts::Unknown, |free| self.disk_lasts(free)),
             folders: self.folder_rooms(),
         }
     }
@@ -71,7 +68,17 @@ impl Intake {
         if free >= reserve {
             return false;
         }
-        let (_, inside) = self.shared.store.bytes_inside().await.unwrap_or_default();
+        let inside = match self.shared.store.bytes_inside().await {
+            Ok((_, inside)) => inside,
+            // All readers are busy: that makes no room and takes none.
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "The room within the database is not known"
+                );
+                self.known_inside()
+            }
+        };
         eats_reserve(free, inside, reserve)
     }
 }

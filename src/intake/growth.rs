@@ -30,6 +30,27 @@ const RATE_OVER_MIN: Duration = Duration::from_secs(60 * 60);
 /// Who needs longer than this to fill a disk will not be told when.
 const FULL_WITHIN: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// Until when the disk of the database has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// Nobody can tell yet: the database has not been looked at for long enough.
+    Unknown,
+    /// The database does not grow, or so slowly that it takes many years.
+    ForAges,
+    /// Then nothing but the reserve is left.
+    Until(Timestamp),
+}
+
+impl Lasts {
+    /// When nothing but the reserve is left, if that can be told.
+    pub fn full_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Until(at) => Some(at),
+            Self::Unknown | Self::ForAges => None,
+        }
+    }
+}
+
 /// What is known of the size of the database.
 #[derive(Debug, Default)]
 pub(super) struct Growth(Mutex<Known>);
@@ -68,18 +89,17 @@ impl Known {
     }
 
     /// When only the reserve is left. `copies_kept` is how many copies of it there are to be.
-    fn full_at(
-        &self,
-        now: Timestamp,
-        free: u64,
-        reserve: u64,
-        copies_kept: u64,
-    ) -> Option<Timestamp> {
-        let first = self.notes.first().filter(|first| first.at <= now)?;
+    fn lasts(&self, now: Timestamp, free: u64, reserve: u64, copies_kept: u64) -> Lasts {
+        let Some(first) = self.notes.first().filter(|first| first.at <= now) else {
+            return Lasts::Unknown;
+        };
         let took = now.since(first.at);
-        let grown = self.used.checked_sub(first.used_bytes).filter(|grown| *grown > 0)?;
         if took < RATE_OVER_MIN {
-            return None;
+            return Lasts::Unknown;
+        }
+        let grown = self.used.saturating_sub(first.used_bytes);
+        if grown == 0 {
+            return Lasts::ForAges;
         }
         let (copies_there, copies_kept) = match self.copies_bytes {
             Some(bytes) => (bytes, copies_kept),
@@ -92,7 +112,7 @@ impl Known {
         let grown = u128::from(grown) * u128::from(copies_kept + 1);
         let left_ms = left * took.as_millis() / grown;
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(u64::MAX));
-        (left <= FULL_WITHIN).then(|| now.plus(left))
+        if left > FULL_WITHIN { Lasts::ForAges } else { Lasts::Until(now.plus(left)) }
     }
 }
 
@@ -103,15 +123,20 @@ impl Growth {
 }
 
 impl Intake {
+    /// Bytes within the database that hold nothing, by the last look.
+    pub(super) fn known_inside(&self) -> u64 {
+        self.shared.growth.known(|known| known.inside)
+    }
+
     /// When only the reserve is left on the disk of the database, if it goes on as in the last week.
-    pub(super) fn full_at(&self, free: u64) -> Option<Timestamp> {
+    pub(super) fn disk_lasts(&self, free: u64) -> Lasts {
         let options = &self.shared.options;
         let copies_kept = match options.keep.backup_every {
             Some(_) => options.keep.backups_kept.max(1) as u64,
             None => 0,
         };
         let (now, reserve) = (self.now(), options.disk_reserve_bytes);
-        self.shared.growth.known(|known| known.full_at(now, free, reserve, copies_kept))
+        self.shared.growth.known(|known| known.lasts(now, free, reserve, copies_kept))
     }
 
     /// Looks at how large the database is for as long as the process lives.
@@ -174,28 +199,32 @@ mod tests {
     #[test]
     fn a_database_that_grows_by_a_gigabyte_an_hour_fills_the_disk_when_only_the_reserve_is_left() {
         let known = grown(GIB, 2 * GIB);
-        assert_eq!(known.full_at(after(60), 9 * GIB, GIB, 0), Some(after(9 * 60)));
-        assert_eq!(known.full_at(after(60), GIB / 2, GIB, 0), Some(after(60)));
+        assert_eq!(known.lasts(after(60), 9 * GIB, GIB, 0), Lasts::Until(after(9 * 60)));
+        assert_eq!(known.lasts(after(60), GIB / 2, GIB, 0), Lasts::Until(after(60)));
         let inside = Known { inside: 3 * GIB, ..grown(GIB, 2 * GIB) };
-        assert_eq!(inside.full_at(after(60), 9 * GIB, GIB, 0), Some(after(12 * 60)));
+        assert_eq!(inside.lasts(after(60), 9 * GIB, GIB, 0), Lasts::Until(after(12 * 60)));
     }
 
     #[test]
     fn the_copies_that_are_to_come_take_their_room_and_grow_with_the_database() {
         let known = Known { copies_bytes: Some(GIB), ..grown(GIB, 2 * GIB) };
         // Three copies of 2 GiB, of which 1 GiB is there, and four files that grow.
-        assert_eq!(known.full_at(after(60), 14 * GIB, GIB, 3), Some(after(60 + 2 * 60)));
+        assert_eq!(known.lasts(after(60), 14 * GIB, GIB, 3), Lasts::Until(after(60 + 2 * 60)));
         let elsewhere = Known { copies_bytes: None, ..grown(GIB, 2 * GIB) };
-        assert_eq!(elsewhere.full_at(after(60), 9 * GIB, GIB, 3), Some(after(9 * 60)));
+        assert_eq!(elsewhere.lasts(after(60), 9 * GIB, GIB, 3), Lasts::Until(after(9 * 60)));
     }
 
     #[test]
     fn nothing_is_foretold_of_a_database_that_does_not_grow_or_was_looked_at_for_minutes_only() {
-        assert_eq!(grown(GIB, 2 * GIB).full_at(after(59), 9 * GIB, GIB, 0), None);
-        assert_eq!(grown(GIB, GIB).full_at(after(60), 9 * GIB, GIB, 7), None);
-        assert_eq!(grown(2 * GIB, GIB).full_at(after(60), 9 * GIB, GIB, 0), None);
-        assert_eq!(Known::default().full_at(NOW, 9 * GIB, GIB, 0), None);
-        assert_eq!(grown(GIB, GIB + 1).full_at(after(600), 10 * GIB, GIB, 0), None, "in ages");
+        assert_eq!(grown(GIB, 2 * GIB).lasts(after(59), 9 * GIB, GIB, 0), Lasts::Unknown);
+        assert_eq!(grown(GIB, GIB).lasts(after(60), 9 * GIB, GIB, 7), Lasts::ForAges);
+        assert_eq!(grown(2 * GIB, GIB).lasts(after(60), 9 * GIB, GIB, 0), Lasts::ForAges);
+        assert_eq!(Known::default().lasts(NOW, 9 * GIB, GIB, 0), Lasts::Unknown);
+        assert_eq!(
+            grown(GIB, GIB + 1).lasts(after(600), 10 * GIB, GIB, 0),
+            Lasts::ForAges,
+            "in ages"
+        );
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub use disk::{DiskState, eats_reserve};
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
 pub use folders::{Folder, FolderRoom};
+pub use growth::Lasts;
 pub use held_many::{DiscardCutShort, RetriedMany};
 pub use history::Kept;
 pub use keep::KeepOptions;

@@ -255,7 +255,7 @@ fn disk_out(disk: DiskState) -> DiskOut {
         free_bytes: disk.free_bytes,
         reserve_bytes: disk.reserve_bytes,
         database_bytes: disk.database_bytes,
-        full_at: disk.full_at.map(|at| at.to_string()),
+        full_at: disk.lasts.full_at().map(|at| at.to_string()),
         folders: disk
             .folders
             .into_iter()

@@ -70,10 +70,29 @@ async fn until_noted(folder: &Path, count: usize) {
     }
 }
 
-async fn full_in_s(simdeck: &Simdeck) -> f64 {
+/// None where it is not told.
+async fn told_full_in_s(simdeck: &Simdeck) -> Option<f64> {
     let (_, text) = simdeck.ask_text(Method::GET, "/metrics").await;
     let line = text.lines().find(|line| line.starts_with("simdeck_disk_full_in_seconds "));
-    line.expect("it is told").rsplit_once(' ').unwrap().1.parse().unwrap()
+    line.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+async fn full_in_s(simdeck: &Simdeck) -> f64 {
+    told_full_in_s(simdeck).await.expect("it is told")
+}
+
+#[tokio::test]
+async fn until_when_the_disk_lasts_is_not_told_before_it_is_known_and_without_end_where_nothing_grows()
+ {
+    let (disk, folder) = (Disk::new(), Arc::new(TempDir::new().unwrap()));
+    let simdeck = start(&disk, &folder);
+    until_noted(folder.path(), 1).await;
+    assert_eq!(told_full_in_s(&simdeck).await, None, "an alert would take it for a long time");
+    disk.set(Number::ClockAheadS, HOUR_S);
+    until_noted(folder.path(), 2).await;
+    // What the notes themselves take is next to nothing.
+    assert!(full_in_s(&simdeck).await > 1e6);
+    simdeck.end();
 }
 
 #[tokio::test]

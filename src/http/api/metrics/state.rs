@@ -7,7 +7,7 @@ use super::{backups, page::Page};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
     http::api::{InternalState, conditions::soon},
-    intake::{BackupState, CommitFigures, FolderRoom, Health, QueueDepth},
+    intake::{BackupState, CommitFigures, FolderRoom, Health, Lasts, QueueDepth},
     store::{Room, Tallies},
 };
 
@@ -19,7 +19,7 @@ pub(super) struct StateFigures {
     commits: CommitFigures,
     conditions: Vec<Condition>,
     backups: BackupState,
-    full_at: Option<Timestamp>,
+    lasts: Lasts,
     room: Option<Room>,
     folders: Vec<FolderRoom>,
     tallies: Option<Tallies>,
@@ -40,7 +40,7 @@ impl StateFigures {
             commits: state.intake.commits(),
             conditions,
             backups: state.intake.backups(),
-            full_at: state.intake.disk().full_at,
+            lasts: state.intake.disk().lasts,
             room: room.and_then(Result::ok),
             folders: state.intake.disk().folders,
             tallies: tallies.and_then(Result::ok),
@@ -65,11 +65,17 @@ impl StateFigures {
         let help = "What is wrong: for how many kinds of push, or 1 where it is about none.";
         page.each("simdeck_conditions", help, MetricType::Gauge, conditions)?;
         backups::encode(&self.backups, self.now, page)?;
-        let help = "Seconds until nothing but the reserve is left on the database's disk, if the database \
-                    grows as in the last week; +Inf where it does not.";
-        let full_in =
-            self.full_at.map_or(f64::INFINITY, |at| at.since(self.now).as_millis() as f64 / 1000.0);
-        page.gauge("simdeck_disk_full_in_seconds", help, full_in)?;
+        let full_in = match self.lasts {
+            Lasts::Unknown => None,
+            Lasts::ForAges => Some(f64::INFINITY),
+            Lasts::Until(at) => Some(at.since(self.now).as_millis() as f64 / 1000.0),
+        };
+        if let Some(full_in) = full_in {
+            let help = "Seconds until nothing but the reserve is left on the database's disk, if the \
+                        database grows as in the last week; +Inf where it does not. Not there for as \
+                        long as that is not known.";
+            page.gauge("simdeck_disk_full_in_seconds", help, full_in)?;
+        }
         if let Some(room) = self.room {
             let help = "The size of the database file.";
             page.gauge("simdeck_database_bytes", help, room.database_bytes)?;
