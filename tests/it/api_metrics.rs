@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::Method;
 use simdeck::{
-    domain::{DeviceState, PollFailureKind, PollReport},
+    domain::{ConditionKind, DeviceState, PollFailureKind, PollReport},
     http::ApiSettings,
 };
 
@@ -219,6 +219,10 @@ async fn alert_rules_name_metrics_that_there_are_and_pass_their_own_tests() {
         .filter(|word| word.starts_with("simdeck_"))
         .collect();
     assert!(used.len() > 10, "{used:?}");
+    for condition in ConditionKind::ALL {
+        let named = format!("condition=\"{condition}\"");
+        assert!(rules.contains(&named), "no alert tells of {condition}");
+    }
     let count = rules.matches("- alert: ").count();
     let readme = std::fs::read_to_string(folder.join("../../README.md")).unwrap();
     assert!(readme.contains(&format!("the {count} alert rules of")), "there are {count} rules");
