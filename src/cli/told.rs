@@ -1,10 +1,16 @@
 //! What the parts are told of the settings.
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use tokio::sync::watch;
 
 use super::{
+    Failure,
     reload::Credentials,
     settings::{AllowMode, Probe, Settings, push_url},
     welcome::is_local,
@@ -18,6 +24,9 @@ use crate::{
     },
     smarthub::kind::{KNOWN, KnownKind},
 };
+
+/// Whoever renews a certificate has written both of its files within this time.
+const RENEWED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the page shows of the settings, and of the keys and tokens of the moment.
 pub(super) fn page_settings(
@@ -73,6 +82,35 @@ impl ListenerTls {
     pub(super) fn pairs(&self) -> impl Iterator<Item = &Tls> {
         self.public.iter().chain(&self.internal)
     }
+}
+
+/// Why we cannot start with this certificate. What a person has to correct would be the same after
+/// another start; a disk that is not mounted yet and files that are being renewed would not.
+pub(super) fn unusable_tls(error: &TlsError) -> Failure {
+    let is_passing = match error {
+        TlsError::File { path, source } => {
+            source.kind() == io::ErrorKind::NotFound && !has_neighbours(path)
+        }
+        TlsError::Pem { path, .. } => was_just_written(path),
+        TlsError::Torn(files) => {
+            was_just_written(&files.certificate) || was_just_written(&files.key)
+        }
+        TlsError::Unusable { .. } => false,
+    };
+    let failure = Failure::told(error);
+    if is_passing { failure } else { failure.lasting() }
+}
+
+/// Whether something lies in the folder where a file should be: then its disk is there.
+fn has_neighbours(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or(Path::new(".")));
+    entries.is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn was_just_written(path: &Path) -> bool {
+    let written = fs::metadata(path).and_then(|file| file.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < RENEWED_WITHIN))
 }
 
 /// How pushes are taken and answered.

@@ -23,7 +23,7 @@ use super::{
     reload::{self, Reload, Renewing, Reread},
     settings::Settings,
     systemd, test_push,
-    told::{ListenerTls, page_settings, push_settings},
+    told::{ListenerTls, page_settings, push_settings, unusable_tls},
 };
 use crate::{
     demo::{Demo, DemoClock, good_for as good_for_in_demo},
@@ -111,7 +111,7 @@ impl Server {
         is_demo: bool,
     ) -> Result<Self, Failure> {
         let hangup = reload::hangup()?;
-        let tls = ListenerTls::open(&settings).map_err(told)?;
+        let tls = ListenerTls::open(&settings).map_err(|error| unusable_tls(&error))?;
         for warning in tls.warnings(SystemClock.now()) {
             tracing::warn!("{warning}");
         }

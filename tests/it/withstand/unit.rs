@@ -10,6 +10,7 @@ use std::{
     process::Command,
     sync::Arc,
     thread,
+    time::{Duration, SystemTime},
 };
 
 use rustix::{
@@ -24,13 +25,15 @@ use tempfile::TempDir;
 
 use crate::{
     process::WRONG_SETTINGS,
-    server::{Simdeck, refused_start_with, signed, usage},
+    server::{Simdeck, refused_start_with, run_with, signed, usage},
 };
 
 const UNIT: &str = include_str!("../../../deploy/simdeck.service");
 /// The unit's `LimitNOFILE` and `LimitCORE`.
 const LIMITS: [&str; 3] = ["prlimit", "--nofile=16384", "--core=0"];
 const EPERM: u32 = 1;
+/// As of all commands that cannot be understood.
+const WRONG_COMMAND: i32 = 2;
 
 /// The values of a setting of the unit, in their order.
 fn of_unit(name: &str) -> impl Iterator<Item = &'static str> {
@@ -165,9 +168,13 @@ async fn under_the_units_filter_all_works_and_reads_give_way() {
 
 #[test]
 fn what_stays_wrong_ends_with_the_code_that_the_unit_does_not_start_again() {
-    let code = WRONG_SETTINGS.to_string();
-    assert_eq!(of_unit("RestartPreventExitStatus").collect::<Vec<_>>(), [code]);
+    let codes = format!("{WRONG_COMMAND} {WRONG_SETTINGS}");
+    assert_eq!(of_unit("RestartPreventExitStatus").collect::<Vec<_>>(), [codes]);
     let folder = TempDir::new().unwrap();
+    for misspelt in [&["serve", "--publik-listen", "127.0.0.1:0"][..], &["sreve"]] {
+        let ended = run_with(folder.path(), &[], misspelt).status.code();
+        assert_eq!(ended, Some(WRONG_COMMAND), "{misspelt:?}");
+    }
     for (name, value) in [
         ("SIMDECK_PUBLIC_LISTEN", "nowhere"),
         ("SIMDECK_LOG", "no=such=filter"),
@@ -175,6 +182,22 @@ fn what_stays_wrong_ends_with_the_code_that_the_unit_does_not_start_again() {
     ] {
         refused_start_with(WRONG_SETTINGS, folder.path(), &[(name, value)]);
     }
+    // A certificate's folder is there, and the file in it is not, or is none.
+    let (there, none) = (folder.path().join("there.pem"), folder.path().join("their.pem"));
+    fs::write(&there, "no PEM").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    fs::File::options().write(true).open(&there).unwrap().set_modified(long_ago).unwrap();
+    let elsewhere = folder.path().join("not-mounted/there.pem");
+    for (code, path) in [(WRONG_SETTINGS, &none), (WRONG_SETTINGS, &there), (1, &elsewhere)] {
+        let path = path.to_str().unwrap();
+        let settings = [("SIMDECK_PUBLIC_TLS_CERT", path), ("SIMDECK_PUBLIC_TLS_KEY", path)];
+        refused_start_with(code, folder.path(), &settings);
+    }
+    // Whoever renews it is about to write the rest.
+    fs::write(&there, "-----BEGIN CERTI").unwrap();
+    let path = there.to_str().unwrap();
+    let settings = [("SIMDECK_PUBLIC_TLS_CERT", path), ("SIMDECK_PUBLIC_TLS_KEY", path)];
+    refused_start_with(1, folder.path(), &settings);
     // The disk of the settings may be mounted in a moment, and the address be free.
     refused_start_with(1, folder.path(), &[("SIMDECK_CONFIG", "missing.toml")]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
