@@ -129,7 +129,7 @@ impl Reload {
         self.renew_credentials();
         self.renew_certificate(is_other_certificate);
         tracing::info!("Read keys, tokens and certificate again, as asked");
-        systemd::ready();
+        systemd::reloaded();
     }
 
     async fn look(&mut self) {

@@ -2,13 +2,15 @@
 use std::{error::Error, time::Duration};
 
 use sd_notify::NotifyState;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::intake::Intake;
+use crate::{http::InternalState, intake::Intake};
 
 /// How much longer we may take to start, or to say so again.
 const START_MORE: Duration = Duration::from_secs(60);
+/// How often it is looked whether we are as systemd was told: at what is known, which costs nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What we do before we listen, if that takes long; we live.
 pub(super) fn starting(status: &str) {
@@ -20,12 +22,17 @@ pub(super) fn starting(status: &str) {
     ]);
 }
 
-/// The listeners are open; or, after [`reloading`], all is in force.
+/// The listeners are open.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("Started")]);
+    tell(&[NotifyState::Ready, NotifyState::Status("Ready")]);
 }
 
-/// Keys, tokens and the certificate are being read again, until [`ready`].
+/// After [`reloading`] all is in force.
+pub(super) fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Keys, tokens and the certificate are being read again, until [`reloaded`].
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -35,7 +42,7 @@ pub(super) fn reloading() {
 
 /// We end in good order.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    tell(&[NotifyState::Stopping, NotifyState::Status("Stopping: answering what is in flight")]);
 }
 
 /// Says that we live for as long as the writer comes by. If it hangs, systemd hears nothing more
@@ -53,6 +60,27 @@ pub(super) async fn feed_watchdog(intake: Intake, stop: CancellationToken) {
         }
     };
     stop.run_until_cancelled(feeding).await;
+}
+
+/// Says whether pushes are stored and what is wrong, each time that this changes.
+pub(super) async fn tell_status(state: InternalState, stop: CancellationToken) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let telling = async {
+        let mut told = String::new();
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let status = state.short_status();
+            if status != told {
+                tell(&[NotifyState::Status(&status)]);
+                told = status;
+            }
+        }
+    };
+    stop.run_until_cancelled(telling).await;
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -247,7 +247,8 @@ impl Server {
         if let Some(alerts) = alerts {
             fronts.spawn(alerts.run(stop.clone()));
         }
-        // Neither has anything to say when it ends, and both do so when we stop.
+        // None has anything to say when it ends, and all do so when we stop.
+        tokio::spawn(systemd::tell_status(state.clone(), stop.clone()));
         tokio::spawn(systemd::feed_watchdog(parts.intake.clone(), stop.clone()));
         tokio::spawn(reload.run(stop.clone()));
         let mut intake = parts.tasks;

@@ -10,6 +10,7 @@ use super::{Connections, InternalState, doc::words};
 use crate::{
     domain::{Condition, ConditionKind, Timestamp},
     http::server::Excess,
+    intake::Health,
     store::{Store, StoreError},
     watch::{Facts, LargeHeaders, LastPush, Look, PlacesTaken, ShareTaken},
 };
@@ -42,6 +43,20 @@ impl InternalState {
     /// Writes the failed sign-ins into the audit that it does not have yet.
     pub async fn write_failed_sign_ins(&self) {
         self.live.key_failures.write(&self.intake).await;
+    }
+
+    /// Whether pushes are stored, and what was wrong at the last look: in one line, without a look.
+    pub fn short_status(&self) -> String {
+        if let Health::NotReady(why) = self.intake.health() {
+            return format!("Not ready: {why}");
+        }
+        let mut wrong: Vec<&str> =
+            self.live.watch.last().iter().map(|condition| condition.kind.as_str()).collect();
+        wrong.dedup();
+        match wrong.is_empty() {
+            true => "Ready".to_owned(),
+            false => format!("Ready; what is wrong: {}", wrong.join(", ")),
+        }
     }
 
     /// What is wrong now; by the last look, if another takes too long.

@@ -1,5 +1,10 @@
 //! What systemd is told.
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Signal, kill_process};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -47,9 +52,23 @@ impl Manager {
     }
 
     async fn next(&self) -> String {
-        let mut message = [0; 256];
+        let mut message = [0; 1024];
         let length = self.socket.recv(&mut message).await.unwrap();
         str::from_utf8(&message[..length]).unwrap().to_owned()
+    }
+
+    /// Waits for the next status that is not this one.
+    async fn status_after(&self, before: &str) -> String {
+        let heard = async {
+            loop {
+                let message = self.next().await;
+                let status = message.strip_prefix("STATUS=").map(|it| it.trim_end().to_owned());
+                if let Some(status) = status.filter(|status| status != before) {
+                    return status;
+                }
+            }
+        };
+        timeout(GUARD, heard).await.unwrap_or_else(|_| panic!("nothing after {before}"))
     }
 
     /// Waits for a message that begins so; signs of life may come before it.
@@ -60,11 +79,16 @@ impl Manager {
                 if message.starts_with(wanted) {
                     return message;
                 }
-                assert_eq!(message, "WATCHDOG=1\n", "instead of {wanted}");
+                assert!(is_said_at_any_time(&message), "{message} instead of {wanted}");
             }
         };
         timeout(GUARD, heard).await.unwrap_or_else(|_| panic!("never heard {wanted}"))
     }
+}
+
+/// Signs of life, and how it is.
+fn is_said_at_any_time(message: &str) -> bool {
+    message == "WATCHDOG=1\n" || message.starts_with("STATUS=")
 }
 
 #[tokio::test]
@@ -93,7 +117,7 @@ async fn a_writer_that_hangs_gives_no_sign_of_life() {
     let push = async { simdeck.post("data-usage", body.clone()).await.status };
     let falls_silent = async {
         while let Ok(message) = timeout(SILENCE, manager.next()).await {
-            assert_eq!(message, "WATCHDOG=1\n");
+            assert!(is_said_at_any_time(&message), "{message}");
         }
         sqlx::query("rollback").execute(&mut holder).await.unwrap();
     };
@@ -103,6 +127,38 @@ async fn a_writer_that_hangs_gives_no_sign_of_life() {
     manager.hears("WATCHDOG=1\n").await;
     assert_eq!(simdeck.post("data-usage", body).await.status, 200);
     simdeck.end();
+}
+
+#[tokio::test]
+async fn systemd_hears_whether_pushes_are_stored_and_what_is_wrong() {
+    const LACKS_TIME: &str = r#""giccid":"8944501503181377993","data_usage":1"#;
+    let manager = Manager::new();
+    let simdeck = manager.start();
+    manager.hears("READY=1\nSTATUS=Ready\n").await;
+    assert_eq!(simdeck.push("data-usage", signed(LACKS_TIME)).await, (0, 0, 1));
+    simdeck.get("/v1/status").await;
+    assert_eq!(manager.status_after("Ready").await, "Ready; what is wrong: quarantining");
+    // Also after keys were read again.
+    kill_process(simdeck.pid(), Signal::HUP).unwrap();
+    manager.hears("RELOADING=1\n").await;
+    manager.hears("READY=1\n").await;
+    let database = simdeck.folder().path().join("data/simdeck.db");
+    let mut holder = lock(&database).await;
+    let body = signed(&usage("8944501503181377993"));
+    assert_eq!(simdeck.post("data-usage", body).await.status, 503);
+    let told = manager.status_after("Ready; what is wrong: quarantining").await;
+    assert!(told.starts_with("Not ready: the database does not take records"), "{told}");
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    let body = signed(&usage("8944501503181377994"));
+    let began = Instant::now();
+    while simdeck.post("data-usage", body.clone()).await.status != 200 {
+        assert!(began.elapsed() < GUARD, "it does not store again");
+    }
+    let told = manager.status_after(&told).await;
+    assert!(told.starts_with("Ready; what is wrong: ") && told.contains("quarantining"), "{told}");
+    simdeck.signal_term();
+    manager.hears("STOPPING=1\nSTATUS=Stopping").await;
+    simdeck.ended();
 }
 
 /// Takes the lock that the writer needs.
