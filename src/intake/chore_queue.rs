@@ -72,8 +72,10 @@ impl Work {
         match self {
             Self::Rebuild(_) => "change of time zone",
             Self::Prune(..) => "prune",
-            Self::BeginErase(..) | Self::Erase(..) => "erasure",
-            Self::BeginRetract(..) | Self::Retract(..) => "retraction",
+            Self::BeginErase(..) => "erasure that has not begun",
+            Self::Erase(..) => "erasure",
+            Self::BeginRetract(..) => "retraction that has not begun",
+            Self::Retract(..) => "retraction",
         }
     }
 }

@@ -160,7 +160,7 @@ impl WriterTask {
             tracing::info!(
                 ?works,
                 "Work on the store stops here, since simdeck is stopping; erasures, retractions and a \
-                 change of time zone go on after the next start"
+                 change of time zone that have begun go on after the next start"
             );
         }
     }
@@ -182,12 +182,20 @@ impl WriterTask {
     }
 
     /// Begins what takes rows away: from then on it is in the database, which the next start goes on
-    /// with. Until the database takes that, it is tried again.
+    /// with. Until the database takes that, it is tried again; but where there is no room, and nothing
+    /// that outlives us has noted it, whoever asked is told to ask again.
     async fn begin(&mut self, chore: Chore) -> Result<(), IntakeError> {
         let now = self.intake.now();
+        let mut is_noted = false;
         let done = match &chore.work {
             Work::BeginErase(giccid, caller, _) => {
-                let begun = self.writer.begin_erasure(giccid, caller, now).await;
+                let begun = match self.writer.list_erasure(giccid, now).await {
+                    Ok(at) => {
+                        is_noted = true;
+                        self.writer.begin_listed_erasure(giccid, caller, (at, now)).await
+                    }
+                    Err(error) => Err(error),
+                };
                 self.intake.set_erased(self.writer.erased_numbers());
                 begun.map(Begun::Erase)
             }
@@ -203,6 +211,12 @@ impl WriterTask {
             (Work::BeginRetract(.., reply), Ok(Begun::Retract(work))) => Work::Retract(work, reply),
             (work, Err(error)) if error.is_fatal() || error.is_of_data() || error.is_corrupt() => {
                 return self.give_up(work, error).await;
+            }
+            (Work::BeginErase(.., reply), Err(error)) if error.is_disk_full() && !is_noted => {
+                return answer(reply, Err(error));
+            }
+            (Work::BeginRetract(.., reply), Err(error)) if error.is_disk_full() => {
+                return answer(reply, Err(error));
             }
             (work, Err(error)) => {
                 self.try_again(Chore { work, ..chore }, &error);

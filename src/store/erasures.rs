@@ -294,7 +294,12 @@ pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
         return Ok(());
     }
     let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(list)?;
-    file.write_all(lines.as_bytes())?;
+    let before = file.metadata()?.len();
+    if let Err(error) = file.write_all(lines.as_bytes()) {
+        // Half a line would be told as damage at every start.
+        file.set_len(before)?;
+        return Err(error);
+    }
     file.sync_all()?;
     sync_folder_of(list)
 }

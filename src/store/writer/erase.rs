@@ -138,20 +138,6 @@ impl Erasing {
 }
 
 impl Writer {
-    /// Begins to erase a SIM: it is in the list, and what comes of it is not kept any more.
-    pub async fn begin_erasure(
-        &mut self,
-        giccid: &Giccid,
-        caller: &Caller,
-        now: Timestamp,
-    ) -> Result<Erasing, StoreError> {
-        self.refresh().await?;
-        // First, so that no backup can bring it back whatever happens next.
-        let at = self.list_erased(giccid.as_str(), now).await?;
-        let done = self.try_begin_erasure(giccid.as_str(), caller, (at, now)).await;
-        self.undo_unless(done).await
-    }
-
     /// It counts from one time on, and is on record from another.
     pub(super) async fn try_begin_erasure(
         &mut self,

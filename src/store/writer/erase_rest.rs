@@ -1,9 +1,9 @@
-//! The parts of an erasure that have no sums to keep right, and its end.
+//! The beginning of an erasure, its parts that have no sums to keep right, and its end.
 use std::time::Duration;
 
 use super::{Writer, erase::Erasing, removal::note_gone, run};
 use crate::{
-    domain::mention,
+    domain::{Caller, Giccid, Timestamp, mention},
     store::{StoreError, card::reversed},
 };
 
@@ -11,6 +11,41 @@ use crate::{
 const STEP_ROWS: i64 = 256;
 
 impl Writer {
+    /// Begins to erase a SIM: it is in the list, and what comes of it is not kept any more.
+    pub async fn begin_erasure(
+        &mut self,
+        giccid: &Giccid,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Erasing, StoreError> {
+        // First, so that no backup can bring it back whatever happens next.
+        let at = self.list_erasure(giccid, now).await?;
+        self.begin_listed_erasure(giccid, caller, (at, now)).await
+    }
+
+    /// Writes an erasure into the list beside the database; gives the time that it counts from. Once that
+    /// is done it is done for good: what does not begin here begins at the next start.
+    pub async fn list_erasure(
+        &mut self,
+        giccid: &Giccid,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        self.refresh().await?;
+        self.list_erased(giccid.as_str(), now).await
+    }
+
+    /// Begins an erasure that is in the list since a time.
+    pub async fn begin_listed_erasure(
+        &mut self,
+        giccid: &Giccid,
+        caller: &Caller,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<Erasing, StoreError> {
+        self.refresh().await?;
+        let done = self.try_begin_erasure(giccid.as_str(), caller, (at, now)).await;
+        self.undo_unless(done).await
+    }
+
     pub(super) async fn erase_sms(&mut self, erasing: &mut Erasing) -> Result<bool, StoreError> {
         const NEXT: &str = "
             select id from sms where sim_id in (select value from json_each($1)) limit $2";

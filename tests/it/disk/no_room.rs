@@ -14,6 +14,15 @@ const TMPFS: &str = r#"mount -t tmpfs -o size=24m simdeck "$1""#;
 /// Nobody who asks waits for room that nobody may make.
 const GUARD: Duration = Duration::from_secs(30);
 
+/// Where it would be shown that a removal was taken up.
+fn list_of(path: &str) -> Option<&'static str> {
+    match path {
+        "/v1/erase" => Some("/v1/erasures"),
+        "/v1/retract" => Some("/v1/retractions"),
+        _ => None,
+    }
+}
+
 #[tokio::test]
 async fn a_change_that_finds_no_room_is_answered_507_and_says_what_to_do() {
     let program = Program::new();
@@ -56,6 +65,19 @@ async fn a_change_that_finds_no_room_is_answered_507_and_says_what_to_do() {
         assert!(detail.contains("room") && detail.contains("Free some"), "{path}: {problem}");
         std::fs::remove_file(disk.file("filler")).unwrap();
         sender.must_recover();
+        if let Some(list) = list_of(path) {
+            // Only what outlives a restart is said to be tried again.
+            let is_tried_again = detail.contains("tried again");
+            server.end();
+            server = disk.start(&program);
+            sender.hang_up();
+            sender.must_recover();
+            let url = format!("http://127.0.0.1:{}{list}", program.internal);
+            let rows = client.get(url).header("X-API-Key", API_KEY).send().await.unwrap();
+            let rows: Value = rows.json().await.unwrap();
+            let is_noted = !rows.as_array().unwrap().is_empty();
+            assert_eq!(is_noted, is_tried_again, "{path}: {problem}, {rows}");
+        }
     }
     server.end();
 }
