@@ -333,7 +333,13 @@ impl WriterTask {
             Upkeep::ScrubEnds { number, ends, reply } => {
                 answer(reply, self.writer.scrub_ends(&number, &ends).await)
             }
-            Upkeep::FileSearches { reply } => answer(reply, self.writer.file_searches().await),
+            Upkeep::FileSearches { reply } => {
+                if let Err(error) = self.writer.mend_list().await {
+                    let error = &error as &dyn Error;
+                    tracing::warn!(error, "The list of erased SIMs could not be written anew");
+                }
+                answer(reply, self.writer.file_searches().await)
+            }
             Upkeep::CountSilent { count, reply } => {
                 answer(reply, self.writer.keep_silent_count(count, now).await)
             }

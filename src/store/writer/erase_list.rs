@@ -182,7 +182,25 @@ impl Writer {
         Ok(at)
     }
 
-    async fn list(&self, new: Listed) -> Result<(), StoreError> {
+    /// Writes the list anew, from what the database knows, where somebody has taken it away: a copy of
+    /// the database that is older than an erasure would bring the SIM back.
+    pub async fn mend_list(&mut self) -> Result<(), StoreError> {
+        let list = &self.erasures;
+        if list.as_os_str().is_empty() || list.try_exists().unwrap_or(true) {
+            return Ok(());
+        }
+        if !self.tell_list().await?.is_empty() {
+            tracing::warn!(
+                list = %self.erasures.display(),
+                "The list of erased SIMs was not there any more, and was written anew: leave it beside \
+                 the database"
+            );
+        }
+        Ok(())
+    }
+
+    async fn list(&mut self, new: Listed) -> Result<(), StoreError> {
+        self.mend_list().await?;
         let list = self.erasures.clone();
         let written = tokio::task::spawn_blocking(move || erasures::add(&list, &[new])).await;
         Ok(written.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::from)?)

@@ -3,6 +3,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
@@ -10,8 +11,10 @@ use rustix::process::geteuid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::retract::{SIM, TRUE_SENDER, usage};
+use super::retract::{OTHER_SIM, SIM, TRUE_SENDER, usage};
 use crate::server::{Simdeck, now_s};
+
+const GUARD: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn an_erasure_that_was_done_says_so_though_the_files_cannot_be_searched() {
@@ -41,5 +44,34 @@ async fn an_erasure_that_was_done_says_so_though_the_files_cannot_be_searched() 
     let (status, done) = simdeck.send_json(Method::POST, "/v1/erase", &body).await;
     let told = (status, &done["is_in_no_file"], &done["not_searched"]);
     assert_eq!(told, (200, &json!(true), &Value::Null), "{done}");
+    simdeck.end();
+}
+
+#[tokio::test]
+async fn a_list_of_erased_sims_that_was_taken_away_is_written_anew_while_it_runs() {
+    let mut simdeck = Simdeck::start(&[]);
+    let second = now_s();
+    let sims = [SIM, OTHER_SIM];
+    let records = sims.map(|sim| usage(sim, second * 1000, 7, "CN"));
+    simdeck.push_as(TRUE_SENDER, "data-usage", second, &records.join(",")).await;
+    let list = simdeck.folder().path().join("data/simdeck.db.erased");
+    let lines = || {
+        let text = fs::read_to_string(&list).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).count()
+    };
+    for (sim, expected) in sims.into_iter().zip(1..) {
+        let erase = json!({ "giccid": sim }).to_string();
+        assert_eq!(simdeck.send_json(Method::POST, "/v1/erase", &erase).await.0, 200);
+        // Also the one of before.
+        assert_eq!(lines(), expected);
+        fs::remove_file(&list).unwrap();
+    }
+    // As each hour.
+    assert_eq!(simdeck.ask(Method::POST, "/v1/prune").await.0, 200);
+    simdeck.says("The list of erased SIMs was not there any more");
+    let began = Instant::now();
+    while lines() < 2 {
+        assert!(began.elapsed() < GUARD, "{}", lines());
+    }
     simdeck.end();
 }
