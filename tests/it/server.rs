@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -343,6 +343,22 @@ impl Wire {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
+    /// The same, with hardly any room for what comes before it is read.
+    pub(crate) async fn to_with_little_room(address: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self(socket.connect(address.parse().unwrap()).await.unwrap())
+    }
+
+    /// The head of an answer, in small letters; what follows is left.
+    pub(crate) async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(GUARD, self.0.read_u8()).await.unwrap().unwrap());
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(GUARD, self.0.write_all(bytes.as_ref())).await.unwrap().unwrap();
     }
@@ -361,11 +377,7 @@ impl Wire {
 
     /// One answer: its head in small letters, and its body.
     pub(crate) async fn answer(&mut self) -> (String, String) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(timeout(GUARD, self.0.read_u8()).await.unwrap().unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let head = self.head().await;
         let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
         let mut body = vec![0; length.parse().unwrap()];
         timeout(GUARD, self.0.read_exact(&mut body)).await.unwrap().unwrap();

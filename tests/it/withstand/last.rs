@@ -10,10 +10,11 @@ use tokio::task::spawn_blocking;
 use crate::server::{API_KEY, Simdeck, Wire, now_s, signed, usage};
 
 const SIM: &str = "8944501503181377993";
-/// What is asked for inside ends within a second, on a busy machine in two.
-const INSIDE_ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// From the first push that finds nobody to the end of the process.
-const REFUSED_FOR_MAX: Duration = Duration::from_secs(2);
+/// What is asked for inside ends within a second, and on a machine that has much else to do well before
+/// an export ends that nobody cuts.
+const INSIDE_ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// From the first push that finds nobody to the end of the process, on such a machine.
+const REFUSED_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// Tells the server to stop, and pushes until nobody listens. All that were taken were acknowledged.
 /// Gives how long pushes were taken, and how many.
@@ -34,7 +35,7 @@ async fn pushes_until_the_end(simdeck: Simdeck) -> (Duration, usize, String) {
     let log = spawn_blocking(move || simdeck.ended()).await.unwrap();
     let refused = began.elapsed() - taken;
     assert!(refused < REFUSED_FOR_MAX, "pushes were refused for {refused:?}");
-    assert!(taken < INSIDE_ENDS_WITHIN + Duration::from_secs(1), "it took {taken:?}");
+    assert!(taken < INSIDE_ENDS_WITHIN, "it took {taken:?}");
     (taken, usize::try_from(stored).unwrap(), log)
 }
 
@@ -58,18 +59,18 @@ async fn pushes_are_taken_until_a_slow_export_is_cut() {
         let body = signed(&format!(r#""records":[{}]"#, records.join(",")));
         assert_eq!(simdeck.push("data-usage", body).await, (10_000, 0, 0));
     }
-    // Nobody reads what comes.
-    let mut export = Wire::to(simdeck.internal()).await;
+    // It has begun when its head has come. Nobody reads on, and all of it fits into no buffers.
+    let mut export = Wire::to_with_little_room(simdeck.internal()).await;
     let question = format!(
         "GET /v1/data-usage?format=ndjson HTTP/1.1\r\nhost: x\r\nx-api-key: {API_KEY}\r\n\r\n"
     );
     export.send(question).await;
-    simdeck.get("/v1/status").await;
+    let head = export.head().await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
     let folder = simdeck.folder();
     let (taken, stored, _) = pushes_until_the_end(simdeck).await;
-    assert!(taken > Duration::from_millis(500), "the export ended by itself, in {taken:?}");
+    assert!(stored > 0, "none was taken while the export had its second, in {taken:?}");
     let rest = export.rest().await;
-    assert!(rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest[..100]));
     assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "it was cut, and must not look whole");
     assert_eq!(count(folder.path()).await, RECORDS + i64::try_from(stored).unwrap());
 }
