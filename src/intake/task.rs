@@ -181,14 +181,22 @@ impl WriterTask {
                     self.tell_newest();
                     // Pushes come first, but a flood of them must not shut out everything else.
                     if let Ok(command) = self.asked.try_recv() {
-                        self.obey(command).await?;
+                        let done = self.obey(command).await;
+                        self.unless_it_heals(done).await?;
                     }
                     if self.chores.is_due() {
-                        self.do_chore().await?;
+                        let done = self.do_chore().await;
+                        self.unless_it_heals(done).await?;
                     }
                 }
-                Some(command) = self.asked.recv() => self.obey(command).await?,
-                () = self.chores.due() => self.do_chore().await?,
+                Some(command) = self.asked.recv() => {
+                    let done = self.obey(command).await;
+                    self.unless_it_heals(done).await?;
+                }
+                () = self.chores.due() => {
+                    let done = self.do_chore().await;
+                    self.unless_it_heals(done).await?;
+                }
             }
             self.tell_newest();
         }
@@ -196,6 +204,18 @@ impl WriterTask {
             self.obey(command).await?;
         }
         Ok(())
+    }
+
+    /// What could not be written for a quota that is used up heals. Whoever asked has heard that it was
+    /// not done.
+    async fn unless_it_heals(&mut self, done: Result<(), IntakeError>) -> Result<(), IntakeError> {
+        match done {
+            Err(IntakeError::Fatal(error)) if error.is_failed_write() => {
+                let error = self.writer.told_apart(error).await;
+                self.failed(error)
+            }
+            done => done,
+        }
     }
 
     /// Commits a job together with what waits behind it.

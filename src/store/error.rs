@@ -45,6 +45,9 @@ pub enum StoreError {
     /// There is no room for work that is tried again until it is done.
     #[error("there is no room for it on the disk; it goes on by itself once there is")]
     NoRoom,
+    /// The database may not grow, though the disk has room.
+    #[error("the disk quota of the user that runs simdeck is used up")]
+    QuotaUsedUp,
     /// A file of the store is not any more where it was opened.
     #[error(transparent)]
     Moved(#[from] FileMoved),
@@ -68,6 +71,7 @@ impl StoreError {
             | Self::TooManyRows(_)
             | Self::Busy
             | Self::NoRoom
+            | Self::QuotaUsedUp
             | Self::Corrupt { .. }
             | Self::Moved(_)
             | Self::Pruned { .. } => false,
@@ -84,9 +88,15 @@ impl StoreError {
             Self::Database(error) => {
                 primary_code(error) == Some(13) || extended_code(error) == Some(NO_ROOM_FOR_SHM)
             }
-            Self::NoRoom => true,
+            Self::NoRoom | Self::QuotaUsedUp => true,
             _ => false,
         }
+    }
+
+    /// A write failed, and SQLite does not tell why. It may be for lack of room.
+    pub fn is_failed_write(&self) -> bool {
+        const IOERR_WRITE: i32 = 10 | (3 << 8);
+        matches!(self, Self::Database(error) if extended_code(error) == Some(IOERR_WRITE))
     }
 
     /// The disk or the file is at fault in a way that only a new start can mend: a failed sync may

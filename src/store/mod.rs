@@ -45,6 +45,7 @@ mod passes;
 mod permits;
 mod pieces;
 mod push;
+mod quota;
 mod read;
 mod remains;
 mod restore;
@@ -67,8 +68,8 @@ pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
 pub use open_files::{FileMoved, OpenFiles};
 pub use overflow::OverflowEnd;
-pub use read::{
 pub use permits::KeyedPermits;
+pub use read::{
     ErasedCounts, ErasedEntry, Heavy, KindTally, Missed, Portion, QuarantineTally, RingTally, Room,
     RoomNote, SimMoment, SimQuestion, Store, Tallies,
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},

@@ -57,6 +57,11 @@ impl OpenFiles {
         Ok(Self { records: vec![database, beside("-wal")?], guards: vec![beside("-shm")?] })
     }
 
+    /// Where the database lies, if it is known.
+    pub(super) fn database(&self) -> Option<&Path> {
+        self.records.first().map(|file| &*file.path)
+    }
+
     /// Has a lock looked after, too: without its file another process would take it.
     pub(super) fn add_guard(&mut self, path: &Path, open: &fs::Metadata) {
         let device_and_inode = numbers(open);

@@ -188,7 +188,7 @@ static ssize_t write_at(int fd, const void *data, size_t length, off_t at) {
     ssize_t done = -1;
     if (!fails(WRITES, WRITE_FAILS_FROM, WRITE_FAILS_TO)) {
         ssize_t fits = within_room(fd, length, at);
-        if (fits <= 0 && length) errno = ENOSPC;
+        if (fits <= 0 && length) errno = control[ERRNO] ? (int)control[ERRNO] : ENOSPC;
         else done = syscall(SYS_pwrite64, fd, data, fits, at);
         if (done > 0 && kind(fd) == STORED) note(WRITE, files[fd].name, at, data, done);
     }

@@ -58,6 +58,7 @@ const MAY_OPEN: &[(&str, &str)] = &[
     ("store/backup.rs", "copies that nobody has open, and folders"),
     ("store/restore.rs", "a backup, and the copy that becomes the database"),
     ("store/erasures.rs", "the list of erased SIMs"),
+    ("store/quota.rs", "a file of its own, to see whether there is room"),
     ("store/folder.rs", "the secrets of the data directory"),
     ("store/lock.rs", "locks"),
     ("http/server/tls.rs", "certificates and keys"),

@@ -65,7 +65,7 @@ use self::{
     tail::Tail,
 };
 pub(super) use self::{retention::written as written_evidence, retract::push_pushes};
-use super::{OpenFiles, StoreError, days::StoreDays, read::KindTally};
+use super::{OpenFiles, StoreError, days::StoreDays, quota::is_used_up, read::KindTally};
 use crate::domain::{KeptFrom, NewHeld, Retracted, Timestamp};
 
 /// What the writer may keep.
@@ -288,6 +288,10 @@ impl Writer {
         &mut self,
         done: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let done = done.map_err(|error| {
+            let is_quota = error.is_failed_write() && self.files.database().is_some_and(is_used_up);
+            if is_quota { StoreError::QuotaUsedUp } else { error }
+        });
         if done.is_err() {
             self.is_stale = true;
             if let Err(error) = self.refresh().await {
@@ -295,6 +299,14 @@ impl Writer {
             }
         }
         done
+    }
+
+    /// The failure of a change, told apart from a quota that is used up; nothing of it is left.
+    pub async fn told_apart(&mut self, error: StoreError) -> StoreError {
+        match self.undo_unless::<()>(Err(error)).await {
+            Err(error) => error,
+            Ok(()) => StoreError::QuotaUsedUp,
+        }
     }
 
     /// Makes sure that no transaction is open and that memory says what the database says.

@@ -14,6 +14,9 @@ use crate::{
     trials::{tell, trials},
 };
 
+const ENOSPC: i64 = 28;
+const EDQUOT: i64 = 122;
+
 /// How often it fills; the long run sets `SIMDECK_TEST_FULL`.
 const TRIALS: usize = 12;
 
@@ -23,8 +26,18 @@ fn readiness(program: &Program) -> u16 {
 
 #[tokio::test]
 async fn a_full_disk_is_503_and_heals_without_a_restart_once_there_is_room() {
+    heals_once_there_is_room(ENOSPC).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_as_a_full_disk() {
+    heals_once_there_is_room(EDQUOT).await;
+}
+
+async fn heals_once_there_is_room(errno: i64) {
     let count = trials("SIMDECK_TEST_FULL", TRIALS);
     let (program, disk) = (Program::new(), Disk::new());
+    disk.set(Number::Errno, errno);
     let mut sender = Sender::to(&program);
     let mut rng = StdRng::seed_from_u64(20_240_905);
     for _ in 0..count {
