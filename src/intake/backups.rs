@@ -2,9 +2,10 @@
 //! hang, and looked at from outside. Held by `tests/it/disk/silent_folder.rs`.
 use std::{
     error::Error,
+    future::ready,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +49,18 @@ pub enum KeepError {
     Admin(#[from] AdminError),
 }
 
+impl KeepError {
+    /// Whether another one is being made, or we end.
+    fn is_no_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::InTheMaking
+                | Self::Backup(BackupError::GivenUp)
+                | Self::Admin(AdminError::Stopping)
+        )
+    }
+}
+
 /// How backups fare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackupState {
@@ -71,6 +84,10 @@ pub(super) struct Backups {
     pub(super) own_copies: OwnCopiesNow,
     /// Whether the copy that has the turn does not come on.
     is_silent: AtomicBool,
+    /// Whether a copy reads the database, whose log cannot be emptied meanwhile.
+    is_reading: AtomicBool,
+    /// What the log took while a copy was made that had to be given up for it.
+    log_bytes: AtomicU64,
 }
 
 impl Backups {
@@ -84,19 +101,27 @@ impl Backups {
                 known.newest = Some(NewestBackup { path: path.clone(), at: now, bytes: *bytes });
                 (known.took, known.failing) = (Some(took), None);
             }
-            // Another one is being made, or we end: neither is a failure.
-            Err(
-                KeepError::InTheMaking
-                | KeepError::Backup(BackupError::GivenUp)
-                | KeepError::Admin(AdminError::Stopping),
-            ) => (),
+            Err(error) if error.is_no_failure() => (),
             Err(error) => known.note_failure(error, now),
         });
     }
 
-    /// Whether a copy is being made that comes on.
-    pub(super) fn is_making(&self) -> bool {
-        self.turn.try_lock().is_err() && !self.is_silent()
+    /// Has the next copy leave room for the log, where this one did not. Without it each would be given up
+    /// at the same point, while older ones that could go stay.
+    fn note_log(&self, made: &Result<Backup, BackupError>) {
+        match made {
+            Err(BackupError::RoomGone { log_grew, .. }) => {
+                self.log_bytes.fetch_max(log_grew.saturating_mul(2), Ordering::Relaxed);
+            }
+            // It may have been much for once.
+            Err(BackupError::NoRoom { .. }) => self.log_bytes.store(0, Ordering::Relaxed),
+            _ => (),
+        }
+    }
+
+    /// Whether a copy reads the database.
+    pub(super) fn is_reading(&self) -> bool {
+        self.is_reading.load(Ordering::Relaxed)
     }
 
     fn is_silent(&self) -> bool {
@@ -138,6 +163,17 @@ impl Intake {
         finished(making).await.unwrap_or_else(|| Err(KeepError::Admin(self.ended())))
     }
 
+    /// Notes which copy a look at the folder has found last, unless one was made since that began: people
+    /// may take copies away.
+    pub(super) fn note_newest_backup(&self, before: &BackupState, found: Option<NewestBackup>) {
+        self.shared.backups.known(|known| {
+            let path = |newest: &Option<NewestBackup>| newest.as_ref().map(|it| it.path.clone());
+            if known.newest == before.newest && path(&known.newest) != path(&found) {
+                (known.newest, known.took) = (found, None);
+            }
+        });
+    }
+
     /// How backups fare.
     pub fn backups(&self) -> BackupState {
         let every = self.shared.options.keep.backup_every;
@@ -159,26 +195,27 @@ impl Intake {
                 false => KeepError::InTheMaking,
             });
         };
-        // What is written meanwhile is brought back beside the writer, not by a push that would have
-        // to wait for all of it.
-        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: true, reply }).await?;
         let watch = Arc::new(CopyWatch::default());
+        let released = self.hold_checkpoints(&watch).await?;
         let (plan, now, runtime) = (self.backup_plan(), self.now(), Handle::current());
         let (seen, intake) = (Arc::clone(&watch), self.clone());
         let making = tokio::spawn(async move {
-            let work = spawn_blocking(move || runtime.block_on(back_up(&plan, &seen, now)));
-            let made = finished(work).await.unwrap_or(Err(BackupError::GivenUp));
+            let copying = Arc::clone(&seen);
+            let work =
+                spawn_blocking(move || runtime.block_on(back_up(&plan, &copying, now))).await;
+            // Whatever became of it, be it a panic: nothing is held when the next one has the turn.
+            seen.note_read();
+            if let Err(error) = released.await {
+                tracing::error!(%error, "The log of the database may be held since a backup");
+            }
             // One that did not come on may have ended after all.
             intake.shared.backups.set_silent(false);
             drop(turn);
+            let made = finished(ready(work)).await.unwrap_or(Err(BackupError::GivenUp));
+            intake.shared.backups.note_log(&made);
             made
         });
-        let done = self.look_on(making, &watch).await;
-        if let Err(error) = checkpoint_beside(&keep.database).await {
-            tracing::warn!(error = &error as &dyn Error, "No checkpoint after a backup");
-        }
-        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: false, reply }).await?;
-        let backup = done?;
+        let backup = self.look_on(making, &watch).await?;
         tracing::info!(
             backup.path = %backup.path.display(),
             backup.bytes,
@@ -186,6 +223,28 @@ impl Intake {
             "Made a backup"
         );
         Ok(backup)
+    }
+
+    /// Leaves the log alone until the database is read no longer. What was written meanwhile is then
+    /// brought back beside the writer, not by a push that would have to wait for all of it.
+    async fn hold_checkpoints(&self, watch: &Arc<CopyWatch>) -> Result<JoinHandle<()>, KeepError> {
+        self.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: true, reply }).await?;
+        self.shared.backups.is_reading.store(true, Ordering::Relaxed);
+        let (intake, watch) = (self.clone(), Arc::clone(watch));
+        Ok(tokio::spawn(async move {
+            watch.until_read().await;
+            let database = &intake.shared.options.keep.database;
+            if let Err(error) = checkpoint_beside(database).await {
+                tracing::warn!(error = &error as &dyn Error, "No checkpoint after a backup");
+            }
+            intake.shared.backups.is_reading.store(false, Ordering::Relaxed);
+            let released =
+                intake.keep_up(|reply| Upkeep::HoldCheckpoints { is_held: false, reply }).await;
+            if let Err(error) = released {
+                // We end, and with us all that is held.
+                tracing::debug!(error = &error as &dyn Error, "Checkpoints are still held");
+            }
+        }))
     }
 
     /// Waits for a copy as long as it comes on. One that does not keeps its turn until its folder
@@ -210,6 +269,7 @@ impl Intake {
                 (steps, came_on) = (watch.steps(), Instant::now());
             } else if came_on.elapsed() > SILENCE_MAX {
                 watch.give_up();
+                watch.note_read();
                 self.shared.backups.set_silent(true);
                 let folder = self.shared.options.keep.backup_dir.clone();
                 return Err(BackupError::Silent { folder });
@@ -233,6 +293,7 @@ impl Intake {
             keep: options.keep.backups_kept,
             pushes_need,
             reserve_bytes: options.disk_reserve_bytes,
+            log_bytes: self.shared.backups.log_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -241,6 +302,7 @@ impl Intake {
         let every = self.shared.options.keep.backup_every.unwrap_or_default();
         match self.back_up(None).await {
             Ok(_) => every,
+            Err(error) if error.is_no_failure() => AGAIN_AFTER.min(every),
             Err(error) => {
                 let error = &error as &dyn Error;
                 tracing::error!(error, "No backup was made; will try again");
@@ -289,4 +351,28 @@ fn with_causes(error: &KeepError) -> String {
     let first: &dyn Error = error;
     let causes = std::iter::successors(Some(first), |it| (*it).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_log_took_of_the_room_of_a_copy_is_left_for_it_by_the_next() {
+        let (backups, folder) = (Backups::default(), std::path::PathBuf::new());
+        let log_bytes = || backups.log_bytes.load(Ordering::Relaxed);
+        let gone = |log_grew| {
+            Err(BackupError::RoomGone { folder: folder.clone(), reserve: 9, free: 8, log_grew })
+        };
+        backups.note_log(&gone(0));
+        assert_eq!(log_bytes(), 0, "others took it");
+        backups.note_log(&gone(50));
+        backups.note_log(&gone(20));
+        assert_eq!(log_bytes(), 100);
+        let (needed, own_copies) = (1, String::new());
+        let folder = folder.clone();
+        let refused = BackupError::NoRoom { folder, needed, reserve: 9, free: 0, own_copies };
+        backups.note_log(&Err(refused));
+        assert_eq!(log_bytes(), 0);
+    }
 }

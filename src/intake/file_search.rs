@@ -144,8 +144,8 @@ impl Scrub for Steps {
 
     async fn checkpoint(&mut self) -> Result<bool, AdminError> {
         for _ in 0..CHECKPOINT_TRIES {
-            // Its log cannot be emptied while a copy is made, and is large then.
-            while self.0.shared.backups.is_making() {
+            // Its log cannot be emptied while a copy is read from it, and is large then.
+            while self.0.shared.backups.is_reading() {
                 sleep(CHECKPOINT_PAUSE).await;
             }
             let wait = CHECKPOINT_WAIT;

@@ -1,5 +1,6 @@
 //! The room of every folder that simdeck writes to: they may lie on disks of their own.
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
@@ -12,7 +13,7 @@ use tokio::{
 };
 
 use super::Intake;
-use crate::store::{Disk, disk_of};
+use crate::store::{Disk, disk_of, newest_backup};
 
 /// How often the backup folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -107,14 +108,25 @@ impl Intake {
         loop {
             let (seen, disk) = oneshot::channel();
             let folder = self.shared.options.keep.backup_dir.clone();
+            let (before, now) = (self.backups(), self.now());
             let looking =
                 thread::Builder::new().name("simdeck-folder".to_owned()).spawn(move || {
-                    if seen.send(disk_of(&folder).ok()).is_err() {
+                    if seen.send((disk_of(&folder).ok(), newest_backup(&folder, now))).is_err() {
                         tracing::trace!("Nobody waits for this look any more");
                     }
                 });
             match looking {
-                Ok(_) => self.shared.backup_disk.note(disk.await.ok().flatten()),
+                Ok(_) => {
+                    let (disk, newest) = disk.await.unwrap_or((None, Ok(before.newest.clone())));
+                    self.shared.backup_disk.note(disk);
+                    match newest {
+                        Ok(newest) => self.note_newest_backup(&before, newest),
+                        Err(error) if error.kind() == ErrorKind::NotFound => {
+                            self.note_newest_backup(&before, None);
+                        }
+                        Err(error) => tracing::debug!(%error, "The backups cannot be looked at"),
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "The backup folder cannot be looked at"),
             }
             sleep(LOOK_EVERY).await;

@@ -60,6 +60,8 @@ pub struct BackupPlan {
     pub pushes_need: Vec<PathBuf>,
     /// How many bytes have to stay free for them on each of those disks.
     pub reserve_bytes: u64,
+    /// What the log of the database takes meanwhile, as far as it is known.
+    pub log_bytes: u64,
 }
 
 /// Why there is no copy.
@@ -95,6 +97,8 @@ pub enum BackupError {
         reserve: u64,
         /// What is free.
         free: u64,
+        /// What the log of the database took of it, which shrinks only when the copy has ended.
+        log_grew: u64,
     },
     /// So much was written meanwhile that the log has become too large, which shrinks only when the copy
     /// has ended.
@@ -219,9 +223,11 @@ async fn copied(
     const KEYS: &str = "
         update api_key set digest = randomblob(32), revoked_ms = coalesce(revoked_ms, $1)";
     let (folder, reserve) = (&*plan.folder, plan.reserve_bytes);
-    let claim = Claim { folder, needed: 0, pushes_need: &plan.pushes_need, reserve };
-    let make_room = |lacks| copies::make_room(folder, lacks, now);
-    copy(&plan.database, partial, claim, make_room, watch).await?;
+    let (pushes_need, log_bytes) = (&plan.pushes_need, plan.log_bytes);
+    let claim = Claim { folder, needed: 0, pushes_need, reserve, log_bytes };
+    let remove_one = |lacks| copies::remove_oldest(folder, lacks, now);
+    copy(&plan.database, partial, claim, remove_one, watch).await?;
+    watch.note_read();
     let mut copy = alone(partial).connect().await?;
     let seen = Arc::clone(watch);
     copy.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
@@ -251,7 +257,7 @@ pub(super) async fn copy(
     database: &Path,
     to: &Path,
     claim: Claim<'_>,
-    make_room: impl FnOnce(u64) -> io::Result<()>,
+    remove_one: impl FnMut(u64) -> io::Result<Option<u64>>,
     watch: &Arc<CopyWatch>,
 ) -> Result<(), BackupError> {
     let unwritten = |source| BackupError::File { path: to.to_owned(), source };
@@ -265,7 +271,7 @@ pub(super) async fn copy(
         .connect()
         .await?;
     let claim = Claim { needed: bytes_of_copy(&mut reader).await?, ..claim };
-    claim.check(make_room, || own_copies_told(database, claim.folder))?;
+    claim.check(remove_one, || own_copies_told(database, claim.folder))?;
     OpenOptions::new().create_new(true).write(true).mode(0o600).open(to).map_err(unwritten)?;
     let syncing = Arc::new(Syncing::default());
     let mut guard = Guard::new(&claim, database, watch, &syncing);

@@ -11,15 +11,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{kept_copies::taken, leftovers::is_part_of_backup};
+use super::{
+    kept_copies::taken,
+    leftovers::{BESIDE, PARTIAL},
+};
 use crate::domain::Timestamp;
 
 const FIRST: &str = "simdeck-";
 const LAST: &str = ".db";
 /// A list of erased SIMs that is not whole yet.
 const NEW_LIST: &str = "simdeck.erased.new";
-/// How a copy ends that is not whole yet.
-pub(super) const PARTIAL: &str = ".partial";
 
 /// A copy, as its name tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ fn remove_older_parts(folder: &Path, before: Option<Timestamp>) -> io::Result<()
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_part = name.to_str().is_some_and(|name| is_part_of_backup(name) || name == NEW_LIST);
+        let is_part = name.to_str().is_some_and(|name| is_part(name) || name == NEW_LIST);
         let is_old =
             |at: Timestamp| Ok::<_, io::Error>(entry.metadata()?.mtime() < at.unix_seconds());
         if is_part && before.map_or(Ok(true), is_old)? {
@@ -73,33 +74,32 @@ pub(super) fn rotate(folder: &Path, keep: usize, now: Timestamp) -> io::Result<(
     copies.iter().rev().skip(keep.max(1)).try_for_each(|old| fs::remove_file(&old.path))
 }
 
-/// Removes the oldest copies, so many that this much becomes free, where that is enough; the newest one
-/// stays.
-pub(super) fn make_room(folder: &Path, lacks: u64, now: Timestamp) -> io::Result<()> {
+/// Removes the oldest copy, where this much would become free without all but the newest one, which stays.
+/// Gives what the copy took; nothing where none was removed.
+pub(super) fn remove_oldest(folder: &Path, lacks: u64, now: Timestamp) -> io::Result<Option<u64>> {
     let mut copies = in_order(folder, now)?;
     copies.pop();
-    let (mut freed, mut oldest) = (0_u64, Vec::new());
+    let mut sizes = Vec::new();
     for copy in copies {
-        if freed >= lacks {
-            break;
-        }
         let bytes = taken(&fs::metadata(&copy.path)?);
-        freed = freed.saturating_add(bytes);
-        oldest.push((copy.path, bytes));
+        sizes.push((copy.path, bytes));
     }
-    if freed < lacks {
-        return Ok(());
-    }
-    for (path, bytes) in oldest {
-        tracing::warn!(
-            backup.path = %path.display(),
-            backup.bytes = bytes,
-            "Removed an old backup before its time, so that a new one fits: SIMDECK_BACKUP_KEEP asks \
-             for more than the disk holds"
-        );
-        fs::remove_file(path)?;
-    }
-    Ok(())
+    let Some((path, bytes)) = first_to_go(sizes, lacks) else { return Ok(None) };
+    fs::remove_file(&path)?;
+    tracing::warn!(
+        backup.path = %path.display(),
+        backup.bytes = bytes,
+        "Removed an old backup before its time, so that a new one fits: SIMDECK_BACKUP_KEEP asks for \
+         more than the disk holds"
+    );
+    Ok(Some(bytes))
+}
+
+/// The first of these files that takes room, if all together take as much as is lacking.
+pub(super) fn first_to_go(sizes: Vec<(PathBuf, u64)>, lacks: u64) -> Option<(PathBuf, u64)> {
+    let all = sizes.iter().fold(0_u64, |all, (_, bytes)| all.saturating_add(*bytes));
+    let is_enough = all >= lacks;
+    sizes.into_iter().find(|(_, bytes)| is_enough && *bytes > 0)
 }
 
 /// What each copy in a folder takes on its disk.
@@ -139,13 +139,24 @@ fn in_order(folder: &Path, now: Timestamp) -> io::Result<Vec<Named>> {
 
 /// What a name tells, if we gave it.
 fn named(path: PathBuf) -> Option<Named> {
-    let name = path.file_name()?.to_str()?.strip_prefix(FIRST)?.strip_suffix(LAST)?;
+    let (number, at) = number_and_time(path.file_name()?.to_str()?.strip_suffix(LAST)?)?;
+    Some(Named { number, at, path })
+}
+
+/// Whether a file is a part of a copy of ours that was not finished.
+fn is_part(name: &str) -> bool {
+    let parts = BESIDE.iter().filter_map(|beside| name.strip_suffix(beside));
+    parts.filter_map(|part| part.strip_suffix(PARTIAL)).any(|copy| number_and_time(copy).is_some())
+}
+
+/// What the name of a copy tells, without its ending.
+fn number_and_time(name: &str) -> Option<(u64, Timestamp)> {
+    let name = name.strip_prefix(FIRST)?;
     let (stamp, number) = name.split_once('-').unwrap_or((name, "0"));
     let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
     let (seconds, ms) = time.split_at_checked(6)?;
     let moment: jiff::Timestamp = format!("{day}T{seconds}.{ms}Z").parse().ok()?;
-    let (number, at) = (number.parse().ok()?, Timestamp::from_unix_ms(moment.as_millisecond()));
-    Some(Named { number, at, path })
+    Some((number.parse().ok()?, Timestamp::from_unix_ms(moment.as_millisecond())))
 }
 
 /// Our copies in a folder, or parts of such.

@@ -14,10 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     backup::BackupError,
     database_file::{database_bytes, log_of},
-    folder::{free_bytes, is_same_disk},
+    disk::{free_bytes, is_same_disk},
     read::give_way,
 };
 
@@ -27,6 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const SYNC_WAIT: Duration = Duration::from_millis(100);
 /// … and is given up when one takes so long.
 const SYNC_TIME_MAX: Duration = Duration::from_secs(2 * 60);
+/// A file system gives back what was removed within this time.
+const FREED_WITHIN: Duration = Duration::from_secs(6);
 /// The log of the database may become so large while a copy is made, or as large as the database.
 const WAL_BYTES_MAX: u64 = 1 << 30;
 
@@ -41,22 +45,36 @@ pub(super) struct Claim<'a> {
     pub(super) pushes_need: &'a [PathBuf],
     /// How much on each of those disks.
     pub(super) reserve: u64,
+    /// What the log of the database takes meanwhile.
+    pub(super) log_bytes: u64,
 }
 
 impl Claim<'_> {
-    /// Makes sure that the copy fits. `make_room` is told how much is lacking.
+    /// Makes sure that the copy fits. `remove_one` is told how much is lacking, takes away one older copy
+    /// and gives what that took, or nothing where none goes. What comes of it is measured each time: with
+    /// snapshots of the file system nothing does, and then no other copy goes.
     pub(super) fn check(
         &self,
-        make_room: impl FnOnce(u64) -> io::Result<()>,
+        mut remove_one: impl FnMut(u64) -> io::Result<Option<u64>>,
         own_copies: impl FnOnce() -> String,
     ) -> Result<(), BackupError> {
         let unread = |source| BackupError::File { path: self.folder.to_owned(), source };
-        let reserve = if self.is_shared().map_err(unread)? { self.reserve } else { 0 };
+        let is_shared = self.is_shared().map_err(unread)?;
+        let reserve = if is_shared { self.reserve.saturating_add(self.log_bytes) } else { 0 };
         let wanted = self.needed.saturating_add(reserve);
         let mut free = free_bytes(self.folder).map_err(unread)?;
-        if free < wanted {
-            make_room(wanted - free).map_err(unread)?;
-            free = free_bytes(self.folder).map_err(unread)?;
+        while free < wanted {
+            let Some(bytes) = remove_one(wanted - free).map_err(unread)? else { break };
+            let before = free;
+            free = free_after_removal(self.folder, before, bytes).map_err(unread)?;
+            if free < freed(before, bytes) {
+                tracing::warn!(
+                    folder = %self.folder.display(),
+                    "To remove an old copy made no room there, perhaps for snapshots of the file system: \
+                     no other goes"
+                );
+                break;
+            }
         }
         if free >= wanted {
             return Ok(());
@@ -76,12 +94,30 @@ impl Claim<'_> {
     }
 }
 
+/// What is free at least once this much was removed: others write meanwhile.
+fn freed(before: u64, bytes: u64) -> u64 {
+    before.saturating_add(bytes / 2)
+}
+
+/// XFS gives back what was removed a moment later, ZFS some seconds.
+fn free_after_removal(folder: &Path, before: u64, bytes: u64) -> io::Result<u64> {
+    let removed = Instant::now();
+    loop {
+        let free = free_bytes(folder)?;
+        if free >= freed(before, bytes) || removed.elapsed() > FREED_WITHIN {
+            return Ok(free);
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// How a copy fares, for who makes it and for who looks on.
 #[derive(Debug, Default)]
 pub struct CopyWatch {
     steps: AtomicU64,
     is_given_up: AtomicBool,
     reason: Mutex<Option<BackupError>>,
+    is_read: CancellationToken,
 }
 
 impl CopyWatch {
@@ -93,6 +129,16 @@ impl CopyWatch {
     /// Has the copy end as soon as it can. Nothing is left of it then.
     pub fn give_up(&self) {
         self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until the database is read no longer, so that its log may shrink again.
+    pub async fn until_read(&self) {
+        self.is_read.cancelled().await;
+    }
+
+    /// Notes that it is read no longer.
+    pub fn note_read(&self) {
+        self.is_read.cancel();
     }
 
     pub(super) fn step(&self) {
@@ -142,6 +188,7 @@ pub(super) struct Guard {
     /// causes.
     floors: Vec<(PathBuf, u64)>,
     wal: PathBuf,
+    wal_bytes_before: u64,
     wal_bytes_max: u64,
     looked: Instant,
 }
@@ -157,12 +204,14 @@ impl Guard {
             let has_reserve = free_bytes(folder).is_ok_and(|free| free >= claim.reserve);
             has_reserve.then(|| (folder.clone(), claim.reserve))
         };
+        let wal = log_of(database);
         Self {
             watch: Arc::clone(watch),
             syncing: Arc::clone(syncing),
             folder: claim.folder.to_owned(),
             floors: claim.pushes_need.iter().filter_map(floor).collect(),
-            wal: log_of(database),
+            wal_bytes_before: bytes_of(&wal),
+            wal,
             wal_bytes_max: WAL_BYTES_MAX.max(database_bytes(database)),
             looked: Instant::now(),
         }
@@ -182,15 +231,16 @@ impl Guard {
     }
 
     fn look(&self) -> Result<(), BackupError> {
+        let wal_bytes = bytes_of(&self.wal);
         for (folder, reserve) in &self.floors {
             // Where nobody can tell, the copy itself fails.
             let free = free_bytes(folder).unwrap_or(u64::MAX);
             if free < *reserve {
                 let (folder, reserve) = (folder.clone(), *reserve);
-                return Err(BackupError::RoomGone { folder, reserve, free });
+                let log_grew = wal_bytes.saturating_sub(self.wal_bytes_before);
+                return Err(BackupError::RoomGone { folder, reserve, free, log_grew });
             }
         }
-        let wal_bytes = fs::metadata(&self.wal).map_or(0, |wal| wal.len());
         if wal_bytes > self.wal_bytes_max {
             return Err(BackupError::LogTooLarge { wal_bytes });
         }
@@ -205,4 +255,8 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+fn bytes_of(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
 }

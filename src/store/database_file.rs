@@ -62,6 +62,14 @@ pub(super) fn real_path(database: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::InvalidInput.into())
 }
 
+/// The name of the file itself, where a link leads to it: copies lie beside the file, on its disk, and what
+/// takes its place must not take that of the link.
+pub(super) fn own_name(database: &Path) -> PathBuf {
+    let is_link = fs::symlink_metadata(database).is_ok_and(|there| there.is_symlink());
+    let real = if is_link { real_path(database).ok() } else { None };
+    real.unwrap_or_else(|| database.to_owned())
+}
+
 /// The log of a database, which lies beside the file itself, whatever links lead to it.
 pub(super) fn log_of(database: &Path) -> PathBuf {
     let real = real_path(database).unwrap_or_else(|_| database.to_owned());

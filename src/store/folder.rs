@@ -1,4 +1,4 @@
-//! Where a store lies: its data directory, its database, and the room on their disks.
+//! Where a store lies: its data directory and its database.
 //!
 //! A process holds two locks: one stands in the data directory, since what is beside the database has
 //! one owner, too, and one beside the database, since two data directories may name the same one. Two
@@ -7,11 +7,11 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{StatVfs, fstatfs, statvfs};
+use rustix::fs::fstatfs;
 
 use super::{
     OpenFiles,
@@ -47,8 +47,8 @@ pub enum FolderError {
     },
     /// It cannot be written.
     #[error(
-        "cannot write to the data directory {path}; \
-         make it belong to the user that runs simdeck (chown), or choose another with SIMDECK_DATA_DIR"
+        "cannot write to the data directory {path}; {}, or choose another with SIMDECK_DATA_DIR",
+        remedy(source)
     )]
     Write {
         /// The directory.
@@ -58,8 +58,9 @@ pub enum FolderError {
     },
     /// The lock beside the database cannot be made.
     #[error(
-        "cannot write beside the database {path}; make its folder belong to the user that runs \
-         simdeck (chown), or choose another database with SIMDECK_DATABASE_URL"
+        "cannot write beside the database {path}; {}, or choose another database with \
+         SIMDECK_DATABASE_URL",
+        remedy(source)
     )]
     WriteBesideDatabase {
         /// The database.
@@ -100,6 +101,22 @@ pub enum FolderError {
         /// What it lies on.
         file_system: &'static str,
     },
+}
+
+/// What helps against it. A command that root once ran has left locks that are root's; and root itself is
+/// kept out by other things than owners.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "make it and all in it belong to the user that runs simdeck (chown -R)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "it is read-only: mount it for writing (under systemd: ReadWritePaths)"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its disk",
+        io::ErrorKind::NotFound => "make its folder, or mount the disk",
+        _ => "look at what lies there",
+    }
 }
 
 impl DataFolder {
@@ -241,50 +258,6 @@ pub fn kept_secret(folder: &Path, name: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// The disk that holds a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disk {
-    /// Tells it from others.
-    pub device: u64,
-    /// Bytes that are free for us.
-    pub free_bytes: u64,
-}
-
-/// The disk that holds a folder, or will hold it where it is not there yet.
-pub fn disk_of(folder: &Path) -> io::Result<Disk> {
-    let mut there = folder;
-    let device = loop {
-        match fs::metadata(there) {
-            Ok(about) => break about.dev(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                there = there.parent().ok_or(error)?;
-                if there.as_os_str().is_empty() {
-                    there = Path::new(".");
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    };
-    Ok(Disk { device, free_bytes: free_bytes(there)? })
-}
-
-/// Bytes that are free for us on the disk that holds a path.
-pub fn free_bytes(path: &Path) -> io::Result<u64> {
-    let disk = statvfs(path)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-/// Whether two paths lie on one disk, so that what fills one fills the other. Parts of a Btrfs or ZFS
-/// pool have numbers of their own, and the same room.
-pub(super) fn is_same_disk(one: &Path, other: &Path) -> io::Result<bool> {
-    if fs::metadata(one)?.dev() == fs::metadata(other)?.dev() {
-        return Ok(true);
-    }
-    let (one, other) = (statvfs(one)?, statvfs(other)?);
-    let room = |disk: &StatVfs| (disk.f_blocks, disk.f_frsize, disk.f_bavail);
-    Ok(room(&one) == room(&other))
-}
-
 /// The name of a file system on which locks or syncs are not what they seem, by its magic number
 /// from `linux/magic.h`.
 fn unfit_file_system(kind: impl TryInto<u64>) -> Option<&'static str> {
@@ -300,6 +273,15 @@ fn unfit_file_system(kind: impl TryInto<u64>) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_lacks_the_right_to_a_file_is_told_to_give_it_to_its_user() {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        assert!(remedy(&PermissionDenied.into()).contains("chown -R"));
+        for kind in [ReadOnlyFilesystem, StorageFull] {
+            assert!(!remedy(&kind.into()).contains("chown"), "{kind}");
+        }
+    }
 
     #[test]
     fn a_file_system_that_breaks_locks_or_syncs_is_called_by_its_name() {

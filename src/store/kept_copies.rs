@@ -1,6 +1,7 @@
 //! The copies that lie beside the database: those that are kept before a migration, and what a restore
 //! has replaced; and all copies of ours, where room is sought.
 use std::{
+    error::Error,
     fmt, fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,13 +12,18 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{
     backup::{BackupError, alone, copy, folder_of, put_in_place},
-    copies::{self, PARTIAL},
+    copies,
     copy_room::{Claim, CopyWatch},
-    database_file::beside,
-    folder::is_same_disk,
-    leftovers::remove_parts,
+    database_file::{beside, database_folder, own_name},
+    disk::is_same_disk,
+    leftovers::{PARTIAL, RESTORING, remove_parts},
 };
 use crate::domain::{Timestamp, counted, mib};
+
+/// How a database ends that a restore has replaced.
+pub(super) const REPLACED: &str = ".replaced";
+/// How a copy ends that is kept before a migration, but for its number.
+pub(super) const BEFORE: &str = ".before-";
 
 /// A copy of the database as it is, before a newer version changes its schema. One is kept: the
 /// newest. Where an operator has put an empty file in its place, none is made.
@@ -30,20 +36,26 @@ pub(super) async fn keep_copy_before(
     if path.exists() {
         return Ok(());
     }
-    let partial = beside(database, &format!(".before-{version}{PARTIAL}"));
+    let partial = beside(&path, PARTIAL);
     let done = make_copy_before(database, &partial, reserve).await;
     if done.is_err() {
         remove_parts(&partial);
         return done;
     }
+    put_in_place(&partial, &path)?;
     // It takes the place of those that earlier versions have made.
-    forget(database, |ending, _| is_before_migration(ending))?;
-    put_in_place(&partial, &path)
+    let newest = format!("{BEFORE}{version}");
+    let is_older = |ending: &str| is_before_migration(ending) && ending != newest;
+    if let Err(error) = forget(database, |ending, _| is_older(ending)) {
+        let error = &error as &dyn Error;
+        tracing::warn!(error, "An older copy of the database could not be removed");
+    }
+    Ok(())
 }
 
 /// Where the copy lies that is kept before this migration.
 pub(super) fn copy_before(database: &Path, version: i64) -> PathBuf {
-    beside(database, &format!(".before-{version}"))
+    beside(&own_name(database), &format!("{BEFORE}{version}"))
 }
 
 async fn make_copy_before(
@@ -55,27 +67,31 @@ async fn make_copy_before(
         fs::remove_file(partial)
             .map_err(|source| BackupError::File { path: partial.to_owned(), source })?;
     }
-    let folder = folder_of(database);
+    let folder = folder_of(partial);
     let pushes_need = [folder.to_owned()];
-    let claim = Claim { folder, needed: 0, pushes_need: &pushes_need, reserve };
-    let make_room = |lacks| {
-        let older = |ending: &str| is_before_migration(ending);
-        let bytes: u64 = copies_beside(database)?
-            .iter()
-            .filter(|(ending, ..)| older(ending))
-            .map(|(_, _, bytes)| bytes)
-            .sum();
-        // They go in any case once the new one is there.
-        if bytes >= lacks {
-            forget(database, |ending, _| older(ending)).map_err(io::Error::other)?;
-        }
-        Ok(())
-    };
-    copy(database, partial, claim, make_room, &Arc::new(CopyWatch::default())).await?;
+    let claim = Claim { folder, needed: 0, pushes_need: &pushes_need, reserve, log_bytes: 0 };
+    let remove_one = |lacks| remove_oldest_before(database, lacks);
+    copy(database, partial, claim, remove_one, &Arc::new(CopyWatch::default())).await?;
     let mut copy = alone(partial).connect().await?;
     let told: String = sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut copy).await?;
     copy.close().await?;
     if told == "ok" { Ok(()) } else { Err(BackupError::NotWhole(told)) }
+}
+
+/// Removes the oldest copy that an earlier version has kept, where this much would become free without all
+/// of them: they go in any case once the new one is there. Gives what it took.
+fn remove_oldest_before(database: &Path, lacks: u64) -> io::Result<Option<u64>> {
+    let version = |ending: &str| ending.strip_prefix(BEFORE)?.parse::<i64>().ok();
+    let mut older: Vec<_> = copies_beside(database)?
+        .into_iter()
+        .filter_map(|(ending, path, bytes)| Some((version(&ending)?, path, bytes)))
+        .collect();
+    older.sort();
+    let sizes = older.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
+    let Some((path, bytes)) = copies::first_to_go(sizes, lacks) else { return Ok(None) };
+    fs::remove_file(&path)?;
+    tracing::warn!(path = %path.display(), bytes, "Removed an older copy, so that a new one fits");
+    Ok(Some(bytes))
 }
 
 /// Takes away the copies beside a database that were last written before a moment: those that were
@@ -99,6 +115,16 @@ fn forget(
 
 /// The copies beside a database: how their names end, where they are, and what they take.
 fn copies_beside(database: &Path) -> io::Result<Vec<(String, PathBuf, u64)>> {
+    let own_name = own_name(database);
+    let mut found = copies_of_name(&own_name)?;
+    if own_name != database {
+        // Where earlier versions have put them.
+        found.extend(copies_of_name(database)?);
+    }
+    Ok(found)
+}
+
+fn copies_of_name(database: &Path) -> io::Result<Vec<(String, PathBuf, u64)>> {
     let name = database.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir(folder_of(database))? {
@@ -121,17 +147,30 @@ pub(super) fn taken(file: &fs::Metadata) -> u64 {
 
 fn is_ending_of_copy(ending: &str) -> bool {
     // A restore that did not come to its end leaves a copy, of which there may be one in turn.
-    let ending = match ending.strip_prefix(".restoring") {
+    let ending = match ending.strip_prefix(RESTORING) {
         Some("" | "-wal" | "-shm") => return true,
         Some(of_restored) => of_restored,
         None => ending,
     };
-    is_before_migration(ending) || [".replaced", ".replaced-wal", ".replaced-shm"].contains(&ending)
+    is_before_migration(ending) || ending.strip_prefix(REPLACED).is_some_and(is_rest_of_replaced)
 }
 
-fn is_before_migration(ending: &str) -> bool {
-    let version = ending.strip_prefix(".before-");
-    version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
+/// The first one has no number, and each may have a log.
+fn is_rest_of_replaced(rest: &str) -> bool {
+    let of_log = ["-wal", "-shm"].iter().find_map(|log| rest.strip_suffix(log));
+    match of_log.unwrap_or(rest).strip_prefix('-') {
+        None => of_log.unwrap_or(rest).is_empty(),
+        Some(number) => is_number(number),
+    }
+}
+
+/// Whether a name ends so behind that of the database.
+pub(super) fn is_before_migration(ending: &str) -> bool {
+    ending.strip_prefix(BEFORE).is_some_and(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The copies that we have made on the disk of the database.
@@ -148,7 +187,7 @@ pub fn own_copies(database: &Path, backups: &Path) -> io::Result<OwnCopies> {
     let beside = copies_beside(database)?;
     let beside = beside.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
     // A folder on another disk, or none, takes no room here.
-    let is_here = is_same_disk(folder_of(database), backups).unwrap_or(false);
+    let is_here = is_same_disk(&database_folder(database), backups).unwrap_or(false);
     let backups = match is_here {
         true => {
             let sizes = copies::sizes(backups)?;

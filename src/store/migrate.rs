@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     OpenError,
-    backup::folder_of,
+    database_file::database_folder,
     erasures,
     kept_copies::{copy_before, keep_copy_before},
     open::GIVE_FACT,
@@ -117,7 +117,8 @@ async fn give_secret(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
 /// folder may be in memory, too, in a container. No other connection is open yet, of which the folder
 /// would be that, too.
 async fn sort_on_disk(connection: &mut SqliteConnection, path: &Path) -> Result<(), sqlx::Error> {
-    let folder = folder_of(path).to_string_lossy().replace('\'', "''");
+    let folder = database_folder(path);
+    let folder = folder.to_string_lossy().replace('\'', "''");
     let folder = format!("pragma temp_store_directory = '{folder}'; pragma temp_store = file");
     sqlx::raw_sql(AssertSqlSafe(folder)).execute(connection).await?;
     Ok(())

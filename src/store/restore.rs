@@ -12,12 +12,12 @@ use super::{
     OpenError, OpenOptions, StoreError,
     backup::{BackupError, folder_of, put_in_place},
     copy_room::Claim,
-    database_file::{beside, database_bytes},
+    database_file::{beside, database_bytes, own_name},
     erasures::{self, Secrets},
     foreign_names::{ErasedHashes, erased_in},
     integrity::{Depth, check},
-    kept_copies::{forget_copies, own_copies},
-    leftovers::remove_parts,
+    kept_copies::{REPLACED, forget_copies, own_copies},
+    leftovers::{RESTORING, remove_parts},
     open::{check_list, for_reading, for_writing, open_with},
 };
 use crate::domain::{
@@ -62,8 +62,10 @@ pub async fn restore(
     options: &OpenOptions,
     is_verified: bool,
 ) -> Result<Restored, RestoreError> {
-    let partial = beside(&options.database, ".restoring");
-    let restored = restore_by(&partial, backup, options, is_verified).await;
+    let list = erasures::list_of(&options.database);
+    let options = &OpenOptions { database: own_name(&options.database), ..options.clone() };
+    let partial = beside(&options.database, RESTORING);
+    let restored = restore_by((&partial, &list), backup, options, is_verified).await;
     if restored.is_err() {
         remove_parts(&partial);
     }
@@ -71,7 +73,7 @@ pub async fn restore(
 }
 
 async fn restore_by(
-    partial: &Path,
+    (partial, list): (&Path, &Path),
     backup: &Path,
     options: &OpenOptions,
     is_verified: bool,
@@ -81,19 +83,18 @@ async fn restore_by(
     check_room(backup, options).map_err(wrong)?;
     bring(backup, partial).map_err(wrong)?;
     let mut restored = prepare(partial, is_verified).await.map_err(wrong)?;
-    let list = erasures::list_of(database);
     let (secrets, erased) = carry_secrets(database, partial).await.map_err(wrong)?;
-    let ours = erasures::read(&list)
-        .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
+    let ours = erasures::read(list)
+        .map_err(|source| wrong(BackupError::File { path: list.to_owned(), source }))?;
     let of_copies = erasures::list_in(folder_of(backup));
     // Before the two lists are one: a refusal must leave ours as it was.
     let named = check_list(&secrets, &erased, backup, &of_copies, &ours)?;
     // If this ends before its end, the old database has to understand the list of both.
     give_secrets(&secrets, database).await;
-    erasures::add(&list, &named)
-        .map_err(|source| wrong(BackupError::File { path: list.clone(), source }))?;
+    erasures::add(list, &named)
+        .map_err(|source| wrong(BackupError::File { path: list.to_owned(), source }))?;
     let opened =
-        open_with(&OpenOptions { database: partial.to_owned(), ..options.clone() }, &list, false)
+        open_with(&OpenOptions { database: partial.to_owned(), ..options.clone() }, list, false)
             .await?;
     let mut writer = opened.writer;
     opened.store.close().await;
@@ -117,10 +118,11 @@ fn check_room(backup: &Path, options: &OpenOptions) -> Result<(), BackupError> {
         needed: database_bytes(backup).saturating_mul(6) / 5,
         pushes_need: &[folder.to_owned()],
         reserve: options.limits.disk_reserve_bytes,
+        log_bytes: 0,
     };
     let told = || own_copies(&options.database, folder_of(backup)).unwrap_or_default().to_string();
     // None of them goes by itself: each may be the one that is to be restored next.
-    claim.check(|_| Ok(()), told)
+    claim.check(|_| Ok(None), told)
 }
 
 /// What the restored store says of how it came about.
@@ -194,7 +196,7 @@ async fn carry_secrets(
     };
     match read.await {
         Ok(secrets) => secrets.carry_to(&mut copy).await?,
-        Err(_) if !database.exists() => (),
+        Err(_) if !is_there(database) => (),
         // If the list needs them, opening the copy fails with what to do.
         Err(error) => {
             let error = &error as &dyn std::error::Error;
@@ -209,7 +211,7 @@ async fn carry_secrets(
 /// Gives the database that goes the secrets of the one that comes. One that takes none is no worse off
 /// than it is.
 async fn give_secrets(secrets: &Secrets, database: &Path) {
-    if !database.exists() {
+    if !is_there(database) {
         return;
     }
     let given = async {
@@ -224,12 +226,35 @@ async fn give_secrets(secrets: &Secrets, database: &Path) {
     }
 }
 
-/// Gives the database that is there a second name. Its log is brought back into it first: beside
-/// another database it would be poison.
+/// Gives the database that is there a second name, and takes its log away, which beside another database
+/// would be poison: it is brought back into the old one first. A database that is gone may have left its
+/// log, too.
 async fn set_aside(database: &Path) -> Result<Option<PathBuf>, BackupError> {
-    if !database.exists() {
+    let is_there = is_there(database);
+    if is_there {
+        bring_log_back(database).await?;
+    }
+    let aside = name_aside(database);
+    let unwritten = |source| BackupError::File { path: aside.clone(), source };
+    for ending in ["-wal", "-shm"] {
+        let left = beside(database, ending);
+        if left.exists() {
+            fs::rename(&left, beside(&aside, ending)).map_err(unwritten)?;
+        }
+    }
+    if !is_there {
         return Ok(None);
     }
+    fs::hard_link(database, &aside).map_err(unwritten)?;
+    Ok(Some(aside))
+}
+
+/// Whether there is a database. SQLite takes an empty file for a new one, and deletes the log beside it.
+fn is_there(database: &Path) -> bool {
+    fs::metadata(database).is_ok_and(|file| file.len() > 0)
+}
+
+async fn bring_log_back(database: &Path) -> Result<(), BackupError> {
     let old = SqliteConnectOptions::new().filename(database).disable_statement_logging();
     match old.connect().await {
         Ok(mut old) => {
@@ -241,18 +266,16 @@ async fn set_aside(database: &Path) -> Result<Option<PathBuf>, BackupError> {
         }
         Err(error) => tracing::warn!(%error, "The old database cannot be opened"),
     }
-    let aside = beside(database, ".replaced");
-    let unwritten = |source| BackupError::File { path: aside.clone(), source };
-    for ending in ["-wal", "-shm"] {
-        remove(&beside(&aside, ending)).map_err(unwritten)?;
-        let left = beside(database, ending);
-        if left.exists() {
-            fs::rename(&left, beside(&aside, ending)).map_err(unwritten)?;
-        }
-    }
-    remove(&aside).map_err(unwritten)?;
-    fs::hard_link(database, &aside).map_err(unwritten)?;
-    Ok(Some(aside))
+    Ok(())
+}
+
+/// A name that no earlier restore has given away: what that has replaced may be the one that is wanted.
+fn name_aside(database: &Path) -> PathBuf {
+    let is_free =
+        |aside: &PathBuf| ["", "-wal", "-shm"].iter().all(|ending| !beside(aside, ending).exists());
+    let first = beside(database, REPLACED);
+    let others = (2_u64..).map(|nth| beside(database, &format!("{REPLACED}-{nth}")));
+    [first.clone()].into_iter().chain(others).find(is_free).unwrap_or(first)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -114,6 +114,31 @@ async fn a_backup_that_fails_is_counted_and_told_until_one_is_made() {
 }
 
 #[tokio::test]
+async fn a_backup_that_somebody_has_taken_away_is_told_no_longer() {
+    let simdeck = Simdeck::start(&[]);
+    for _ in 0..2 {
+        assert_eq!(simdeck.ask(Method::POST, "/v1/backup").await.0, 200);
+    }
+    let newest = told(&simdeck).await;
+    assert!(newest["took_s"].is_number(), "{newest}");
+    for copy in copies(&simdeck.folder().path().join("data/backups")).iter().rev() {
+        let before = told(&simdeck).await["last_success_at"].take();
+        fs::remove_file(copy).unwrap();
+        let began = Instant::now();
+        let mut after = told(&simdeck).await;
+        while after["last_success_at"] == before {
+            assert!(began.elapsed() < GUARD, "{after}");
+            after = told(&simdeck).await;
+        }
+        assert_eq!(after["took_s"], Value::Null, "{after}");
+    }
+    let none = told(&simdeck).await;
+    assert_eq!((&none["last_success_at"], &none["bytes"]), (&Value::Null, &Value::Null), "{none}");
+    assert_eq!(metric(&simdeck, "simdeck_backup_age_seconds").await, None);
+    simdeck.end();
+}
+
+#[tokio::test]
 async fn the_doctor_opens_the_newest_backup_and_looks_at_its_age() {
     let simdeck = Simdeck::start(&[]);
     assert!(simdeck.run(&["push", "--real", "--count", "60", "--records", "50"]).status.success());

@@ -3,7 +3,7 @@ use std::{fs, io};
 use super::{READ_TIME_MAX, Store};
 use crate::{
     domain::Timestamp,
-    store::{StoreError, database_file::log_of, error::of_read, folder::free_bytes},
+    store::{StoreError, database_file::log_of, disk::free_bytes, error::of_read},
 };
 
 /// Under which name it is kept how large the database was: `1725499848000:4194304 …`, times and bytes.

@@ -27,12 +27,12 @@ use crate::{
 };
 
 const TMPFS: &str = r#"mount -t tmpfs -o size=256m simdeck "$1""#;
-const MIB: u64 = 1 << 20;
-const RESERVE: u64 = 16 * MIB;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const RESERVE: u64 = 16 * MIB;
 /// Longer than any of it takes.
 const GUARD: Duration = Duration::from_secs(30);
 
-fn mounted(program: &Program) -> Option<Mounted> {
+pub(super) fn mounted(program: &Program) -> Option<Mounted> {
     let disk = Mounted::new(program, Path::new(""), TMPFS);
     if disk.is_none() {
         tell("room for copies: 0 trials, since nothing can be mounted here");
@@ -40,7 +40,7 @@ fn mounted(program: &Program) -> Option<Mounted> {
     disk
 }
 
-fn start(program: &Program, disk: &Mounted) -> Process {
+pub(super) fn start(program: &Program, disk: &Mounted) -> Process {
     let mut process = spawn(program, disk);
     process.wait_for(&["Ready"]);
     process
@@ -52,7 +52,7 @@ fn spawn(program: &Program, disk: &Mounted) -> Process {
 
 /// Pushes what takes so much room, in rows of 32 KiB that never came before: a machine may do it twice in
 /// one second, and such records are told apart by what they hold.
-fn push(program: &Program, mib: usize) {
+pub(super) fn push(program: &Program, mib: usize) {
     static PUSHED: AtomicUsize = AtomicUsize::new(0);
     let mut line = Line::to(program.public).unwrap();
     let text = "x".repeat(32 << 10);
@@ -66,7 +66,7 @@ fn push(program: &Program, mib: usize) {
 }
 
 /// Puts a store of an older version onto the disk, of about so many bytes.
-async fn put_old_store(disk: &Mounted, bytes: usize) {
+pub(super) async fn put_old_store(disk: &Mounted, bytes: usize) {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("simdeck.db");
     let mut old = made_by_version(&database, "0006").await;
@@ -76,7 +76,7 @@ async fn put_old_store(disk: &Mounted, bytes: usize) {
     fs::copy(database, disk.file("simdeck.db")).unwrap();
 }
 
-fn back_up(program: &Program) -> (u16, Value) {
+pub(super) fn back_up(program: &Program) -> (u16, Value) {
     let answer = Line::to(program.internal).unwrap().post("/v1/backup").unwrap();
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }

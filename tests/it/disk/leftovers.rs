@@ -36,6 +36,12 @@ fn listing(folder: &Path) -> BTreeSet<String> {
     found
 }
 
+/// The look into the folder of backups is for what is older than the start.
+fn make_old(file: &Path) {
+    let past = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + 10_000 * SOON);
+    fs::File::options().write(true).open(file).unwrap().set_times(past).unwrap();
+}
+
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -51,10 +57,21 @@ async fn the_start_takes_away_what_an_earlier_process_left_half_made_and_nothing
     let folder = simdeck.folder();
     simdeck.end();
     let data = folder.path().join("data");
-    for kept in
-        ["simdeck.db.before-7", "simdeck.db.replaced", "notes.partial", "backups/my.partial"]
-    {
+    for kept in [
+        "simdeck.db.before-7",
+        "simdeck.db.replaced",
+        "simdeck.db.replaced-2",
+        "simdeck.db.restoring-notes",
+        "simdeck.db.restoring.txt",
+        "notes.partial",
+        "backups/my.partial",
+        "backups/simdeck-of-somebody.partial",
+        "backups/simdeck-20240905.partial",
+    ] {
         fs::write(data.join(kept), "mine").unwrap();
+        if kept.ends_with(".partial") {
+            make_old(&data.join(kept));
+        }
     }
     let before = listing(&data);
     for left in [
@@ -74,8 +91,7 @@ async fn the_start_takes_away_what_an_earlier_process_left_half_made_and_nothing
         "backups/simdeck.erased.new",
     ] {
         fs::write(data.join(left), "half").unwrap();
-        let past = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + 10_000 * SOON);
-        fs::File::options().write(true).open(data.join(left)).unwrap().set_times(past).unwrap();
+        make_old(&data.join(left));
     }
     let simdeck = Simdeck::start_in(Arc::clone(&folder), &[]);
     assert_eq!(simdeck.rows("/v1/data-usage").await.len(), 1);
@@ -111,9 +127,8 @@ async fn a_backup_that_fails_or_is_killed_leaves_no_part_of_it() {
     assert!(has_part(), "it was killed while it made the copy");
     fs::remove_file(&list).unwrap();
     // The look is for what is older than the start, in whole seconds.
-    let past = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + 10_000 * SOON);
     for part in listing(&copies) {
-        fs::File::options().write(true).open(copies.join(part)).unwrap().set_times(past).unwrap();
+        make_old(&copies.join(part));
     }
     let simdeck = Simdeck::start_in(folder, &settings);
     until("the part of a killed copy stays", || !has_part());

@@ -1,6 +1,7 @@
 //! A disk under attack: simdeck runs with `tests/disk/disk.c` between it and the system, which
 //! keeps a journal of what the disk was told, fails when told to, and turns the clock.
 mod backlog_clock;
+mod backup_cut;
 mod backup_room;
 mod clock;
 mod copy_room;
@@ -11,6 +12,7 @@ mod full;
 mod held;
 mod journal;
 mod leftovers;
+mod linked;
 mod lost_writes;
 pub(crate) mod migration;
 mod mounted;
@@ -20,6 +22,7 @@ mod operations;
 mod poll_clock;
 mod retention_clock;
 mod ring;
+mod room_made;
 mod sender;
 mod silent_folder;
 mod unseen_dates;

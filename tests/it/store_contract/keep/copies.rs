@@ -1,5 +1,11 @@
 //! What copies of the database have, and bring back.
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use simdeck::{
     domain::{Filter, NewHeld, Ring, Scope, Timestamp},
@@ -67,6 +73,10 @@ async fn no_backup_is_made_that_would_take_what_pushes_need() {
     let plan = store::BackupPlan { pushes_need, reserve_bytes, ..plan(&place) };
     let refused = store::back_up(&plan, &Arc::default(), NOW).await.unwrap_err();
     assert!(matches!(refused, BackupError::NoRoom { .. }), "{refused}");
+    // As much for the log, which an earlier copy had to be given up for.
+    let plan = store::BackupPlan { reserve_bytes: 0, log_bytes: 8 << 40, ..plan };
+    let refused = store::back_up(&plan, &Arc::default(), NOW).await.unwrap_err();
+    assert!(matches!(refused, BackupError::NoRoom { .. }), "{refused}");
     assert_eq!(fs::read_dir(folder.join("backups")).unwrap().count(), 0);
     close(opened).await;
 }
@@ -98,6 +108,28 @@ async fn a_restore_brings_back_what_was_there_but_no_erased_sim_and_no_old_curso
     let number = giccid(1).to_string();
     let only_the_backup = [backup.path.clone()];
     assert_eq!(files_with(place.folder.path(), &number), only_the_backup);
+}
+
+#[tokio::test]
+async fn a_second_restore_keeps_what_the_first_one_has_replaced() {
+    let place = Place::new();
+    let opened = traces(&place).await;
+    let backup = back_up(&place, 7, NOW).await.unwrap();
+    close(opened).await;
+    let mut replaced = Vec::new();
+    for _ in 0..3 {
+        let was = fs::metadata(place.database()).unwrap().ino();
+        let told = store::restore(&backup.path, &options(&place), false).await.unwrap();
+        replaced.push((told.replaced.unwrap(), was));
+    }
+    for (path, was) in &replaced {
+        assert_eq!(fs::metadata(path).unwrap().ino(), *was, "{}", path.display());
+    }
+    let last = replaced[2].0.with_extension("replaced-3-wal");
+    fs::write(&last, "a log").unwrap();
+    store::forget_copies(&place.database(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
+    assert!(replaced.iter().all(|(path, _)| !path.exists()) && !last.exists());
+    assert!(place.database().exists());
 }
 
 #[tokio::test]

@@ -204,12 +204,12 @@ async fn a_restore_that_fails_at_its_end_leaves_the_store_that_is_there_able_to_
     close(opened).await;
     let (place, opened) = store_with(&[2]).await;
     close(opened).await;
-    // The old database cannot be put aside where a folder has its place.
-    let aside = place.database().with_extension("db.replaced");
-    fs::create_dir(&aside).unwrap();
+    // What the last step but one takes away is a folder, and no copy.
+    let in_the_way = place.database().with_extension("db.restoring.before-3");
+    fs::create_dir(&in_the_way).unwrap();
     store::restore(&backup, &options(&place), true).await.unwrap_err();
     assert_eq!(come(&place, &[2]).await.0, 1);
-    fs::remove_dir(&aside).unwrap();
+    fs::remove_dir(&in_the_way).unwrap();
     store::restore(&backup, &options(&place), true).await.unwrap();
     assert_eq!(come(&place, &[1]).await, (0, 1));
 }

@@ -50,6 +50,7 @@ fn plan(place: &Place) -> BackupPlan {
         keep: 7,
         pushes_need: Vec::new(),
         reserve_bytes: 0,
+        log_bytes: 0,
     }
 }
 
