@@ -93,7 +93,8 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
     if is_told && is_fresh(&database) {
         return Ok(false);
     }
-    for ending in ["", "-wal", "-shm"] {
+    // The list names SIMs by the secret of the database that goes.
+    for ending in ["", "-wal", "-shm", ".erased"] {
         match fs::remove_file(folder.join(format!("{DATABASE}{ending}"))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
             _ => (),

@@ -85,7 +85,7 @@ impl Running<'_> {
 pub(super) fn ended_early_because(done: Result<Result<(), IntakeError>, JoinError>) -> Failure {
     match done {
         Ok(Ok(())) => Failure::new("the writer ended by itself"),
-        // Started again it would make an empty database in the place of the one that was moved.
+        // Started again it would find that the database is missing.
         Ok(Err(error @ IntakeError::Moved(_))) => {
             Failure::because("the writer ended")(error).lasting()
         }

@@ -80,7 +80,7 @@ impl From<SettingsError> for Failure {
 impl From<FolderError> for Failure {
     fn from(err: FolderError) -> Self {
         match err {
-            FolderError::NotLocal { .. } => Self::told(&err).lasting(),
+            FolderError::NotLocal { .. } | FolderError::Missing(_) => Self::told(&err).lasting(),
             // A disk that is not mounted yet, or another server that is about to end.
             _ => Self::told(&err),
         }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::Secret,
     http::{CHALLENGE, PROOF, proof_of},
-    store::{DataFolder, is_taken, kept_secret},
+    store::{DataFolder, is_taken, kept_secret, missing_database},
 };
 
 /// Says where the server listens, and holds what it proves itself with.
@@ -150,6 +150,9 @@ pub(super) fn is_no_place_for_store(settings: &Settings) -> bool {
 
 /// Why there is neither a server to talk to nor a store to open.
 pub(super) fn no_store(settings: &Settings) -> Failure {
+    if let Some(missing) = missing_database(&settings.data_dir, &settings.database) {
+        return Failure::told(&missing);
+    }
     only_a_demo(settings).unwrap_or_else(|| {
         let folder = settings.data_dir.display();
         let missing = match settings.data_dir.is_dir() {

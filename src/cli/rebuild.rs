@@ -13,8 +13,9 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<ExitCode,
             settings.database.display()
         )));
     }
-    let _ours = DataFolder::take(&settings.data_dir, &settings.database)
+    let ours = DataFolder::take(&settings.data_dir, &settings.database)
         .map_err(|error| Failure::told(&error))?;
+    ours.check_database(&settings.database).map_err(|error| Failure::told(&error))?;
     let options = OpenOptions {
         database: settings.database.clone(),
         time_zone: settings.time_zone.clone(),

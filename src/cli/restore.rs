@@ -30,7 +30,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let _ours = DataFolder::take(&settings.data_dir, &settings.database)
+    let ours = DataFolder::take(&settings.data_dir, &settings.database)
         .map_err(|error| Failure::told(&error))?;
     let options = OpenOptions {
         database: settings.database.clone(),
@@ -43,6 +43,7 @@ pub(super) async fn run(
     let restored = restore(&command.file, &options, command.verify)
         .await
         .map_err(|error| Failure::told(&error))?;
+    ours.note_database(&settings.database);
     let missing = missing_secrets(settings, &restored);
     let backed_up_at = restored.backed_up_at.map(|at| at.to_string());
     let mut people = format!(

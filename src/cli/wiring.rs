@@ -274,7 +274,7 @@ async fn parts(
     clock: Arc<dyn Clock>,
     is_server: bool,
 ) -> Result<(Parts, Secrets), Failure> {
-    let folder = DataFolder::take(&settings.data_dir, &settings.database)?;
+    let folder = take_folder(settings)?;
     let limits = Limits {
         quarantine_bytes_max: settings.quarantine.max_bytes,
         tail_records_max: experiment.tail_records_max,
@@ -329,6 +329,15 @@ async fn parts(
     };
     let tasks = tokio::spawn(tasks.run());
     Ok((Parts { intake, tasks, stop_intake, internal, folder }, secrets))
+}
+
+/// Takes the data directory, where no database is missing. That of a demo is made anew when it is old.
+fn take_folder(settings: &Settings) -> Result<DataFolder, Failure> {
+    let folder = DataFolder::take(&settings.data_dir, &settings.database)?;
+    if !demo::is_demo(settings) {
+        folder.check_database(&settings.database)?;
+    }
+    Ok(folder)
 }
 
 /// What asks RCMS, and what the internal listener knows of it.

@@ -19,11 +19,12 @@ use super::{
     database_file::{beside, opened, real_path},
     leftovers::{NEW, remove_leftovers, remove_parts},
     lock::{Busy, FileLock, LockError, is_held, wait_for},
+    missing::{MissingDatabase, is_inside, missing_database},
 };
 use crate::domain::{invisible_in, without_mark};
 
 /// The file whose lock says that a process holds the directory.
-const LOCK: &str = "simdeck.lock";
+pub(super) const LOCK: &str = "simdeck.lock";
 
 /// The data directory and its database, held by this process alone until it is dropped.
 #[derive(Debug)]
@@ -101,6 +102,9 @@ pub enum FolderError {
         /// What it lies on.
         file_system: &'static str,
     },
+    /// A database was there, and a start would make an empty one in its place.
+    #[error(transparent)]
+    Missing(#[from] MissingDatabase),
 }
 
 /// What helps against it. A command that root once ran has left locks that are root's; and root itself is
@@ -140,10 +144,34 @@ impl DataFolder {
         Ok(Self { path, locks })
     }
 
+    /// Refuses a database that was there and is not there now: whoever opens it would make an empty one.
+    pub fn check_database(&self, database: &Path) -> Result<(), FolderError> {
+        missing_database(&self.path, database).map_or(Ok(()), |missing| Err(missing.into()))
+    }
+
+    /// Notes in the locks that the database is there.
+    pub fn note_database(&self, database: &Path) {
+        let [folder_lock, database_lock] = &self.locks;
+        let noted = real_path(database).and_then(|real| {
+            if !is_inside(&self.path, &real) {
+                folder_lock.note_database(&real)?;
+            }
+            database_lock.note_database(&real)
+        });
+        if let Err(error) = noted {
+            tracing::warn!(
+                %error,
+                "The locks do not say that there is a database: if it is taken away, the next start \
+                 makes an empty one"
+            );
+        }
+    }
+
     /// Holds a database that may have been made just now, too, and has the locks looked after with its
     /// files.
     pub fn guard(&self, database: &Path, files: &mut OpenFiles) -> Result<(), FolderError> {
         lock_itself(database)?;
+        self.note_database(database);
         let unwritable = |source| FolderError::Write { path: self.path.clone(), source };
         for lock in &self.locks {
             files.add_guard(&lock.path, &lock.file.metadata().map_err(unwritable)?);
@@ -204,7 +232,7 @@ fn take_database(database: &Path) -> Result<FileLock, FolderError> {
 
 /// Where the lock of a database lies. It must not be that of a data directory, which a database called
 /// `simdeck` would give it.
-fn lock_of(database: &Path) -> PathBuf {
+pub(super) fn lock_of(database: &Path) -> PathBuf {
     let lock = beside(database, ".lock");
     if lock.ends_with(LOCK) { beside(database, ".database.lock") } else { lock }
 }

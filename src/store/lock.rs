@@ -1,11 +1,12 @@
 //! Files whose lock says that a process holds something.
 //!
-//! The lock goes with the open file, and so with the process. What stands in the file only helps whoever
-//! is turned away: the number of the process, and the machine or container that it runs in.
+//! The lock goes with the open file, and so with the process. The first line of the file only helps whoever
+//! is turned away: the number of the process, and the machine or container that it runs in. The second one
+//! stays when the process has gone, and names the database that was there (`missing` says what for).
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process, thread,
     time::Duration,
@@ -16,6 +17,8 @@ use rustix::system::uname;
 /// Somebody who only looks whether it is held, with [`is_held`], may hold it for an instant.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOOKS_MAX: u32 = 4;
+/// What stands before the database's name.
+const DATABASE: &str = "database ";
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
@@ -36,8 +39,13 @@ pub(super) enum LockError {
 impl FileLock {
     /// Opens the file, and makes it if it is not there, but does not take it yet.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)?;
         Ok(Self { path, file })
     }
 
@@ -47,21 +55,43 @@ impl FileLock {
             Busy::Held => LockError::Held(holder(&self.path)),
             Busy::File(error) => LockError::File(error),
         })?;
-        if let Err(error) = self.sign() {
+        let database = noted_database(&self.path);
+        if let Err(error) = self.sign(database.as_deref()) {
             // On a full disk, for one. The lock holds all the same.
             tracing::debug!(%error, "The lock does not say who holds it");
         }
         Ok(self)
     }
 
-    fn sign(&self) -> io::Result<()> {
+    /// Notes, for as long as the file is there, that the database is.
+    pub(super) fn note_database(&self, database: &Path) -> io::Result<()> {
+        let database = database.to_string_lossy().replace('\n', " ");
+        if noted_database(&self.path).as_ref() == Some(&database) {
+            return Ok(());
+        }
+        self.sign(Some(&database))?;
+        self.file.sync_all()
+    }
+
+    /// Writes over what stands there, and cuts it then: where the disk takes nothing more, the note of a
+    /// database stays.
+    fn sign(&self, database: Option<&str>) -> io::Result<()> {
         let host = uname();
         let host = host.nodename().to_string_lossy();
-        let mut file = &self.file;
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(format!("{} {host}\n", process::id()).as_bytes())
+        let mut text = format!("{} {host}\n", process::id());
+        if let Some(database) = database {
+            text += &format!("{DATABASE}{database}\n");
+        }
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)
     }
+}
+
+/// The database that a lock's file says was there, if it names one.
+pub(super) fn noted_database(path: &Path) -> Option<String> {
+    let text = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    text.lines().find_map(|line| line.strip_prefix(DATABASE)).map(ToOwned::to_owned)
 }
 
 /// Why the lock of an open file cannot be had.
@@ -105,7 +135,7 @@ pub(super) fn is_held(path: &Path) -> io::Result<bool> {
 /// Who holds a lock, in brackets behind a name; nothing where its file does not say so.
 fn holder(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    match text.trim_end().split_once(' ') {
+    match text.lines().next().unwrap_or_default().split_once(' ') {
         Some((pid, host)) => format!(" (process {pid} on {host})"),
         None => String::new(),
     }

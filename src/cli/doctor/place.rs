@@ -15,8 +15,8 @@ use crate::{
         identity_rule,
         settings::{Settings, WideFile},
     },
-    domain::{BelievedTime, Clock, ClockEvidence, SystemClock, Timestamp, counted},
-    store::{StoreError, examine},
+    domain::{BelievedTime, Clock, ClockEvidence, SystemClock, Timestamp, counted, sentence},
+    store::{StoreError, examine, missing_database},
 };
 
 /// What others may not have: anything.
@@ -87,14 +87,8 @@ fn odd(path: &Path, about: &Metadata) -> Option<Finding> {
 pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding> {
     let (path, now) = (&settings.database, SystemClock.now());
     let shown = path.display();
-    if !path.exists() {
-        let finding = format!("There is no {shown}.");
-        let todo = "Name the right one with --database-url or --data-dir, or start `simdeck serve`, \
-                    which makes it.";
-        return vec![
-            Finding::problem("database", finding, todo),
-            clock(now, None, BelievedTime::default()),
-        ];
+    if let Some(absent) = absent(settings) {
+        return vec![absent, clock(now, None, BelievedTime::default())];
     }
     let examined = match examine(path, thorough).await {
         Ok(examined) => examined,
@@ -137,6 +131,23 @@ pub(super) async fn database(settings: &Settings, thorough: bool) -> Vec<Finding
     let identity = identity_rule::finding(settings, &examined.identity_rule, now)
         .map(|(finding, todo)| Finding::problem("identity", finding, todo));
     [integrity, versions, clock].into_iter().chain(list).chain(identity).collect()
+}
+
+/// Says so where there is no database.
+fn absent(settings: &Settings) -> Option<Finding> {
+    const CHECK: &str = "database";
+    if let Some(missing) = missing_database(&settings.data_dir, &settings.database) {
+        let todo =
+            "Until that is done no server starts, so that none takes pushes into another database.";
+        return Some(Finding::problem(CHECK, sentence(missing.to_string()), todo));
+    }
+    if settings.database.exists() {
+        return None;
+    }
+    let finding = format!("There is no {}.", settings.database.display());
+    let todo = "Name the right one with --database-url or --data-dir, or start `simdeck serve`, which \
+                makes it.";
+    Some(Finding::problem(CHECK, finding, todo))
 }
 
 fn erased_list(settings: &Settings, unreadable: &[usize]) -> Option<Finding> {

@@ -15,6 +15,7 @@ mod leftovers;
 mod linked;
 mod lost_writes;
 pub(crate) mod migration;
+mod missing;
 mod mounted;
 mod moved;
 mod no_room;
