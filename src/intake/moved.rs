@@ -1,12 +1,12 @@
 //! A database that is moved or removed while it is open. What is written from then on is lost, or lies
 //! where nobody looks for it: nothing more is acknowledged, and the process ends.
-use std::{future, sync::OnceLock, time::Duration};
+use std::{error::Error, future, sync::OnceLock, time::Duration};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Intake, Trouble, accept::Unstored, queue::Job, task::WriterTask};
-use crate::store::FileMoved;
+use crate::store::{Fate, FileMoved};
 
 /// How long whoever watches over us has to hear why, before the process ends: conditions are looked at
 /// every five seconds, and then told.
@@ -52,16 +52,46 @@ impl Intake {
             tracing::error!(
                 file = %moved.path.display(),
                 "The database was moved or removed while it was open: {moved}. Pushes are answered 503 \
-                 and simdeck ends; what was acknowledged lies in the files that were moved. Move them \
-                 back under their names, or restore a backup, then start simdeck again, and stop it \
-                 before you move its files"
+                 and simdeck ends. {} Then start simdeck again, and stop it before you move its files",
+                what_to_do(moved.fate)
             );
             noticed.cancel();
         }
     }
 }
 
+/// What was acknowledged lies in what was moved. What was removed is gone with the process.
+fn what_to_do(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Gone | Fate::Replaced => {
+            "What was acknowledged lies in the files that were moved: Move them back under their \
+             names, or, where they were removed, restore a backup."
+        }
+        Fate::WrittenOver => "What it held is lost: restore a backup.",
+    }
+}
+
 impl WriterTask {
+    /// Has the open database take up what its log holds: either may have been moved or removed without
+    /// the other. A database that was written over is left as it is.
+    pub(super) async fn keep_what_is_open(&mut self, moved: &FileMoved) {
+        if moved.fate == Fate::WrittenOver {
+            return;
+        }
+        match self.writer.bring_log_back().await {
+            Ok(()) => {
+                tracing::info!(
+                    "All that was acknowledged is in the file of the database now, wherever that is: \
+                     where only its log, the log's index or a lock was moved or removed, nothing is lost"
+                );
+            }
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::warn!(error, "The log of the database could not be brought back into it");
+            }
+        }
+    }
+
     /// Sends all away for a while, or until we are stopped.
     pub(super) async fn refuse_all(&mut self, stop: &CancellationToken) {
         let refusing = async {

@@ -143,6 +143,7 @@ impl WriterTask {
         }
         self.intake.check_files();
         if let Some(moved) = self.intake.moved_file() {
+            self.keep_what_is_open(&moved).await;
             self.refuse_all(&stop).await;
             // The last connection to close would delete the log of whatever has the database's name now.
             mem::forget(self.writer);

@@ -70,7 +70,7 @@ pub use missing::{MissingDatabase, missing_database};
 pub use number_bytes::NumberBytes;
 pub use open::{OpenOptions, Opened, open, open_to_serve, rebuild};
 pub use open_error::OpenError;
-pub use open_files::{FileMoved, OpenFiles};
+pub use open_files::{Fate, FileMoved, OpenFiles};
 pub use overflow::OverflowEnd;
 pub use permits::KeyedPermits;
 pub use read::{

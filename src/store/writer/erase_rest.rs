@@ -190,6 +190,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Brings what is in the log into the database, and leaves the log as it is. Busy where a reader needs
+    /// a part of it there.
+    pub async fn bring_log_back(&mut self) -> Result<(), StoreError> {
+        let told: (i64, i64, i64) = sqlx::query_as("pragma wal_checkpoint(passive)")
+            .fetch_one(&mut self.connection)
+            .await?;
+        let (is_busy, log_pages, kept_pages) = told;
+        if is_busy == 0 && log_pages == kept_pages { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
     /// Brings the log back into the database and empties it; false where readers keep it from that
     /// for longer than this.
     pub async fn checkpoint(&mut self, wait: Duration) -> Result<bool, StoreError> {

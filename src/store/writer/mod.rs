@@ -127,7 +127,14 @@ pub struct Writer {
     volume: i64,
     /// Memory may know of records that were never stored: it has to be read again first.
     is_stale: bool,
+    /// SQLite's number for what other connections have changed, when memory was read.
+    data_version: i64,
 }
+
+/// Begins a transaction, unless another connection has changed the database.
+const UNLESS_CHANGED: &str = "
+    begin immediate;
+    select abs(iif(data_version = ?, 0, -9223372036854775808)) from pragma_data_version;";
 
 impl Writer {
     pub(super) async fn new(
@@ -152,6 +159,7 @@ impl Writer {
             quarantine_bytes: 0,
             volume: 0,
             is_stale: true,
+            data_version: 0,
         };
         writer.refresh().await?;
         writer.limit_kept_from().await?;
@@ -174,13 +182,32 @@ impl Writer {
             return Err(StoreError::Retracted);
         }
         let before = self.before(batch);
-        match self.try_commit(batch, now).await {
-            Err(error) => self.undo_commit(error, before).await,
-            Ok(verdicts) => {
-                self.files.check_records()?;
-                Ok(verdicts)
+        let done = match self.try_commit(batch, now).await {
+            Err(error) if error.is_of_data() && self.is_changed_by_others().await => {
+                let undone: Result<(), _> = self.undo_unless(Err(error)).await;
+                tracing::error!(
+                    "Another process has changed the database while it was open: what simdeck knows of \
+                     it was read again. Stop simdeck before anything else writes to its database"
+                );
+                drop(undone);
+                let before = self.before(batch);
+                match self.try_commit(batch, now).await {
+                    Err(error) => self.undo_commit(error, before).await,
+                    stored => stored,
+                }
             }
-        }
+            Err(error) => self.undo_commit(error, before).await,
+            stored => stored,
+        };
+        let verdicts = done?;
+        self.files.check_records()?;
+        Ok(verdicts)
+    }
+
+    /// Whether another connection has changed the database since memory was read.
+    async fn is_changed_by_others(&mut self) -> bool {
+        let version = data_version(&mut self.connection).await;
+        version.is_ok_and(|version| version != self.data_version)
     }
 
     /// Puts refused pushes into their rings, in a transaction of their own. After an error none of
@@ -217,7 +244,9 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
         let mut round = Round::default();
-        round.add("begin immediate;");
+        // Memory speaks for the database only as long as nobody else writes it: abs() of the least
+        // number is an error, which ends the transaction before anything is stored.
+        round.add(UNLESS_CHANGED).bind(self.data_version)?;
         let concerns_held = batch.iter().any(Submission::concerns_held);
         if concerns_held {
             round.run(&mut self.connection).await?;
@@ -325,6 +354,7 @@ impl Writer {
 
     /// Brings memory to what the database says.
     async fn reload(&mut self) -> Result<(), StoreError> {
+        self.data_version = data_version(&mut self.connection).await?;
         self.interned = Interned::default();
         self.tail = Tail::load(&mut self.connection).await?;
         self.kept_from = load_kept_from(&mut self.connection).await?;
@@ -345,6 +375,11 @@ impl Writer {
             .await?;
         Ok(())
     }
+}
+
+/// SQLite's number for what other connections have changed, as this one sees it.
+async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("pragma data_version").fetch_one(connection).await?)
 }
 
 /// Changes the outcome of a submission that is being stored.

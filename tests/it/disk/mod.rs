@@ -20,6 +20,7 @@ mod mounted;
 mod moved;
 mod no_room;
 mod operations;
+mod outsider;
 mod poll_clock;
 mod retention_clock;
 mod ring;

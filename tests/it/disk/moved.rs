@@ -28,7 +28,7 @@ struct Deed {
     work: fn(&Path),
 }
 
-const DEEDS: [Deed; 7] = [
+const DEEDS: [Deed; 10] = [
     Deed {
         name: "the folder is moved",
         takes_records: true,
@@ -55,6 +55,28 @@ const DEEDS: [Deed; 7] = [
             fs::copy(data.join("simdeck.db"), data.join("copy")).unwrap();
             fs::rename(data.join("copy"), data.join("simdeck.db")).unwrap();
         },
+    },
+    Deed {
+        name: "the database is moved, and a link leads to it",
+        takes_records: true,
+        names: "simdeck.db is another file",
+        work: |data| {
+            fs::create_dir(data.join("sub")).unwrap();
+            fs::rename(data.join("simdeck.db"), data.join("sub/x.db")).unwrap();
+            std::os::unix::fs::symlink("sub/x.db", data.join("simdeck.db")).unwrap();
+        },
+    },
+    Deed {
+        name: "a copy is written over the database",
+        takes_records: true,
+        names: "simdeck.db was emptied or written over",
+        work: |data| fs::write(data.join("simdeck.db"), [0; 8192]).unwrap(),
+    },
+    Deed {
+        name: "the log is emptied",
+        takes_records: true,
+        names: "simdeck.db-wal was emptied or written over",
+        work: |data| fs::write(data.join("simdeck.db-wal"), "").unwrap(),
     },
     Deed {
         name: "the log is removed",
@@ -87,6 +109,8 @@ fn files_that_are_moved_or_removed_are_503_from_then_on_and_the_end_and_say_so_o
 
 fn attempt(deed: &Deed) {
     let program = Program::new();
+    // The end brings all into the database's own file.
+    program.start().end();
     let mut server = program.start();
     let mut sender = Sender::to(&program);
     for _ in 0..20 {
@@ -120,8 +144,32 @@ fn tells_and_ends(deed: &Deed, program: &Program, sender: &mut Sender, server: &
     let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{name}: {log}");
     assert!(errors[0].contains(deed.names), "{name}: {log}");
-    assert!(errors[0].contains("Move them back"), "{name}: {log}");
+    let to_do = if deed.names.contains("written over") { "is lost" } else { "Move them back" };
+    assert!(errors[0].contains(to_do), "{name}: {log}");
     says_why(&name, (code, log));
+}
+
+#[tokio::test]
+async fn a_log_that_is_removed_or_left_behind_takes_nothing_along() {
+    let removed: fn(&Path) = |data| fs::remove_file(data.join("simdeck.db-wal")).unwrap();
+    let left_behind: fn(&Path) = |data| {
+        let database = data.join("simdeck.db");
+        fs::rename(&database, data.join("moved.db")).unwrap();
+        fs::remove_file(data.join("simdeck.db-wal")).unwrap();
+    };
+    for (work, database) in [(removed, "simdeck.db"), (left_behind, "moved.db")] {
+        let program = Program::new();
+        let mut server = program.start();
+        let mut sender = Sender::to(&program);
+        for _ in 0..20 {
+            assert_eq!(sender.push(), Answer::Stored);
+        }
+        work(&program.data());
+        assert_eq!(sender.push(), Answer::Busy);
+        let Err((_, log)) = server.comes_to("no line of the log says this") else { unreachable!() };
+        assert!(log.contains("All that was acknowledged is in the file"), "{log}");
+        assert_eq!(sender.lost(&program.data().join(database)).await, 0, "{database}");
+    }
 }
 
 #[tokio::test]
