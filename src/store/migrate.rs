@@ -2,7 +2,7 @@
 //! no push is taken meanwhile: whoever looks at the log or asks the manager of services is told how far it
 //! is, and what is sorted lies on the disk, so that memory does not grow with the records. Held by
 //! `withstand::old_store`.
-use std::{path::Path, pin::pin, time::Duration};
+use std::{fs, path::Path, pin::pin, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection, SqliteConnection,
@@ -15,9 +15,10 @@ use tokio::{
 
 use super::{
     OpenError,
-    database_file::database_folder,
+    database_file::{database_folder, log_of},
+    disk::free_bytes,
     erasures,
-    kept_copies::{copy_before, keep_copy_before},
+    kept_copies::{copy_before, keep_copy_before, own_copies},
     open::GIVE_FACT,
 };
 
@@ -42,14 +43,23 @@ pub(super) async fn bring_up_to_date(
         |error: sqlx::Error| OpenError::Unusable { path: path.to_owned(), source: error.into() };
     let last = last_migration(connection).await.map_err(unusable)?;
     let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let not_migrated = |source| match source {
-        MigrateError::VersionMissing(version) => {
+    let not_migrated = |error| match error {
+        NotMigrated::Sql(MigrateError::VersionMissing(version)) => {
             OpenError::Newer { path: path.to_owned(), version }
         }
-        source => OpenError::Migrate { path: path.to_owned(), source },
+        NotMigrated::Sql(source) => OpenError::Migrate { path: path.to_owned(), source },
+        NotMigrated::NoRoom { lacks } => {
+            let copies =
+                own_copies(path, &database_folder(path)).ok().map(|copies| copies.to_string());
+            OpenError::NoRoomToMigrate {
+                path: path.to_owned(),
+                lacks,
+                copies: copies.unwrap_or_default(),
+            }
+        }
     };
     let Some(last) = last.filter(|last| *last < newest) else {
-        return migrate(connection, &Told::nobody()).await.map_err(not_migrated);
+        return migrate(connection, &Told::nobody(), None).await.map_err(not_migrated);
     };
     let told = Told { began: Instant::now(), progress, is_told: true };
     tracing::info!(
@@ -66,7 +76,10 @@ pub(super) async fn bring_up_to_date(
         })?;
     }
     sort_on_disk(connection, path).await.map_err(unusable)?;
-    let done = migrate(connection, &told).await;
+    // Who has put an empty file in the copy's place goes on without what pushes need.
+    let has_copy = fs::metadata(copy_before(path, newest)).is_ok_and(|copy| copy.len() > 0);
+    let room = Room::now(connection, path, reserve.filter(|_| has_copy)).await.map_err(unusable)?;
+    let done = migrate(connection, &told, Some(&room)).await;
     sort_in_memory(connection).await.map_err(unusable)?;
     done.map_err(not_migrated)?;
     let seconds = told.began.elapsed().as_secs();
@@ -76,7 +89,11 @@ pub(super) async fn bring_up_to_date(
 
 /// All or nothing: half way it would be a schema that no version of simdeck was ever run on, neither this
 /// one nor the one that somebody may want to go back to.
-async fn migrate(connection: &mut SqliteConnection, told: &Told<'_>) -> Result<(), MigrateError> {
+async fn migrate(
+    connection: &mut SqliteConnection,
+    told: &Told<'_>,
+    room: Option<&Room<'_>>,
+) -> Result<(), NotMigrated> {
     let mut migrating = connection.begin_with("begin immediate").await?;
     let last = last_migration(&mut migrating).await?.unwrap_or_default();
     let waiting: Vec<_> = MIGRATIONS.iter().filter(|step| step.version > last).collect();
@@ -84,11 +101,73 @@ async fn migrate(connection: &mut SqliteConnection, told: &Told<'_>) -> Result<(
         let what = format!("step {} of {} ({})", nth + 1, waiting.len(), step.description);
         let doing = MIGRATIONS.run_to(step.version, &mut *migrating);
         told.while_it_lasts(&what, doing).await?;
+        if let Some(room) = room {
+            room.check(&mut migrating).await?;
+        }
     }
     // Also where none waits: a database that a newer version has changed is refused.
     MIGRATIONS.run(&mut *migrating).await?;
     told.while_it_lasts("writing it to the disk", migrating.commit()).await?;
     Ok(())
+}
+
+/// Why a schema was not brought up to date. Nothing of it is there then.
+#[derive(Debug)]
+enum NotMigrated {
+    Sql(MigrateError),
+    /// So many bytes more have to be free.
+    NoRoom {
+        lacks: u64,
+    },
+}
+
+impl<E: Into<MigrateError>> From<E> for NotMigrated {
+    fn from(error: E) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
+/// What a migration may take of the disk. Until it is committed it lies in the log and can be taken back;
+/// once it is, the log has to be brought into the database, whatever room there is.
+struct Room<'p> {
+    database: &'p Path,
+    /// What pushes need to be free.
+    reserve: u64,
+    bytes_before: u64,
+}
+
+impl<'p> Room<'p> {
+    async fn now(
+        connection: &mut SqliteConnection,
+        database: &'p Path,
+        reserve: Option<u64>,
+    ) -> Result<Self, sqlx::Error> {
+        let bytes_before = bytes_of(connection).await?;
+        Ok(Self { database, reserve: reserve.unwrap_or_default(), bytes_before })
+    }
+
+    /// Whether the database can grow by what was added so far, and pushes have their room when the log
+    /// is gone.
+    async fn check(&self, migrating: &mut SqliteConnection) -> Result<(), NotMigrated> {
+        let grows = bytes_of(migrating).await?.saturating_sub(self.bytes_before);
+        let log = fs::metadata(log_of(self.database)).map_or(0, |log| log.len());
+        let folder = database_folder(self.database);
+        // Where nobody can tell, the disk itself says so.
+        let free = free_bytes(&folder).unwrap_or(u64::MAX);
+        let wanted = grows.max((grows + self.reserve).saturating_sub(log));
+        match wanted.saturating_sub(free) {
+            0 => Ok(()),
+            lacks => Err(NotMigrated::NoRoom { lacks }),
+        }
+    }
+}
+
+/// How large the database is, with what this connection has not committed yet.
+async fn bytes_of(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    const BYTES: &str = "
+        select page_count * page_size from pragma_page_count, pragma_page_size";
+    let bytes: i64 = sqlx::query_scalar(BYTES).fetch_one(connection).await?;
+    Ok(bytes.unsigned_abs())
 }
 
 /// The last migration that a database has seen; none where it is new.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 
 use super::{BackupError, StoreError};
+use crate::domain::mib;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,20 @@ pub enum OpenError {
         copy: PathBuf,
         /// The cause.
         source: BackupError,
+    },
+    /// The schema has to be brought up to date, and the disk would not hold it.
+    #[error(
+        "the database {path} needs a newer schema, and {} more have to be free on its disk to bring it up \
+         to date and leave what pushes need; it was left as it is, so that the version before still runs \
+         on it. Make room{}{copies}", mib(*lacks), if copies.is_empty() { "" } else { ": " }
+    )]
+    NoRoomToMigrate {
+        /// The database.
+        path: PathBuf,
+        /// What is lacking.
+        lacks: u64,
+        /// A clause that names copies of ours there.
+        copies: String,
     },
     /// The list beside the database names SIMs by the secret of another store.
     #[error(

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
@@ -24,6 +24,7 @@ use crate::{
     process::Process,
     program::{API_KEY, Line, Program, now_s, proof},
     trials::tell,
+    withstand::old_store::{OLD, rows},
 };
 
 const TMPFS: &str = r#"mount -t tmpfs -o size=256m simdeck "$1""#;
@@ -254,6 +255,37 @@ async fn a_start_that_has_no_room_for_a_copy_before_its_migration_leaves_all_as_
         disk.names("").into_iter().filter(|name| name.contains(".before-")).collect();
     assert!(kept.len() == 1 && !kept[0].ends_with("-5"), "{kept:?}");
     assert!(!copy_free(&disk));
+}
+
+#[tokio::test]
+async fn a_migration_that_would_take_what_pushes_need_is_taken_back() {
+    let program = Program::new();
+    let Some(disk) = mounted(&program) else { return };
+    let folder = TempDir::new().unwrap();
+    let made = folder.path().join("simdeck.db");
+    let mut old = made_by_version(&made, OLD).await;
+    sqlx::raw_sql(AssertSqlSafe(rows(300_000))).execute(&mut old).await.unwrap();
+    sqlx::Connection::close(old).await.unwrap();
+    let bytes = fs::metadata(&made).unwrap().len();
+    fs::copy(&made, disk.file("simdeck.db")).unwrap();
+
+    // The copy before it fits, and hardly anything else.
+    disk.leave(RESERVE + bytes * 21 / 20 + 64 * 1_024);
+    let said = spawn(&program, &disk).refused();
+    for part in ["needs a newer schema", "more have to be free", "simdeck.db.before-"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(!disk.names("").contains(&"simdeck.db-wal".to_owned()), "{:?}", disk.names(""));
+    fs::copy(disk.file("simdeck.db"), &made).unwrap();
+    let mut left = SqliteConnectOptions::new().filename(&made).connect().await.unwrap();
+    let last: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+        .fetch_one(&mut left)
+        .await
+        .unwrap();
+    assert_eq!(last, OLD.parse::<i64>().unwrap());
+    sqlx::Connection::close(left).await.unwrap();
+    disk.leave(RESERVE + 100 * MIB);
+    start(&program, &disk).end();
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ mod left;
 mod line;
 mod log_lines;
 mod memory;
-mod old_store;
+pub(crate) mod old_store;
 mod order;
 mod proxies;
 mod questions;

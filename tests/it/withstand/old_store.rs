@@ -9,7 +9,7 @@ use super::{most_memory, say, systemd::Manager, trials};
 use crate::disk::{Disk, Number, migration::made_by_version};
 
 /// The last one before those that look at every record.
-const OLD: &str = "0010";
+pub(crate) const OLD: &str = "0010";
 const RECORDS: usize = 1_000_000;
 const FEW: usize = 1_000;
 /// So much more a migration may take than that of a small store: caches, and the index of the log.
@@ -17,7 +17,7 @@ const MORE_MAX: u64 = 24 << 20;
 const MOST: u64 = 128 << 20;
 
 /// What the older version kept of so many records, ten in a push.
-fn rows(records: usize) -> String {
+pub(crate) fn rows(records: usize) -> String {
     format!(
         "insert into card values (1, '8944501503181377993', '3997731813051054498');
         insert into sim values (1, 1, '8944501503181377993', '', '');
