@@ -117,7 +117,8 @@ impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
-            "error" | "reason" => self.cause = format!("{value:?}"),
+            // An erasure is told of each SIM, however many there are.
+            "error" | "reason" | "giccid_hmac" => self.cause = format!("{value:?}"),
             _ => (),
         }
     }

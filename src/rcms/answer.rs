@@ -129,10 +129,10 @@ pub(super) fn status_page(
 
 /// The items of a list: a bare array, the array in one of these members of an object, or the one item
 /// that an object is. No data at all is an empty list.
-fn items<'a>(
-    data: Option<&'a RawValue>,
+fn items(
+    data: Option<&RawValue>,
     is_item: impl Fn(&Members<'_>) -> bool,
-) -> Result<Vec<&'a RawValue>, RcmsError> {
+) -> Result<Vec<&RawValue>, RcmsError> {
     const NO_LIST: RcmsError = RcmsError::Unreadable("data that is no list");
     const CONTAINERS: [&str; 7] = ["list", "records", "data", "rows", "items", "content", "result"];
     let Some(data) = data.filter(|data| data.get() != "null") else { return Ok(Vec::new()) };

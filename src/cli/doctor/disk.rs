@@ -53,8 +53,8 @@ pub(super) async fn look(settings: &Settings, of_server: Option<&Disk>) -> Findi
     );
     if is_low {
         let todo = format!(
-            "Free some room, prune older records, or lower SIMDECK_DISK_RESERVE: pushes are answered \
-             503.{}",
+            "Free some room, keep records for less time (SIMDECK_RETENTION_RECORDS), or lower \
+             SIMDECK_DISK_RESERVE: pushes are answered 503.{}",
             copies(settings).await
         );
         return Finding::problem(CHECK, told, todo);

@@ -11,7 +11,7 @@ use std::{
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use reqwest::Url;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::words::Words;
 use crate::http::{Origin, UnitBase};
@@ -60,9 +60,17 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, String> {
         .map_err(|_| "the name of a time zone such as UTC or Asia/Shanghai".to_owned())
 }
 
+/// A word alone is a level or a part of simdeck: `inof` would be the name of a part that nobody has, and
+/// there would be no log at all.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let is_known = |part: &str| {
+        let part = part.trim();
+        part.contains(['=', '['])
+            || part.starts_with("simdeck")
+            || part.parse::<LevelFilter>().is_ok()
+    };
     match EnvFilter::try_new(text) {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
+        Ok(_) if !text.is_empty() && text.split(',').all(is_known) => Ok(text.to_owned()),
         _ => Err("a log filter such as info or info,simdeck=debug".to_owned()),
     }
 }

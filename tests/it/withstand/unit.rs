@@ -178,6 +178,8 @@ fn what_stays_wrong_ends_with_the_code_that_the_unit_does_not_start_again() {
     for (name, value) in [
         ("SIMDECK_PUBLIC_LISTEN", "nowhere"),
         ("SIMDECK_LOG", "no=such=filter"),
+        ("SIMDECK_LOG", "inof"),
+        ("SIMDECK_LOG", "info,loud"),
         ("SIMDECK_API_KEY", "short"),
     ] {
         refused_start_with(WRONG_SETTINGS, folder.path(), &[(name, value)]);
