@@ -354,7 +354,11 @@ fn poller(
     };
     let client = Client::new(account, options).map_err(told)?;
     let poll_every = settings.rcms.poll_every;
-    let options = PollerOptions { poll_every, devices: settings.rcms.devices.clone() };
+    let options = PollerOptions {
+        poll_every,
+        devices: settings.rcms.devices.clone(),
+        page_size: settings.rcms.page_size,
+    };
     let (poller, report) = Poller::new(client.clone(), intake.clone(), SystemPace::new(), options);
     Ok((poller, Rcms { client, report, good_for: good_for(poll_every) }))
 }

@@ -29,6 +29,8 @@ pub enum ConditionKind {
     RcmsFailing,
     /// RCMS counts more routers than it lists.
     RcmsListShort,
+    /// RCMS is too slow for every router to have its turn in time.
+    RcmsSlow,
     /// The disk has less room than is to be left free.
     DiskLow,
     /// The data directory lies on a disk of its own that has hardly any room.
@@ -73,7 +75,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -86,6 +88,7 @@ impl ConditionKind {
         Self::ProxyNotTrusted,
         Self::RcmsFailing,
         Self::RcmsListShort,
+        Self::RcmsSlow,
         Self::DiskLow,
         Self::FolderLow,
         Self::DatabaseMoved,
@@ -110,6 +113,7 @@ impl ConditionKind {
             Self::ProxyNotTrusted => "proxy_not_trusted",
             Self::RcmsFailing => "rcms_failing",
             Self::RcmsListShort => "rcms_list_short",
+            Self::RcmsSlow => "rcms_slow",
             Self::DiskLow => "disk_low",
             Self::FolderLow => "folder_low",
             Self::DatabaseMoved => "database_moved",
@@ -141,7 +145,8 @@ impl ConditionKind {
             | Self::SlowAcknowledgement
             | Self::NoRoom
             | Self::ProxyNotTrusted
-            | Self::RcmsListShort => false,
+            | Self::RcmsListShort
+            | Self::RcmsSlow => false,
         }
     }
 

@@ -98,7 +98,7 @@ pub struct StatusFacts {
 pub struct Freshness {
     /// The moment of asking.
     pub now: Timestamp,
-    /// Three cycles of the poller.
+    /// Three cycles of the poller, or longer where the list takes longer.
     pub good_for: Duration,
 }
 
@@ -120,12 +120,14 @@ pub struct DevicePoll {
 /// What a walk through the list changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// It was read to its end.
+    /// It was read to its end, and all that it did not hold is gone.
     pub is_complete: bool,
+    /// When its reading began, if it went on over several polls.
+    pub since: Option<Timestamp>,
     /// Routers that are new, or not as they were stored.
     pub changed: Vec<ListedDevice>,
-    /// Routers that are as they were stored; empty where the list was read to its end, which says it
-    /// of all that it held.
+    /// Routers that are as they were stored; empty where the list was read to its end in one poll,
+    /// which says it of all that it held.
     pub unchanged: Vec<SerialNumber>,
     /// Routers that a list read to its end holds no more.
     pub gone: Vec<SerialNumber>,

@@ -66,6 +66,12 @@ pub struct PollReport {
     pub counted_and_listed: Option<(usize, usize)>,
     /// In how many cycles in a row the list was shorter than the count.
     pub short_lists: u64,
+    /// How long what RCMS says of a router's state holds.
+    pub good_for: Option<Duration>,
+    /// How many routers were not asked for in the time in which each should be.
+    pub late: usize,
+    /// In how many cycles in a row there were such routers.
+    pub late_cycles: u64,
 }
 
 impl PollCall {
@@ -104,11 +110,24 @@ impl PollFailureKind {
 impl PollReport {
     /// A router may come or go between the two questions; a list that is short twice is short.
     const SHORT_LISTS_MIN: u64 = 2;
+    /// After a pause everybody is late for a cycle.
+    const LATE_CYCLES_MIN: u64 = 3;
 
     /// Notes what a list that was read to its end held, and how many RCMS counted before.
     pub fn note_list(&mut self, counted: usize, listed: usize) {
         self.short_lists = if listed < counted { self.short_lists + 1 } else { 0 };
         self.counted_and_listed = Some((counted, listed));
+    }
+
+    /// Whether RCMS is too slow, or bears too few questions, for every router to have its turn.
+    pub fn is_slow(&self) -> bool {
+        self.late_cycles >= Self::LATE_CYCLES_MIN
+    }
+
+    /// Notes how many routers should have been asked for about themselves, and were not.
+    pub fn note_late(&mut self, late: usize) {
+        self.late_cycles = if late > 0 { self.late_cycles + 1 } else { 0 };
+        self.late = late;
     }
 
     /// How many routers RCMS counts and how many it lists, if those it lists are fewer for good.

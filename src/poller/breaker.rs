@@ -4,7 +4,7 @@ use std::time::Duration;
 /// kinds, and any of them may be one that this RCMS never answers.
 const OPENS_AT: u32 = 3;
 /// How long RCMS is left alone, at least.
-const PAUSE: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause when our signature is refused: nothing mends that but a person.
 const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// The longest pause that RCMS may ask for.

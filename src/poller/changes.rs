@@ -1,33 +1,45 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::domain::{KnownDevice, ListedDevice, Listing, SerialNumber};
+use crate::domain::{KnownDevice, ListedDevice, Listing, SerialNumber, Timestamp};
+
+/// What was read of the list.
+pub(super) struct Read {
+    /// The devices that it showed.
+    pub(super) devices: Vec<ListedDevice>,
+    /// It was read to its end, and all that it does not show is gone.
+    pub(super) is_complete: bool,
+    /// When its reading began, if that was not in this cycle.
+    pub(super) since: Option<Timestamp>,
+    /// Devices that are no longer listed.
+    pub(super) gone: Vec<SerialNumber>,
+}
 
 /// What a walk through the list changes about what is stored. A list that was not read to its end
 /// says nothing about the devices that it did not show.
-pub(super) fn listing(
-    known: &[KnownDevice],
-    listed: Vec<ListedDevice>,
-    is_complete: bool,
-) -> Listing {
+pub(super) fn listing(known: &[KnownDevice], read: Read) -> Listing {
     let by_sn: BTreeMap<&SerialNumber, &KnownDevice> =
         known.iter().map(|device| (&device.listed.sn, device)).collect();
     let is_as_stored = |device: &ListedDevice| {
         by_sn.get(&device.sn).is_some_and(|known| known.is_listed && known.listed == *device)
     };
-    let seen: BTreeSet<SerialNumber> = listed.iter().map(|device| device.sn.clone()).collect();
-    let (as_stored, changed): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_as_stored);
-    let gone = known
-        .iter()
-        .filter(|device| is_complete && device.is_listed && !seen.contains(&device.listed.sn));
+    let Read { devices, is_complete, since, gone } = read;
+    let (as_stored, changed): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_as_stored);
     Listing {
         is_complete,
-        gone: gone.map(|device| device.listed.sn.clone()).collect(),
-        unchanged: match is_complete {
+        since,
+        gone,
+        unchanged: match is_complete && since.is_none() {
             true => Vec::new(),
             false => as_stored.into_iter().map(|device| device.sn).collect(),
         },
         changed,
     }
+}
+
+/// The devices that the list held before and holds no more.
+pub(super) fn absent(known: &[KnownDevice], seen: &HashSet<SerialNumber>) -> Vec<SerialNumber> {
+    let is_absent = |device: &&KnownDevice| device.is_listed && !seen.contains(&device.listed.sn);
+    known.iter().filter(is_absent).map(|device| device.listed.sn.clone()).collect()
 }
 
 /// The devices whose state is not the one that is stored: their `statusData` is asked for at once.
@@ -77,13 +89,19 @@ mod tests {
             listed("D", DeviceState::Online),
             listed("E", DeviceState::Online),
         ];
-        let whole = listing(&known, listed.clone(), true);
+        let seen = listed.iter().map(|device| device.sn.clone()).collect();
+        let gone = absent(&known, &seen);
+        let read =
+            |is_complete, since, gone| Read { devices: listed.clone(), is_complete, since, gone };
+        let whole = listing(&known, read(true, None, gone));
         let changed: Vec<_> = whole.changed.iter().map(|device| device.sn.as_str()).collect();
         assert_eq!(changed, ["B", "D", "E"]);
         assert_eq!((names(&whole.gone), names(&whole.unchanged)), (vec!["C"], vec![]));
 
-        let part = listing(&known, listed, false);
+        let part = listing(&known, read(false, None, Vec::new()));
         assert_eq!((names(&part.gone), names(&part.unchanged)), (vec![], vec!["A"]));
+        let later = listing(&known, read(true, Some(Timestamp::from_unix_ms(0)), Vec::new()));
+        assert_eq!(names(&later.unchanged), ["A"], "seen after the others");
         let moved: Vec<_> = with_new_state(&known, &part).into_iter().collect();
         assert_eq!(names(&moved), ["B", "E"], "D is only listed again");
     }

@@ -1,9 +1,14 @@
 //! Asks RCMS at its own pace, and keeps what it says.
 //!
-//! Each cycle: one `deviceTotal`, the pages of the device list, and `statusData` of the devices that
-//! are due: those whose state changed, and all others in a slow rota. Each call fails alone. At
-//! most two are under way at once, a token bucket (`bucket`) spreads them, and while RCMS fails it
-//! is left alone but for one question a minute (`breaker`).
+//! Each cycle: one `deviceTotal`, the pages of the device list (`listing`), and `statusData` of the
+//! devices that are due (`statuses`): those whose state changed, and all others in a slow rota. Each
+//! call fails alone, and none takes the time of the other: a list that does not fit into its part of
+//! a cycle goes on in the next. At most two questions are under way at once, a token bucket
+//! (`bucket`) spreads them, and while RCMS fails it is left alone but for one question a minute
+//! (`breaker`).
+//!
+//! That a device is gone needs proof, and so does a change of its state: what was not answered says
+//! nothing. `tests/it/rcms/fake_fleet.rs` tries it with whatever RCMS may be like.
 //!
 //! What a cycle learns goes through the one writer, with less urgency than pushes; how it fares is
 //! published as a [`PollReport`].
@@ -11,9 +16,11 @@ mod breaker;
 mod bucket;
 mod changes;
 mod cycle;
+mod listing;
 mod pace;
 mod questions;
 mod rota;
+mod statuses;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -24,7 +31,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use self::pace::{Pace, SystemPace};
-use self::{breaker::Breaker, bucket::Bucket, rota::Rota};
+use self::{breaker::Breaker, bucket::Bucket, listing::ListState, rota::Rota};
 use crate::{
     domain::{PollReport, SerialNumber},
     intake::Intake,
@@ -41,6 +48,8 @@ pub struct PollerOptions {
     pub poll_every: Duration,
     /// Devices whose `statusData` is asked for whatever the list says.
     pub devices: Vec<SerialNumber>,
+    /// Items to ask for on a page.
+    pub page_size: u32,
 }
 
 /// Asks RCMS for as long as it is run.
@@ -59,17 +68,30 @@ struct State {
     breaker: Breaker,
     bucket: Bucket,
     rota: Rota,
+    list: ListState,
     /// What `deviceTotal` last said, if it was answered.
     device_total: Option<i64>,
     /// How many pauses have ended with a question: which kind it was changes each time.
     probes: usize,
-    /// Whether any `statusData` was answered in this cycle.
-    has_status: bool,
+    /// Whether `deviceTotal` or the list was answered in this cycle: then RCMS is there, and a
+    /// `statusData` that fails is about its router.
+    is_there: bool,
+    /// When any `statusData` was last answered.
+    status_answered: Option<Duration>,
+    /// How many `statusData` have failed in a row for reasons that may pass.
+    status_failures: u32,
+    /// The largest page of samples so far: a shorter one is the last.
+    samples_a_page: usize,
+    /// The page size of `statusData`, where RCMS refuses that of the list.
+    status_page_size: Option<u32>,
+    /// The length of the pause that RCMS asked for, until the list has been read again.
+    asked_pause: Duration,
 }
 
-/// How long what a cycle said holds: for three cycles, as long as they may be.
+/// For how long at least what a cycle said holds: for three cycles, as long as they may be, or for
+/// three of the poller's own pauses.
 pub fn good_for(poll_every: Duration) -> Duration {
-    poll_every.mul_f64(3.0 * (1.0 + JITTER))
+    (poll_every.max(breaker::PAUSE)).mul_f64(3.0 * (1.0 + JITTER))
 }
 
 impl<P: Pace> Poller<P> {
@@ -82,7 +104,9 @@ impl<P: Pace> Poller<P> {
         options: PollerOptions,
     ) -> (Self, watch::Receiver<PollReport>) {
         let (report, reports) = watch::channel(PollReport::default());
-        let state = Mutex::default();
+        let state =
+            State { list: ListState::new(options.page_size, pace.elapsed()), ..State::default() };
+        let state = Mutex::new(state);
         (Self { client, intake, pace, options, report, state }, reports)
     }
 

@@ -12,10 +12,45 @@ use crate::{
 pub(super) enum Unanswered {
     /// It was asked, and failed for a reason that may pass.
     ForNow,
+    /// It was asked, and RCMS wants to be asked less.
+    TooMany,
+    /// It was asked, and RCMS refuses to answer that question.
+    Refused,
+    /// It was asked, and the answer is more than we take.
+    TooLarge,
     /// It was asked, and failed.
     Failed,
     /// It was not asked: RCMS is left alone.
     LeftAlone,
+}
+
+/// As long as any device had an answer so lately, that others have none is about them.
+const RECENT: Duration = Duration::from_secs(15 * 60);
+
+impl Unanswered {
+    fn of(error: &RcmsError) -> Self {
+        match error {
+            RcmsError::Status { status: 429, .. } => Self::TooMany,
+            // A page size that is refused is one of these.
+            RcmsError::Code { .. } | RcmsError::Status { status: 400 | 413 | 416 | 422, .. } => {
+                Self::Refused
+            }
+            RcmsError::TooLarge(_) => Self::TooLarge,
+            _ if error.is_temporary() => Self::ForNow,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Whether an error of `statusData` is an answer about that one device: RCMS is there.
+fn is_of_one(error: &RcmsError) -> bool {
+    match error {
+        RcmsError::Status { status, .. } => {
+            (400..500).contains(status) && ![401, 403, 408, 429].contains(status)
+        }
+        RcmsError::TooLarge(_) => true,
+        _ => false,
+    }
 }
 
 impl<P: Pace> Poller<P> {
@@ -45,7 +80,7 @@ impl<P: Pace> Poller<P> {
             }
             Err(error) => {
                 self.note_failure(call, &error, now, elapsed);
-                Err(if error.is_temporary() { Unanswered::ForNow } else { Unanswered::Failed })
+                Err(Unanswered::of(&error))
             }
         }
     }
@@ -69,7 +104,13 @@ impl<P: Pace> Poller<P> {
     fn note_answer(&self, call: PollCall, now: Timestamp, elapsed: Duration) {
         let ended_pause = {
             let mut state = self.state();
-            state.has_status |= call == PollCall::StatusData;
+            if call == PollCall::StatusData {
+                state.status_answered = Some(elapsed);
+                state.status_failures = 0;
+            } else {
+                state.is_there = true;
+            }
+            state.bucket.answered(elapsed);
             let ended_pause = state.breaker.answered();
             if ended_pause {
                 state.bucket.empty(elapsed);
@@ -89,26 +130,39 @@ impl<P: Pace> Poller<P> {
     fn note_failure(&self, call: PollCall, error: &RcmsError, now: Timestamp, elapsed: Duration) {
         let trouble = match error {
             RcmsError::Code { .. } | RcmsError::Refused(_) => None,
+            _ if call == PollCall::StatusData && is_of_one(error) => None,
             RcmsError::Signature { .. } => Some(Trouble::Signature),
             RcmsError::Status { status: 429, retry_after, .. } => {
                 Some(Trouble::TooMany(*retry_after))
             }
             _ => Some(Trouble::Failed),
         };
-        let (paused_until, has_status) = {
+        let (paused_until, others_answer) = {
             let mut state = self.state();
             match trouble {
+                Some(Trouble::Failed) if call == PollCall::StatusData && state.is_there => {
+                    let may_be_all = error.is_temporary();
+                    state.status_failures = if may_be_all { state.status_failures + 1 } else { 0 };
+                }
                 Some(trouble) => {
                     state.breaker.failed(trouble, elapsed, rand::random_range(0.0..1.0))
                 }
                 None => _ = state.breaker.answered(),
             }
-            (state.breaker.paused_until(), state.has_status)
+            let paused_until = state.breaker.paused_until();
+            if let Some(Trouble::TooMany(_)) = trouble {
+                state.bucket.too_many(elapsed);
+                let pause = paused_until.map_or(Duration::ZERO, |it| it.saturating_sub(elapsed));
+                state.asked_pause = state.asked_pause.max(pause);
+            }
+            let answered = state.status_answered;
+            let others_answer = answered.is_some_and(|at| elapsed.saturating_sub(at) <= RECENT);
+            (paused_until, others_answer)
         };
         let left = paused_until.map(|until| now.plus(until.saturating_sub(elapsed)));
         self.report.send_modify(|report| report.paused_until = left);
         // One device without an answer is no news as long as others have one.
-        if call == PollCall::StatusData && has_status {
+        if call == PollCall::StatusData && others_answer {
             self.count_failure(error.kind());
             tracing::debug!(rcms.call = %call, error = %error.sentence(), "A device has no answer");
         } else {
@@ -116,7 +170,7 @@ impl<P: Pace> Poller<P> {
         }
     }
 
-    fn note_works(&self, call: PollCall) {
+    pub(super) fn note_works(&self, call: PollCall) {
         self.report.send_if_modified(|report| {
             let Some(failure) = report.failing.remove(&call) else { return false };
             tracing::info!(rcms.call = %call, since = %failure.since, "The RCMS poll works again");

@@ -30,6 +30,8 @@ pub struct DevicePage {
     pub devices: Vec<ListedDevice>,
     /// How many items it had, with those that could not.
     pub items: usize,
+    /// How many devices the whole list has, where the answer says so.
+    pub total: Option<usize>,
 }
 
 /// A page of a device's samples.
@@ -95,21 +97,27 @@ pub(super) fn open(
 pub(super) fn totals(data: &RawValue) -> Result<FleetTotals, RcmsError> {
     let members = members(data).ok_or(RcmsError::Unreadable("counts that are no object"))?;
     let count = |name: &str| members.get(name).copied().and_then(integer);
-    Ok(FleetTotals {
+    let totals = FleetTotals {
         device_total: count("deviceTotal"),
         online_total: count("onlineTotal"),
         offline_total: count("offlineTotal"),
         registered_total: count("registeredTotal"),
         un_registered_total: count("unRegisteredTotal"),
         user_total: count("userTotal"),
-    })
+    };
+    match totals == FleetTotals::default() {
+        true => Err(RcmsError::Unreadable("counts of which none is known")),
+        false => Ok(totals),
+    }
 }
 
 /// Reads a page of the device list. An item without a serial number is counted and passed over.
 pub(super) fn device_page(data: Option<&RawValue>) -> Result<DevicePage, RcmsError> {
     let items = items(data, |members| members.contains_key("sn"))?;
     let devices = items.iter().filter_map(|item| device(item)).collect();
-    Ok(DevicePage { devices, items: items.len() })
+    let total = data.and_then(members).and_then(|container| integer(container.get("total")?));
+    let total = total.and_then(|total| usize::try_from(total).ok());
+    Ok(DevicePage { devices, items: items.len(), total })
 }
 
 /// Reads a page of samples that were asked for between these moments.

@@ -23,4 +23,4 @@ pub use error::RcmsError;
 pub use group_name::{GroupName, GroupNameError};
 pub use request::{Method, Page, Refusal, Request};
 pub use signature::Signed;
-pub use walk::{ListWalk, SampleWalk};
+pub use walk::{ListWalk, PAGE_SIZE, SampleWalk, smaller_page};

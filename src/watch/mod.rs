@@ -6,6 +6,7 @@
 //! look.
 mod erased;
 mod place;
+mod rcms;
 mod rejected;
 mod rules;
 mod signals;

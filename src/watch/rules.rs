@@ -1,14 +1,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
-    erased, place,
+    erased, place, rcms,
     rejected::{self, RejectedRun, Rejection},
     signals::{MisaddressedRun, Reading, RefusedRun, Run},
 };
 use crate::{
     domain::{
         BelievedTime, ClockEvidence, ClockFault, Condition, ConditionKind, HeldReason, HeldTally,
-        Kind, PollCall, PollReport, PushPause, SourceBlock, Timestamp, edits, span,
+        Kind, PollReport, PushPause, SourceBlock, Timestamp, edits, span,
     },
     smarthub::kind,
 };
@@ -145,8 +145,7 @@ pub(super) fn found(facts: &Facts, noted: &Reading) -> Vec<Condition> {
     }));
     found.extend(misaddressed(&noted.misaddressed));
     found.extend(pushes_rejected(facts, noted));
-    found.extend(facts.rcms.as_ref().and_then(rcms_failing));
-    found.extend(facts.rcms.as_ref().and_then(|report| rcms_list_short(report, facts.now)));
+    found.extend(facts.rcms.iter().flat_map(|report| rcms::found(report, facts.now)));
     found.extend(place::found(facts));
     found.extend(connections_full(facts.places.as_ref(), facts.share.as_ref()));
     found.extend(facts.clock.and_then(|believed| clock_wrong(believed, facts.now)));
@@ -373,27 +372,4 @@ fn backup_failing((since, why): &(Timestamp, String)) -> Condition {
     let todo = "Free some room or mend the folder that SIMDECK_BACKUP_DIR names, then make one with \
                 `simdeck backup`. It is tried again by itself.";
     of(ConditionKind::BackupFailing, *since, says, todo)
-}
-
-/// That some routers cannot be asked about themselves is no failure of RCMS.
-fn rcms_failing(report: &PollReport) -> Option<Condition> {
-    let failing = report.failing.iter().find(|(call, _)| **call != PollCall::StatusData);
-    let (call, failure) = failing?;
-    let says = match call {
-        PollCall::Keep => "RCMS's answers are not stored: what is known of routers may be old.",
-        _ => "RCMS does not answer as it should: what is known of routers may be old.",
-    };
-    let todo = format!("Look at `rcms` in /v1/status for what to do ({call}: {}).", failure.kind);
-    Some(of(ConditionKind::RcmsFailing, failure.since, says.to_owned(), todo))
-}
-
-/// RCMS counts more routers than it lists: those that it does not list are not watched.
-fn rcms_list_short(report: &PollReport, now: Timestamp) -> Option<Condition> {
-    let (counted, listed) = report.short_list()?;
-    let says = format!(
-        "RCMS counts {counted} routers and lists {listed} of them: the others are not watched here."
-    );
-    let todo = "Give the client of SIMDECK_RCMS_CLIENT_ID the right to see all groups in RCMS, or \
-                name the missing routers in SIMDECK_RCMS_DEVICES.";
-    Some(of(ConditionKind::RcmsListShort, now, says, todo))
 }

@@ -63,6 +63,7 @@ async fn where_rcms_is_not_set_up_metrics_tell_nothing_of_it() {
     let others = [
         "simdeck_conditions{condition=\"rcms_failing\"}",
         "simdeck_conditions{condition=\"rcms_list_short\"}",
+        "simdeck_conditions{condition=\"rcms_slow\"}",
     ];
     let told: Vec<_> = samples.keys().copied().filter(of_rcms).collect();
     assert_eq!(told, others);

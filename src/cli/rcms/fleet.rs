@@ -62,14 +62,28 @@ pub(super) async fn total(client: &Client, output: Output) -> Result<(), Failure
     output.rows(&headings, &[row.to_vec()], &json)
 }
 
-/// Walks the whole list. The total tells whether a short page is the last; without it, one is.
-pub(super) async fn devices(client: &Client, output: Output) -> Result<(), Failure> {
+/// What `rcms status` asks for.
+pub(super) struct Asked<'a> {
+    pub(super) sn: &'a SerialNumber,
+    pub(super) since: Duration,
+    pub(super) page_size: u32,
+}
+
+/// Walks the whole list, to an empty page or one with nothing new.
+pub(super) async fn devices(
+    client: &Client,
+    page_size: u32,
+    output: Output,
+) -> Result<(), Failure> {
     let expected = match client.device_total().await {
         Ok(totals) => totals.device_total,
         Err(error) if ends_all(&error) => return Err(error.into()),
-        Err(_) => None,
+        Err(error) => {
+            output::note(&format!("deviceTotal has no answer: {}", error.sentence()));
+            None
+        }
     };
-    let (mut walk, mut devices) = (ListWalk::new(expected), Vec::new());
+    let (mut walk, mut devices) = (ListWalk::new(expected, page_size), Vec::new());
     let progress = output::counting("devices");
     while let Some(page) = walk.next() {
         let new = walk.take(client.devices(page).await?);
@@ -117,13 +131,13 @@ pub(super) async fn device(
 
 pub(super) async fn status(
     client: &Client,
-    sn: &SerialNumber,
-    since: Duration,
+    asked: Asked<'_>,
     output: Output,
 ) -> Result<(), Failure> {
+    let Asked { sn, since, page_size } = asked;
     let end = SystemClock.now();
     let begin = end.minus(since);
-    let (mut walk, mut samples) = (SampleWalk::new(), Vec::new());
+    let (mut walk, mut samples) = (SampleWalk::new(page_size, 0), Vec::new());
     while let Some(page) = walk.next() {
         samples.extend(walk.take(client.status_data(sn, page, begin, end).await?));
     }
@@ -136,6 +150,12 @@ pub(super) async fn status(
     output.table(Table { headings: &headings, rows: &rows, may_go: &may_go }, &wholes)?;
     if samples.is_empty() {
         output::note(&format!("RCMS has nothing from {sn} since {begin}."));
+    }
+    if !walk.is_whole() {
+        output::note(&format!(
+            "RCMS's pages could not be read to their end, so samples of {sn} may be missing: ask for \
+             a shorter time."
+        ));
     }
     Ok(())
 }

@@ -113,10 +113,14 @@ pub(super) async fn run(
         Command::Probe => return probe::run(account, output).await,
         Command::Sign(sign) => sign::run(sign, &account, output)?,
         Command::Total => fleet::total(&client(account, RETRIES)?, output).await?,
-        Command::Devices => fleet::devices(&client(account, RETRIES)?, output).await?,
+        Command::Devices => {
+            let page_size = settings.rcms.page_size;
+            fleet::devices(&client(account, RETRIES)?, page_size, output).await?;
+        }
         Command::Device { sn } => fleet::device(&client(account, RETRIES)?, sn, output).await?,
         Command::Status { sn, since } => {
-            fleet::status(&client(account, RETRIES)?, sn, *since, output).await?;
+            let asked = fleet::Asked { sn, since: *since, page_size: settings.rcms.page_size };
+            fleet::status(&client(account, RETRIES)?, asked, output).await?;
         }
         Command::Group { sn, name } => {
             fleet::group(&client(account, RETRIES)?, sn, name, output).await?;

@@ -162,6 +162,8 @@ pub struct Rcms {
     pub devices: Vec<SerialNumber>,
     /// How often it is asked, 10 s to 1 h.
     pub poll_every: Duration,
+    /// Items to ask for on a page.
+    pub page_size: u32,
     /// The variant of the signature.
     pub variant: SigningVariant,
 }
@@ -286,6 +288,7 @@ impl Settings {
                 client_secret: None,
                 devices: Vec::new(),
                 poll_every: Duration::ZERO,
+                page_size: 0,
                 variant: SigningVariant::default(),
             },
             quarantine: Quarantine { max_bytes: 0 },

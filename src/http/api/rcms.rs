@@ -27,7 +27,7 @@ pub struct Rcms {
     pub client: rcms::Client,
     /// How the poller fares.
     pub report: watch::Receiver<PollReport>,
-    /// For how long what the poller learned holds: three of its cycles.
+    /// For how long what the poller learned holds, as long as it does not say so itself.
     pub good_for: Duration,
 }
 
@@ -74,7 +74,9 @@ struct CallOut {
 impl InternalState {
     /// Since when older words about a router's state count for nothing.
     pub(super) fn freshness(&self) -> Freshness {
-        let good_for = self.rcms.as_ref().map_or(GOOD_FOR_DEFAULT, |rcms| rcms.good_for);
+        let good_for = self.rcms.as_ref().map_or(GOOD_FOR_DEFAULT, |rcms| {
+            rcms.report.borrow().good_for.unwrap_or(rcms.good_for)
+        });
         Freshness { now: self.clock.now(), good_for }
     }
 

@@ -99,7 +99,8 @@ impl Writer {
         self.keep_changed(&listing.changed, now).await?;
         if !listing.unchanged.is_empty() {
             let shown: Vec<_> = listing.unchanged.iter().map(|sn| sn.as_str()).collect();
-            sqlx::query(if listing.is_complete { LISTED_AGAIN } else { SHOWN })
+            let is_at_once = listing.is_complete && listing.since.is_none();
+            sqlx::query(if is_at_once { LISTED_AGAIN } else { SHOWN })
                 .bind(serde_json::to_string(&shown)?)
                 .bind(now.unix_ms())
                 .execute(&mut self.connection)
@@ -107,8 +108,9 @@ impl Writer {
         }
         if listing.is_complete {
             self.keep_gone(listing, now).await?;
+            // Who was on an early page was seen when the reading began, and not later.
             sqlx::query("update fleet set listed_ms = $1")
-                .bind(now.unix_ms())
+                .bind(listing.since.unwrap_or(now).unix_ms())
                 .execute(&mut self.connection)
                 .await?;
         }

@@ -41,6 +41,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "proxy_not_trusted",
         "rcms_failing",
         "rcms_list_short",
+        "rcms_slow",
         "disk_low",
         "folder_low",
         "database_moved",

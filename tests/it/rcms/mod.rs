@@ -3,6 +3,7 @@ mod answers;
 mod asking;
 mod commands;
 mod commands_offline;
+mod fake_fleet;
 mod faults;
 mod live;
 mod outage;

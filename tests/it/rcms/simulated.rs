@@ -48,7 +48,7 @@ struct Shared {
 }
 
 impl SimulatedTime {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (allowed, is_held) = (watch::Sender::new(Duration::ZERO), watch::Sender::new(false));
         Self(Arc::new(Shared { elapsed: Mutex::default(), allowed, is_held }))
     }
@@ -59,7 +59,13 @@ impl SimulatedTime {
         self.0.allowed.send_replace(allowed);
         let mut is_held = self.0.is_held.subscribe();
         timeout(GUARD, is_held.wait_for(|held| *held)).await.expect("the poller hangs").unwrap();
-        *self.0.elapsed.lock().unwrap() = allowed;
+        let mut elapsed = self.0.elapsed.lock().unwrap();
+        *elapsed = allowed.max(*elapsed);
+    }
+
+    /// Lets so much time pass at once, whoever waits.
+    pub(super) fn take(&self, span: Duration) {
+        *self.0.elapsed.lock().unwrap() += span;
     }
 }
 
@@ -100,7 +106,17 @@ pub(super) struct Polled {
 impl Polled {
     /// A poller that has just begun. `devices` are those that the settings name.
     pub(super) async fn start(rcms: StandIn, devices: &[&str]) -> Self {
-        let (folder, time) = (TempDir::new().unwrap(), SimulatedTime::new());
+        Self::start_in(SimulatedTime::new(), CYCLE, rcms, devices).await
+    }
+
+    /// The same in a time that others know of, with cycles of this length.
+    pub(super) async fn start_in(
+        time: SimulatedTime,
+        cycle: Duration,
+        rcms: StandIn,
+        devices: &[&str],
+    ) -> Self {
+        let folder = TempDir::new().unwrap();
         let clock = time.clone();
         rcms.edit(|world| world.now_ms = Box::new(move || clock.now().unix_ms()));
         let options = OpenOptions {
@@ -117,7 +133,7 @@ impl Polled {
             ClientOptions { clock: Arc::new(time.clone()), total_time_max: PATIENCE, retries: 0 };
         let client = Client::new(account(&rcms.url()), options).unwrap();
         let devices = devices.iter().map(|sn| sn.parse().unwrap()).collect();
-        let options = PollerOptions { poll_every: CYCLE, devices };
+        let options = PollerOptions { poll_every: cycle, devices, page_size: 100 };
         let store = intake.store().clone();
         let (poller, report) = Poller::new(client, intake, time.clone(), options);
         tokio::spawn(poller.run(stop.clone()));
@@ -125,7 +141,7 @@ impl Polled {
         let mut polled =
             Self { rcms, time, report, store, passed, _stop: stop.drop_guard(), folder };
         // Half a minute off the cycles, so that none is cut in two.
-        polled.pass(CYCLE / 2).await;
+        polled.pass(cycle / 2).await;
         polled
     }
 
@@ -159,7 +175,8 @@ impl Polled {
     }
 
     pub(super) fn freshness(&self) -> Freshness {
-        Freshness { now: self.time.now(), good_for: good_for(CYCLE) }
+        let good_for = self.report.borrow().good_for.unwrap_or(good_for(CYCLE));
+        Freshness { now: self.time.now(), good_for }
     }
 
     /// When each request was signed, since the start.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{PLAIN, Setting, Shape};
-use crate::cli::settings::values::{duration_within, parsed, word};
+use crate::cli::settings::values::{duration_within, parsed, whole, word};
 
 const POLL_EVERY_MIN: Duration = Duration::from_secs(10);
 const POLL_EVERY_MAX: Duration = Duration::from_secs(3_600);
@@ -67,6 +67,16 @@ pub(super) const SETTINGS: &[Setting] = &[
             let bounds = POLL_EVERY_MIN..=POLL_EVERY_MAX;
             given.one(|text| duration_within(text, &bounds)).map(|v| s.rcms.poll_every = v)
         },
+        ..PLAIN
+    },
+    Setting {
+        section: "rcms",
+        key: "page_size",
+        shape: Shape::Number,
+        default: Some("100"),
+        hint: "ITEMS",
+        doc: "How many items to ask for on a page, 1 to 1000; where RCMS refuses it, 50, 20 and 10 are tried.",
+        set: |s, given| given.one(|text| whole(text, 1, 1_000)).map(|v| s.rcms.page_size = v),
         ..PLAIN
     },
     Setting {

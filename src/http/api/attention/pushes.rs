@@ -137,6 +137,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::ProxyNotTrusted
         | ConditionKind::RcmsFailing
         | ConditionKind::RcmsListShort
+        | ConditionKind::RcmsSlow
         | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing

@@ -39,6 +39,9 @@ pub(super) fn answer(call: &Call, seen: &Seen, world: &mut World) -> Answer {
     if seen.verdict.is_err() {
         return Answer::signature_refused();
     }
+    if world.says_nothing {
+        return Answer::envelope(0, "Success", &Value::Null);
+    }
     let data = match call {
         Call::DeviceTotal => Ok(world.totals.clone().unwrap_or_else(|| totals(&world.devices))),
         Call::DeviceList => {
@@ -79,6 +82,9 @@ fn page<T: Clone>(items: &[T], seen: &Seen, world: &World) -> Result<Vec<T>, &'s
         Some(_) => Err("pageNum and pageSize count from 1"),
     };
     let (page_num, asked) = (number("pageNum", 1)?, number("pageSize", 10)?);
+    if world.page_size_refused_above.is_some_and(|largest| asked > largest) {
+        return Err("pageSize is too large");
+    }
     let size = asked.min(world.page_size_max.unwrap_or(asked));
     let pages_before = if world.ignore_paging { 0 } else { page_num - 1 };
     let start = pages_before.saturating_mul(size.saturating_sub(world.overlap));

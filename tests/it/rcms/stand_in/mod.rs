@@ -34,8 +34,8 @@ pub(crate) use elsewhere::Elsewhere;
 pub(crate) use faults::{Fault, On, Times};
 pub(crate) use request::Seen;
 pub(crate) use world::{
-    Account, CLIENT_ID, CLIENT_SECRET, Container, ParametersIn, Sample, SignBody, UniqueCode,
-    Variant, World, device, fleet,
+    Account, CLIENT_ID, CLIENT_SECRET, Container, OnRequest, ParametersIn, Sample, SignBody,
+    UniqueCode, Variant, World, device, fleet,
 };
 
 /// The server; clones share it. It lives as long as the runtime that started it.
@@ -143,7 +143,9 @@ impl Shared {
             seen.verdict = signature::check(&seen, world);
         }
         let call = calls::Call::of(&seen, world);
-        let fault = script.next(&call, &seen);
+        let refused = world.on_request.as_mut().and_then(|it| it(&seen.path));
+        let refused = refused.map(|status| Fault::Status(status, Vec::new(), String::new()));
+        let fault = refused.or_else(|| script.next(&call, &seen));
         let (mut answer, way) = faults::play(fault, || calls::answer(&call, &seen, world));
         answer.date_ms = (world.now_ms)() + world.clock_skew_ms;
         let unzips = seen.header("accept-encoding").is_some_and(|text| text.contains("gzip"));

@@ -35,7 +35,16 @@ pub(crate) struct World {
     pub(crate) gzip: bool,
     /// How long each answer takes, so that overlaps can show.
     pub(crate) delay: Duration,
+    /// Every call is answered with success and no data.
+    pub(crate) says_nothing: bool,
+    /// A larger `pageSize` is refused.
+    pub(crate) page_size_refused_above: Option<usize>,
+    /// Called with each request that is read; an answer that it gives is sent instead of the right one.
+    pub(crate) on_request: Option<OnRequest>,
 }
+
+/// Looks at a request's path; may name a status to answer it with.
+pub(crate) type OnRequest = Box<dyn FnMut(&str) -> Option<u16> + Send>;
 
 impl Default for World {
     fn default() -> Self {
@@ -54,6 +63,9 @@ impl Default for World {
             ignore_paging: false,
             gzip: false,
             delay: Duration::ZERO,
+            says_nothing: false,
+            page_size_refused_above: None,
+            on_request: None,
         }
     }
 }

@@ -65,7 +65,7 @@ fn poll(after_ms: i64) -> DevicePoll {
 /// A poll that read the list to its end.
 fn walk(after_ms: i64, changed: Vec<ListedDevice>, unchanged: &[usize]) -> DevicePoll {
     let unchanged = unchanged.iter().map(|nth| sn(*nth)).collect();
-    let listing = Listing { is_complete: true, changed, unchanged, gone: Vec::new() };
+    let listing = Listing { is_complete: true, changed, unchanged, ..Listing::default() };
     DevicePoll { listing: Some(listing), ..poll(after_ms) }
 }
 
