@@ -353,6 +353,7 @@ fn poller(
         retries: 0,
     };
     let client = Client::new(account, options).map_err(told)?;
+    let client = client.in_zone(settings.rcms.time_zone.clone());
     let poll_every = settings.rcms.poll_every;
     let options = PollerOptions {
         poll_every,

@@ -31,6 +31,8 @@ pub enum ConditionKind {
     RcmsListShort,
     /// RCMS is too slow for every router to have its turn in time.
     RcmsSlow,
+    /// This server's clock and RCMS's differ by a minute or more.
+    RcmsClock,
     /// The disk has less room than is to be left free.
     DiskLow,
     /// The data directory lies on a disk of its own that has hardly any room.
@@ -75,7 +77,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -89,6 +91,7 @@ impl ConditionKind {
         Self::RcmsFailing,
         Self::RcmsListShort,
         Self::RcmsSlow,
+        Self::RcmsClock,
         Self::DiskLow,
         Self::FolderLow,
         Self::DatabaseMoved,
@@ -114,6 +117,7 @@ impl ConditionKind {
             Self::RcmsFailing => "rcms_failing",
             Self::RcmsListShort => "rcms_list_short",
             Self::RcmsSlow => "rcms_slow",
+            Self::RcmsClock => "rcms_clock",
             Self::DiskLow => "disk_low",
             Self::FolderLow => "folder_low",
             Self::DatabaseMoved => "database_moved",
@@ -146,7 +150,8 @@ impl ConditionKind {
             | Self::NoRoom
             | Self::ProxyNotTrusted
             | Self::RcmsListShort
-            | Self::RcmsSlow => false,
+            | Self::RcmsSlow
+            | Self::RcmsClock => false,
         }
     }
 

@@ -72,6 +72,8 @@ pub struct PollReport {
     pub late: usize,
     /// In how many cycles in a row there were such routers.
     pub late_cycles: u64,
+    /// By how much our clock was ahead of RCMS's in the last two cycles that told it.
+    pub clock_ahead_ms: [i64; 2],
 }
 
 impl PollCall {
@@ -110,6 +112,8 @@ impl PollFailureKind {
 impl PollReport {
     /// A router may come or go between the two questions; a list that is short twice is short.
     const SHORT_LISTS_MIN: u64 = 2;
+    /// From here on two clocks differ.
+    const CLOCK_FAR_MS: i64 = 60_000;
     /// After a pause everybody is late for a cycle.
     const LATE_CYCLES_MIN: u64 = 3;
 
@@ -117,6 +121,19 @@ impl PollReport {
     pub fn note_list(&mut self, counted: usize, listed: usize) {
         self.short_lists = if listed < counted { self.short_lists + 1 } else { 0 };
         self.counted_and_listed = Some((counted, listed));
+    }
+
+    /// Notes by how much our clock is ahead of RCMS's.
+    pub fn note_clock(&mut self, ahead_ms: i64) {
+        self.clock_ahead_ms = [self.clock_ahead_ms[1], ahead_ms];
+    }
+
+    /// Whether our clock is far ahead of RCMS's, or else far behind it, if it is either for good.
+    pub fn is_clock_ahead(&self) -> Option<bool> {
+        let are_far = |is_far: fn(i64) -> bool| self.clock_ahead_ms.into_iter().all(is_far);
+        let (ahead, behind) =
+            (are_far(|ms| ms >= Self::CLOCK_FAR_MS), are_far(|ms| ms <= -Self::CLOCK_FAR_MS));
+        (ahead || behind).then_some(ahead)
     }
 
     /// Whether RCMS is too slow, or bears too few questions, for every router to have its turn.

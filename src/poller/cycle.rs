@@ -20,7 +20,7 @@ impl<P: Pace> Poller<P> {
         if probe == Some(PollCall::StatusData) {
             let Some(known) = self.known(self.freshness()).await else { return };
             let due = self.due(&known, &BTreeSet::new());
-            self.ask_statuses(due.into_iter().take(1).collect(), began).await;
+            self.ask_statuses(due.into_iter().take(1).collect(), Duration::MAX).await;
         }
         let mut totals = None;
         if probe != Some(PollCall::DeviceList) {
@@ -32,8 +32,10 @@ impl<P: Pace> Poller<P> {
         }
         let Some((known, urgent)) = self.keep_part(totals, part).await else { return };
         let due = self.due(&known, &urgent);
-        self.ask_statuses(due, began).await;
         let ends = began + self.options.poll_every;
+        // However slow the list is, it takes half of the time at most.
+        let listed = self.pace.elapsed();
+        self.ask_statuses(due, ends.max(listed + listed.saturating_sub(began))).await;
         let goes_on = self.state().list.is_begun() && self.pace.elapsed() < ends;
         if goes_on {
             let part = self.read_list(ends).await;
@@ -68,6 +70,10 @@ impl<P: Pace> Poller<P> {
             None => BTreeSet::new(),
         };
         let rcms_time = self.client.time_there();
+        if let Some(theirs) = rcms_time {
+            let ahead_ms = self.pace.now().unix_ms() - theirs.unix_ms();
+            self.report.send_modify(|report| report.note_clock(ahead_ms));
+        }
         let statuses = Vec::new();
         self.keep(DevicePoll { freshness, rcms_time, totals, listing, statuses }).await;
         Some((known, urgent))

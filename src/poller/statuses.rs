@@ -12,7 +12,7 @@ use crate::{
     domain::{
         DevicePoll, DeviceStatus, KnownDevice, PollCall, SerialNumber, StatusSample, Timestamp,
     },
-    rcms::{SampleWalk, smaller_page},
+    rcms::{SampleWalk, StatusPage, smaller_page},
 };
 
 /// Questions that are under way at once.
@@ -52,6 +52,8 @@ struct Asking {
 enum Ended {
     /// All of the span was read.
     Whole,
+    /// RCMS said neither what there is nor that there is nothing.
+    Nothing,
     /// There is more than one turn can read.
     TooMuch,
     /// A question failed.
@@ -67,12 +69,10 @@ impl<P: Pace> Poller<P> {
         due
     }
 
-    /// Asks one device after the other, two at once, until the next cycle should begin.
-    pub(super) async fn ask_statuses(&self, due: Vec<Turn>, began: Duration) {
-        let is_over = || {
-            self.pace.elapsed().saturating_sub(began) >= self.options.poll_every
-                || self.state().status_failures >= FAILURES_MAX
-        };
+    /// Asks one device after the other, two at once, until then.
+    pub(super) async fn ask_statuses(&self, due: Vec<Turn>, until: Duration) {
+        let is_over =
+            || self.pace.elapsed() >= until || self.state().status_failures >= FAILURES_MAX;
         let mut answers = stream::iter(due)
             .take_while(|_| std::future::ready(!is_over()))
             .map(|turn| self.status_of(turn))
@@ -120,6 +120,7 @@ impl<P: Pace> Poller<P> {
         let mut state = self.state();
         match ended {
             Ended::Whole => state.rota.answered(&asking.sn, end < now),
+            Ended::Nothing => state.rota.answered(&asking.sn, false),
             Ended::TooMuch => state.rota.too_much(&asking.sn, (span / 2).max(SPAN_MIN)),
             Ended::Failed(Unanswered::LeftAlone | Unanswered::TooMany) => (),
             Ended::Failed(_) if state.is_there => state.rota.failed(&asking.sn),
@@ -142,6 +143,9 @@ impl<P: Pace> Poller<P> {
                 self.state().rota.ask(sn, self.pace.elapsed());
             }
             match answer {
+                Ok(StatusPage { is_absent: true, .. }) if page.number == 1 => {
+                    return Ended::Nothing;
+                }
                 Ok(page) => asking.samples.extend(asking.walk.take(page)),
                 Err(Unanswered::TooLarge) => match asking.walk.halve() {
                     Some(size) => self.state().rota.use_pages_of(&asking.sn, size),

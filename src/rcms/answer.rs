@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::RcmsError;
+use super::{
+    error::RcmsError,
+    sample_time::{LocalZone, Span},
+};
 use crate::domain::{
     DeviceState, FleetTotals, ListedDevice, SerialNumber, ShortText, StatusFacts, StatusSample,
     Timestamp,
@@ -19,6 +22,9 @@ const SIGNATURE_REFUSED: i64 = 40002;
 const ITEMS_MAX: usize = 100_000;
 /// How much of RCMS's own words is passed on.
 const MSG_CHARS_MAX: usize = 256;
+
+/// Under which names a sample may say when RCMS took it in.
+const OWN_TIMES: [&str; 3] = ["time", "timestamp", "createTime"];
 
 /// The members of an object, each as it was written.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
@@ -39,6 +45,8 @@ pub struct DevicePage {
 pub struct StatusPage {
     /// In RCMS's order.
     pub samples: Vec<StatusSample>,
+    /// There was no list at all, not even an empty one.
+    pub is_absent: bool,
     /// How many items it had.
     pub items: usize,
 }
@@ -62,7 +70,7 @@ pub fn read_every_way(body: &[u8], begin: Timestamp, end: Timestamp) -> Result<u
     let readable = [
         totals(data.unwrap_or(RawValue::NULL)).is_ok(),
         device_page(data).is_ok(),
-        status_page(data, begin, end).is_ok(),
+        status_page(data, Span { begin, end }, &LocalZone::default()).is_ok(),
     ];
     Ok(readable.into_iter().filter(|readable| *readable).count())
 }
@@ -120,19 +128,29 @@ pub(super) fn device_page(data: Option<&RawValue>) -> Result<DevicePage, RcmsErr
     Ok(DevicePage { devices, items: items.len(), total })
 }
 
-/// Reads a page of samples that were asked for between these moments.
+/// Reads a page of samples that were asked for of this span.
 pub(super) fn status_page(
     data: Option<&RawValue>,
-    begin: Timestamp,
-    end: Timestamp,
+    span: Span,
+    zone: &LocalZone,
 ) -> Result<StatusPage, RcmsError> {
     let is_sample = |members: &Members<'_>| {
         ["system", "active_link"].iter().any(|name| members.contains_key(*name))
             || members.get("data").is_some_and(|data| data.get().starts_with('{'))
     };
     let items = items(data, is_sample)?;
-    let samples = items.iter().map(|item| sample(item, begin, end)).collect();
-    Ok(StatusPage { samples, items: items.len() })
+    let (mut samples, own_times): (Vec<_>, Vec<_>) = items.iter().map(|item| sample(item)).unzip();
+    let texts: Vec<Vec<&str>> = samples
+        .iter()
+        .zip(&own_times)
+        .map(|(sample, own): (&StatusSample, &ShortText)| vec![&*sample.facts.system_time, &**own])
+        .collect();
+    let moments = zone.moments(&texts, span);
+    for (sample, moment) in samples.iter_mut().zip(moments) {
+        sample.sampled_at = moment;
+    }
+    let is_absent = data.is_none_or(|data| data.get() == "null");
+    Ok(StatusPage { samples, is_absent, items: items.len() })
 }
 
 /// The items of a list: a bare array, the array in one of these members of an object, or the one item
@@ -162,7 +180,7 @@ fn items(
 /// Reads what RCMS says of one device; none without a serial number that can be read.
 pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
     let mut members = members(item)?;
-    let sn: SerialNumber = short(members.get("sn")?)?.parse().ok()?;
+    let sn: SerialNumber = short(members.get("sn")?)?.trim().parse().ok()?;
     members.remove("sn");
     let mut take = |names: &[&str]| {
         let found = names.iter().find_map(|name| {
@@ -178,11 +196,12 @@ pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
     let firmware_version = take(&["deviceFirmWareVersion"]);
     let description = take(&["deviceDesc"]);
     let create_time = take(&["createTime"]);
-    let state = match take(&["onlineStatus", "deviceOnLineStatus"]).as_ref() {
-        "1" => DeviceState::Online,
-        "0" => DeviceState::Offline,
-        _ => DeviceState::Unknown,
-    };
+    let state = ["onlineStatus", "deviceOnLineStatus"].iter().find_map(|name| {
+        let state = state(members.get(*name)?)?;
+        members.remove(*name);
+        Some(state)
+    });
+    let state = state.unwrap_or(DeviceState::Unknown);
     members.retain(|_, value| value.get() != "null");
     let extra = (!members.is_empty()).then(|| serde_json::to_string(&members).ok()).flatten();
     Some(ListedDevice {
@@ -198,9 +217,21 @@ pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
     })
 }
 
-fn sample(item: &RawValue, begin: Timestamp, end: Timestamp) -> StatusSample {
+/// The online flag in each of its usual forms. Any other says nothing, and stays where it is.
+fn state(flag: &RawValue) -> Option<DeviceState> {
+    let word = text(flag).unwrap_or_else(|| flag.get().to_owned());
+    match word.trim().to_ascii_lowercase().as_str() {
+        "1" | "1.0" | "true" | "online" => Some(DeviceState::Online),
+        "0" | "0.0" | "false" | "offline" => Some(DeviceState::Offline),
+        _ => None,
+    }
+}
+
+/// A sample, not yet with its time, and the time that stands beside its data.
+fn sample(item: &RawValue) -> (StatusSample, ShortText) {
     let whole = item.get();
     let outer = members(item).unwrap_or_default();
+    let own_time = OWN_TIMES.iter().find_map(|name| short(outer.get(*name)?)).unwrap_or_default();
     let inner = outer.get("data").copied().and_then(members).unwrap_or(outer);
     let section = |name: &str| inner.get(name).copied().and_then(members).unwrap_or_default();
     let (system, link) = (section("system"), section("active_link"));
@@ -216,24 +247,7 @@ fn sample(item: &RawValue, begin: Timestamp, end: Timestamp) -> StatusSample {
         gateway: fact(&link, "gateway"),
         link_uptime: fact(&link, "link_uptime"),
     };
-    let sampled_at = moment(&facts.system_time, begin, end);
-    StatusSample { sampled_at, facts, whole: whole.into() }
-}
-
-/// The router's own time, if it is one that leaves no doubt (epoch milliseconds or seconds, RFC
-/// 3339 with its offset) and lies in the span that was asked for, more or less: RCMS's form is not
-/// known, and a router's clock may be wrong.
-fn moment(text: &str, begin: Timestamp, end: Timestamp) -> Option<Timestamp> {
-    const SLACK_MS: i64 = 3_600_000;
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let ms = match (is_number, text.len()) {
-        (true, 13) => text.parse().ok()?,
-        (true, 10) => text.parse::<i64>().ok()? * 1000,
-        (true, _) => return None,
-        (false, _) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
-    };
-    let span = begin.unix_ms().saturating_sub(SLACK_MS)..=end.unix_ms().saturating_add(SLACK_MS);
-    span.contains(&ms).then(|| Timestamp::from_unix_ms(ms))
+    (StatusSample { sampled_at: None, facts, whole: whole.into() }, own_time)
 }
 
 fn members(value: &RawValue) -> Option<Members<'_>> {

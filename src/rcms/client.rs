@@ -5,7 +5,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use jiff::fmt::rfc2822;
+use jiff::{fmt::rfc2822, tz::TimeZone};
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
@@ -20,6 +20,7 @@ use super::{
     error::RcmsError,
     group_name::GroupName,
     request::{Method, Page, Request},
+    sample_time::{LocalZone, Span},
 };
 use crate::domain::{Clock, FleetTotals, SerialNumber, ShortText, Timestamp};
 
@@ -64,6 +65,8 @@ pub struct Client {
     http: reqwest::Client,
     /// By how much our clock was ahead of RCMS's when RCMS answered last.
     clock_ahead_ms: Arc<Mutex<Option<i64>>>,
+    /// The zone of times that name none.
+    zone: Arc<LocalZone>,
 }
 
 impl Client {
@@ -81,7 +84,13 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build()?;
-        Ok(Self { account: Arc::new(account), options, http, clock_ahead_ms: Arc::default() })
+        let (account, clock_ahead_ms) = (Arc::new(account), Arc::default());
+        Ok(Self { account, options, http, clock_ahead_ms, zone: Arc::default() })
+    }
+
+    /// The same, with the zone of times that name none; otherwise it is learned of the answers.
+    pub fn in_zone(self, zone: Option<TimeZone>) -> Self {
+        Self { zone: Arc::new(zone.map(LocalZone::set).unwrap_or_default()), ..self }
     }
 
     /// The time by RCMS's clock, if its last answer told that.
@@ -139,7 +148,8 @@ impl Client {
     ) -> Result<StatusPage, RcmsError> {
         let request = Request::status_data(sn, page, begin.unix_ms(), end.unix_ms())?;
         let data = self.call(&request).await?;
-        aside(move || answer::status_page(data.as_deref(), begin, end)).await
+        let zone = Arc::clone(&self.zone);
+        aside(move || answer::status_page(data.as_deref(), Span { begin, end }, &zone)).await
     }
 
     /// Puts a device into a group. Where the answer is missing, RCMS is asked whether it has.

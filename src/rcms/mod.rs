@@ -10,6 +10,7 @@ mod client;
 mod error;
 mod group_name;
 mod request;
+mod sample_time;
 mod signature;
 mod walk;
 

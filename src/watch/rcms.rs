@@ -4,7 +4,9 @@ use crate::domain::{Condition, ConditionKind, PollCall, PollReport, Timestamp};
 
 /// All that is wrong by a report of the poller.
 pub(super) fn found(report: &PollReport, now: Timestamp) -> impl Iterator<Item = Condition> {
-    [failing(report), list_short(report, now), slow(report, now)].into_iter().flatten()
+    [failing(report), list_short(report, now), slow(report, now), clock(report, now)]
+        .into_iter()
+        .flatten()
 }
 
 /// That some routers cannot be asked about themselves is no failure of RCMS.
@@ -42,4 +44,13 @@ fn slow(report: &PollReport, now: Timestamp) -> Option<Condition> {
     let todo = "Look at simdeck_rcms_poll_duration_seconds and simdeck_rcms_failures_total in \
                 /metrics; ask Robustel for more requests a minute or larger pages.";
     Some(of(ConditionKind::RcmsSlow, now, says, todo))
+}
+
+/// Not by how much: what is the same is told in the same words.
+fn clock(report: &PollReport, now: Timestamp) -> Option<Condition> {
+    let side = if report.is_clock_ahead()? { "ahead of" } else { "behind" };
+    let says = format!("This server's clock is a minute or more {side} RCMS's.");
+    let todo = "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`): RCMS refuses \
+                requests of a clock that is too wrong. Routers are asked about by RCMS's clock.";
+    Some(of(ConditionKind::RcmsClock, now, says, todo))
 }

@@ -61,6 +61,7 @@ async fn where_rcms_is_not_set_up_metrics_tell_nothing_of_it() {
     let samples = samples(&text);
     let of_rcms = |name: &&str| name.contains("rcms") || name.contains("devices");
     let others = [
+        "simdeck_conditions{condition=\"rcms_clock\"}",
         "simdeck_conditions{condition=\"rcms_failing\"}",
         "simdeck_conditions{condition=\"rcms_list_short\"}",
         "simdeck_conditions{condition=\"rcms_slow\"}",

@@ -404,7 +404,7 @@ fn settings_that_cannot_go_together_are_refused() {
 fn with_id_and_secret_rcms_has_an_account() {
     let machine = Machine::with_file(
         "[rcms]\nendpoint = \"http://gateway.example/rcms//\"\nclient_id = \"me\"\n\
-         devices = [\"RB2\", \"RB1\"]\npoll_every = \"10s\"\nunique_code = \"random\"\n\
+         devices = [\"RB2\", \"RB1\"]\npoll_every = \"10s\"\npage_size = 20\ntime_zone = \"Asia/Shanghai\"\nunique_code = \"random\"\n\
          sign_body = \"ampersand_json\"\nparameters_in = \"headers\"",
     );
     let path = machine.write("secret", "hush, with comma\n");
@@ -421,6 +421,8 @@ fn with_id_and_secret_rcms_has_an_account() {
     assert_eq!((account.variant, settings.rcms.variant), (variant, variant));
     let devices: Vec<&str> = settings.rcms.devices.iter().map(SerialNumber::as_str).collect();
     assert_eq!((devices, settings.rcms.poll_every.as_secs()), (vec!["RB2", "RB1"], 10));
+    let zone = settings.rcms.time_zone.as_ref().and_then(|zone| zone.iana_name());
+    assert_eq!((settings.rcms.page_size, zone), (20, Some("Asia/Shanghai")));
     assert_eq!(settings.warnings, [""; 0]);
     assert!(!format!("{settings:?}").contains("hush"));
 }
@@ -468,6 +470,7 @@ fn what_rcms_could_not_be_asked_with_is_refused() {
         ("CLIENT_ID", "é", format!("{client_id}, not `é`")),
         ("POLL_EVERY", "9s", format!("{span}, not `9s`")),
         ("POLL_EVERY", "61m", format!("{span}, not `61m`")),
+        ("PAGE_SIZE", "0", "must be a whole number from 1 to 1000, not `0`".to_owned()),
         ("UNIQUE_CODE", "uuid", "must be client-id or random, not `uuid`".to_owned()),
         ("SIGN_BODY", "yes", "must be none or ampersand_json, not `yes`".to_owned()),
         ("PARAMETERS_IN", "query", "must be query+headers or headers, not `query`".to_owned()),

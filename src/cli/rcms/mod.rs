@@ -120,7 +120,8 @@ pub(super) async fn run(
         Command::Device { sn } => fleet::device(&client(account, RETRIES)?, sn, output).await?,
         Command::Status { sn, since } => {
             let asked = fleet::Asked { sn, since: *since, page_size: settings.rcms.page_size };
-            fleet::status(&client(account, RETRIES)?, asked, output).await?;
+            let client = client(account, RETRIES)?.in_zone(settings.rcms.time_zone.clone());
+            fleet::status(&client, asked, output).await?;
         }
         Command::Group { sn, name } => {
             fleet::group(&client(account, RETRIES)?, sn, name, output).await?;

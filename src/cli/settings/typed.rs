@@ -164,6 +164,8 @@ pub struct Rcms {
     pub poll_every: Duration,
     /// Items to ask for on a page.
     pub page_size: u32,
+    /// The zone of times that name none.
+    pub time_zone: Option<TimeZone>,
     /// The variant of the signature.
     pub variant: SigningVariant,
 }
@@ -289,6 +291,7 @@ impl Settings {
                 devices: Vec::new(),
                 poll_every: Duration::ZERO,
                 page_size: 0,
+                time_zone: None,
                 variant: SigningVariant::default(),
             },
             quarantine: Quarantine { max_bytes: 0 },

@@ -42,6 +42,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_failing",
         "rcms_list_short",
         "rcms_slow",
+        "rcms_clock",
         "disk_low",
         "folder_low",
         "database_moved",

@@ -69,15 +69,26 @@ async fn the_online_flag_has_two_names_and_what_it_does_not_say_is_unknown() {
         (json!({"onlineStatus": "0"}), DeviceState::Offline),
         (json!({}), DeviceState::Unknown),
         (json!({"onlineStatus": null}), DeviceState::Unknown),
+        (json!({"onlineStatus": true}), DeviceState::Online),
+        (json!({"onlineStatus": false}), DeviceState::Offline),
+        (json!({"onlineStatus": "Online"}), DeviceState::Online),
+        (json!({"onlineStatus": " offline "}), DeviceState::Offline),
+        (json!({"onlineStatus": 1.0}), DeviceState::Online),
         (json!({"onlineStatus": 2}), DeviceState::Unknown),
-        (json!({"onlineStatus": true}), DeviceState::Unknown),
-        (json!({"onlineStatus": "online"}), DeviceState::Unknown),
+        (json!({"onlineStatus": "sleeping"}), DeviceState::Unknown),
         (json!({"onlineStatus": {"value": 1}}), DeviceState::Unknown),
     ];
     for (mut item, state) in cases {
         item["sn"] = json!("RB1");
         let read = only_device(&rcms, item.clone()).await;
         assert_eq!(read.state, state, "{item}");
+        let extra = read.extra.unwrap_or_default();
+        let said = [item["onlineStatus"] == 2, item["onlineStatus"] == "sleeping"].contains(&true);
+        assert_eq!(
+            extra.contains("onlineStatus"),
+            said || item["onlineStatus"].is_object(),
+            "{item}"
+        );
     }
 }
 
@@ -125,7 +136,7 @@ async fn counts_are_read_as_numbers_or_texts_and_a_missing_one_is_no_zero() {
     let expected =
         FleetTotals { device_total: Some(14), online_total: Some(5), ..FleetTotals::default() };
     assert_eq!(totals, expected);
-    for odd in [json!(null), json!([]), json!(14)] {
+    for odd in [json!(null), json!([]), json!(14), json!({}), json!({"deviceTotal": null})] {
         answer(&rcms, &odd);
         let error = client(&rcms).device_total().await.unwrap_err();
         assert!(matches!(error, RcmsError::Unreadable(_)), "{odd}: {error}");
@@ -144,7 +155,10 @@ async fn a_sample_is_kept_whole_and_believed_about_its_time_only_within_reason()
         (json!(1_760_001_800), Some(within)),
         (json!("2025-10-09T09:23:20Z"), Some(within)),
         (json!("2025-10-09T17:23:20+08:00"), Some(within)),
-        (json!("2025-10-09 09:23:20"), None),
+        (json!("2025-10-09 09:23:20"), Some(within)),
+        (json!("2025/10/09 09:23:20"), Some(within)),
+        (json!("2025-10-09T09:23:20.250"), Some(within + 250)),
+        (json!("yesterday"), None),
         (json!("1970-01-01T00:00:07Z"), None),
         (json!(end + 3_600_001), None),
         (json!(12345), None),
@@ -175,9 +189,46 @@ async fn a_sample_is_kept_whole_and_believed_about_its_time_only_within_reason()
         let page = client(&rcms).status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
         assert_eq!((page.items, &*page.samples[0].facts.uptime), (1, "7"), "{one}");
     }
+    let own = json!([{"time": within, "data": {"system": {"system_time": "2025-10-09 09:20:00"}}}]);
+    answer(&rcms, &own);
+    let page = client(&rcms).status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
+    assert_eq!(page.samples[0].sampled_at, Some(at(within)), "the one that leaves no doubt");
     let bare = json!([{"system": {"uptime": "7"}}, 5, "x", null, {"data": 3}]);
     answer(&rcms, &bare);
     let page = client(&rcms).status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
     assert_eq!((page.items, page.samples.len()), (5, 5), "whatever it is, it is kept");
     assert_eq!(&*page.samples[0].facts.uptime, "7");
+}
+
+#[tokio::test]
+async fn times_without_an_offset_are_in_the_zone_that_is_set_or_in_the_one_that_fits() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(vec![device("RB1", 1)]);
+    let (sn, end) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms(1_760_003_600_000));
+    let begin = end.minus(std::time::Duration::from_secs(3600));
+    let read = async |client: &simdeck::rcms::Client, zone: &str| {
+        let zone = jiff::tz::TimeZone::get(zone).unwrap();
+        let samples = (1..60).map(|minute| {
+            let at_ms = begin.unix_ms() + minute * 60_000;
+            let at = jiff::Timestamp::from_millisecond(at_ms).unwrap().to_zoned(zone.clone());
+            let time = at.strftime("%F %T").to_string();
+            json!({"data": {"system": {"system_time": time}}})
+        });
+        answer(&rcms, &json!(samples.collect::<Vec<_>>()));
+        let page = client.status_data(&sn, FIRST, begin, end).await.unwrap();
+        page.samples.iter().map(|sample| sample.sampled_at).collect::<Vec<_>>()
+    };
+    let right: Vec<_> = (1..60)
+        .map(|minute| Some(Timestamp::from_unix_ms(begin.unix_ms() + minute * 60_000)))
+        .collect();
+    let asking = client(&rcms);
+    for zone in ["Asia/Shanghai", "America/New_York", "Asia/Kolkata", "UTC"] {
+        assert_eq!(read(&asking, zone).await, right, "{zone}");
+    }
+    let set = client(&rcms).in_zone(Some(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap()));
+    assert_eq!(read(&set, "Asia/Shanghai").await, right);
+    assert!(
+        read(&set, "UTC").await.iter().all(Option::is_none),
+        "as far off as that is not believed"
+    );
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{PLAIN, Setting, Shape};
-use crate::cli::settings::values::{duration_within, parsed, whole, word};
+use crate::cli::settings::values::{duration_within, parsed, time_zone, whole, word};
 
 const POLL_EVERY_MIN: Duration = Duration::from_secs(10);
 const POLL_EVERY_MAX: Duration = Duration::from_secs(3_600);
@@ -77,6 +77,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "ITEMS",
         doc: "How many items to ask for on a page, 1 to 1000; where RCMS refuses it, 50, 20 and 10 are tried.",
         set: |s, given| given.one(|text| whole(text, 1, 1_000)).map(|v| s.rcms.page_size = v),
+        ..PLAIN
+    },
+    Setting {
+        section: "rcms",
+        key: "time_zone",
+        sample: "\"Asia/Shanghai\"",
+        hint: "ZONE",
+        doc: "The time zone of samples that name none; where not set it is learned of them.",
+        set: |s, given| given.one(time_zone).map(|v| s.rcms.time_zone = Some(v)),
         ..PLAIN
     },
     Setting {

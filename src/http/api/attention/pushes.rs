@@ -138,6 +138,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::RcmsFailing
         | ConditionKind::RcmsListShort
         | ConditionKind::RcmsSlow
+        | ConditionKind::RcmsClock
         | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing

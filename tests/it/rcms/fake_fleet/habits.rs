@@ -50,6 +50,8 @@ pub(super) enum SampleTime {
     EpochMs,
     EpochS,
     Offset,
+    /// In RCMS's own zone, without saying so.
+    Local,
 }
 
 /// In what form the list says who is online.
@@ -57,6 +59,8 @@ pub(super) enum SampleTime {
 pub(super) enum Flag {
     Number,
     Text,
+    Word,
+    Truth,
 }
 
 impl Habits {
@@ -91,19 +95,21 @@ impl Habits {
             Total::Fails(500),
             Total::FailsNowAndThen(502),
         ];
+        let times =
+            [SampleTime::EpochMs, SampleTime::EpochS, SampleTime::Offset, SampleTime::Local];
         Self {
             cycle: Duration::from_secs(one(random, &[10, 60, 60, 60])),
             cap: one(random, &[None, Some(10), Some(20), Some(50), Some(100)]),
             refused_above: one(random, &[None, None, Some(99), Some(20)]),
             total: one(random, &totals),
             order: one(random, &[Order::OldestFirst, Order::NewestFirst]),
-            time: one(random, &[SampleTime::EpochMs, SampleTime::EpochS, SampleTime::Offset]),
-            flag: one(random, &[Flag::Number, Flag::Text]),
+            time: one(random, &times),
+            flag: one(random, &[Flag::Number, Flag::Text, Flag::Word, Flag::Truth]),
             failing: one(random, &[0, 0, 3, 30]),
             failing_with: one(random, &[400, 404, 500, 503]),
             a_minute: one(random, &[None, None, Some(25), Some(60)]),
             page_takes: Duration::from_secs(one(random, &[0, 0, 2, 14])),
-            ahead: Duration::ZERO,
+            ahead: Duration::from_secs(one(random, &[0, 0, 600])),
             has_null_cycles: random.random_bool(0.25),
         }
     }

@@ -52,6 +52,24 @@ async fn nothing_is_made_up_where_the_count_or_all_calls_fail_for_a_cycle() {
 }
 
 #[tokio::test]
+async fn each_sample_has_the_time_that_it_says_in_whatever_form_and_order() {
+    for time in [SampleTime::EpochS, SampleTime::Offset, SampleTime::Local] {
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            holds(Habits { time, order, ..USUAL }).await;
+        }
+    }
+    let ahead = Duration::from_secs(600);
+    holds(Habits { ahead, ..USUAL }).await;
+}
+
+#[tokio::test]
+async fn each_usual_form_of_the_online_flag_is_read() {
+    for flag in [Flag::Text, Flag::Word, Flag::Truth] {
+        holds(Habits { flag, ..USUAL }).await;
+    }
+}
+
+#[tokio::test]
 async fn routers_without_answers_cost_the_others_nothing() {
     for status in [404, 500] {
         holds(Habits { failing: 30, failing_with: status, ..USUAL }).await;

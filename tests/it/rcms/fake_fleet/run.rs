@@ -34,18 +34,18 @@ fn is_online(number: usize, minute: u32) -> bool {
     (number % 2 == 1) != changes_at
 }
 
+/// A time as RCMS's own zone has it.
+fn in_zone(at_ms: i64, form: &str) -> String {
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    jiff::Timestamp::from_millisecond(at_ms).unwrap().to_zoned(zone).strftime(form).to_string()
+}
+
 fn sample(at_ms: i64, habits: &Habits) -> Sample {
     let time = match habits.time {
         SampleTime::EpochMs => json!(at_ms),
         SampleTime::EpochS => json!(at_ms / 1000),
-        SampleTime::Offset => {
-            let at = jiff::Timestamp::from_millisecond(at_ms).unwrap();
-            json!(
-                at.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)))
-                    .strftime("%FT%T%:z")
-                    .to_string()
-            )
-        }
+        SampleTime::Offset => json!(in_zone(at_ms, "%FT%T%:z")),
+        SampleTime::Local => json!(in_zone(at_ms, "%F %T")),
     };
     Sample { at_ms, body: json!({"data": {"system": {"system_time": time, "uptime": at_ms}}}) }
 }
@@ -65,6 +65,8 @@ fn set_minute(world: &mut World, habits: &Habits, minute: u32) {
     let flag = |number| match (habits.flag, is_online(number, minute)) {
         (Flag::Number, online) => json!(u8::from(online)),
         (Flag::Text, online) => json!(u8::from(online).to_string()),
+        (Flag::Word, online) => json!(if online { "online" } else { "offline" }),
+        (Flag::Truth, online) => json!(online),
     };
     world.devices = (1..=ROUTERS).map(|number| device(&sn(number), flag(number))).collect();
     world.totals = match habits.total {
@@ -113,6 +115,7 @@ pub(super) async fn run(habits: Habits) -> Result<(), String> {
         world.page_size_max = habits.cap;
         world.page_size_refused_above = habits.refused_above;
         world.on_request = Some(hook);
+        world.clock_skew_ms = -i64::try_from(habits.ahead.as_millis()).unwrap();
         for number in 1..=ROUTERS {
             world.samples.insert(sn(number), samples(number, &habits));
         }
