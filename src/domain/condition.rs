@@ -33,6 +33,8 @@ pub enum ConditionKind {
     RcmsSlow,
     /// This server's clock and RCMS's differ by a minute or more.
     RcmsClock,
+    /// RCMS lists what cannot be read as a router, or not whether it is online.
+    RcmsUnread,
     /// The disk has less room than is to be left free.
     DiskLow,
     /// The data directory lies on a disk of its own that has hardly any room.
@@ -77,7 +79,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -92,6 +94,7 @@ impl ConditionKind {
         Self::RcmsListShort,
         Self::RcmsSlow,
         Self::RcmsClock,
+        Self::RcmsUnread,
         Self::DiskLow,
         Self::FolderLow,
         Self::DatabaseMoved,
@@ -118,6 +121,7 @@ impl ConditionKind {
             Self::RcmsListShort => "rcms_list_short",
             Self::RcmsSlow => "rcms_slow",
             Self::RcmsClock => "rcms_clock",
+            Self::RcmsUnread => "rcms_unread",
             Self::DiskLow => "disk_low",
             Self::FolderLow => "folder_low",
             Self::DatabaseMoved => "database_moved",
@@ -151,7 +155,8 @@ impl ConditionKind {
             | Self::ProxyNotTrusted
             | Self::RcmsListShort
             | Self::RcmsSlow
-            | Self::RcmsClock => false,
+            | Self::RcmsClock
+            | Self::RcmsUnread => false,
         }
     }
 

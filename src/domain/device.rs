@@ -247,6 +247,13 @@ impl SerialNumber {
     }
 }
 
+impl SerialNumber {
+    /// Whether it is the same router's, in capital letters or not.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
 impl FromStr for SerialNumber {
     type Err = SerialNumberError;
 

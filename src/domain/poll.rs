@@ -72,6 +72,9 @@ pub struct PollReport {
     pub late: usize,
     /// In how many cycles in a row there were such routers.
     pub late_cycles: u64,
+    /// How many items of the list have no serial number that can be read, and how many of its routers
+    /// an online flag that says neither yes nor no.
+    pub unread: (usize, usize),
     /// By how much our clock was ahead of RCMS's in the last two cycles that told it.
     pub clock_ahead_ms: [i64; 2],
 }

@@ -79,13 +79,14 @@ impl<P: Pace> Poller<P> {
         Some((known, urgent))
     }
 
-    /// For how long a state holds: for three cycles, for twice as long as the list takes, and for a
-    /// pause longer where RCMS asked for one. Who has not looked yet ends no state.
+    /// For how long a state holds: for three cycles, for twice as long as it is from one reading of
+    /// the list to the next, and for a pause longer where RCMS asked for one. Who has not looked yet ends no state.
     pub(super) fn freshness(&self) -> Freshness {
         let (now, elapsed) = (self.pace.now(), self.pace.elapsed());
         let (good_for, is_first) = {
             let state = self.state();
-            let as_read = good_for(self.options.poll_every).max(2 * state.list.takes);
+            let reading = state.list.takes + state.cycle_took;
+            let as_read = good_for(self.options.poll_every).max(2 * reading);
             let good_for = as_read + state.asked_pause;
             (good_for, state.list.is_first(elapsed, good_for))
         };

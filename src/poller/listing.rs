@@ -1,6 +1,7 @@
 //! The device list: read page by page, over several cycles where one has not the time.
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     time::Duration,
 };
 
@@ -126,7 +127,6 @@ impl<P: Pace> Poller<P> {
                 Err(Unanswered::Refused) if begun.walk.is_all_there() => {
                     self.state().list.is_end_refused = true;
                     begun.walk.end_here();
-                    self.note_works(PollCall::DeviceList);
                 }
                 Err(_) if begun.walk.skip() => (),
                 Err(_) => break,
@@ -135,6 +135,11 @@ impl<P: Pace> Poller<P> {
         if let Some((counted, listed)) = begun.walk.counted_and_listed() {
             self.report.send_modify(|report| report.note_list(counted, listed));
         }
+        if !begun.walk.has_gap() {
+            self.note_works(PollCall::DeviceList);
+        }
+        let unread = begun.walk.unread();
+        self.report.send_if_modified(|report| mem::replace(&mut report.unread, unread) != unread);
         Some(Part { devices, over: Some(begun) })
     }
 
@@ -179,7 +184,8 @@ impl<P: Pace> Poller<P> {
         state.list.is_every_size_refused = false;
         state.list.takes = match begun.walk.next() {
             Some(_) => state.list.takes.max(so_far),
-            None => so_far,
+            // One walk that was quick does not make the next one so.
+            None => so_far.max(state.list.takes.mul_f64(0.75)),
         };
         if begun.walk.is_whole() {
             state.list.has_ended = true;

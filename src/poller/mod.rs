@@ -84,6 +84,8 @@ struct State {
     samples_a_page: usize,
     /// The page size of `statusData`, where RCMS refuses that of the list.
     status_page_size: Option<u32>,
+    /// How long the last cycle took.
+    cycle_took: Duration,
     /// The length of the pause that RCMS asked for, until the list has been read again.
     asked_pause: Duration,
 }
@@ -125,6 +127,7 @@ impl<P: Pace> Poller<P> {
             self.cycle().await;
             let now = self.pace.elapsed();
             let took = now.saturating_sub(began);
+            self.state().cycle_took = took.max(self.options.poll_every);
             self.report.send_modify(|report| {
                 report.cycles += 1;
                 report.last_cycle_took = Some(took);

@@ -121,7 +121,10 @@ impl<P: Pace> Poller<P> {
             report.last_success_at = Some(now);
             report.paused_until = None;
         });
-        self.note_works(call);
+        // A page of the list is no list: whoever reads it says when it works.
+        if call != PollCall::DeviceList {
+            self.note_works(call);
+        }
         if ended_pause {
             tracing::debug!("RCMS is no longer left alone");
         }

@@ -67,6 +67,11 @@ impl Rota {
     ) -> (Vec<Turn>, usize) {
         let asked_to: BTreeMap<_, _> =
             known.iter().map(|device| (&device.listed.sn, device.status_asked_to)).collect();
+        // A router that RCMS lists in other letters than the settings do is one router.
+        let is_listed = |sn: &&SerialNumber| {
+            asked_to.keys().copied().chain(urgent).any(|listed| listed.is_same(sn))
+        };
+        let named = named.iter().filter(|sn| asked_to.contains_key(sn) || !is_listed(sn));
         let all: BTreeSet<&SerialNumber> =
             asked_to.keys().copied().chain(named).chain(urgent).collect();
         self.entries.retain(|sn, _| all.contains(sn));

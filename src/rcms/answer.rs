@@ -23,6 +23,8 @@ const ITEMS_MAX: usize = 100_000;
 /// How much of RCMS's own words is passed on.
 const MSG_CHARS_MAX: usize = 256;
 
+/// The names of the flag that says whether a device is online.
+const ONLINE_FLAGS: [&str; 2] = ["onlineStatus", "deviceOnLineStatus"];
 /// Under which names a sample may say when RCMS took it in.
 const OWN_TIMES: [&str; 3] = ["time", "timestamp", "createTime"];
 
@@ -36,6 +38,8 @@ pub struct DevicePage {
     pub devices: Vec<ListedDevice>,
     /// How many items it had, with those that could not.
     pub items: usize,
+    /// How many of the devices have an online flag that says neither yes nor no.
+    pub unknown_flags: usize,
     /// How many devices the whole list has, where the answer says so.
     pub total: Option<usize>,
 }
@@ -122,10 +126,12 @@ pub(super) fn totals(data: &RawValue) -> Result<FleetTotals, RcmsError> {
 /// Reads a page of the device list. An item without a serial number is counted and passed over.
 pub(super) fn device_page(data: Option<&RawValue>) -> Result<DevicePage, RcmsError> {
     let items = items(data, |members| members.contains_key("sn"))?;
-    let devices = items.iter().filter_map(|item| device(item)).collect();
+    let devices: Vec<_> = items.iter().filter_map(|item| device_and_flag(item)).collect();
+    let unknown_flags = devices.iter().filter(|(_, has_unknown_flag)| *has_unknown_flag).count();
+    let devices = devices.into_iter().map(|(device, _)| device).collect();
     let total = data.and_then(members).and_then(|container| integer(container.get("total")?));
     let total = total.and_then(|total| usize::try_from(total).ok());
-    Ok(DevicePage { devices, items: items.len(), total })
+    Ok(DevicePage { devices, items: items.len(), unknown_flags, total })
 }
 
 /// Reads a page of samples that were asked for of this span.
@@ -179,6 +185,11 @@ fn items(
 
 /// Reads what RCMS says of one device; none without a serial number that can be read.
 pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
+    device_and_flag(item).map(|(device, _)| device)
+}
+
+/// The same, and whether it has an online flag that says neither yes nor no.
+fn device_and_flag(item: &RawValue) -> Option<(ListedDevice, bool)> {
     let mut members = members(item)?;
     let sn: SerialNumber = short(members.get("sn")?)?.trim().parse().ok()?;
     members.remove("sn");
@@ -196,15 +207,17 @@ pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
     let firmware_version = take(&["deviceFirmWareVersion"]);
     let description = take(&["deviceDesc"]);
     let create_time = take(&["createTime"]);
-    let state = ["onlineStatus", "deviceOnLineStatus"].iter().find_map(|name| {
+    members.retain(|_, value| value.get() != "null");
+    let state = ONLINE_FLAGS.iter().find_map(|name| {
         let state = state(members.get(*name)?)?;
         members.remove(*name);
         Some(state)
     });
+    let has_unknown_flag =
+        state.is_none() && ONLINE_FLAGS.iter().any(|name| members.contains_key(*name));
     let state = state.unwrap_or(DeviceState::Unknown);
-    members.retain(|_, value| value.get() != "null");
     let extra = (!members.is_empty()).then(|| serde_json::to_string(&members).ok()).flatten();
-    Some(ListedDevice {
+    let device = ListedDevice {
         sn,
         name,
         model,
@@ -214,7 +227,8 @@ pub(super) fn device(item: &RawValue) -> Option<ListedDevice> {
         create_time,
         state,
         extra: extra.map(Into::into),
-    })
+    };
+    Some((device, has_unknown_flag))
 }
 
 /// The online flag in each of its usual forms. Any other says nothing, and stays where it is.

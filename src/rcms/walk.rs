@@ -35,6 +35,8 @@ pub struct ListWalk {
     /// Pages in a row that were passed over.
     skipped: u32,
     has_gap: bool,
+    /// Items without a serial number, and devices whose online flag says nothing.
+    unread: (usize, usize),
     /// Once all that RCMS counts is there, no page is asked for any more.
     ends_by_count: bool,
     end: Option<End>,
@@ -69,6 +71,7 @@ impl ListWalk {
             barren: 0,
             skipped: 0,
             has_gap: false,
+            unread: (0, 0),
             ends_by_count: false,
             end: None,
         };
@@ -90,7 +93,8 @@ impl ListWalk {
     pub fn take(&mut self, page: DevicePage) -> Vec<ListedDevice> {
         self.skipped = 0;
         self.expected = page.total.or(self.expected);
-        let has_unreadable = page.devices.len() < page.items;
+        let unreadable = page.items.saturating_sub(page.devices.len());
+        let has_unreadable = unreadable > 0;
         let mut devices = page.devices;
         devices.retain(|device| self.seen.insert(device.sn.clone()));
         self.barren = if devices.is_empty() { self.barren + 1 } else { 0 };
@@ -105,6 +109,12 @@ impl ListWalk {
             || self.barren > 1;
         if is_over {
             self.end = Some(self.end_at(page.items));
+        } else {
+            self.unread.0 += unreadable;
+            self.unread.1 += page.unknown_flags;
+        }
+        if is_over {
+            // Nothing is asked for any more.
         } else if self.page.number >= Self::PAGES_MAX {
             self.end = Some(End::Cap);
         } else if self.page.number == 1 {
@@ -155,6 +165,11 @@ impl ListWalk {
         self.expected.filter(|_| is_over).map(|counted| (counted, self.seen.len()))
     }
 
+    /// Whether a page of it had no answer.
+    pub fn has_gap(&self) -> bool {
+        self.has_gap
+    }
+
     /// Whether the list was read to its end.
     pub fn is_whole(&self) -> bool {
         self.end == Some(End::Whole)
@@ -163,6 +178,12 @@ impl ListWalk {
     /// Whether the list was read to its end, and held exactly as many devices as RCMS counts.
     pub fn is_confirmed(&self) -> bool {
         self.is_whole() && !self.seen.is_empty() && self.expected == Some(self.seen.len())
+    }
+
+    /// How many items had no serial number that can be read, and how many devices an online flag that
+    /// says neither yes nor no.
+    pub fn unread(&self) -> (usize, usize) {
+        self.unread
     }
 
     /// The devices that were on any page.

@@ -4,9 +4,15 @@ use crate::domain::{Condition, ConditionKind, PollCall, PollReport, Timestamp};
 
 /// All that is wrong by a report of the poller.
 pub(super) fn found(report: &PollReport, now: Timestamp) -> impl Iterator<Item = Condition> {
-    [failing(report), list_short(report, now), slow(report, now), clock(report, now)]
-        .into_iter()
-        .flatten()
+    [
+        failing(report),
+        list_short(report, now),
+        slow(report, now),
+        clock(report, now),
+        unread(report, now),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// That some routers cannot be asked about themselves is no failure of RCMS.
@@ -44,6 +50,25 @@ fn slow(report: &PollReport, now: Timestamp) -> Option<Condition> {
     let todo = "Look at simdeck_rcms_poll_duration_seconds and simdeck_rcms_failures_total in \
                 /metrics; ask Robustel for more requests a minute or larger pages.";
     Some(of(ConditionKind::RcmsSlow, now, says, todo))
+}
+
+/// What is listed and cannot be read as a router, or not whether it is online.
+fn unread(report: &PollReport, now: Timestamp) -> Option<Condition> {
+    let nameless = |count| {
+        format!("RCMS lists {count} without a serial number that can be read: not watched here.")
+    };
+    let of_no_state =
+        |count| format!("The online flag of {count} says neither yes nor no: unknown here.");
+    let says = match report.unread {
+        (0, 0) => return None,
+        (items, 0) => nameless(items),
+        (0, flags) => of_no_state(flags),
+        (items, flags) => format!("{} {}", nameless(items), of_no_state(flags)),
+    };
+    let todo = "Look at what RCMS lists (`simdeck rcms get /api/link/device/devices --query pageNum=1 \
+                --query pageSize=10`) and report it to simdeck; what was not read is under `extra` of \
+                /v1/devices.";
+    Some(of(ConditionKind::RcmsUnread, now, says, todo))
 }
 
 /// Not by how much: what is the same is told in the same words.

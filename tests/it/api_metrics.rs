@@ -65,6 +65,7 @@ async fn where_rcms_is_not_set_up_metrics_tell_nothing_of_it() {
         "simdeck_conditions{condition=\"rcms_failing\"}",
         "simdeck_conditions{condition=\"rcms_list_short\"}",
         "simdeck_conditions{condition=\"rcms_slow\"}",
+        "simdeck_conditions{condition=\"rcms_unread\"}",
     ];
     let told: Vec<_> = samples.keys().copied().filter(of_rcms).collect();
     assert_eq!(told, others);

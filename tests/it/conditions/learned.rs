@@ -43,6 +43,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_list_short",
         "rcms_slow",
         "rcms_clock",
+        "rcms_unread",
         "disk_low",
         "folder_low",
         "database_moved",

@@ -165,7 +165,11 @@ async fn named_devices_are_asked_for_whatever_list_and_totals_answer() {
         assert_eq!(&*facts.uptime, "5 days", "{failure:?}");
         assert_eq!(device.listed.state, DeviceState::Unknown, "no flag was ever seen");
         let asked = polled.asked();
-        let times = asked.iter().filter(|path| path.ends_with("/statusData")).count();
+        let requests = polled.rcms.requests();
+        let first_pages = requests
+            .iter()
+            .filter(|seen| seen.path.ends_with("/statusData") && seen.pair("pageNum") == Some("1"));
+        let times = first_pages.count();
         assert!((3..=4).contains(&times), "{failure:?}: asked {times} times in 40 minutes");
         let cycles = asked.iter().filter(|path| path.ends_with("/deviceTotal")).count();
         assert!(cycles >= 12, "{failure:?}: {cycles} cycles in 40 minutes");

@@ -139,6 +139,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::RcmsListShort
         | ConditionKind::RcmsSlow
         | ConditionKind::RcmsClock
+        | ConditionKind::RcmsUnread
         | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing

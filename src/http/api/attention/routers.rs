@@ -4,7 +4,10 @@ use super::{
     wording::{number, span},
 };
 use crate::{
-    domain::{Device, DeviceFilter, DeviceState, PageSize, Place, PollCall, PollReport, Walk},
+    domain::{
+        Device, DeviceEventWord, DeviceFilter, DeviceState, HistoryFilter, PageSize, Place,
+        PollCall, PollReport, Walk,
+    },
     http::api::{error::ApiError, list::older_than},
     store::Portion,
 };
@@ -49,8 +52,20 @@ impl Asked<'_> {
             }
         }
         offline.sort_by_key(|device| std::cmp::Reverse(device.state_since));
-        items.extend(offline.iter().map(|device| self.offline(device)));
+        for device in &offline {
+            let is_since_before = self.is_of_first_sight(device).await?;
+            items.push(self.offline(device, is_since_before));
+        }
         Ok(items)
+    }
+
+    /// Whether a router has been what it is since simdeck first saw it: it may have been so before.
+    async fn is_of_first_sight(&self, device: &Device) -> Result<bool, ApiError> {
+        let walk = Walk { top: i64::MAX, place: Place::Oldest, size: PageSize::ONE };
+        let filter =
+            HistoryFilter { only: Some(DeviceEventWord::State), ..HistoryFilter::default() };
+        let first = self.state.store.device_history(&device.listed.sn, &filter, &walk).await?;
+        Ok(first.first().is_some_and(|event| event.at >= device.state_since))
     }
 
     fn failing(&self, report: &PollReport) -> Option<Item> {
@@ -69,14 +84,18 @@ impl Asked<'_> {
         Some(item.since(failure.since))
     }
 
-    fn offline(&self, device: &Device) -> Item {
+    fn offline(&self, device: &Device, is_since_before: bool) -> Item {
         let listed = &device.listed;
         let name = listed.name.sent().unwrap_or(listed.sn.as_str());
         let last = device.status.as_ref().and_then(|(_, facts)| facts.ip.sent());
         let last = last.map(|ip| format!(", its last address was {ip}")).unwrap_or_default();
+        let ago = span(self.now.since(device.state_since));
+        let since = match is_since_before {
+            true => format!("since before simdeck first saw it {ago} ago"),
+            false => format!("for {ago}"),
+        };
         let sentence = format!(
-            "Router {name} has been offline for {}{last}: check its power, its antenna and its SIM.",
-            span(self.now.since(device.state_since)),
+            "Router {name} has been offline {since}{last}: check its power, its antenna and its SIM.",
         );
         let url = self.base.url(&format!("/v1/devices/{}", listed.sn));
         let item = Item::new(Severity::Notice, AttentionKind::RouterOffline, url, sentence);

@@ -131,7 +131,15 @@ pub(super) async fn run(habits: Habits) -> Result<(), String> {
         let report = polled.report.borrow();
         is_told |= report.late_cycles > 0 || report.is_slow();
     }
-    check_states(&polled, &habits).await?;
+    let asked = polled.asked().into_iter().zip(polled.asked_at());
+    let list: Vec<u64> = asked
+        .filter(|(path, _)| path == "device/devices")
+        .map(|(_, at)| at.as_secs())
+        .take_while(|second| *second < 900)
+        .collect();
+    check_states(&polled, &habits)
+        .await
+        .map_err(|broken| format!("{broken}; pages of the list were asked for at {list:?}"))?;
     check_samples(&polled, &habits).await?;
     check_turns(&polled, &habits, is_told)?;
     let refused = *refused.lock().unwrap();
@@ -184,10 +192,12 @@ async fn check_samples(polled: &Polled, habits: &Habits) -> Result<(), String> {
                 return Err(format!("{number}: the sample of {at_ms} is stored at {}", event.at));
             }
         }
-        // What is new by a moment may be had with the next question.
+        // The first question reaches back an hour, whenever its turn comes; what is new by a moment
+        // may be had with the next one.
+        let oldest = stored.keys().next().copied().unwrap_or(START_MS);
         let due = samples(number, habits).into_iter().map(|sample| sample.at_ms);
         let missing: Vec<_> = due
-            .filter(|at_ms| *at_ms <= asked_to - 2_000 && *at_ms >= START_MS - 55 * 60_000)
+            .filter(|at_ms| *at_ms <= asked_to - 2_000 && *at_ms >= oldest)
             .filter(|at_ms| stored.get(at_ms) != Some(&1))
             .map(|at_ms| (at_ms - START_MS) / 60_000)
             .collect();
