@@ -20,7 +20,7 @@ use crate::rcms::{
 const ROUTERS: usize = 60;
 const MINUTES: u32 = 90;
 /// Before the start, too.
-const SAMPLE_EVERY_MINUTES: i64 = 3;
+const SAMPLE_EVERY_MINUTES: usize = 3;
 /// What a router may wait for its turn.
 const REACHED_WITHIN: Duration = Duration::from_secs(15 * 60);
 
@@ -51,7 +51,7 @@ fn sample(at_ms: i64, habits: &Habits) -> Sample {
 }
 
 fn samples(number: usize, habits: &Habits) -> Vec<Sample> {
-    let minutes = (-58..i64::from(MINUTES) + 10).step_by(SAMPLE_EVERY_MINUTES as usize);
+    let minutes = (-58..i64::from(MINUTES) + 10).step_by(SAMPLE_EVERY_MINUTES);
     let own_s = (number % 60) as i64;
     let at_ms = |minute: i64| START_MS + (minute * 60 + own_s) * 1000;
     let mut samples: Vec<_> = minutes.map(|minute| sample(at_ms(minute), habits)).collect();
