@@ -54,6 +54,10 @@ pub(super) async fn run(
     if let Some(replaced) = &restored.replaced {
         people += &format!("\nThe database that was there is now {}.", replaced.display());
     }
+    if !restored.has_list {
+        people += "\nNo list of erased SIMs lies beside the backup: those that were erased after it was made \
+                   are back.";
+    }
     for secret in &missing {
         people += &format!("\nNot in the backup: {secret}.");
     }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::Mutex as Turn,
+    sync::{Mutex as Turn, OwnedMutexGuard},
     task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
@@ -34,6 +34,8 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A folder that does nothing for so long does not answer.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
+/// A copy waits for so long for the list beside the copies.
+const LIST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +81,7 @@ pub struct BackupState {
 /// The turn to make a copy, and what became of the copies.
 #[derive(Debug, Default)]
 pub(super) struct Backups {
-    turn: Arc<Turn<()>>,
+    pub(super) turn: Arc<Turn<()>>,
     known: Mutex<BackupState>,
     pub(super) own_copies: OwnCopiesNow,
     /// Whether the copy that has the turn does not come on.
@@ -88,11 +90,31 @@ pub(super) struct Backups {
     is_reading: AtomicBool,
     /// What the log took while a copy was made that had to be given up for it.
     log_bytes: AtomicU64,
+    /// Whether the list of erased SIMs beside the copies has to be brought up to date …
+    pub(super) is_list_due: AtomicBool,
+    /// … and whether that has the turn, which is soon done.
+    pub(super) is_listing: AtomicBool,
 }
 
 impl Backups {
     fn known<T>(&self, look: impl FnOnce(&mut BackupState) -> T) -> T {
         look(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that the list beside the copies could not be written.
+    pub(super) fn note_unlisted(&self, error: KeepError, now: Timestamp) {
+        self.known(|known| known.note_failure(&error, now));
+    }
+
+    /// The turn to make a copy, if nobody else has it.
+    async fn take_turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match Arc::clone(&self.turn).try_lock_owned() {
+            Ok(turn) => Some(turn),
+            Err(_) if self.is_listing.load(Ordering::Acquire) => {
+                timeout(LIST_WAIT, Arc::clone(&self.turn).lock_owned()).await.ok()
+            }
+            Err(_) => None,
+        }
     }
 
     fn note(&self, made: &Result<Backup, KeepError>, now: Timestamp, took: Duration) {
@@ -189,7 +211,7 @@ impl Intake {
     async fn make_backup(&self) -> Result<Backup, KeepError> {
         let keep = &self.shared.options.keep;
         let backups = &self.shared.backups;
-        let Ok(turn) = Arc::clone(&backups.turn).try_lock_owned() else {
+        let Some(turn) = backups.take_turn().await else {
             return Err(match backups.is_silent() {
                 true => BackupError::Silent { folder: keep.backup_dir.clone() }.into(),
                 false => KeepError::InTheMaking,
@@ -329,6 +351,7 @@ impl Intake {
                 looking.await
             }
         };
+        self.list_beside_backups();
         // Where there is no folder yet there is no copy.
         let newest = looked.ok().and_then(Result::ok).flatten();
         self.shared.backups.known(|known| {

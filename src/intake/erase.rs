@@ -100,6 +100,7 @@ impl Intake {
         let caller = caller.clone();
         let lifted = self.keep_up(|reply| Upkeep::Lift { giccid, caller, reply }).await?;
         if lifted == Lift::Done {
+            self.list_beside_backups();
             let giccid_hmac = self.shared.store.keyed_giccid(lifted_number);
             tracing::info!(giccid_hmac, "What comes of an erased SIM is kept again");
         }
@@ -122,6 +123,7 @@ impl Intake {
         let (began, number) = (Instant::now(), giccid.clone());
         let erased = self.keep_up(|reply| Upkeep::Erase { giccid: number, caller, reply }).await?;
         self.forget_in_memory().await;
+        self.list_beside_backups();
         // Whatever fails from here on, the SIM is erased: asked for again there would be nothing to do.
         let searched = self.search_files(giccid, erased.id).await;
         self.tell_erased(giccid, &erased, &searched, began.elapsed());

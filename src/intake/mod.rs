@@ -25,6 +25,7 @@ mod keep;
 mod kept_from;
 mod kinds;
 mod large;
+mod listed_copies;
 mod moved;
 mod nonces;
 mod own_copies;

@@ -122,6 +122,9 @@ pub enum BackupError {
     /// The copy is not what the database is.
     #[error("the copy is not whole: {0}")]
     NotWhole(String),
+    /// What should be a copy is none.
+    #[error("{0}")]
+    Unusable(&'static str),
     /// A file could not be made or moved.
     #[error("{path} could not be written")]
     File {
@@ -202,6 +205,16 @@ fn finish(
     }
     let bytes = fs::metadata(path).map_err(unwritten)?.len();
     Ok(Backup { path: path.to_owned(), bytes, last_id, records })
+}
+
+/// Brings the list of erased SIMs beside the copies up to date, where there are copies. Their folder may
+/// be far away and hang.
+pub fn list_beside_copies(database: &Path, folder: &Path) -> io::Result<()> {
+    if !folder.exists() || copies::sizes(folder)?.is_empty() {
+        return Ok(());
+    }
+    let named = erasures::read(&erasures::list_of(database))?;
+    erasures::add(&erasures::list_in(folder), &named)
 }
 
 async fn copied(

@@ -107,7 +107,9 @@ fn forget(
     let unread = |source| BackupError::File { path: folder_of(database).to_owned(), source };
     for (ending, path, _) in copies_beside(database).map_err(unread)? {
         if is_meant(&ending, &fs::metadata(&path).map_err(unread)?) {
-            fs::remove_file(path).map_err(unread)?;
+            let bytes = fs::metadata(&path).map_or(0, |copy| copy.len());
+            fs::remove_file(&path).map_err(unread)?;
+            tracing::info!(path = %path.display(), bytes, "Removed a copy beside the database");
         }
     }
     Ok(())
@@ -170,7 +172,8 @@ pub(super) fn is_before_migration(ending: &str) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    // Migrations have few digits; eight are the date in the name of somebody's own copy.
+    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The copies that we have made on the disk of the database.

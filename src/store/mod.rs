@@ -55,7 +55,7 @@ mod rollup;
 mod unfinished;
 mod writer;
 
-pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside};
+pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside, list_beside_copies};
 pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
 pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, database_folder};

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
@@ -37,6 +38,8 @@ pub struct Restored {
     pub api_keys: Vec<String>,
     /// Where the database lies that was there before.
     pub replaced: Option<PathBuf>,
+    /// Whether a list beside the copy, or beside the database, names the SIMs that were erased since.
+    pub has_list: bool,
 }
 
 /// Why nothing was restored. What was there is there still.
@@ -87,6 +90,7 @@ async fn restore_by(
     let ours = erasures::read(list)
         .map_err(|source| wrong(BackupError::File { path: list.to_owned(), source }))?;
     let of_copies = erasures::list_in(folder_of(backup));
+    restored.has_list = of_copies.exists() || list.exists();
     // Before the two lists are one: a refusal must leave ours as it was.
     let named = check_list(&secrets, &erased, backup, &of_copies, &ours)?;
     // If this ends before its end, the old database has to understand the list of both.
@@ -134,13 +138,22 @@ fn note(backup: &Path, restored: &Restored) -> AuditNote {
     AuditNote::by_itself(AUDITED_COMMAND, AuditAction::Restore, name, details)
 }
 
-/// Copies the file, with no log of an earlier try beside it.
+/// Copies the file and the log beside it, with no log of an earlier try beside the copy.
 fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
     let unwritten = |source| BackupError::File { path: partial.to_owned(), source };
     for ending in ["", "-wal", "-shm"] {
         remove(&beside(partial, ending)).map_err(unwritten)?;
     }
     let unread = |source| BackupError::File { path: backup.to_owned(), source };
+    match fs::metadata(backup) {
+        Ok(file) if file.is_dir() => {
+            return Err(BackupError::Unusable("it is a folder and no backup"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(BackupError::Unusable("it is not there"));
+        }
+        _ => (),
+    }
     let mut from = File::open(backup).map_err(unread)?;
     let mut to = File::options()
         .create_new(true)
@@ -149,7 +162,14 @@ fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
         .open(partial)
         .map_err(unwritten)?;
     io::copy(&mut from, &mut to).map_err(unwritten)?;
-    to.sync_all().map_err(unwritten)
+    to.sync_all().map_err(unwritten)?;
+    // A copy of the files of a server that was killed has its newest records in the log.
+    let log = beside(backup, "-wal");
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        let copied = fs::copy(&log, beside(partial, "-wal"));
+        copied.map_err(|source| BackupError::File { path: log, source })?;
+    }
+    Ok(())
 }
 
 /// Checks the copy and gives it an epoch of its own.
@@ -177,7 +197,7 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
     let api_keys = sqlx::query_scalar(KEYS).fetch_all(&mut copy).await?;
     copy.close().await?;
     let backed_up_at = at_ms.and_then(|ms| ms.parse().ok()).map(Timestamp::from_unix_ms);
-    Ok(Restored { backed_up_at, last_id, records, api_keys, replaced: None })
+    Ok(Restored { backed_up_at, last_id, records, api_keys, replaced: None, has_list: false })
 }
 
 /// Takes over the secrets by which the database that goes named erased SIMs in its list. Without them
@@ -246,6 +266,10 @@ async fn set_aside(database: &Path) -> Result<Option<PathBuf>, BackupError> {
         return Ok(None);
     }
     fs::hard_link(database, &aside).map_err(unwritten)?;
+    // It is kept for some time from now on, whenever it was written last.
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    utimensat(CWD, &aside, &times, AtFlags::empty()).map_err(|error| unwritten(error.into()))?;
     Ok(Some(aside))
 }
 

@@ -22,6 +22,7 @@ mod no_room;
 mod operations;
 mod outsider;
 mod poll_clock;
+mod restored;
 mod retention_clock;
 mod ring;
 mod room_made;
