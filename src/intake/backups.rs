@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::{Mutex as Turn, OwnedMutexGuard},
+    sync::Mutex as Turn,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
@@ -34,8 +34,6 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A folder that does nothing for so long does not answer.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
-/// A copy waits for so long for the list beside the copies.
-const LIST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
@@ -97,24 +95,8 @@ pub(super) struct Backups {
 }
 
 impl Backups {
-    fn known<T>(&self, look: impl FnOnce(&mut BackupState) -> T) -> T {
+    pub(super) fn known<T>(&self, look: impl FnOnce(&mut BackupState) -> T) -> T {
         look(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Notes that the list beside the copies could not be written.
-    pub(super) fn note_unlisted(&self, error: KeepError, now: Timestamp) {
-        self.known(|known| known.note_failure(&error, now));
-    }
-
-    /// The turn to make a copy, if nobody else has it.
-    async fn take_turn(&self) -> Option<OwnedMutexGuard<()>> {
-        match Arc::clone(&self.turn).try_lock_owned() {
-            Ok(turn) => Some(turn),
-            Err(_) if self.is_listing.load(Ordering::Acquire) => {
-                timeout(LIST_WAIT, Arc::clone(&self.turn).lock_owned()).await.ok()
-            }
-            Err(_) => None,
-        }
     }
 
     fn note(&self, made: &Result<Backup, KeepError>, now: Timestamp, took: Duration) {
@@ -156,7 +138,7 @@ impl Backups {
 }
 
 impl BackupState {
-    fn note_failure(&mut self, error: &KeepError, now: Timestamp) {
+    pub(super) fn note_failure(&mut self, error: &KeepError, now: Timestamp) {
         let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
         self.failing = Some((since, with_causes(error)));
         self.failures += 1;

@@ -4,12 +4,29 @@
 use std::{
     error::Error,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{sync::OwnedMutexGuard, task::spawn_blocking, time::timeout};
 
-use super::{Intake, finished::finished};
+use super::{Intake, backups::Backups, finished::finished};
 use crate::store::{BackupError, list_beside_copies};
+
+/// A backup waits for so long until the list is written.
+const LIST_WAIT: Duration = Duration::from_secs(5);
+
+impl Backups {
+    /// The turn to make a copy, if nobody else has it.
+    pub(super) async fn take_turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match Arc::clone(&self.turn).try_lock_owned() {
+            Ok(turn) => Some(turn),
+            Err(_) if self.is_listing.load(Ordering::Acquire) => {
+                timeout(LIST_WAIT, Arc::clone(&self.turn).lock_owned()).await.ok()
+            }
+            Err(_) => None,
+        }
+    }
+}
 
 impl Intake {
     /// Brings the list beside the backups up to date, and keeps nobody waiting: their folder may be far
@@ -41,7 +58,8 @@ impl Intake {
                 "The list of erased SIMs beside the backups was not brought up to date; the next erasure, \
                  backup or start tries again"
             );
-            backups.note_unlisted(error.into(), self.now());
+            let now = self.now();
+            backups.known(|known| known.note_failure(&error.into(), now));
         }
     }
 }

@@ -210,7 +210,7 @@ fn finish(
 /// Brings the list of erased SIMs beside the copies up to date, where there are copies. Their folder may
 /// be far away and hang.
 pub fn list_beside_copies(database: &Path, folder: &Path) -> io::Result<()> {
-    if !folder.exists() || copies::sizes(folder)?.is_empty() {
+    if !folder.is_dir() || copies::sizes(folder)?.is_empty() {
         return Ok(());
     }
     let named = erasures::read(&erasures::list_of(database))?;

@@ -169,6 +169,12 @@ fn bytes_at<const N: usize>(file: &File, at: u64) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// Opens the log beside the descriptors that are never closed: SQLite holds no lock on it that closing this
+/// one could drop.
+pub(super) fn open_log(log: &Path) -> io::Result<File> {
+    File::open(log)
+}
+
 /// The one descriptor of a file; nothing where there is no such file.
 pub(super) fn opened(path: &Path) -> io::Result<Option<Arc<File>>> {
     let number = |file: &fs::Metadata| (file.dev(), file.ino());

@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-use super::database_file::{beside, opened, real_path};
+use super::database_file::{beside, open_log, real_path};
 
 /// How each log of SQLite's begins, but for the last bit, which is the order of bytes in its sums.
 const LOG_MARK: u32 = 0x377f_0682;
@@ -90,7 +90,7 @@ impl OpenFiles {
         }
         Ok(Self {
             database_bytes: Arc::new(fs::metadata(&real)?.len().into()),
-            log: opened(&log)?,
+            log: Some(Arc::new(open_log(&log)?)),
             records,
             guards: vec![OpenFile::now(beside("-shm"))?],
         })

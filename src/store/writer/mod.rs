@@ -19,6 +19,7 @@ mod insert;
 mod intern;
 mod label;
 mod mark;
+mod outsiders;
 mod prune;
 mod push;
 mod push_repeat;
@@ -59,6 +60,7 @@ use self::{
     erased_sims::{ErasedSims, Left},
     insert::Batch,
     intern::Interned,
+    outsiders::{BEGIN_UNLESS_CHANGED, data_version},
     retention::{SignedClock, load_kept_from},
     rings::Rings,
     round::Round,
@@ -131,11 +133,6 @@ pub struct Writer {
     data_version: i64,
 }
 
-/// Begins a transaction, unless another connection has changed the database.
-const UNLESS_CHANGED: &str = "
-    begin immediate;
-    select abs(iif(data_version = ?, 0, -9223372036854775808)) from pragma_data_version;";
-
 impl Writer {
     pub(super) async fn new(
         connection: SqliteConnection,
@@ -204,12 +201,6 @@ impl Writer {
         Ok(verdicts)
     }
 
-    /// Whether another connection has changed the database since memory was read.
-    async fn is_changed_by_others(&mut self) -> bool {
-        let version = data_version(&mut self.connection).await;
-        version.is_ok_and(|version| version != self.data_version)
-    }
-
     /// Puts refused pushes into their rings, in a transaction of their own. After an error none of
     /// them is held, and nothing is counted as dropped for them.
     pub async fn keep_refused(
@@ -244,9 +235,7 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Verdict>, StoreError> {
         let mut round = Round::default();
-        // Memory speaks for the database only as long as nobody else writes it: abs() of the least
-        // number is an error, which ends the transaction before anything is stored.
-        round.add(UNLESS_CHANGED).bind(self.data_version)?;
+        round.add(BEGIN_UNLESS_CHANGED).bind(self.data_version)?;
         let concerns_held = batch.iter().any(Submission::concerns_held);
         if concerns_held {
             round.run(&mut self.connection).await?;
@@ -375,11 +364,6 @@ impl Writer {
             .await?;
         Ok(())
     }
-}
-
-/// SQLite's number for what other connections have changed, as this one sees it.
-async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("pragma data_version").fetch_one(connection).await?)
 }
 
 /// Changes the outcome of a submission that is being stored.

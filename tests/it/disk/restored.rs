@@ -29,7 +29,7 @@ fn push(program: &Program, records: u64) {
 }
 
 fn rows(program: &Program) -> usize {
-    let answer = Line::to(program.internal).unwrap().get("/v1/data-usage?size=1000").unwrap();
+    let answer = Line::to(program.internal).unwrap().get("/v1/data-usage?size=100").unwrap();
     serde_json::from_slice::<Value>(&answer.body).unwrap().as_array().unwrap().len()
 }
 
