@@ -13,8 +13,10 @@ use std::time::Duration;
 use self::habits::{Flag, Habits, Order, SampleTime, Total};
 use crate::trials::{tell, trials};
 
-/// So many habits at random, where nothing else is said.
+/// So many habits at random, where nothing else is said, and the same ones each time: whoever asks for more
+/// has others.
 const AT_RANDOM: usize = 4;
+const SEED: usize = 1;
 
 const USUAL: Habits = Habits::USUAL;
 
@@ -92,7 +94,8 @@ async fn a_slow_or_strict_rcms_is_read_as_far_as_it_lets_us_and_no_state_is_made
 #[tokio::test]
 async fn nothing_is_lost_or_made_up_whatever_comes_together() {
     let count = trials("SIMDECK_TEST_RCMS", AT_RANDOM);
-    let first = trials("SIMDECK_TEST_RCMS_SEED", rand::random_range(0..1 << 30));
+    let any = if count > AT_RANDOM { rand::random_range(0..1 << 30) } else { SEED };
+    let first = trials("SIMDECK_TEST_RCMS_SEED", any);
     for seed in first..first + count {
         let habits = Habits::at_random(seed as u64);
         run::run(habits).await.unwrap_or_else(|broken| panic!("seed {seed}, {habits:?}: {broken}"));
