@@ -64,7 +64,7 @@ impl Intake {
 fn what_to_do(fate: Fate) -> &'static str {
     match fate {
         Fate::Gone | Fate::Replaced => {
-            "What was acknowledged lies in the files that were moved: Move them back under their \
+            "What was acknowledged lies in the files that were moved. Move them back under their \
              names, or, where they were removed, restore a backup."
         }
         Fate::WrittenOver => "What it held is lost: restore a backup.",

@@ -67,12 +67,9 @@ async fn a_scheduled_backup_that_a_stop_cuts_short_is_told_as_no_error() {
     push(&simdeck, 60).await;
     simdeck.end();
     let copies = folder.path().join("copies");
-    let environment = disk.environment(&copies);
-    let mut settings: Vec<(&str, &str)> = environment
-        .iter()
-        .filter(|(name, _)| *name != "DISK_JOURNAL")
-        .map(|(name, value)| (*name, value.to_str().unwrap()))
-        .collect();
+    let environment = disk.without_journal(&copies);
+    let mut settings: Vec<(&str, &str)> =
+        environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     settings.push(("SIMDECK_BACKUP_DIR", copies.to_str().unwrap()));
     settings.push(("SIMDECK_BACKUP_EVERY", "1d"));
     let began = Instant::now();

@@ -107,6 +107,12 @@ impl Disk {
         ]
     }
 
+    /// The same without a journal, which long runs would fill.
+    pub(crate) fn without_journal(&self, data: &Path) -> Vec<(&'static str, OsString)> {
+        let given = self.environment(data).into_iter();
+        given.filter(|(name, _)| *name != "DISK_JOURNAL").collect()
+    }
+
     /// What the disk was told, so far.
     pub(crate) fn journal(&self) -> PathBuf {
         self.folder.path().join("journal")

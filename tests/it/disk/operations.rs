@@ -155,8 +155,7 @@ impl World {
 
     /// What the program is told; it keeps no journal of an hour.
     fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let given = self.disk.environment(&self.program.data()).into_iter();
-        let mut given: Vec<_> = given.filter(|(name, _)| *name != "DISK_JOURNAL").collect();
+        let mut given = self.disk.without_journal(&self.program.data());
         given.push(("SIMDECK_BACKUP_KEEP", "2".into()));
         given
     }

@@ -35,7 +35,7 @@ fn rows(program: &Program) -> usize {
 
 fn restore(copy: &Path, to: &Program) -> Output {
     Command::new(Program::binary())
-        .arg("restore")
+        .args(["restore", "--output", "table"])
         .arg(copy)
         .env("SIMDECK_DATA_DIR", to.data())
         .env("SIMDECK_PUSH_KEY", PUSH_KEY)
@@ -99,14 +99,7 @@ fn whoever_was_erased_after_the_last_backup_is_not_back_where_all_else_is_lost()
     // The control: without the list nobody knows, and is told so.
     fs::remove_file(&list).unwrap();
     let program = Program::new();
-    let restored = Command::new(Program::binary())
-        .args(["restore", "--output", "table"])
-        .arg(&copy)
-        .env("SIMDECK_DATA_DIR", program.data())
-        .env("SIMDECK_PUSH_KEY", PUSH_KEY)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&restored.stdout);
+    let said = must_restore(&copy, &program);
     assert!(said.contains("No list of erased SIMs lies beside the backup"), "{said}");
     let server = program.start();
     assert_eq!(rows(&program), 3);

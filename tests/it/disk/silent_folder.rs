@@ -1,6 +1,5 @@
 //! A folder for backups that does not answer, as one on a file server that is gone.
 use std::{
-    ffi::OsString,
     fs,
     path::Path,
     sync::Arc,
@@ -24,12 +23,9 @@ const SILENCE_S: i64 = 600;
 /// A server whose backups go into a folder behind this disk.
 fn start(disk: &Disk, folder: &Arc<TempDir>, every: &str) -> Simdeck {
     let copies = folder.path().join("copies");
-    let environment: [(&str, OsString); 4] = disk.environment(&copies);
-    let mut settings: Vec<(&str, &str)> = environment
-        .iter()
-        .filter(|(name, _)| *name != "DISK_JOURNAL")
-        .map(|(name, value)| (*name, value.to_str().unwrap()))
-        .collect();
+    let environment = disk.without_journal(&copies);
+    let mut settings: Vec<(&str, &str)> =
+        environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     settings.push(("SIMDECK_BACKUP_DIR", copies.to_str().unwrap()));
     settings.push(("SIMDECK_BACKUP_EVERY", every));
     Simdeck::start_in(Arc::clone(folder), &settings)

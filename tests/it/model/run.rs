@@ -1,6 +1,5 @@
 //! One case: a server of its own, the model beside it, and step after step on both.
 use std::{
-    ffi::OsStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -82,11 +81,9 @@ impl Run {
     pub(super) fn start(&mut self) {
         let retention = format!("{RETENTION_H}h");
         let data = self.folder.path().join("data");
-        let environment = self.disk.environment(&data);
-        let environment = environment.iter().filter(|(name, _)| *name != "DISK_JOURNAL");
-        let mut variables: Vec<(&str, &str)> = environment
-            .map(|(name, value): &(_, _)| (*name, OsStr::to_str(value).unwrap()))
-            .collect();
+        let environment = self.disk.without_journal(&data);
+        let mut variables: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
         variables.extend([
             ("SIMDECK_RETENTION_RECORDS", &*retention),
             ("SIMDECK_RETENTION_SMS", &*retention),

@@ -46,10 +46,9 @@ async fn migrated(records: usize) -> (u64, String, String) {
 
     let manager = Arc::new(Manager::new());
     let disk = Disk::new();
-    let environment = disk.environment(&folder.path().join("data"));
-    let environment = environment.iter().filter(|(name, _)| *name != "DISK_JOURNAL");
+    let environment = disk.without_journal(&folder.path().join("data"));
     let environment: Vec<_> =
-        environment.map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+        environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     // Who is not heard is not told any more.
     let hearing = Arc::clone(&manager);
     let hearing = tokio::spawn(async move {
