@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     mem,
     path::{Path, PathBuf},
     time::Duration,
@@ -116,10 +117,8 @@ async fn open_unfinished(
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
-    let mut connection = for_writing(path).connect().await.map_err(|e| unusable(e.into()))?;
-    check_version(&mut connection).await.map_err(|e| unusable(e.into()))??;
     let reserve = keeps_copy.then_some(options.limits.disk_reserve_bytes);
-    bring_up_to_date(&mut connection, (path, reserve), progress).await?;
+    let mut connection = connect_up_to_date((path, reserve), progress).await?;
     let files = OpenFiles::of_database(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let (epoch, days) = founding_facts(&mut connection, options).await.map_err(unusable)?;
     let is_empty = sqlx::query_scalar(NOTHING_AUTHENTIC)
@@ -141,6 +140,27 @@ async fn open_unfinished(
     let days = writer.days().clone();
     let store = Store::new(readers, path, epoch, days, writer.erasure_secrets());
     Ok(Opened { store, writer, next_zone, is_empty, unfinished, files })
+}
+
+/// The connection of the writer, with a schema that is up to date.
+async fn connect_up_to_date(
+    (path, reserve): (&Path, Option<u64>),
+    progress: Progress<'_>,
+) -> Result<SqliteConnection, OpenError> {
+    let unusable =
+        |error: sqlx::Error| OpenError::Unusable { path: path.to_owned(), source: error.into() };
+    let mut connection = for_writing(path).connect().await.map_err(unusable)?;
+    let mut done = check_version(&mut connection).await.map_err(unusable).flatten();
+    if done.is_ok() {
+        done = bring_up_to_date(&mut connection, (path, reserve), progress).await;
+    }
+    let Err(error) = done else { return Ok(connection) };
+    // Its thread may outlive neither us nor what it has taken back: the log of a migration that found
+    // no room would go on taking that room.
+    if let Err(error) = connection.close().await {
+        tracing::warn!(error = &error as &dyn Error, "Cannot close the database");
+    }
+    Err(error)
 }
 
 /// Refuses a list that names SIMs which nobody here can tell: what comes of them would be kept. Gives
