@@ -8,6 +8,7 @@ mod faults;
 mod live;
 mod outage;
 mod polling;
+mod second_client;
 mod short_list;
 mod simulated;
 pub(crate) mod stand_in;
