@@ -4,7 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::stand_in::{CLIENT_ID, CLIENT_SECRET, Container, Fault, On, Sample, StandIn, Times, fleet};
+use super::stand_in::{
+    CLIENT_ID, CLIENT_SECRET, Container, Fault, On, Sample, StandIn, Times, fleet,
+};
 use crate::commands::Machine;
 
 const ROUTER: &str = "RB0000000000001";
@@ -120,22 +122,28 @@ async fn two_clients_are_told_the_same_of_what_fails() {
         (Fault::Status(400, Vec::new(), words.clone()), "code 7"),
         (Fault::Status(401, Vec::new(), words), "not for you"),
         (Fault::Status(404, Vec::new(), String::new()), "status 404"),
-        (Fault::Status(502, Vec::new(), "Bad Gateway".to_owned()), "status 502"),
         (Fault::Html, "unreadable"),
         (Fault::CutJson, "unreadable"),
+    ];
+    // Of what may pass simdeck asks again and again: one question is enough.
+    let temporary = [
+        (Fault::Status(502, Vec::new(), "Bad Gateway".to_owned()), "status 502"),
         (Fault::Truncated, "no answer"),
         (Fault::Reset, "no answer"),
     ];
+    let every: &[&[&str]] = &[&["total"], &["devices"], &["status", ROUTER]];
+    let cases = cases.into_iter().map(|(fault, word)| (fault, word, every));
+    let temporary = temporary.into_iter().map(|(fault, word)| (fault, word, &every[..1]));
     // What simdeck calls the same.
     let ours_of = |word: &'static str| match word {
         "unreadable" => "SIMDECK_RCMS_ENDPOINT",
         "no answer" => "RCMS",
         word => word,
     };
-    for (fault, word) in cases {
+    for (fault, word, questions) in cases.chain(temporary) {
         rcms.clear_faults();
         rcms.fault(On::Any, fault.clone(), Times::Always);
-        for question in [&["total"][..], &["devices"], &["status", ROUTER]] {
+        for question in questions {
             let Understood { ours, second } = ask(&rcms.url(), question);
             let (ours, second) = (ours.unwrap_err(), second.unwrap_err());
             assert!(second.contains(word), "{fault:?}, {question:?}: {second}");
