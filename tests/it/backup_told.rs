@@ -19,7 +19,7 @@ use crate::program::Program;
 use crate::server::{Simdeck, now_s, signed, usage};
 
 const SIM: &str = "8944501503181377993";
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 async fn told(simdeck: &Simdeck) -> Value {
     simdeck.get("/v1/status").await["backup"].take()

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What should come comes far sooner.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// A new key that may look: its number and its text.
 async fn reader(api: &Api, label: &str) -> (i64, String) {

@@ -13,7 +13,7 @@ use crate::server::{API_KEY, Simdeck, signed, usage};
 
 const SIM: &str = "8944501503181377993";
 /// What should come comes far sooner.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 async fn page(simdeck: &Simdeck, key: &str, path: &str) -> String {
     let url = format!("{}{path}", simdeck.internal_url());

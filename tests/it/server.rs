@@ -25,7 +25,7 @@ pub(crate) const PUSH_KEY: &str = "UzE4MDkxNDA2MTE1M";
 pub(crate) const API_KEY: &str = "sd_0123456789abcdef0123456789abcdef";
 
 /// What takes so long will not happen.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// A running simdeck.
 pub(crate) struct Simdeck {

@@ -16,7 +16,7 @@ use crate::{
 pub(super) const SIM: &str = "89860012345678901234";
 const DAY_S: i64 = 24 * 60 * 60;
 /// What should come comes far sooner.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// Rows of one action, the newest first.
 pub(super) async fn rows_of(api: &Api, action: &str) -> Vec<Value> {

@@ -14,7 +14,7 @@ use crate::{
     server::{API_KEY, Simdeck, UNSET, signed, usage},
 };
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 const SIM: &str = "8944501503181377993";
 
 /// Rows of one action, the newest first, once there are so many.

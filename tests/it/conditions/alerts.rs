@@ -15,7 +15,7 @@ use crate::server::{Simdeck, signed, usage};
 /// Stands where SIMDECK_ALERT_URL points to. Its path is as good as a secret.
 const PATH: &str = "/hook/do-not-tell-4711";
 /// What takes so long will not happen.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 struct Hook(TcpListener);
 

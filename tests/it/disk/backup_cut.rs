@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{Disk, Number};
 use crate::server::{Simdeck, signed};
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// What takes a mebibyte.
 fn large(nth: usize) -> String {

@@ -31,7 +31,7 @@ const TMPFS: &str = r#"mount -t tmpfs -o size=256m simdeck "$1""#;
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const RESERVE: u64 = 16 * MIB;
 /// Longer than any of it takes.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 pub(super) fn mounted(program: &Program) -> Option<Mounted> {
     let disk = Mounted::new(program, Path::new(""), TMPFS);

@@ -23,7 +23,7 @@ use crate::{
     trials::tell,
 };
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 const HOUR_S: i64 = 3_600;
 
 fn start(disk: &Disk, folder: &Arc<TempDir>) -> Simdeck {

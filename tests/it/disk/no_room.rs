@@ -12,7 +12,7 @@ use crate::{
 
 const TMPFS: &str = r#"mount -t tmpfs -o size=24m simdeck "$1""#;
 /// Nobody who asks waits for room that nobody may make.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// Where it would be shown that a removal was taken up.
 fn list_of(path: &str) -> Option<&'static str> {

@@ -18,7 +18,7 @@ use crate::{
 const AHEAD_S: i64 = 500 * 86_400;
 const LATER_S: i64 = 20 * 60;
 const ROUTER: &str = "RB0000000000001";
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 
 fn sample(age_s: i64) -> Sample {
     let at_ms = Timestamp::now().as_millisecond() - age_s * 1_000;

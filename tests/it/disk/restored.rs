@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::program::{Line, PUSH_KEY, Program, now_s, proof};
 
 const GICCID: &str = "8944501503181377993";
-const GUARD: Duration = Duration::from_secs(20);
+const GUARD: Duration = Duration::from_secs(120);
 
 fn push(program: &Program, records: u64) {
     let mut line = Line::to(program.public).unwrap();

@@ -16,7 +16,7 @@ use crate::server::{Simdeck, signed, usage};
 
 const SIM: &str = "8944501503181377993";
 /// Longer than anything takes that does not wait for the folder.
-const GUARD: Duration = Duration::from_secs(20);
+const GUARD: Duration = Duration::from_secs(120);
 /// Longer than a folder may be silent.
 const SILENCE_S: i64 = 600;
 

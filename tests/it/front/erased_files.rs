@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::retract::{OTHER_SIM, SIM, TRUE_SENDER, usage};
 use crate::server::{Simdeck, now_s};
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn an_erasure_that_was_done_says_so_though_the_files_cannot_be_searched() {

@@ -50,9 +50,11 @@ async fn the_same_record_written_otherwise_is_a_repeat() {
 async fn whatever_else_differs_makes_another_record() {
     let simdeck = Simdeck::start(&[]);
     let time = now_s() - 60;
-    let whole = |rest: &str| {
-        signed(&format!(r#""giccid":"{SIM}","data_usage":1302,"start_time":{time}000{rest}"#))
+    let record = |sim: &str, usage: u32, time_ms: i64, rest: &str| {
+        let time = format!(r#""start_time":{time_ms}{rest}"#);
+        signed(&format!(r#""giccid":"{sim}","data_usage":{usage},{time}"#))
     };
+    let whole = |rest: &str| record(SIM, 1302, time * 1_000, rest);
     for rest in [
         "",
         r#","x":1"#,
@@ -85,9 +87,9 @@ async fn whatever_else_differs_makes_another_record() {
         assert_eq!(simdeck.push("data-usage", body).await, AGAIN, "{rest}");
     }
     for changed in [
-        whole("").replace(SIM, "8944501503181377994"),
-        whole("").replace("1302", "1303"),
-        whole("").replace(&format!("{time}000"), &format!("{time}001")),
+        record("8944501503181377994", 1302, time * 1_000, ""),
+        record(SIM, 1303, time * 1_000, ""),
+        record(SIM, 1302, time * 1_000 + 1, ""),
     ] {
         assert_eq!(simdeck.push("data-usage", changed.clone()).await, ONE, "{changed}");
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::server::{API_KEY, Simdeck, now_s};
 
 /// What takes so long will not happen.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 pub(super) const RECORDS: i64 = 12_000;
 pub(super) const TRIED_AGAIN: &str = "is tried again until it is done";
 

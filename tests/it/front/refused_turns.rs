@@ -7,7 +7,7 @@ use crate::server::{Simdeck, now_s, signature};
 
 const FLOOD: &str = "203.0.113.1";
 const SLOW: &str = "198.51.100.7";
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// A push under a key that is not ours, unlike all others.
 fn foreign(source: &str, nth: usize) -> String {

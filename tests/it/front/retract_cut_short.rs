@@ -13,7 +13,7 @@ use super::retract::{FORGER, SIM, TRUE_SENDER, usage};
 use crate::server::{API_KEY, Simdeck, now_s};
 
 /// What takes so long will not happen.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 /// In another time zone, and without the limit that whoever asks again and again would meet.
 const MOVED: [(&str, &str); 2] =
     [("SIMDECK_TIME_ZONE", "Asia/Shanghai"), ("SIMDECK_API_RATE_LIMIT", "0")];

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// What takes so long will not happen.
-const GUARD: Duration = Duration::from_secs(20);
+const GUARD: Duration = Duration::from_secs(120);
 
 /// An open stream.
 pub(super) struct Events {

@@ -31,7 +31,7 @@ use super::{
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// What takes so long in truth will not happen.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(120);
 /// When every simulation begins.
 pub(super) const START_MS: i64 = 1_760_000_000_000;
 /// From one cycle to the next, more or less.

@@ -13,7 +13,7 @@ use tokio::{net::UnixDatagram, time::timeout};
 
 use crate::server::{Simdeck, signed, usage};
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(120);
 /// A third of it is the time from one sign of life to the next.
 const WATCHDOG_US: &str = "900000";
 const SILENCE: Duration = Duration::from_millis(1_500);

@@ -73,8 +73,8 @@ async fn each_usual_form_of_the_online_flag_is_read() {
 
 #[tokio::test]
 async fn routers_without_answers_cost_the_others_nothing() {
-    for status in [404, 500] {
-        holds(Habits { failing: 30, failing_with: status, ..USUAL }).await;
+    for (failing, status) in [(30, 404), (50, 404), (50, 500)] {
+        holds(Habits { failing, failing_with: status, ..USUAL }).await;
     }
 }
 
