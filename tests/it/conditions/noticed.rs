@@ -135,12 +135,23 @@ async fn an_acknowledgement_that_takes_two_seconds_is_told() {
     simdeck.end();
 }
 
+/// What the rules for Prometheus say of a condition.
+fn severity_in_the_rules(condition: &str) -> &'static str {
+    let rules = include_str!("../../../deploy/prometheus/rules.yml");
+    let (_, rule) = rules.split_once(&format!("{{condition=\"{condition}\"}}")).unwrap();
+    let (_, severity) = rule.split_once("severity: ").unwrap();
+    severity.split_once('}').unwrap().0
+}
+
 #[tokio::test]
 async fn a_disk_below_its_reserve_is_told_and_logged_where_it_is_found() {
     let mut simdeck = Simdeck::start(&[("SIMDECK_DISK_RESERVE", "1000TiB")]);
     simdeck.says("Pushes cannot be stored");
     let disk = &told(&simdeck, "disk_low").await[0];
     assert!(text(disk, "todo").contains("SIMDECK_DISK_RESERVE"), "{disk}");
+    let items = simdeck.get("/v1/attention").await;
+    let item = items.as_array().unwrap().iter().find(|item| item["reason"] == "disk_low").unwrap();
+    assert_eq!(item["severity"], severity_in_the_rules("disk_low"), "{item}");
     let log = simdeck.end();
     assert_eq!(logged(&log, "condition=disk_low"), (0, 0), "it stands in the log already: {log}");
 }

@@ -34,7 +34,7 @@ impl Asked<'_> {
         let Condition { kind, since, says, todo, .. } = condition;
         let url = self.base.url("/v1/status");
         let sentence = format!("{says} {todo}");
-        let mut item = Item::new(Severity::Warning, AttentionKind::PushesNotTaken, url, sentence)
+        let mut item = Item::new(severity_of(*kind), AttentionKind::PushesNotTaken, url, sentence)
             .since(*since);
         item.out.reason = Some(kind.as_str());
         item
@@ -144,6 +144,16 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing
         | ConditionKind::ErasedInFiles => false,
+    }
+}
+
+/// As in the rules for Prometheus: by these nothing at all is stored.
+fn severity_of(kind: ConditionKind) -> Severity {
+    match kind {
+        ConditionKind::NotAcknowledged | ConditionKind::DiskLow | ConditionKind::DatabaseMoved => {
+            Severity::Critical
+        }
+        _ => Severity::Warning,
     }
 }
 
