@@ -79,23 +79,15 @@ impl From<SettingsError> for Failure {
 
 impl From<FolderError> for Failure {
     fn from(err: FolderError) -> Self {
-        match err {
-            FolderError::NotLocal { .. } | FolderError::Missing(_) => Self::told(&err).lasting(),
-            // A disk that is not mounted yet, or another server that is about to end.
-            _ => Self::told(&err),
-        }
+        let told = Self::told(&err);
+        if err.is_lasting() { told.lasting() } else { told }
     }
 }
 
 impl From<OpenError> for Failure {
     fn from(err: OpenError) -> Self {
         let told = Self::told(&err);
-        match err {
-            OpenError::SqliteTooOld(_)
-            | OpenError::Newer { .. }
-            | OpenError::ForeignErasures { .. } => told.lasting(),
-            _ => told,
-        }
+        if err.is_lasting() { told.lasting() } else { told }
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn unusable_tls(error: &TlsError) -> Failure {
         TlsError::File { path, source } => {
             source.kind() == io::ErrorKind::NotFound && !has_neighbours(path)
         }
-        TlsError::Pem { path, .. } => was_just_written(path),
+        TlsError::Pem { path, is_cut, .. } => *is_cut && was_just_written(path),
         TlsError::Torn(files) => {
             was_just_written(&files.certificate) || was_just_written(&files.key)
         }

@@ -99,6 +99,11 @@ impl StoreError {
         matches!(self, Self::Database(error) if extended_code(error) == Some(IOERR_WRITE))
     }
 
+    /// The file is no database.
+    pub fn is_no_database(&self) -> bool {
+        matches!(self, Self::Database(error) if primary_code(error) == Some(26))
+    }
+
     /// The disk or the file is at fault in a way that only a new start can mend: a failed sync may
     /// have lost what was written before it.
     pub fn is_fatal(&self) -> bool {

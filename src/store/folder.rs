@@ -91,6 +91,15 @@ pub enum FolderError {
         /// The process, in brackets, where it is known.
         holder: String,
     },
+    /// What lies in the database's place is no file.
+    #[error(
+        "{path} is no file and cannot be the database; name another with SIMDECK_DATABASE_URL, or move \
+         it away"
+    )]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file system does not keep SQLite's promises.
     #[error(
         "{path} lies on {file_system}, which can corrupt a SQLite database; \
@@ -105,6 +114,24 @@ pub enum FolderError {
     /// A database was there, and a start would make an empty one in its place.
     #[error(transparent)]
     Missing(#[from] MissingDatabase),
+}
+
+impl FolderError {
+    /// Whether it stays so until a person changes it. A disk may not be mounted yet, and another server
+    /// may be about to end.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotLocal { .. } | Self::Missing(_) | Self::NoFile { .. } => true,
+            // A file where a folder should be. A link that leads nowhere may lead to a disk.
+            Self::Make { path, source } => {
+                source.kind() == io::ErrorKind::NotADirectory || path.is_file()
+            }
+            Self::Write { source, .. } | Self::WriteBesideDatabase { source, .. } => {
+                source.kind() == io::ErrorKind::NotADirectory
+            }
+            Self::InUse { .. } | Self::DatabaseInUse { .. } => false,
+        }
+    }
 }
 
 /// What helps against it. A command that root once ran has left locks that are root's; and root itself is
@@ -219,6 +246,10 @@ impl DataFolder {
 fn take_database(database: &Path) -> Result<FileLock, FolderError> {
     let unwritable =
         |source| FolderError::WriteBesideDatabase { path: database.to_owned(), source };
+    // To open a pipe would last until somebody writes to it.
+    if fs::metadata(database).is_ok_and(|there| !there.is_file()) {
+        return Err(FolderError::NoFile { path: database.to_owned() });
+    }
     let real = real_path(database).map_err(unwritable)?;
     let lock = FileLock::open(lock_of(&real)).map_err(unwritable)?;
     check_file_system(&lock.file, folder_of(database), unwritable)?;

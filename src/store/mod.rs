@@ -41,6 +41,7 @@ mod number_bytes;
 mod open;
 mod open_error;
 mod open_files;
+mod other_program;
 mod overflow;
 mod page;
 mod passes;

@@ -20,6 +20,7 @@ use super::{
     foreign_names::{erased_in, understand},
     migrate::{Progress, bring_up_to_date},
     open_files::OpenFiles,
+    other_program,
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
 
@@ -116,6 +117,7 @@ async fn open_unfinished(
 ) -> Result<Opened, OpenError> {
     let path = &options.database;
     let unusable = |source: StoreError| OpenError::Unusable { path: path.clone(), source };
+    other_program::refuse(path).await?;
     make_private(path).map_err(|e| unusable(sqlx::Error::from(e).into()))?;
     let reserve = keeps_copy.then_some(options.limits.disk_reserve_bytes);
     let mut connection = connect_up_to_date((path, reserve), progress).await?;
@@ -151,6 +153,9 @@ async fn connect_up_to_date(
         |error: sqlx::Error| OpenError::Unusable { path: path.to_owned(), source: error.into() };
     let mut connection = for_writing(path).connect().await.map_err(unusable)?;
     let mut done = check_version(&mut connection).await.map_err(unusable).flatten();
+    if done.is_ok() {
+        done = other_program::refuse_open(&mut connection, path).await.map_err(unusable).flatten();
+    }
     if done.is_ok() {
         done = bring_up_to_date(&mut connection, (path, reserve), progress).await;
     }

@@ -87,6 +87,15 @@ pub enum OpenError {
         /// The cause.
         source: StoreError,
     },
+    /// The database is one of another program.
+    #[error(
+        "{path} is an SQLite file of another program: it has tables and none of them is simdeck's; it was \
+         left as it is. Name another file with SIMDECK_DATABASE_URL or SIMDECK_DATA_DIR"
+    )]
+    OfAnotherProgram {
+        /// The file.
+        path: PathBuf,
+    },
     /// The database cannot be opened or read.
     #[error("cannot open the database {path}")]
     Unusable {
@@ -95,4 +104,21 @@ pub enum OpenError {
         /// The cause.
         source: StoreError,
     },
+}
+
+impl OpenError {
+    /// Whether it stays so until a person changes it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::SqliteTooOld(_)
+            | Self::Newer { .. }
+            | Self::ForeignErasures { .. }
+            | Self::OfAnotherProgram { .. } => true,
+            Self::Unusable { source, .. } => source.is_no_database(),
+            Self::Migrate { .. }
+            | Self::NoCopy { .. }
+            | Self::NoRoomToMigrate { .. }
+            | Self::Rebuild { .. } => false,
+        }
+    }
 }

@@ -20,6 +20,7 @@ use super::{
     kept_copies::{REPLACED, forget_copies, own_copies},
     leftovers::{RESTORING, remove_parts},
     open::{check_list, for_reading, for_writing, open_with},
+    other_program,
 };
 use crate::domain::{
     AUDITED_COMMAND, AuditAction, AuditNote, Clock, SystemClock, Timestamp, counted,
@@ -83,6 +84,7 @@ async fn restore_by(
 ) -> Result<Restored, RestoreError> {
     let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
     let database = &options.database;
+    other_program::refuse(database).await?;
     check_room(backup, options).map_err(wrong)?;
     bring(backup, partial).map_err(wrong)?;
     let mut restored = prepare(partial, is_verified).await.map_err(wrong)?;

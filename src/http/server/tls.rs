@@ -53,6 +53,8 @@ pub enum TlsError {
     Pem {
         /// Which.
         path: PathBuf,
+        /// Whether it looks as if the rest were still to be written.
+        is_cut: bool,
         /// Why.
         source: pem::Error,
     },
@@ -156,10 +158,10 @@ impl TlsFiles {
             Ok(chain) if chain.is_empty() => Err(pem::Error::NoItemsFound),
             chain => chain,
         };
-        let chain =
-            chain.map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?)
-            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
+        let chain = chain.map_err(|source| TlsError::of_pem(&self.certificate, &text, source))?;
+        let text = read(&self.key)?;
+        let key = PrivateKeyDer::from_pem_slice(&text)
+            .map_err(|source| TlsError::of_pem(&self.key, &text, source))?;
         CertifiedKey::from_der(chain, key, provider).map_err(|source| match source {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::Torn(self.clone())
@@ -167,6 +169,21 @@ impl TlsFiles {
             source => TlsError::Unusable { files: self.clone(), source },
         })
     }
+}
+
+impl TlsError {
+    fn of_pem(path: &Path, text: &[u8], source: pem::Error) -> Self {
+        Self::Pem { path: path.to_owned(), is_cut: looks_cut(text), source }
+    }
+}
+
+/// Whether a file holds nothing yet, or the beginning of a section and not its end.
+fn looks_cut(text: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN";
+    let text = text.trim_ascii();
+    let last = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_whole = last.starts_with(b"-----END") && last.ends_with(b"-----");
+    BEGIN.starts_with(text) || text.windows(BEGIN.len()).any(|at| at == BEGIN) && !is_whole
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -14,12 +14,17 @@ use std::{
 };
 
 use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
     process::geteuid,
     thread::{CapabilitySet, remove_capability_from_bounding_set},
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule,
+};
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use tempfile::TempDir;
 
@@ -200,9 +205,68 @@ fn what_stays_wrong_ends_with_the_code_that_the_unit_does_not_start_again() {
     let path = there.to_str().unwrap();
     let settings = [("SIMDECK_PUBLIC_TLS_CERT", path), ("SIMDECK_PUBLIC_TLS_KEY", path)];
     refused_start_with(1, folder.path(), &settings);
+    // What nobody is about to mend needs no minute to be told so.
+    let long = "x".repeat(5_000);
+    for junk in [&*long, "-----END CERTIFICATE-----", "-----BEGIN A-----\nA\n-----END A-----\n"] {
+        fs::write(&there, junk).unwrap();
+        refused_start_with(WRONG_SETTINGS, folder.path(), &settings);
+    }
     // The disk of the settings may be mounted in a moment, and the address be free.
     refused_start_with(1, folder.path(), &[("SIMDECK_CONFIG", "missing.toml")]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused_start_with(1, folder.path(), &[("SIMDECK_PUBLIC_LISTEN", &address)]);
+}
+
+async fn sqlite_file(path: &Path, mode: SqliteJournalMode) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut file = options.journal_mode(mode).connect().await.unwrap();
+    sqlx::raw_sql("create table track (id integer primary key, name text)")
+        .execute(&mut file)
+        .await
+        .unwrap();
+    file
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_refused_for_good_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let refused = |path: &Path| {
+        let url = format!("sqlite://{}", path.display());
+        refused_start_with(WRONG_SETTINGS, folder.path(), &[("SIMDECK_DATABASE_URL", &url)])
+    };
+    fs::create_dir(place("folder.db")).unwrap();
+    mknodat(CWD, place("pipe.db"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for path in [place("folder.db"), place("pipe.db")] {
+        let said = refused(&path);
+        assert!(said.contains("is no file") && said.contains("SIMDECK_DATABASE_URL"), "{said}");
+    }
+    fs::write(place("text.db"), "no database".repeat(1_000)).unwrap();
+    refused(&place("text.db"));
+    assert!(fs::read(place("text.db")).unwrap() == "no database".repeat(1_000).as_bytes());
+    refused(&place("text.db/simdeck.db"));
+    let text = place("text.db");
+    let settings = [("SIMDECK_DATA_DIR", text.to_str().unwrap())];
+    refused_start_with(WRONG_SETTINGS, folder.path(), &settings);
+
+    sqlite_file(&place("other.db"), SqliteJournalMode::Delete).await.close().await.unwrap();
+    let before = fs::read(place("other.db")).unwrap();
+    let said = refused(&place("other.db"));
+    assert!(said.contains("of another program"), "{said}");
+    let (database, nothing) = (format!("sqlite://{}", place("other.db").display()), "backup.db");
+    let url = [("SIMDECK_DATABASE_URL", &*database)];
+    let restored = run_with(folder.path(), &url, &["restore", nothing]);
+    let said = String::from_utf8_lossy(&restored.stderr);
+    assert!(said.contains("of another program"), "{said}");
+    assert!(fs::read(place("other.db")).unwrap() == before, "it was changed");
+    // One whose tables are in its log: whoever was killed has left it so.
+    let open = sqlite_file(&place("open.db"), SqliteJournalMode::Wal).await;
+    for ending in ["", "-wal"] {
+        let copy = fs::copy(place(&format!("open.db{ending}")), place(&format!("log.db{ending}")));
+        assert!(copy.unwrap() > 0);
+    }
+    let said = refused(&place("log.db"));
+    assert!(said.contains("of another program"), "{said}");
+    open.close().await.unwrap();
 }
