@@ -1,5 +1,9 @@
 //! The only place that prints.
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -149,6 +153,19 @@ pub(super) fn text(text: &str) -> Result<(), Failure> {
 pub(super) fn note(text: &str) {
     // With standard error gone there is nobody left to tell.
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Tells people what is being done: at once, and then no more than once a second.
+pub(super) fn passing_notes() -> impl Fn(&str) + Sync {
+    const EVERY: Duration = Duration::from_secs(1);
+    let last = Mutex::new(None::<Instant>);
+    move |text: &str| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() >= EVERY) {
+            note(text);
+            *last = Some(Instant::now());
+        }
+    }
 }
 
 /// Shows on a terminal how many there are so far.

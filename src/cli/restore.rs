@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{
     Failure,
     keys::{API_KEY_FILE, PUSH_KEY_FILE},
-    output::Output,
+    output::{Output, passing_notes},
     settings::Settings,
 };
 use crate::{
     domain::counted,
-    store::{DataFolder, Limits, OpenOptions, Restored, kept_secret, restore},
+    store::{DataFolder, Limits, OpenOptions, Restored, kept_secret, restore_telling},
 };
 
 /// Which backup, and how.
@@ -40,7 +40,7 @@ pub(super) async fn run(
             ..Limits::of_quarantine(settings.quarantine.max_bytes)
         },
     };
-    let restored = restore(&command.file, &options, command.verify)
+    let restored = restore_telling(&command.file, &options, command.verify, &passing_notes())
         .await
         .map_err(|error| Failure::told(&error))?;
     ours.note_database(&settings.database);
@@ -51,6 +51,12 @@ pub(super) async fn run(
         counted(restored.records, "record", "records"),
         backed_up_at.as_deref().unwrap_or("an unknown time")
     );
+    let (schema_from, schema) = restored.migrated.unzip();
+    if let Some((from, to)) = restored.migrated {
+        people += &format!(
+            "\nThe backup is of an older version of simdeck: its schema was brought from {from} to {to}."
+        );
+    }
     if let Some(replaced) = &restored.replaced {
         people += &format!("\nThe database that was there is now {}.", replaced.display());
     }
@@ -65,6 +71,9 @@ pub(super) async fn run(
         "records": restored.records,
         "last_id": restored.last_id,
         "backed_up_at": backed_up_at,
+        "schema_before_migration": schema_from,
+        "schema_after_migration": schema,
+        "has_list_of_erased_sims": restored.has_list,
         "replaced": restored.replaced.map(|path| path.display().to_string()),
         "missing": missing,
     });

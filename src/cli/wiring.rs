@@ -19,6 +19,7 @@ use super::{
     identity_rule, instance,
     listeners::Listeners,
     made::{Secrets, secrets},
+    output::passing_notes,
     recorded,
     reload::{self, Reload, Renewing, Reread},
     settings::Settings,
@@ -39,7 +40,7 @@ use crate::{
     poller::{Poller, PollerOptions, SystemPace, good_for},
     rcms::{Account, Client, ClientOptions},
     smarthub::{AgePolicy, signature::Verifier},
-    store::{DataFolder, Limits, OpenOptions, open_to_serve},
+    store::{DataFolder, Limits, OpenOptions, Progress, open_to_serve},
 };
 
 /// A server that listens and is not yet run.
@@ -283,7 +284,9 @@ async fn parts(
     };
     let (database, time_zone) = (settings.database.clone(), settings.time_zone.clone());
     let options = OpenOptions { database, time_zone, limits };
-    let mut opened = open_to_serve(&options, &systemd::starting).await?;
+    let notes = passing_notes();
+    let progress: Progress<'_> = if is_server { &systemd::starting } else { &notes };
+    let mut opened = open_to_serve(&options, progress).await?;
     folder.guard(&settings.database, &mut opened.files)?;
     identity_rule::note(&mut opened.writer, settings, is_server).await;
     let secrets = secrets(settings, &folder, opened.is_empty)?;

@@ -13,7 +13,7 @@ use super::{
     erasures::{list_of, unreadable},
     error::of_read,
     identity_rule,
-    migrate::MIGRATIONS,
+    migrate::newest_migration,
     open::for_reading,
     pieces::Pieces,
     read::{aside::aside, give_way},
@@ -71,7 +71,7 @@ pub async fn examine(database: &Path, thorough: bool) -> Result<Examination, Sto
     Ok(Examination {
         sqlite_version,
         schema,
-        schema_known: MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0),
+        schema_known: newest_migration(),
         faults,
         newest_push: newest_ms.filter(|ms| *ms > 0).map(Timestamp::from_unix_ms),
         believed_time,

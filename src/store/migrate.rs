@@ -22,7 +22,7 @@ use super::{
     open::GIVE_FACT,
 };
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Most steps take no time. Of one that lasts for so long it is told how far it is …
 const TELL_AFTER: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) async fn bring_up_to_date(
     let unusable =
         |error: sqlx::Error| OpenError::Unusable { path: path.to_owned(), source: error.into() };
     let last = last_migration(connection).await.map_err(unusable)?;
-    let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let newest = newest_migration();
     let not_migrated = |error| match error {
         NotMigrated::Sql(MigrateError::VersionMissing(version)) => {
             OpenError::Newer { path: path.to_owned(), version }
@@ -170,8 +170,15 @@ async fn bytes_of(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error>
     Ok(bytes.unsigned_abs())
 }
 
+/// The last migration that this version knows.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// The last migration that a database has seen; none where it is new.
-async fn last_migration(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+pub(super) async fn last_migration(
+    connection: &mut SqliteConnection,
+) -> Result<Option<i64>, sqlx::Error> {
     const HAS_ANY: &str = "
         select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')";
     let has_any: bool = sqlx::query_scalar(HAS_ANY).fetch_one(&mut *connection).await?;

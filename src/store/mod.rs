@@ -80,7 +80,7 @@ pub use read::{
     rollup::{Dimension, DimensionHour, QuarterHour, SimDay},
 };
 pub use remains::{Remains, Scrub, wipe};
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{RestoreError, Restored, restore, restore_telling};
 pub use unfinished::Unfinished;
 pub use writer::{
     Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,

@@ -81,7 +81,7 @@ pub(super) const GIVE_FACT: &str =
 /// process began to take away.
 pub async fn open(options: &OpenOptions) -> Result<Opened, OpenError> {
     let list = erasures::list_of(&options.database);
-    open_with(options, &list, true).await
+    open_with(options, &list, true, &|_| ()).await
 }
 
 /// The same, but what was begun is left to the caller: it may take long. While the schema is brought up to
@@ -99,8 +99,9 @@ pub(super) async fn open_with(
     options: &OpenOptions,
     list: &Path,
     keeps_copy: bool,
+    progress: Progress<'_>,
 ) -> Result<Opened, OpenError> {
-    let mut opened = open_unfinished(options, list, keeps_copy, &|_| ()).await?;
+    let mut opened = open_unfinished(options, list, keeps_copy, progress).await?;
     let path = &options.database;
     let left = mem::take(&mut opened.unfinished);
     left.finish(&mut opened.writer, path)

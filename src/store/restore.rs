@@ -19,6 +19,7 @@ use super::{
     integrity::{Depth, check},
     kept_copies::{REPLACED, forget_copies, own_copies},
     leftovers::{RESTORING, remove_parts},
+    migrate::{Progress, last_migration, newest_migration},
     open::{check_list, for_reading, for_writing, open_with},
     other_program,
 };
@@ -41,6 +42,8 @@ pub struct Restored {
     pub replaced: Option<PathBuf>,
     /// Whether a list beside the copy, or beside the database, names the SIMs that were erased since.
     pub has_list: bool,
+    /// The schema of the older version that the copy is of, and the one that it was brought to.
+    pub migrated: Option<(i64, i64)>,
 }
 
 /// Why nothing was restored. What was there is there still.
@@ -66,10 +69,21 @@ pub async fn restore(
     options: &OpenOptions,
     is_verified: bool,
 ) -> Result<Restored, RestoreError> {
+    restore_telling(backup, options, is_verified, &|_| ()).await
+}
+
+/// The same, and tells how far it is while the schema of an older copy is brought up to date.
+pub async fn restore_telling(
+    backup: &Path,
+    options: &OpenOptions,
+    is_verified: bool,
+    progress: Progress<'_>,
+) -> Result<Restored, RestoreError> {
     let list = erasures::list_of(&options.database);
     let options = &OpenOptions { database: own_name(&options.database), ..options.clone() };
     let partial = beside(&options.database, RESTORING);
-    let restored = restore_by((&partial, &list), backup, options, is_verified).await;
+    let how = (is_verified, progress);
+    let restored = restore_by((&partial, &list), backup, options, how).await;
     if restored.is_err() {
         remove_parts(&partial);
     }
@@ -80,7 +94,7 @@ async fn restore_by(
     (partial, list): (&Path, &Path),
     backup: &Path,
     options: &OpenOptions,
-    is_verified: bool,
+    (is_verified, progress): (bool, Progress<'_>),
 ) -> Result<Restored, RestoreError> {
     let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
     let database = &options.database;
@@ -99,9 +113,8 @@ async fn restore_by(
     give_secrets(&secrets, database).await;
     erasures::add(list, &named)
         .map_err(|source| wrong(BackupError::File { path: list.to_owned(), source }))?;
-    let opened =
-        open_with(&OpenOptions { database: partial.to_owned(), ..options.clone() }, list, false)
-            .await?;
+    let of_copy = OpenOptions { database: partial.to_owned(), ..options.clone() };
+    let opened = open_with(&of_copy, list, false, progress).await?;
     let mut writer = opened.writer;
     opened.store.close().await;
     writer
@@ -197,9 +210,12 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
     let (at_ms, last_id, records): (Option<String>, i64, i64) =
         sqlx::query_as(TOLD).fetch_one(&mut copy).await?;
     let api_keys = sqlx::query_scalar(KEYS).fetch_all(&mut copy).await?;
+    let schema = last_migration(&mut copy).await?.unwrap_or_default();
     copy.close().await?;
     let backed_up_at = at_ms.and_then(|ms| ms.parse().ok()).map(Timestamp::from_unix_ms);
-    Ok(Restored { backed_up_at, last_id, records, api_keys, replaced: None, has_list: false })
+    let migrated = (schema < newest_migration()).then(|| (schema, newest_migration()));
+    let (replaced, has_list) = (None, false);
+    Ok(Restored { backed_up_at, last_id, records, api_keys, replaced, has_list, migrated })
 }
 
 /// Takes over the secrets by which the database that goes named erased SIMs in its list. Without them

@@ -10,9 +10,14 @@ use std::{
 
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
+use sqlx::Connection;
 use tempfile::TempDir;
 
-use crate::program::{Line, PUSH_KEY, Program, now_s, proof};
+use super::migration::made_by_version;
+use crate::{
+    program::{Line, PUSH_KEY, Program, now_s, proof},
+    withstand::old_store::OLD,
+};
 
 const GICCID: &str = "8944501503181377993";
 const GUARD: Duration = Duration::from_secs(120);
@@ -34,8 +39,12 @@ fn rows(program: &Program) -> usize {
 }
 
 fn restore(copy: &Path, to: &Program) -> Output {
+    restore_as("table", copy, to)
+}
+
+fn restore_as(output: &str, copy: &Path, to: &Program) -> Output {
     Command::new(Program::binary())
-        .args(["restore", "--output", "table"])
+        .args(["restore", "--output", output])
         .arg(copy)
         .env("SIMDECK_DATA_DIR", to.data())
         .env("SIMDECK_PUSH_KEY", PUSH_KEY)
@@ -124,6 +133,31 @@ fn what_a_restore_replaces_is_kept_from_then_on_however_old_it_is() {
     let replaced = fs::metadata(program.data().join("simdeck.db.replaced")).unwrap();
     let age = SystemTime::now().duration_since(replaced.modified().unwrap()).unwrap_or_default();
     assert!(age < Duration::from_secs(3_600), "{age:?}");
+}
+
+#[tokio::test]
+async fn a_restore_says_that_the_copy_is_of_an_older_version_and_that_there_is_no_list() {
+    let (program, folder) = (Program::new(), TempDir::new().unwrap());
+    let copy = folder.path().join("old.db");
+    made_by_version(&copy, OLD).await.close().await.unwrap();
+    let said = must_restore(&copy, &program);
+    assert!(
+        said.contains("of an older version of simdeck: its schema was brought from 10 to"),
+        "{said}"
+    );
+    for has_list in [false, true] {
+        let program = Program::new();
+        if has_list {
+            fs::write(folder.path().join("simdeck.erased"), "").unwrap();
+        }
+        let restored = restore_as("json", &copy, &program);
+        let said = String::from_utf8(restored.stderr).unwrap();
+        assert!(said.contains("Migrating the database: "), "{said}");
+        let told: Value = serde_json::from_slice(&restored.stdout).unwrap();
+        assert_eq!(told["has_list_of_erased_sims"], has_list, "{told}");
+        assert_eq!(told["schema_before_migration"], 10, "{told}");
+        assert!(told["schema_after_migration"].as_i64().unwrap() > 10, "{told}");
+    }
 }
 
 #[test]
