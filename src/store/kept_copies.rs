@@ -26,14 +26,16 @@ pub(super) const REPLACED: &str = ".replaced";
 pub(super) const BEFORE: &str = ".before-";
 
 /// A copy of the database as it is, before a newer version changes its schema. One is kept: the
-/// newest. Where an operator has put an empty file in its place, none is made.
+/// newest. One that is there may be of an earlier upgrade, before somebody went back to an older version
+/// that took pushes: it is replaced once the new one is whole. Where an operator has put an empty file in
+/// its place, none is made.
 pub(super) async fn keep_copy_before(
     database: &Path,
     version: i64,
     reserve: u64,
 ) -> Result<(), BackupError> {
     let path = copy_before(database, version);
-    if path.exists() {
+    if fs::metadata(&path).is_ok_and(|there| there.len() == 0) {
         return Ok(());
     }
     let partial = beside(&path, PARTIAL);

@@ -29,6 +29,7 @@ mod room_made;
 mod sender;
 mod silent_folder;
 mod unseen_dates;
+mod upgraded_again;
 
 use std::{
     env,
