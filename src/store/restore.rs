@@ -98,7 +98,7 @@ async fn restore_by(
 ) -> Result<Restored, RestoreError> {
     let wrong = |source: BackupError| RestoreError::Backup { path: backup.to_owned(), source };
     let database = &options.database;
-    other_program::refuse(database).await?;
+    other_program::refuse_with_log(database).await?;
     check_room(backup, options).map_err(wrong)?;
     bring(backup, partial).map_err(wrong)?;
     let mut restored = prepare(partial, is_verified).await.map_err(wrong)?;
