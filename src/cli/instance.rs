@@ -7,7 +7,7 @@
 //! - A server elsewhere is one that somebody named: its address and its key are both in the settings,
 //!   and the address is a flag or no server runs on the data directory. `internal.url` is also what
 //!   people are told to open, so a server here that has it is still asked for its proof.
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
 use reqwest::Url;
 use subtle::ConstantTimeEq;
@@ -22,11 +22,11 @@ use super::{
 use crate::{
     domain::Secret,
     http::{CHALLENGE, PROOF, proof_of},
-    store::{DataFolder, is_taken, kept_secret, missing_database},
+    store::{is_taken, kept_secret, missing_database},
 };
 
 /// Says where the server listens, and holds what it proves itself with.
-const FILE: &str = "server";
+pub(super) const FILE: &str = "server";
 
 /// A server that may be given this key.
 pub(super) struct Instance {
@@ -35,22 +35,6 @@ pub(super) struct Instance {
     pub(super) key: Secret,
     /// It is this machine's, whatever name its certificate is made out to.
     pub(super) is_here: bool,
-}
-
-/// Notes in the data directory where the server listens; gives the secret that it proves itself with.
-pub(super) fn announce(
-    folder: &DataFolder,
-    listen: SocketAddr,
-    is_https: bool,
-) -> Result<Secret, Failure> {
-    let secret = hex::encode(rand::random::<[u8; 32]>());
-    let scheme = if is_https { "https" } else { "http" };
-    let text = format!("{scheme}://{} {secret}", super::settings::reached_at(listen));
-    folder.replace_secret(FILE, &text).map_err(Failure::because(format!(
-        "{} cannot be written",
-        folder.path().join(FILE).display()
-    )))?;
-    Ok(secret.into())
 }
 
 /// The server that the settings mean; none where no server runs on the data directory. One that a

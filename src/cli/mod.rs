@@ -1,5 +1,6 @@
 //! The command line: settings, wiring, one file for each subcommand.
 mod alert;
+mod announcement;
 mod audit;
 mod client;
 mod completions;

@@ -14,9 +14,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Experiment, Failure,
     alert::Alerts,
+    announcement::Announcement,
     demo,
     ending::{Running, ended_early_because, tell_that_we_end},
-    identity_rule, instance,
+    identity_rule,
     listeners::Listeners,
     made::{Secrets, secrets},
     output::passing_notes,
@@ -56,7 +57,7 @@ pub(super) struct Server {
     settings: Settings,
     tls: ListenerTls,
     /// By which a command on this machine knows us.
-    instance_secret: Secret,
+    announcement: Announcement,
     reload: Reload,
     demo: Option<Demo>,
     /// Whether the demo has still to be told.
@@ -143,7 +144,7 @@ impl Server {
         });
         let listeners = Listeners::open(&settings, is_demo).await?;
         let (public, internal) = listeners.addresses()?;
-        let instance_secret = instance::announce(&parts.folder, internal, tls.internal.is_some())?;
+        let announcement = Announcement::make(&parts.folder, internal, tls.internal.is_some())?;
         let reload = Reload::new(
             reread,
             &settings,
@@ -162,7 +163,7 @@ impl Server {
         Ok(Self {
             public,
             internal,
-            instance_secret,
+            announcement,
             secrets,
             parts,
             poller,
@@ -207,7 +208,7 @@ impl Server {
             listeners,
             settings,
             tls,
-            instance_secret,
+            announcement,
             reload,
             demo,
             wellness,
@@ -231,7 +232,8 @@ impl Server {
         let credentials = reload.credentials.subscribe();
         let page = page_settings(&settings, credentials, demo.is_some());
         let state = parts.internal.clone();
-        let internal = proving(internal_router(parts.internal, page), instance_secret);
+        let internal = proving(internal_router(parts.internal, page), announcement.secret.clone());
+        tokio::spawn(announcement.write_later(stop.clone()));
         if let Some(listener) = listeners.public {
             let (counts, stop) = (counts.public, public_stop.clone());
             pushes.spawn(serve_with(listener, public, limits, tls.public, counts, stop));

@@ -12,6 +12,7 @@ mod backups;
 mod bisect;
 mod chore_queue;
 mod chores;
+mod closing;
 mod disk;
 mod erase;
 mod figures;

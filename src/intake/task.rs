@@ -156,8 +156,7 @@ impl WriterTask {
         // Refused pushes that waited for their turn have it now, and so has the count of the others.
         let rest = self.intake.shared.waiting.take_all();
         self.keep_refused(rest, self.intake.now()).await?;
-        self.intake.shared.store.close().await;
-        self.writer.close().await.map_err(IntakeError::Fatal)
+        self.close().await
     }
 
     /// Takes what comes until it is told to stop, and then the rest.
@@ -202,7 +201,8 @@ impl WriterTask {
             self.tell_newest();
         }
         while let Some(command) = self.asked.recv().await {
-            self.obey(command).await?;
+            let done = self.obey(command).await;
+            self.unless_it_heals(done).await?;
         }
         Ok(())
     }

@@ -213,19 +213,7 @@ impl DataFolder {
 
     /// The same as [`Self::keep_secret`] for a file that may be there already.
     pub fn replace_secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
-        let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}{NEW}")));
-        remove_parts(&fresh);
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
-        let written = file
-            .write_all(format!("{secret}\n").as_bytes())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&fresh, &path));
-        if written.is_err() {
-            remove_parts(&fresh);
-        }
-        written?;
-        File::open(&self.path)?.sync_all()?;
-        Ok(path)
+        replace_secret(&self.path, name, secret)
     }
 
     /// Keeps a secret in a file of its own that only this user can read, and that is not there yet. It is
@@ -240,6 +228,23 @@ impl DataFolder {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
+}
+
+/// Keeps a secret in a data directory that is ours, in place of what its file held.
+pub fn replace_secret(folder: &Path, name: &str, secret: &str) -> io::Result<PathBuf> {
+    let (path, fresh) = (folder.join(name), folder.join(format!("{name}{NEW}")));
+    remove_parts(&fresh);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+    let written = file
+        .write_all(format!("{secret}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&fresh, &path));
+    if written.is_err() {
+        remove_parts(&fresh);
+    }
+    written?;
+    File::open(folder)?.sync_all()?;
+    Ok(path)
 }
 
 /// Takes the lock beside a database, and the database's own if it is there.

@@ -63,7 +63,7 @@ pub use database_file::{database_bytes, database_folder};
 pub use disk::{Disk, disk_of, free_bytes};
 pub use error::{StoreError, unless_too_slow};
 pub use examine::{Examination, bytes_free_inside, count_mentions, examine, opens};
-pub use folder::{DataFolder, FolderError, is_taken, kept_secret};
+pub use folder::{DataFolder, FolderError, is_taken, kept_secret, replace_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
 pub use migrate::Progress;

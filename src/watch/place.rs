@@ -12,7 +12,7 @@ pub(super) fn found(facts: &Facts) -> impl Iterator<Item = Condition> {
             "The data directory {folder} lies on a disk of its own that has hardly any room left."
         );
         let todo = "Free some room there. Pushes are stored all the same, but secrets cannot be kept, \
-                    and the next start fails.";
+                    and after the next start no command on this machine finds the server.";
         of(ConditionKind::FolderLow, facts.now, says, todo)
     });
     let moved = facts.moved_file.as_ref().map(|found| {

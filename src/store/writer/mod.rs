@@ -224,9 +224,12 @@ impl Writer {
 
     /// Closes the connection; the last one to do so brings the log back into the database.
     pub async fn close(mut self) -> Result<(), StoreError> {
-        sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut self.connection).await?;
-        sqlx::Connection::close(self.connection).await?;
-        Ok(())
+        const BRING_LOG_BACK: &str = "pragma wal_checkpoint(truncate)";
+        let done = sqlx::query(BRING_LOG_BACK).execute(&mut self.connection).await;
+        let done = done.map_err(|error| self.or_quota(error.into()));
+        let closed = sqlx::Connection::close(self.connection).await;
+        done?;
+        Ok(closed?)
     }
 
     async fn try_commit(
@@ -306,10 +309,7 @@ impl Writer {
         &mut self,
         done: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let done = done.map_err(|error| {
-            let is_quota = error.is_failed_write() && self.files.database().is_some_and(is_used_up);
-            if is_quota { StoreError::QuotaUsedUp } else { error }
-        });
+        let done = done.map_err(|error| self.or_quota(error));
         if done.is_err() {
             self.is_stale = true;
             if let Err(error) = self.refresh().await {
@@ -317,6 +317,11 @@ impl Writer {
             }
         }
         done
+    }
+
+    fn or_quota(&self, error: StoreError) -> StoreError {
+        let is_quota = error.is_failed_write() && self.files.database().is_some_and(is_used_up);
+        if is_quota { StoreError::QuotaUsedUp } else { error }
     }
 
     /// The failure of a change, told apart from a quota that is used up; nothing of it is left.

@@ -66,6 +66,26 @@ async fn heals_once_there_is_room(errno: i64) {
     tell(&format!("a disk that fills and has room again: {count} trials, 0 failures"));
 }
 
+#[tokio::test]
+async fn a_stop_without_room_is_a_good_one_and_loses_nothing() {
+    for errno in [ENOSPC, EDQUOT] {
+        let (program, disk) = (Program::new(), Disk::new());
+        disk.set(Number::Errno, errno);
+        let mut sender = Sender::to(&program);
+        let server = disk.start(&program);
+        for _ in 0..50 {
+            assert_eq!(sender.push(), Answer::Stored);
+        }
+        disk.set(Number::Room, 0);
+        disk.set(Number::RoomIsSmall, 1);
+        let log = server.end();
+        assert!(log.contains("Nothing is lost"), "{log}");
+        disk.set(Number::RoomIsSmall, 0);
+        disk.start(&program).end();
+        assert_eq!(sender.lost(&program.database()).await, 0);
+    }
+}
+
 /// For how long another process holds the lock; the long run sets `SIMDECK_TEST_LOCKED_S`.
 const LOCKED_S: usize = 1;
 

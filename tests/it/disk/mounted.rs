@@ -139,7 +139,7 @@ impl Mounted {
     }
 
     /// How many acknowledged pushes the database, which nobody has open, lacks.
-    async fn lost(&self, sender: &Sender) -> usize {
+    pub(super) async fn lost(&self, sender: &Sender) -> usize {
         let copy = TempDir::new().unwrap();
         let database = copy.path().join("simdeck.db");
         fs::copy(self.file("simdeck.db"), &database).unwrap();
@@ -155,7 +155,7 @@ impl Drop for Mounted {
     }
 }
 
-fn readiness(program: &Program) -> u16 {
+pub(super) fn readiness(program: &Program) -> u16 {
     Line::to(program.internal).unwrap().get("/readyz").unwrap().status
 }
 

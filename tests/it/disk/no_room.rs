@@ -1,10 +1,16 @@
 //! What is asked of the internal listener while the disk is full: whoever asks is told so.
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{mounted::Mounted, sender::Sender};
+use super::{
+    mounted::{Mounted, readiness},
+    sender::{Answer, Sender},
+};
 use crate::{
     program::{API_KEY, Program},
     trials::tell,
@@ -80,4 +86,46 @@ async fn a_change_that_finds_no_room_is_answered_507_and_says_what_to_do() {
         }
     }
     server.end();
+}
+
+#[tokio::test]
+async fn a_server_stops_well_on_a_full_disk_and_starts_on_it_without_taking_pushes() {
+    let program = Program::new();
+    let Some(disk) = Mounted::new(&program, Path::new(""), TMPFS) else {
+        tell("a stop and a start without room: 0 trials, since nothing can be mounted here");
+        return;
+    };
+    let mut sender = Sender::to(&program);
+    let start = || {
+        let reserve = [("SIMDECK_DISK_RESERVE", "4MiB".as_ref())];
+        let mut server = program.spawn_within(&disk.within, &reserve);
+        server.wait_for(&["Ready"]);
+        server
+    };
+    let server = start();
+    sender.must_recover();
+    for _ in 0..200 {
+        assert_eq!(sender.push(), Answer::Stored);
+    }
+    disk.leave(0);
+    let log = server.end();
+    assert!(log.contains("Nothing is lost"), "{log}");
+    disk.leave(0);
+
+    let server = start();
+    sender.hang_up();
+    let began = Instant::now();
+    while readiness(&program) != 503 {
+        assert!(began.elapsed() < GUARD, "it is ready on a full disk");
+    }
+    assert_eq!(sender.push(), Answer::Busy);
+    std::fs::remove_file(disk.file("filler")).unwrap();
+    sender.must_recover();
+    let address = format!("http://127.0.0.1:{} ", program.internal);
+    let said = || std::fs::read_to_string(disk.file("server")).unwrap_or_default();
+    while !said().starts_with(&address) {
+        assert!(began.elapsed() < GUARD * 2, "no command finds the server: {}", said());
+    }
+    server.end();
+    assert_eq!(disk.lost(&sender).await, 0);
 }
