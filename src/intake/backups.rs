@@ -18,13 +18,14 @@ use tokio::{
 };
 
 use super::{
-    AdminError, Intake, Trouble, chores::Upkeep, finished::finished, own_copies::OwnCopiesNow,
+    AdminError, Intake, Trouble, backup_state::BackupState, chores::Upkeep, finished::finished,
+    own_copies::OwnCopiesNow,
 };
 use crate::{
     domain::{AuditAction, AuditNote, Caller, Timestamp, counted},
     store::{
-        Backup, BackupError, BackupPlan, CopyWatch, NewestBackup, back_up, checkpoint_beside,
-        newest_backup, remove_parts_of_backups,
+        Backup, BackupError, BackupPlan, CopyOwner, CopyWatch, KnownCopies, NewestBackup,
+        RememberedBackups, back_up, checkpoint_beside, newest_backup, remove_parts_of_backups,
     },
 };
 
@@ -61,26 +62,14 @@ impl KeepError {
     }
 }
 
-/// How backups fare.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BackupState {
-    /// How often one is made by itself.
-    pub every: Option<Duration>,
-    /// The one that was made last.
-    pub newest: Option<NewestBackup>,
-    /// How long that took, if this process made it.
-    pub took: Option<Duration>,
-    /// How many failed since the start.
-    pub failures: u64,
-    /// Since when they fail, and why, if the last one did.
-    pub failing: Option<(Timestamp, String)>,
-}
-
 /// The turn to make a copy, and what became of the copies.
 #[derive(Debug, Default)]
 pub(super) struct Backups {
     pub(super) turn: Arc<Turn<()>>,
     known: Mutex<BackupState>,
+    /// By what our copies are known.
+    pub(super) owner: Arc<CopyOwner>,
+    remembered: Mutex<RememberedBackups>,
     pub(super) own_copies: OwnCopiesNow,
     /// Whether the copy that has the turn does not come on.
     is_silent: AtomicBool,
@@ -95,6 +84,18 @@ pub(super) struct Backups {
 }
 
 impl Backups {
+    pub(super) fn of((owner, remembered): KnownCopies) -> Self {
+        Self { owner: Arc::new(owner), remembered: Mutex::new(remembered), ..Self::default() }
+    }
+
+    pub(super) fn remembered(&self) -> RememberedBackups {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn remember(&self, made: RememberedBackups) {
+        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
     pub(super) fn known<T>(&self, look: impl FnOnce(&mut BackupState) -> T) -> T {
         look(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -137,14 +138,6 @@ impl Backups {
     }
 }
 
-impl BackupState {
-    pub(super) fn note_failure(&mut self, error: &KeepError, now: Timestamp) {
-        let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
-        self.failing = Some((since, with_causes(error)));
-        self.failures += 1;
-    }
-}
-
 impl Intake {
     /// Makes a copy of the database, one at a time. Whoever asked may go: it is finished all the
     /// same.
@@ -161,33 +154,13 @@ impl Intake {
                     intake.audited(note, making, copy_in_words).await
                 }
             };
+            if let Ok(made) = &made {
+                intake.remember_backup(made).await;
+            }
             intake.shared.backups.note(&made, intake.now(), began.elapsed());
             made
         });
         finished(making).await.unwrap_or_else(|| Err(KeepError::Admin(self.ended())))
-    }
-
-    /// Notes which copy a look at the folder has found last, unless one was made since that began: people
-    /// may take copies away.
-    pub(super) fn note_newest_backup(&self, before: &BackupState, found: Option<NewestBackup>) {
-        self.shared.backups.known(|known| {
-            let path = |newest: &Option<NewestBackup>| newest.as_ref().map(|it| it.path.clone());
-            if known.newest == before.newest && path(&known.newest) != path(&found) {
-                (known.newest, known.took) = (found, None);
-            }
-        });
-    }
-
-    /// How backups fare.
-    pub fn backups(&self) -> BackupState {
-        let every = self.shared.options.keep.backup_every;
-        self.shared.backups.known(|known| BackupState { every, ..known.clone() })
-    }
-
-    /// Since when backups fail that should be made by themselves, and why, if they do.
-    pub fn backup_failure(&self) -> Option<(Timestamp, String)> {
-        self.shared.options.keep.backup_every?;
-        self.shared.backups.known(|known| known.failing.clone())
     }
 
     async fn make_backup(&self) -> Result<Backup, KeepError> {
@@ -320,11 +293,12 @@ impl Intake {
     pub(super) async fn first_backup(&self) -> Option<Instant> {
         let keep = &self.shared.options.keep;
         let (folder, now) = (keep.backup_dir.clone(), self.now());
+        let owner = Arc::clone(&self.shared.backups.owner);
         let mut looking = spawn_blocking(move || {
-            if let Err(error) = remove_parts_of_backups(&folder, now) {
+            if let Err(error) = remove_parts_of_backups(&folder, now, &owner) {
                 tracing::warn!(%error, "Parts of backups that were not finished stay");
             }
-            newest_backup(&folder, now)
+            newest_backup(&folder, now, &owner)
         });
         let looked = match timeout(SILENCE_MAX, &mut looking).await {
             Ok(looked) => looked,
@@ -350,12 +324,6 @@ impl Intake {
 fn copy_in_words(made: &Backup) -> String {
     let name = made.path.file_name().unwrap_or_default().display();
     format!("{name}, {}", counted(made.records, "record", "records"))
-}
-
-fn with_causes(error: &KeepError) -> String {
-    let first: &dyn Error = error;
-    let causes = std::iter::successors(Some(first), |it| (*it).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         Erased, Erasing, FileSearch, Lift, NumberBytes, OverflowEnd, Pruned, Pruning,
-        RetractedCounts, Retracting, RoomNote, Scrubbed, StoreError,
+        RememberedBackups, RetractedCounts, Retracting, RoomNote, Scrubbed, StoreError,
     },
 };
 
@@ -69,6 +69,11 @@ pub(super) enum Upkeep {
     /// Keeps how large the database was.
     KeepRoomNotes {
         notes: Vec<RoomNote>,
+        reply: Reply<()>,
+    },
+    /// Keeps which backups were made.
+    RememberBackups {
+        made: RememberedBackups,
         reply: Reply<()>,
     },
     Checkpoint {
@@ -345,6 +350,9 @@ impl WriterTask {
             }
             Upkeep::KeepRoomNotes { notes, reply } => {
                 answer(reply, self.writer.keep_room_notes(&notes).await)
+            }
+            Upkeep::RememberBackups { made, reply } => {
+                answer(reply, self.writer.remember_backups(&made).await)
             }
             Upkeep::Checkpoint { wait, reply } => answer(reply, self.writer.checkpoint(wait).await),
             Upkeep::EndFileSearch { id, reply } => {

@@ -1,6 +1,5 @@
 //! The room of every folder that simdeck writes to: they may lie on disks of their own.
 use std::{
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
@@ -13,7 +12,7 @@ use tokio::{
 };
 
 use super::Intake;
-use crate::store::{Disk, disk_of, newest_backup};
+use crate::store::{Disk, disk_of};
 
 /// How often the backup folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -92,7 +91,7 @@ impl Intake {
     }
 
     /// The data directory, if it lies on a disk of its own that has hardly any room. Pushes are stored
-    /// all the same, but keys cannot be kept, and the next start fails.
+    /// all the same, but keys cannot be kept, and after the next start no command finds the server.
     pub fn data_folder_low(&self) -> Option<FolderRoom> {
         let min = DATA_BYTES_MIN.min(self.shared.options.disk_reserve_bytes);
         self.folder_rooms().into_iter().find(|room| {
@@ -108,23 +107,23 @@ impl Intake {
         loop {
             let (seen, disk) = oneshot::channel();
             let folder = self.shared.options.keep.backup_dir.clone();
-            let (before, now) = (self.backups(), self.now());
+            let (before, look) = (self.backups(), self.look_at_backups());
             let looking =
                 thread::Builder::new().name("simdeck-folder".to_owned()).spawn(move || {
-                    if seen.send((disk_of(&folder).ok(), newest_backup(&folder, now))).is_err() {
+                    if seen.send((disk_of(&folder).ok(), look())).is_err() {
                         tracing::trace!("Nobody waits for this look any more");
                     }
                 });
             match looking {
                 Ok(_) => {
-                    let (disk, newest) = disk.await.unwrap_or((None, Ok(before.newest.clone())));
-                    self.shared.backup_disk.note(disk);
-                    match newest {
-                        Ok(newest) => self.note_newest_backup(&before, newest),
-                        Err(error) if error.kind() == ErrorKind::NotFound => {
-                            self.note_newest_backup(&before, None);
+                    let (disk, look) = disk.await.ok().unzip();
+                    self.shared.backup_disk.note(disk.flatten());
+                    match look {
+                        Some(Ok(look)) => self.note_look_at_backups(&before, look),
+                        Some(Err(error)) => {
+                            tracing::debug!(%error, "The backups cannot be looked at");
                         }
-                        Err(error) => tracing::debug!(%error, "The backups cannot be looked at"),
+                        None => (),
                     }
                 }
                 Err(error) => tracing::debug!(%error, "The backup folder cannot be looked at"),

@@ -47,7 +47,7 @@ impl Intake {
         let (database, folder) = (keep.database.clone(), keep.backup_dir.clone());
         let intake = self.clone();
         let writing = spawn_blocking(move || {
-            let written = list_beside_copies(&database, &folder);
+            let written = list_beside_copies(&database, &folder, &intake.shared.backups.owner);
             intake.shared.backups.is_listing.store(false, Ordering::Release);
             drop(turn);
             written.map_err(|source| BackupError::File { path: folder, source })

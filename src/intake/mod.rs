@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod answers;
 mod audit;
+mod backup_state;
 mod backups;
 mod bisect;
 mod chore_queue;
@@ -56,7 +57,8 @@ use tokio_util::sync::CancellationToken;
 pub use accept::{AcceptError, Accepted, Push, Refused};
 pub use admin::AdminError;
 pub use audit::Audited;
-pub use backups::{BackupState, KeepError};
+pub use backup_state::BackupState;
+pub use backups::KeepError;
 pub use disk::{DiskState, eats_reserve};
 pub use erase::{Erasure, Traces};
 pub use figures::CommitFigures;
@@ -175,7 +177,7 @@ impl Intake {
         options: IntakeOptions,
         stop: CancellationToken,
     ) -> Result<(Self, IntakeTasks), StoreError> {
-        let Opened { store, writer, next_zone, unfinished, files, .. } = opened;
+        let Opened { store, writer, next_zone, unfinished, files, copies, .. } = opened;
         let rezoning = RezoningNow::to(next_zone.as_ref());
         let (works, followed) = unfinished::take_up(unfinished);
         let chores = Chores::new(works.into_iter().chain(next_zone.map(rezone::work)));
@@ -201,7 +203,7 @@ impl Intake {
             commits: Commits::default(),
             kept_from: KeptFromNow::new(writer.kept_from()),
             growth: Growth::default(),
-            backups: Backups::default(),
+            backups: Backups::of(copies),
             lacked_room: watch::Sender::default(),
             backup_disk: BackupDisk::default(),
             work_ends: CancellationToken::new(),

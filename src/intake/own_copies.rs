@@ -25,8 +25,9 @@ impl Intake {
         let OwnCopiesNow { turn, last } = &self.shared.backups.own_copies;
         if let Ok(turn) = Arc::clone(turn).try_lock_owned() {
             let (keep, last) = (self.shared.options.keep.clone(), Arc::clone(last));
+            let owner = Arc::clone(&self.shared.backups.owner);
             let looking = spawn_blocking(move || {
-                match own_copies(&keep.database, &keep.backup_dir) {
+                match own_copies(&keep.database, &keep.backup_dir, &owner) {
                     Ok(found) => *last.lock().unwrap_or_else(PoisonError::into_inner) = found,
                     Err(error) => tracing::debug!(%error, "Our own copies cannot be looked at"),
                 }

@@ -18,7 +18,8 @@ use sqlx::{
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
-    StoreError, copies,
+    RememberedBackups, StoreError, copies,
+    copy_owner::{CopyOwner, epochs_in, known_copies},
     copy_room::{Claim, CopyWatch, Guard, Syncing},
     erasures::{self, Secrets},
     foreign_names::{ErasedHashes, erased_in, rename},
@@ -45,6 +46,8 @@ pub struct Backup {
     pub last_id: i64,
     /// How many records of all kinds are in it.
     pub records: i64,
+    /// What the store has to remember of its copies now.
+    pub remembered: RememberedBackups,
 }
 
 /// Where copies go, how many stay there, and what they must leave.
@@ -169,14 +172,16 @@ pub async fn back_up(
     let folder = &*plan.folder;
     let unwritten = |source| BackupError::File { path: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritten)?;
-    copies::remove_partial(folder).map_err(unwritten)?;
-    let (path, partial) = copies::next(folder, now).map_err(unwritten)?;
-    let done = match copied(plan, &partial, watch, now).await {
+    let (owner, remembered) = known_copies(&plan.database).await?;
+    copies::remove_partial(folder, now, &owner).map_err(unwritten)?;
+    let lost = copies::lost_backup(folder, plan.keep, &owner, &remembered).map_err(unwritten)?;
+    let (path, partial) = copies::next(folder, now, &owner).map_err(unwritten)?;
+    let done = match copied(plan, &partial, (watch, &owner), now).await {
         Ok(_) if watch.is_given_up() => Err(BackupError::GivenUp),
         done => done,
     };
     let made = match done {
-        Ok(told) => finish(plan, (&partial, &path), told, now),
+        Ok(told) => finish(plan, (&partial, &path), told, (lost, &owner, now)),
         Err(error) => Err(watch.reason(error)),
     };
     if made.is_err() {
@@ -190,7 +195,7 @@ fn finish(
     plan: &BackupPlan,
     (partial, path): (&Path, &Path),
     (last_id, records, secrets, erased): (i64, i64, Secrets, ErasedHashes),
-    now: Timestamp,
+    (lost, owner, now): (Option<PathBuf>, &CopyOwner, Timestamp),
 ) -> Result<Backup, BackupError> {
     let folder = &*plan.folder;
     let unwritten = |source| BackupError::File { path: folder.to_owned(), source };
@@ -200,17 +205,18 @@ fn finish(
     erasures::add(&beside_copies, &named).map_err(unwritten)?;
     rename(&beside_copies, &secrets, &erased).map_err(unwritten)?;
     put_in_place(partial, path)?;
-    if let Err(error) = copies::rotate(folder, plan.keep, now) {
+    if let Err(error) = copies::rotate(folder, plan.keep, now, owner) {
         tracing::warn!(%error, "An old backup could not be removed");
     }
     let bytes = fs::metadata(path).map_err(unwritten)?.len();
-    Ok(Backup { path: path.to_owned(), bytes, last_id, records })
+    let remembered = RememberedBackups::after(path, lost);
+    Ok(Backup { path: path.to_owned(), bytes, last_id, records, remembered })
 }
 
 /// Brings the list of erased SIMs beside the copies up to date, where there are copies. Their folder may
 /// be far away and hang.
-pub fn list_beside_copies(database: &Path, folder: &Path) -> io::Result<()> {
-    if !folder.is_dir() || copies::sizes(folder)?.is_empty() {
+pub fn list_beside_copies(database: &Path, folder: &Path, owner: &CopyOwner) -> io::Result<()> {
+    if !folder.is_dir() || copies::sizes(folder, owner)?.is_empty() {
         return Ok(());
     }
     let named = erasures::read(&erasures::list_of(database))?;
@@ -220,7 +226,7 @@ pub fn list_beside_copies(database: &Path, folder: &Path) -> io::Result<()> {
 async fn copied(
     plan: &BackupPlan,
     partial: &Path,
-    watch: &Arc<CopyWatch>,
+    (watch, owner): (&Arc<CopyWatch>, &CopyOwner),
     now: Timestamp,
 ) -> Result<(i64, i64, Secrets, ErasedHashes), BackupError> {
     const LEFT_OUT: [&str; 7] = [
@@ -238,7 +244,7 @@ async fn copied(
     let (folder, reserve) = (&*plan.folder, plan.reserve_bytes);
     let (pushes_need, log_bytes) = (&plan.pushes_need, plan.log_bytes);
     let claim = Claim { folder, needed: 0, pushes_need, reserve, log_bytes };
-    let remove_one = |lacks| copies::remove_oldest(folder, lacks, now);
+    let remove_one = |lacks| copies::remove_oldest(folder, lacks, now, owner);
     copy(&plan.database, partial, claim, remove_one, watch).await?;
     watch.note_read();
     let mut copy = alone(partial).connect().await?;
@@ -284,7 +290,8 @@ pub(super) async fn copy(
         .connect()
         .await?;
     let claim = Claim { needed: bytes_of_copy(&mut reader).await?, ..claim };
-    claim.check(remove_one, || own_copies_told(database, claim.folder))?;
+    let owner = CopyOwner::of(epochs_in(&mut reader).await?);
+    claim.check(remove_one, || own_copies_told(database, claim.folder, &owner))?;
     OpenOptions::new().create_new(true).write(true).mode(0o600).open(to).map_err(unwritten)?;
     let syncing = Arc::new(Syncing::default());
     let mut guard = Guard::new(&claim, database, watch, &syncing);
@@ -317,8 +324,8 @@ async fn bytes_of_copy(reader: &mut SqliteConnection) -> Result<u64, BackupError
     Ok(u64::try_from(bytes).unwrap_or_default().saturating_mul(21) / 20)
 }
 
-fn own_copies_told(database: &Path, folder: &Path) -> String {
-    own_copies(database, folder).map(|copies| copies.to_string()).unwrap_or_default()
+fn own_copies_told(database: &Path, folder: &Path, owner: &CopyOwner) -> String {
+    own_copies(database, folder, owner).map(|copies| copies.to_string()).unwrap_or_default()
 }
 
 /// Has a growing file written to the disk bit by bit until the answer is dropped. Left alone, all

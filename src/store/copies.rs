@@ -9,9 +9,12 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
+    RememberedBackups,
+    copy_owner::{CopyOwner, Whose},
     kept_copies::taken,
     leftovers::{BESIDE, PARTIAL},
 };
@@ -21,6 +24,8 @@ const FIRST: &str = "simdeck-";
 const LAST: &str = ".db";
 /// A list of erased SIMs that is not whole yet.
 const NEW_LIST: &str = "simdeck.erased.new";
+/// A part that does not say whose it is goes when nobody has written it for so long.
+const UNTAGGED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// A copy, as its name tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,54 +35,82 @@ struct Named {
     path: PathBuf,
 }
 
-/// Where the next copy goes, and where it is written before it is whole.
-pub(super) fn next(folder: &Path, now: Timestamp) -> io::Result<(PathBuf, PathBuf)> {
+/// Where the next copy goes, and where it is written before it is whole: that name says whose it will be.
+pub(super) fn next(
+    folder: &Path,
+    now: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<(PathBuf, PathBuf)> {
     let number = in_order(folder, now)?.last().map_or(0, |last| last.number) + 1;
     let stamp: String =
         now.to_string().chars().filter(|it| it.is_ascii_digit() || "TZ".contains(*it)).collect();
-    let named = |ending| folder.join(format!("{FIRST}{stamp}-{number}{ending}"));
-    Ok((named(LAST), named(PARTIAL)))
+    let named = |ending: &str| folder.join(format!("{FIRST}{stamp}-{number}{ending}"));
+    Ok((named(LAST), named(&format!(".{}{PARTIAL}", owner.tag()))))
 }
 
 /// Removes what is left of copies that were not finished, and of the list that lies with them.
-pub(super) fn remove_partial(folder: &Path) -> io::Result<()> {
-    remove_older_parts(folder, None)
+pub(super) fn remove_partial(folder: &Path, now: Timestamp, owner: &CopyOwner) -> io::Result<()> {
+    remove_older_parts(folder, (None, now), owner)
 }
 
 /// The same where a copy may be growing: only what was last written before a moment. The folder may be
 /// far away and hang.
-pub fn remove_parts_of_backups(folder: &Path, before: Timestamp) -> io::Result<()> {
-    match remove_older_parts(folder, Some(before)) {
+pub fn remove_parts_of_backups(
+    folder: &Path,
+    before: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<()> {
+    match remove_older_parts(folder, (Some(before), before), owner) {
         // There was never a copy.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
 }
 
-fn remove_older_parts(folder: &Path, before: Option<Timestamp>) -> io::Result<()> {
+fn remove_older_parts(
+    folder: &Path,
+    (before, now): (Option<Timestamp>, Timestamp),
+    owner: &CopyOwner,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_part = name.to_str().is_some_and(|name| is_part(name) || name == NEW_LIST);
+        let before = match name.to_str().and_then(part) {
+            Some(Part::Tagged(tag)) if owner.has_tag(&tag) => before,
+            // Of an earlier version, and perhaps of another server: one that grows was just written.
+            Some(Part::Untagged) => Some(now.minus(UNTAGGED_AFTER)),
+            None if name == NEW_LIST => before,
+            _ => continue,
+        };
         let is_old =
             |at: Timestamp| Ok::<_, io::Error>(entry.metadata()?.mtime() < at.unix_seconds());
-        if is_part && before.map_or(Ok(true), is_old)? {
+        if before.map_or(Ok(true), is_old)? {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
 
-/// Removes all but the copies that were made last.
-pub(super) fn rotate(folder: &Path, keep: usize, now: Timestamp) -> io::Result<()> {
-    let copies = in_order(folder, now)?;
+/// Removes all but the copies of ours that were made last.
+pub(super) fn rotate(
+    folder: &Path,
+    keep: usize,
+    now: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<()> {
+    let copies = ours(folder, now, owner)?;
     copies.iter().rev().skip(keep.max(1)).try_for_each(|old| fs::remove_file(&old.path))
 }
 
-/// Removes the oldest copy, where this much would become free without all but the newest one, which stays.
-/// Gives what the copy took; nothing where none was removed.
-pub(super) fn remove_oldest(folder: &Path, lacks: u64, now: Timestamp) -> io::Result<Option<u64>> {
-    let mut copies = in_order(folder, now)?;
+/// Removes the oldest copy of ours, where this much would become free without all but the newest one, which
+/// stays. Gives what the copy took; nothing where none was removed.
+pub(super) fn remove_oldest(
+    folder: &Path,
+    lacks: u64,
+    now: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<Option<u64>> {
+    let mut copies = ours(folder, now, owner)?;
     copies.pop();
     let mut sizes = Vec::new();
     for copy in copies {
@@ -102,10 +135,11 @@ pub(super) fn first_to_go(sizes: Vec<(PathBuf, u64)>, lacks: u64) -> Option<(Pat
     sizes.into_iter().find(|(_, bytes)| is_enough && *bytes > 0)
 }
 
-/// What each copy in a folder takes on its disk.
-pub(super) fn sizes(folder: &Path) -> io::Result<Vec<u64>> {
+/// What each copy of ours in a folder takes on its disk.
+pub(super) fn sizes(folder: &Path, owner: &CopyOwner) -> io::Result<Vec<u64>> {
     let copies = files(folder, LAST)?.into_iter().filter_map(named);
-    copies.map(|copy| Ok(taken(&fs::metadata(copy.path)?))).collect()
+    let ours = copies.filter(|copy| owner.whose(&copy.path) == Whose::Ours);
+    ours.map(|copy| Ok(taken(&fs::metadata(copy.path)?))).collect()
 }
 
 /// The copy in a folder that was made last.
@@ -119,11 +153,50 @@ pub struct NewestBackup {
     pub bytes: u64,
 }
 
-/// The copy in a folder that was made last. The folder may be far away and hang.
-pub fn newest_backup(folder: &Path, now: Timestamp) -> io::Result<Option<NewestBackup>> {
-    let Some(Named { path, at, .. }) = in_order(folder, now)?.pop() else { return Ok(None) };
+/// The copy in a folder that was made last, and is not of another store. The folder may be far away and
+/// hang.
+pub fn newest_backup(
+    folder: &Path,
+    now: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<Option<NewestBackup>> {
+    let mut copies = in_order(folder, now)?.into_iter().rev();
+    let newest = copies.find(|copy| owner.whose(&copy.path) != Whose::OfAnother);
+    let Some(Named { path, at, .. }) = newest else { return Ok(None) };
     let bytes = fs::metadata(&path)?.len();
     Ok(Some(NewestBackup { path, at, bytes }))
+}
+
+/// The copies in a folder that are of another store, the one that was made last at the end.
+pub fn backups_of_others(
+    folder: &Path,
+    now: Timestamp,
+    owner: &CopyOwner,
+) -> io::Result<Vec<PathBuf>> {
+    let copies = in_order(folder, now)?.into_iter().map(|copy| copy.path);
+    Ok(copies.filter(|path| owner.whose(path) == Whose::OfAnother).collect())
+}
+
+/// The copy that the store remembers to have made last in a folder, where it is not there any more.
+pub fn lost_backup(
+    folder: &Path,
+    keep: usize,
+    owner: &CopyOwner,
+    remembered: &RememberedBackups,
+) -> io::Result<Option<PathBuf>> {
+    let there = match sizes(folder, owner) {
+        // As where the disk of a folder below the one that it is mounted on is away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        sizes => sizes?.len(),
+    };
+    Ok(remembered.lost_in(folder, there, keep).map(Path::to_owned))
+}
+
+/// The copies that are ours, the one that was made last at the end.
+fn ours(folder: &Path, now: Timestamp, owner: &CopyOwner) -> io::Result<Vec<Named>> {
+    let mut copies = in_order(folder, now)?;
+    copies.retain(|copy| owner.whose(&copy.path) == Whose::Ours);
+    Ok(copies)
 }
 
 /// The copies, the one that was made last at the end. What people put there under names of their own is
@@ -143,10 +216,23 @@ fn named(path: PathBuf) -> Option<Named> {
     Some(Named { number, at, path })
 }
 
-/// Whether a file is a part of a copy of ours that was not finished.
-fn is_part(name: &str) -> bool {
+/// A part of a copy that was not finished.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    /// Of the store with this epoch.
+    Tagged(String),
+    /// Of an earlier version, whose parts do not say so.
+    Untagged,
+}
+
+/// What a name says, if it is that of a part.
+fn part(name: &str) -> Option<Part> {
     let parts = BESIDE.iter().filter_map(|beside| name.strip_suffix(beside));
-    parts.filter_map(|part| part.strip_suffix(PARTIAL)).any(|copy| number_and_time(copy).is_some())
+    let mut copies = parts.filter_map(|part| part.strip_suffix(PARTIAL));
+    copies.find_map(|copy| match copy.split_once('.') {
+        Some((copy, tag)) => number_and_time(copy).map(|_| Part::Tagged(tag.to_owned())),
+        None => number_and_time(copy).map(|_| Part::Untagged),
+    })
 }
 
 /// What the name of a copy tells, without its ending.
@@ -201,14 +287,15 @@ mod tests {
             fs::write(folder.path().join(name), "").expect("a file");
         }
         assert_eq!(there(folder.path()), ordered);
-        let newest = newest_backup(folder.path(), NOW).expect("a folder").expect("a copy");
+        let owner = &CopyOwner::default();
+        let newest = newest_backup(folder.path(), NOW, owner).expect("a folder").expect("a copy");
         assert_eq!((newest.at, newest.bytes), (NOW, 0));
-        let (path, partial) = next(folder.path(), NOW).expect("a name");
+        let (path, partial) = next(folder.path(), NOW, owner).expect("a name");
         assert!(path.ends_with("simdeck-20240905T013048000Z-11.db"), "{path:?}");
-        assert!(partial.ends_with("simdeck-20240905T013048000Z-11.partial"), "{partial:?}");
-        rotate(folder.path(), 2, NOW).expect("removed");
+        assert!(partial.ends_with("simdeck-20240905T013048000Z-11.0.partial"), "{partial:?}");
+        rotate(folder.path(), 2, NOW, owner).expect("removed");
         assert_eq!(there(folder.path()), ordered[3..]);
-        rotate(folder.path(), 0, NOW).expect("removed");
+        rotate(folder.path(), 0, NOW, owner).expect("removed");
         assert_eq!(there(folder.path()), ordered[4..], "never the last");
         assert!(somebodys.exists());
     }

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::{
     backup::{BackupError, alone, copy, folder_of, put_in_place},
     copies,
+    copy_owner::CopyOwner,
     copy_room::{Claim, CopyWatch},
     database_file::{beside, database_folder, own_name},
     disk::is_same_disk,
@@ -188,14 +189,14 @@ pub struct OwnCopies {
 }
 
 /// Looks for the copies that we have made on the disk of the database.
-pub fn own_copies(database: &Path, backups: &Path) -> io::Result<OwnCopies> {
+pub fn own_copies(database: &Path, backups: &Path, owner: &CopyOwner) -> io::Result<OwnCopies> {
     let beside = copies_beside(database)?;
     let beside = beside.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
     // A folder on another disk, or none, takes no room here.
     let is_here = is_same_disk(&database_folder(database), backups).unwrap_or(false);
     let backups = match is_here {
         true => {
-            let sizes = copies::sizes(backups)?;
+            let sizes = copies::sizes(backups, owner)?;
             Some((backups.to_owned(), sizes.len(), sizes.iter().sum()))
         }
         false => None,

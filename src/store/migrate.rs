@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     OpenError,
+    copy_owner::CopyOwner,
     database_file::{database_folder, log_of},
     disk::free_bytes,
     erasures,
@@ -49,8 +50,9 @@ pub(super) async fn bring_up_to_date(
         }
         NotMigrated::Sql(source) => OpenError::Migrate { path: path.to_owned(), source },
         NotMigrated::NoRoom { lacks } => {
-            let copies =
-                own_copies(path, &database_folder(path)).ok().map(|copies| copies.to_string());
+            // No backups lie there, but what was kept beside the database.
+            let copies = own_copies(path, &database_folder(path), &CopyOwner::default());
+            let copies = copies.ok().map(|copies| copies.to_string());
             OpenError::NoRoomToMigrate {
                 path: path.to_owned(),
                 lacks,

@@ -21,6 +21,7 @@ mod admin;
 mod backup;
 mod card;
 mod copies;
+mod copy_owner;
 mod copy_room;
 mod database_file;
 mod days;
@@ -57,7 +58,10 @@ mod unfinished;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupPlan, back_up, checkpoint_beside, list_beside_copies};
-pub use copies::{NewestBackup, newest_backup, remove_parts_of_backups};
+pub use copies::{
+    NewestBackup, backups_of_others, lost_backup, newest_backup, remove_parts_of_backups,
+};
+pub use copy_owner::{CopyOwner, KnownCopies, RememberedBackups, known_copies};
 pub use copy_room::CopyWatch;
 pub use database_file::{database_bytes, database_folder};
 pub use disk::{Disk, disk_of, free_bytes};

@@ -13,7 +13,8 @@ use sqlx::{
 };
 
 use super::{
-    Limits, OpenError, Rebuilding, Store, StoreError, Unfinished, Writer,
+    KnownCopies, Limits, OpenError, Rebuilding, Store, StoreError, Unfinished, Writer,
+    copy_owner::copies_known_to,
     database_file::make_private,
     days::{StoreDays, name_of},
     erasures::{self, Listed, Secrets},
@@ -65,6 +66,8 @@ pub struct Opened {
     pub unfinished: Unfinished,
     /// The files that are open.
     pub files: OpenFiles,
+    /// What the store knows of its copies.
+    pub copies: KnownCopies,
 }
 
 /// No authentic push has ever been stored, not even a test, and none lies aside. The sequence does
@@ -135,6 +138,7 @@ async fn open_unfinished(
     let unfinished = Unfinished::take_up(&mut writer, (path, list), SystemClock.now())
         .await
         .map_err(unusable)?;
+    let copies = copies_known_to(&mut writer.connection).await.map_err(|e| unusable(e.into()))?;
     let next_zone = next_zone(&mut writer, options).await.map_err(unusable)?;
     let readers = PoolOptions::new()
         .max_connections(READERS)
@@ -142,7 +146,7 @@ async fn open_unfinished(
         .connect_lazy_with(for_reading(path));
     let days = writer.days().clone();
     let store = Store::new(readers, path, epoch, days, writer.erasure_secrets());
-    Ok(Opened { store, writer, next_zone, is_empty, unfinished, files })
+    Ok(Opened { store, writer, next_zone, is_empty, unfinished, files, copies })
 }
 
 /// The connection of the writer, with a schema that is up to date.

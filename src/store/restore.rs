@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use super::{
     OpenError, OpenOptions, StoreError,
     backup::{BackupError, folder_of, put_in_place},
+    copy_owner::{CopyOwner, carry_epochs, epochs_in},
     copy_room::Claim,
     database_file::{beside, database_bytes, own_name},
     erasures::{self, Secrets},
@@ -20,6 +21,7 @@ use super::{
     kept_copies::{REPLACED, forget_copies, own_copies},
     leftovers::{RESTORING, remove_parts},
     migrate::{Progress, last_migration, newest_migration},
+    missing::missing_database,
     open::{check_list, for_reading, for_writing, open_with},
     other_program,
 };
@@ -101,7 +103,7 @@ async fn restore_by(
     other_program::refuse_with_log(database).await?;
     check_room(backup, options).map_err(wrong)?;
     bring(backup, partial).map_err(wrong)?;
-    let mut restored = prepare(partial, is_verified).await.map_err(wrong)?;
+    let mut restored = prepare(database, partial, is_verified).await.map_err(wrong)?;
     let (secrets, erased) = carry_secrets(database, partial).await.map_err(wrong)?;
     let ours = erasures::read(list)
         .map_err(|source| wrong(BackupError::File { path: list.to_owned(), source }))?;
@@ -131,6 +133,8 @@ async fn restore_by(
 /// A fifth more than the copy has, so that a newer schema fits. What the old database takes stays taken,
 /// and pushes need their room as soon as the server starts.
 fn check_room(backup: &Path, options: &OpenOptions) -> Result<(), BackupError> {
+    // To ask the database which are its own would leave a log beside it, where nothing is restored.
+    let owner = CopyOwner::default();
     let folder = folder_of(&options.database);
     let claim = Claim {
         folder,
@@ -139,9 +143,9 @@ fn check_room(backup: &Path, options: &OpenOptions) -> Result<(), BackupError> {
         reserve: options.limits.disk_reserve_bytes,
         log_bytes: 0,
     };
-    let told = || own_copies(&options.database, folder_of(backup)).unwrap_or_default().to_string();
+    let copies = || own_copies(&options.database, folder_of(backup), &owner).unwrap_or_default();
     // None of them goes by itself: each may be the one that is to be restored next.
-    claim.check(|_| Ok(None), told)
+    claim.check(|_| Ok(None), || copies().to_string())
 }
 
 /// What the restored store says of how it came about.
@@ -188,7 +192,11 @@ fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
 }
 
 /// Checks the copy and gives it an epoch of its own.
-async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupError> {
+async fn prepare(
+    database: &Path,
+    partial: &Path,
+    is_verified: bool,
+) -> Result<Restored, BackupError> {
     const OURS: &str = "
         select count(*) from sqlite_schema
         where type = 'table' and name in ('meta', 'seq', 'tally', 'usage', 'erased')";
@@ -206,6 +214,9 @@ async fn prepare(partial: &Path, is_verified: bool) -> Result<Restored, BackupEr
         return Err(BackupError::NotWhole("it is no backup of this version of simdeck".to_owned()));
     }
     check(&mut copy, if is_verified { Depth::Whole } else { Depth::Quick }).await?;
+    let epochs = epochs_in(&mut copy).await?;
+    let was_there = missing_database(folder_of(database), database).is_some();
+    carry_epochs((database, is_there(database) || was_there), &mut copy, epochs).await?;
     sqlx::query(EPOCH).bind(format!("{:016x}", rand::random::<u64>())).execute(&mut copy).await?;
     let (at_ms, last_id, records): (Option<String>, i64, i64) =
         sqlx::query_as(TOLD).fetch_one(&mut copy).await?;

@@ -21,5 +21,17 @@ pub(super) fn found(facts: &Facts) -> impl Iterator<Item = Condition> {
                     again. Pushes are answered 503 until then; stop simdeck before you move its files.";
         of(ConditionKind::DatabaseMoved, facts.now, says, todo)
     });
-    [disk, folder, moved].into_iter().flatten()
+    // Where none can be made that is told first: its folder may be gone with all that was in it.
+    let lost = facts.backup_lost.as_ref().filter(|_| facts.backup.is_none());
+    let lost = lost.map(|(since, path)| {
+        let says = format!(
+            "The backup folder has lost its copies: {path}, the one that was made last, is not there any \
+             more."
+        );
+        let todo = "Is its disk mounted? Mount it, and look where the copies went that were made since. \
+                    Where you have taken that copy away yourself, this ends when SIMDECK_BACKUP_KEEP \
+                    others were made, or it is back.";
+        of(ConditionKind::BackupFailing, *since, says, todo)
+    });
+    [disk, folder, moved, lost].into_iter().flatten()
 }

@@ -45,6 +45,8 @@ pub struct Facts {
     pub clock: Option<BelievedTime>,
     /// Since when no backup can be made, and why, if none can.
     pub backup: Option<(Timestamp, String)>,
+    /// Since when the copy that was made last is not in its folder any more, and which, if it is not.
+    pub backup_lost: Option<(Timestamp, String)>,
     /// Of how many erased SIMs bytes may be left in the files, since when, and why, if of any.
     pub erased_in_files: Option<(usize, Timestamp, String)>,
     /// Which listener ran out of places for connections lately, if one did.

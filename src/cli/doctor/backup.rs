@@ -1,13 +1,21 @@
 //! The newest backup: whether there is one, how old it is, and whether it opens.
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::Finding;
 use crate::{
     cli::settings::Settings,
-    domain::{Clock, SystemClock, Timestamp, mib, sentence, span},
-    store::{NewestBackup, examine, newest_backup, opens},
+    domain::{Clock, SystemClock, Timestamp, counted, mib, sentence, span},
+    store::{
+        CopyOwner, NewestBackup, backups_of_others, examine, known_copies, lost_backup,
+        newest_backup, opens,
+    },
 };
 
 const CHECK: &str = "backup";
@@ -20,10 +28,56 @@ const EVERY_TIMES_MAX: u32 = 2;
 const MEND: &str = "Mend its disk or its mount, or choose another folder with SIMDECK_BACKUP_DIR.";
 const MAKE_ONE: &str = "Look at the disk of the backups, then make one with `simdeck backup`.";
 
-/// Looks at it, and says how it is: whether it opens, or whether all of it is whole.
-pub(super) async fn look(settings: &Settings, thorough: bool) -> Finding {
-    let (folder, now) = (settings.backup.dir.clone(), SystemClock.now());
-    let looking = spawn_blocking(move || newest_backup(&folder, now));
+/// Looks at it, and says how it is: whether it opens, or whether all of it is whole; and what the folder has
+/// of others, and what it has lost.
+pub(super) async fn look(settings: &Settings, thorough: bool) -> Vec<Finding> {
+    let (owner, remembered) = known_copies(&settings.database).await.unwrap_or_default();
+    let (owner, now) = (Arc::new(owner), SystemClock.now());
+    let newest = look_at_newest(settings, Arc::clone(&owner), (now, thorough)).await;
+    let (folder, keep) = (settings.backup.dir.clone(), settings.backup.kept);
+    let looking = spawn_blocking(move || {
+        let others = backups_of_others(&folder, now, &owner).unwrap_or_default();
+        let lost = lost_backup(&folder, keep, &owner, &remembered).unwrap_or_default();
+        (others, lost)
+    });
+    let (others, lost) = match timeout(WAIT_MAX, looking).await {
+        Ok(Ok(looked)) => looked,
+        // That it does not answer was told.
+        _ => Default::default(),
+    };
+    [Some(newest), lost.map(of_lost), of_others(&others)].into_iter().flatten().collect()
+}
+
+fn of_lost(path: PathBuf) -> Finding {
+    let finding = format!(
+        "The backup folder has lost its copies: is its disk mounted? {}, the one that was made last, is \
+         not there.",
+        path.display()
+    );
+    let todo = "Mount it, or make a new one with `simdeck backup`; where you have taken that copy away \
+                yourself, nothing is lost.";
+    Finding::problem(CHECK, finding, todo)
+}
+
+fn of_others(others: &[PathBuf]) -> Option<Finding> {
+    let finding = format!(
+        "{} there of another store, the newest is {}: simdeck neither counts nor removes them.",
+        counted(others.len() as i128, "copy is", "copies are"),
+        others.last()?.display()
+    );
+    let todo = "If another server makes its backups there, give each a folder of its own with \
+                SIMDECK_BACKUP_DIR: they share the list of erased SIMs, too. If they are from before this \
+                store was restored in another place, delete them when nobody needs them.";
+    Some(Finding::problem(CHECK, finding, todo))
+}
+
+async fn look_at_newest(
+    settings: &Settings,
+    owner: Arc<CopyOwner>,
+    (now, thorough): (Timestamp, bool),
+) -> Finding {
+    let folder = settings.backup.dir.clone();
+    let looking = spawn_blocking(move || newest_backup(&folder, now, &owner));
     let folder = settings.backup.dir.display();
     match timeout(WAIT_MAX, looking).await {
         Ok(Ok(Ok(Some(newest)))) => {

@@ -9,7 +9,7 @@ use crate::{
     cli::settings::Settings,
     domain::{mib, sentence},
     intake::eats_reserve,
-    store::{bytes_free_inside, free_bytes, own_copies},
+    store::{CopyOwner, bytes_free_inside, free_bytes, own_copies},
 };
 
 const CHECK: &str = "disk";
@@ -70,7 +70,8 @@ pub(super) async fn look(settings: &Settings, of_server: Option<&Disk>) -> Findi
 /// A further sentence that names our own copies there, if there are any.
 async fn copies(settings: &Settings) -> String {
     let (database, backups) = (settings.database.clone(), settings.backup.dir.clone());
-    let looking = spawn_blocking(move || own_copies(&database, &backups));
+    let owner = CopyOwner::of_store(&database).await;
+    let looking = spawn_blocking(move || own_copies(&database, &backups, &owner));
     let named = match timeout(WAIT_MAX, looking).await {
         Ok(Ok(Ok(copies))) => copies.to_string(),
         _ => String::new(),

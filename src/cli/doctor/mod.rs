@@ -79,7 +79,7 @@ pub(super) async fn run(
     let server = server::ask(settings).await;
     findings.push(disk::look(settings, server.disk.as_ref()).await);
     findings.extend(place::database(settings, doctor.thorough).await);
-    findings.push(backup::look(settings, doctor.thorough).await);
+    findings.extend(backup::look(settings, doctor.thorough).await);
     findings.extend(server.findings);
     // The address in the settings may be one that only others can reach: whoever wants it tried
     // says so.

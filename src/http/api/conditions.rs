@@ -90,6 +90,10 @@ impl InternalState {
             }),
             clock: known(self.store.believed_time().await),
             backup: self.intake.backup_failure(),
+            backup_lost: self
+                .intake
+                .backup_lost()
+                .map(|(since, path)| (since, path.display().to_string())),
             erased_in_files: self.intake.erased_in_files(),
         };
         self.explain_refused().await;

@@ -4,6 +4,7 @@
 //! records unique, and all sums, are held in memory for the records after a mark and written in
 //! sorted bulk when the mark moves; until then a push costs one append.
 pub(super) mod audit;
+mod backup_notes;
 mod cut_short;
 mod device;
 mod device_status;

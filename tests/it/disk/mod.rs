@@ -27,6 +27,7 @@ mod retention_clock;
 mod ring;
 mod room_made;
 mod sender;
+mod shared_folder;
 mod silent_folder;
 mod unseen_dates;
 mod upgraded_again;

@@ -9,7 +9,7 @@ use std::{
 
 use simdeck::{
     domain::{Filter, NewHeld, Ring, Scope, Timestamp},
-    store::{self, BackupError, OpenOptions},
+    store::{self, BackupError, CopyOwner, OpenOptions},
 };
 use sqlx::migrate::Migrator;
 
@@ -46,7 +46,7 @@ async fn a_backup_is_whole_private_and_without_secrets_and_the_oldest_go() {
         let now = NOW.plus(Duration::from_secs(60 * minute));
         made.push(back_up(&place, 2, now).await.unwrap());
         let folder = place.folder.path().join("backups");
-        let newest = store::newest_backup(&folder, now).unwrap().unwrap();
+        let newest = store::newest_backup(&folder, now, &CopyOwner::default()).unwrap().unwrap();
         assert_eq!((&newest.path, newest.at), (&made.last().unwrap().path, now));
     }
     let there = made.iter().map(|backup| backup.path.exists()).collect::<Vec<_>>();
