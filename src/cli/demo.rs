@@ -1,9 +1,7 @@
 //! `serve --demo`: a made-up fleet in a data directory of its own.
 use std::{
-    fs::{self, DirBuilder},
-    io,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -22,7 +20,7 @@ use crate::{
     domain::{PollReport, Secret},
     http::Rcms,
     rcms,
-    store::is_taken,
+    store::{is_taken, make_file, make_folder},
 };
 
 /// The demo's data directory, inside the configured one.
@@ -79,7 +77,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
             error,
         )
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+    make_folder(folder).map_err(cannot)?;
     let mark = folder.join(MARK);
     let database = folder.join(DATABASE);
     if !mark.is_file() && database.exists() {
@@ -100,7 +98,11 @@ pub(super) fn prepare(settings: &Settings) -> Result<bool, Failure> {
             _ => (),
         }
     }
-    fs::write(&mark, "").map_err(cannot)?;
+    match make_file(&mark) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::write(&mark, ""),
+        made => made.map(drop),
+    }
+    .map_err(cannot)?;
     Ok(true)
 }
 

@@ -1,8 +1,7 @@
 //! Copies of the database: taken while it is written, checked, and whole or not there.
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -26,6 +25,7 @@ use super::{
     integrity::{Depth, check},
     kept_copies::own_copies,
     leftovers::remove_parts,
+    made_files::{make_file, make_folder},
     read::give_way,
 };
 use crate::domain::{Timestamp, mib};
@@ -171,7 +171,7 @@ pub async fn back_up(
 ) -> Result<Backup, BackupError> {
     let folder = &*plan.folder;
     let unwritten = |source| BackupError::File { path: folder.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritten)?;
+    make_folder(folder).map_err(unwritten)?;
     let (owner, remembered) = known_copies(&plan.database).await?;
     copies::remove_partial(folder, now, &owner).map_err(unwritten)?;
     let lost = copies::lost_backup(folder, plan.keep, &owner, &remembered).map_err(unwritten)?;
@@ -292,7 +292,7 @@ pub(super) async fn copy(
     let claim = Claim { needed: bytes_of_copy(&mut reader).await?, ..claim };
     let owner = CopyOwner::of(epochs_in(&mut reader).await?);
     claim.check(remove_one, || own_copies_told(database, claim.folder, &owner))?;
-    OpenOptions::new().create_new(true).write(true).mode(0o600).open(to).map_err(unwritten)?;
+    drop(make_file(to).map_err(unwritten)?);
     let syncing = Arc::new(Syncing::default());
     let mut guard = Guard::new(&claim, database, watch, &syncing);
     reader

@@ -9,10 +9,10 @@
 //! `tests/it/architecture.rs` that names who may open files.
 use std::{
     collections::BTreeSet,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
     ops::Range,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -20,7 +20,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{StoreError, backup::folder_of, number_bytes::NumberBytes, page, read::give_way};
+use super::{
+    StoreError, backup::folder_of, made_files::make_file, number_bytes::NumberBytes, page,
+    read::give_way,
+};
 
 /// Each file that was ever opened here, by device and number. Being open, neither number is given to
 /// another file.
@@ -92,7 +95,7 @@ pub fn database_bytes(database: &Path) -> u64 {
 /// everybody, and gives the log beside it the mode that the database has. One that is there is not
 /// opened.
 pub(super) fn make_private(database: &Path) -> io::Result<()> {
-    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(database) {
+    match make_file(database) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

@@ -9,7 +9,6 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +19,7 @@ use sqlx::SqliteConnection;
 use super::{
     StoreError,
     leftovers::{NEW, remove_parts},
+    made_files::make_file,
 };
 use crate::domain::Timestamp;
 
@@ -293,7 +293,10 @@ pub(super) fn add(list: &Path, new: &[Listed]) -> io::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(list)?;
+    let mut file = match OpenOptions::new().append(true).open(list) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(list)?,
+        opened => opened?,
+    };
     let before = file.metadata()?.len();
     if let Err(error) = file.write_all(lines.as_bytes()) {
         // Half a line would be told as damage at every start.
@@ -309,8 +312,8 @@ pub(super) fn write(list: &Path, lines: Vec<Listed>) -> io::Result<()> {
     let new = with_ending(list, NEW);
     let unreadable = unreadable(list)?.into_iter().map(|(_, line)| format!("\n{line}\n"));
     let text: String = each_once(lines).iter().map(Listed::line).chain(unreadable).collect();
-    let mut file =
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    remove_parts(&new);
+    let mut file = make_file(&new)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())

@@ -5,9 +5,8 @@
 //! names of one database in different folders, as hard links or single files in containers are, are
 //! told by a lock on the file itself. Held by `tests/it/disk/held.rs`.
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +18,7 @@ use super::{
     database_file::{beside, opened, real_path},
     leftovers::{NEW, remove_leftovers, remove_parts},
     lock::{Busy, FileLock, LockError, is_held, wait_for},
+    made_files::{make_file, make_folder},
     missing::{MissingDatabase, is_inside, missing_database},
 };
 use crate::domain::{invisible_in, without_mark};
@@ -154,11 +154,7 @@ impl DataFolder {
     /// Makes the directory if it is not there, and takes it and the database for this process.
     pub fn take(path: &Path, database: &Path) -> Result<Self, FolderError> {
         let path = path.to_owned();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|source| FolderError::Make { path: path.clone(), source })?;
+        make_folder(&path).map_err(|source| FolderError::Make { path: path.clone(), source })?;
         let unwritable = |source| FolderError::Write { path: path.clone(), source };
         let lock = FileLock::open(path.join(LOCK)).map_err(unwritable)?;
         check_file_system(&lock.file, &path, unwritable)?;
@@ -234,7 +230,7 @@ impl DataFolder {
 pub fn replace_secret(folder: &Path, name: &str, secret: &str) -> io::Result<PathBuf> {
     let (path, fresh) = (folder.join(name), folder.join(format!("{name}{NEW}")));
     remove_parts(&fresh);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+    let mut file = make_file(&fresh)?;
     let written = file
         .write_all(format!("{secret}\n").as_bytes())
         .and_then(|()| file.sync_all())

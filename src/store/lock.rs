@@ -6,13 +6,15 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process, thread,
     time::Duration,
 };
 
 use rustix::system::uname;
+
+use super::made_files::make_file;
 
 /// Somebody who only looks whether it is held, with [`is_held`], may hold it for an instant.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -39,13 +41,17 @@ pub(super) enum LockError {
 impl FileLock {
     /// Opens the file, and makes it if it is not there, but does not take it yet.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)?;
+        let open = || OpenOptions::new().read(true).write(true).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match make_file(&path) {
+                    // Another process is as fast.
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                    _ => open(),
+                }
+            }
+            opened => opened,
+        }?;
         Ok(Self { path, file })
     }
 

@@ -36,6 +36,7 @@ mod integrity;
 mod kept_copies;
 mod leftovers;
 mod lock;
+mod made_files;
 mod migrate;
 mod missing;
 mod number_bytes;
@@ -70,6 +71,7 @@ pub use examine::{Examination, bytes_free_inside, count_mentions, examine, opens
 pub use folder::{DataFolder, FolderError, is_taken, kept_secret, replace_secret};
 pub use identity_rule::{KnownRule, RuleChange};
 pub use kept_copies::{OwnCopies, forget_copies, own_copies};
+pub use made_files::{make_file, make_folder};
 pub use migrate::Progress;
 pub use missing::{MissingDatabase, missing_database};
 pub use number_bytes::NumberBytes;

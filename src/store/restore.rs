@@ -2,7 +2,6 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +19,7 @@ use super::{
     integrity::{Depth, check},
     kept_copies::{REPLACED, forget_copies, own_copies},
     leftovers::{RESTORING, remove_parts},
+    made_files::make_file,
     migrate::{Progress, last_migration, newest_migration},
     missing::missing_database,
     open::{check_list, for_reading, for_writing, open_with},
@@ -174,18 +174,14 @@ fn bring(backup: &Path, partial: &Path) -> Result<(), BackupError> {
         _ => (),
     }
     let mut from = File::open(backup).map_err(unread)?;
-    let mut to = File::options()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(partial)
-        .map_err(unwritten)?;
+    let mut to = make_file(partial).map_err(unwritten)?;
     io::copy(&mut from, &mut to).map_err(unwritten)?;
     to.sync_all().map_err(unwritten)?;
     // A copy of the files of a server that was killed has its newest records in the log.
     let log = beside(backup, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        let copied = fs::copy(&log, beside(partial, "-wal"));
+        let copied = File::open(&log)
+            .and_then(|mut log| io::copy(&mut log, &mut make_file(&beside(partial, "-wal"))?));
         copied.map_err(|source| BackupError::File { path: log, source })?;
     }
     Ok(())

@@ -61,6 +61,7 @@ const MAY_OPEN: &[(&str, &str)] = &[
     ("store/quota.rs", "a file of its own, to see whether there is room"),
     ("store/folder.rs", "the secrets of the data directory"),
     ("store/lock.rs", "locks"),
+    ("store/made_files.rs", "files that it makes, and folders"),
     ("http/server/tls.rs", "certificates and keys"),
     ("cli/demo.rs", "the mark of a demo"),
     ("cli/export.rs", "the file that an export makes"),

@@ -1,5 +1,6 @@
 //! A disk under attack: simdeck runs with `tests/disk/disk.c` between it and the system, which
 //! keeps a journal of what the disk was told, fails when told to, and turns the clock.
+mod as_root;
 mod backlog_clock;
 mod backup_cut;
 mod backup_room;
