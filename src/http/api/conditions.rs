@@ -152,6 +152,10 @@ impl InternalState {
         let mut next = tokio::time::interval(LOOK_EVERY);
         next.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let look_on = async {
+            if let Err(error) = self.status_counts().await {
+                let error = &error as &dyn Error;
+                tracing::debug!(error, "What the store counts is not known yet");
+            }
             loop {
                 next.tick().await;
                 self.look().await;

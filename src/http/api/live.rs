@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{error::ApiError, test_push::TestPusher};
+use super::{error::ApiError, status_counts::LastCounts, test_push::TestPusher};
 use crate::{
     http::{
         forbidden::Forbidden, key_failures::KeyFailures, push::PushLog, server::ConnectionCounts,
@@ -29,6 +29,8 @@ pub struct Live {
     pub(in crate::http) key_failures: Arc<KeyFailures>,
     /// What keys asked for and do not allow.
     pub(in crate::http) forbidden: Arc<Forbidden>,
+    /// What the store had counted when it was last asked.
+    pub(super) counts: LastCounts,
     /// The connections of either listener.
     pub connections: Connections,
     limits: Arc<StreamLimits>,
@@ -130,6 +132,7 @@ impl Live {
             connections: Connections::default(),
             key_failures,
             forbidden: Arc::default(),
+            counts: LastCounts::default(),
             test_pusher: None,
             limits: Arc::new(limits),
             slots,

@@ -65,6 +65,7 @@ mod sims;
 mod sms;
 mod status;
 mod status_backup;
+mod status_counts;
 mod stream;
 mod summary;
 mod test_nonces;

@@ -16,6 +16,7 @@ use super::{
     params,
     rcms::RcmsOut,
     status_backup::StatusBackupOut,
+    status_counts::StatusCounts,
 };
 use crate::{
     domain::{ApiKey, Kind, Timestamp},
@@ -27,7 +28,8 @@ use crate::{
 /// The whole answer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "version": "0.1.0", "now": "2024-09-05T01:30:48.000Z", "ready": true, "reason": null,
+    "version": "0.1.0", "now": "2024-09-05T01:30:48.000Z",
+    "counted_at": "2024-09-05T01:30:48.000Z", "ready": true, "reason": null,
     "queue": {"records": 0, "bytes": 0}, "received_per_s": 212.4,
     "pushes": {"data-usage": {
         "records": 502, "data_usage": 52_118, "repeats": 1, "repeats_redated": 0,
@@ -76,6 +78,10 @@ pub(super) struct StatusOut {
     version: &'static str,
     #[schema(format = DateTime)]
     now: String,
+    /// When what the store counts was read: pushes, what is held and erased, tests, keys. It is long before
+    /// `now` where the database cannot be read.
+    #[schema(format = DateTime)]
+    counted_at: String,
     ready: bool,
     /// Why nothing can be stored, in a sentence.
     reason: Option<&'static str>,
@@ -214,10 +220,9 @@ pub(super) async fn show(
 ) -> Result<Json<StatusOut>, ApiError> {
     params::read_none("status", query.as_deref())?;
     let queue = state.intake.queue_depth();
-    let tallies = state.store.tallies().await?;
-    let keys = state.store.api_keys().await?;
-    let (sims, came_again) = state.store.erasures().await?;
-    let fleet = state.store.fleet(state.freshness()).await?;
+    let StatusCounts { tallies, keys, erased, fleet, zone_given_up, read_at } =
+        state.status_counts().await?;
+    let (sims, came_again) = erased;
     let conditions = conditions::rows(state.conditions().await);
     let reason = match state.intake.health() {
         Health::Ready => None,
@@ -226,6 +231,7 @@ pub(super) async fn show(
     Ok(Json(StatusOut {
         version: env!("CARGO_PKG_VERSION"),
         now: state.clock.now().to_string(),
+        counted_at: read_at.to_string(),
         ready: reason.is_none(),
         reason,
         queue: QueueOut { records: queue.records, bytes: queue.bytes },
@@ -234,7 +240,7 @@ pub(super) async fn show(
         disk: disk_out(state.intake.disk()),
         backup: state.intake.backups().into(),
         erased: ErasedOut { sims, came_again },
-        time_zone: time_zone_out(&state).await?,
+        time_zone: time_zone_out(&state, zone_given_up),
         rcms: RcmsOut::new(state.poll_report().as_ref(), &fleet),
         conditions,
         tests: tallies.tests,
@@ -243,11 +249,11 @@ pub(super) async fn show(
     }))
 }
 
-async fn time_zone_out(state: &InternalState) -> Result<TimeZoneOut, ApiError> {
+fn time_zone_out(state: &InternalState, given_up: Option<String>) -> TimeZoneOut {
     let (next, progress) = state.intake.rezoning().map(|it| (it.zone, it.progress)).unzip();
     let name = state.store.zone().iana_name().unwrap_or("UTC").to_owned();
     let progress = progress.map(|share| (share * 100.0).round() / 100.0);
-    Ok(TimeZoneOut { name, next, progress, given_up: state.store.zone_given_up().await? })
+    TimeZoneOut { name, next, progress, given_up }
 }
 
 fn disk_out(disk: DiskState) -> DiskOut {

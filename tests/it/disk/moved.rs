@@ -197,3 +197,29 @@ async fn a_server_that_took_the_name_of_a_moved_one_loses_nothing_to_its_end() {
     assert_eq!(new.lost(&second.database()).await, 0);
     assert_eq!(old.lost(&moved.join("simdeck.db")).await, 0);
 }
+
+#[test]
+fn the_status_is_told_while_the_database_cannot_be_read() {
+    let program = Program::new();
+    let server = program.start();
+    let mut sender = Sender::to(&program);
+    assert_eq!(sender.push(), Answer::Stored);
+    assert_eq!(program.ask("/v1/status")["pushes"]["data-usage"]["records"], 1);
+    for name in ["simdeck.db-wal", "simdeck.db"] {
+        fs::write(program.data().join(name), "").unwrap();
+    }
+    let began = Instant::now();
+    loop {
+        assert_ne!(sender.push(), Answer::Stored);
+        let status = program.ask("/v1/status");
+        assert_eq!(status["pushes"]["data-usage"]["records"], 1, "{status}");
+        let conditions = status["conditions"].as_array().unwrap();
+        let moved = conditions.iter().find(|it| it["name"] == "database_moved").unwrap();
+        if moved["on"] == true {
+            assert!(status["counted_at"].as_str() < status["now"].as_str(), "{status}");
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{status}");
+    }
+    drop(server);
+}
