@@ -42,10 +42,12 @@ pub(super) fn absent(known: &[KnownDevice], seen: &HashSet<SerialNumber>) -> Vec
     known.iter().filter(is_absent).map(|device| device.listed.sn.clone()).collect()
 }
 
-/// The devices whose state is not the one that is stored: their `statusData` is asked for at once.
+/// The devices whose state is not the one that is stored, and those that were not listed: their
+/// `statusData` is asked for at once.
 pub(super) fn with_new_state(known: &[KnownDevice], listing: &Listing) -> BTreeSet<SerialNumber> {
+    let listed = known.iter().filter(|device| device.is_listed);
     let stored: BTreeMap<_, _> =
-        known.iter().map(|device| (&device.listed.sn, device.listed.state)).collect();
+        listed.map(|device| (&device.listed.sn, device.listed.state)).collect();
     let moved = |device: &&ListedDevice| stored.get(&device.sn) != Some(&device.state);
     listing.changed.iter().filter(moved).map(|device| device.sn.clone()).collect()
 }
@@ -103,6 +105,6 @@ mod tests {
         let later = listing(&known, read(true, Some(Timestamp::from_unix_ms(0)), Vec::new()));
         assert_eq!(names(&later.unchanged), ["A"], "seen after the others");
         let moved: Vec<_> = with_new_state(&known, &part).into_iter().collect();
-        assert_eq!(names(&moved), ["B", "E"], "D is only listed again");
+        assert_eq!(names(&moved), ["B", "D", "E"], "D is listed again");
     }
 }

@@ -56,7 +56,8 @@ pub(super) struct Moment {
 impl Rota {
     /// Those to ask for in this cycle, and how many should have been before. Who was never asked for
     /// comes first, then the `urgent` ones, then those that would otherwise be asked too late, the
-    /// longest waiting first. One that fails waits longer each time, and behind all others.
+    /// longest waiting first. One that fails waits longer each time, and behind all others. One that
+    /// RCMS lists no more is not asked for, unless the settings name it.
     pub(super) fn due(
         &mut self,
         known: &[KnownDevice],
@@ -67,13 +68,13 @@ impl Rota {
     ) -> (Vec<Turn>, usize) {
         let asked_to: BTreeMap<_, _> =
             known.iter().map(|device| (&device.listed.sn, device.status_asked_to)).collect();
+        // RCMS has nothing new of a router that it lists no more.
+        let listed = known.iter().filter(|device| device.is_listed).map(|device| &device.listed.sn);
+        let listed: BTreeSet<&SerialNumber> = listed.chain(urgent).collect();
         // A router that RCMS lists in other letters than the settings do is one router.
-        let is_listed = |sn: &&SerialNumber| {
-            asked_to.keys().copied().chain(urgent).any(|listed| listed.is_same(sn))
-        };
-        let named = named.iter().filter(|sn| asked_to.contains_key(sn) || !is_listed(sn));
-        let all: BTreeSet<&SerialNumber> =
-            asked_to.keys().copied().chain(named).chain(urgent).collect();
+        let is_listed = |sn: &&SerialNumber| listed.iter().any(|listed| listed.is_same(sn));
+        let named = named.iter().filter(|sn| listed.contains(sn) || !is_listed(sn));
+        let all: BTreeSet<&SerialNumber> = listed.iter().copied().chain(named).collect();
         self.entries.retain(|sn, _| all.contains(sn));
         let (mut waiting, mut late) = (Vec::new(), 0);
         for sn in all {

@@ -5,6 +5,7 @@ mod commands;
 mod commands_offline;
 mod fake_fleet;
 mod faults;
+mod gone;
 mod live;
 mod outage;
 mod polling;
