@@ -44,14 +44,16 @@ pub(super) async fn prune(
     let query: &[(&str, &str)] = if prune.by_clock { &[("by_clock", "true")] } else { &[] };
     let pruned: Value = api.long("/v1/prune", query, None).await?;
     let mut people = format!(
-        "Pruned {}, {}, {}, {}, {}, {} and {}.",
+        "Pruned {}, {}, {}, {}, {}, {}, {}, {} and {}.",
         counted(&pruned["data_usage"], "usage record", "usage records"),
         counted(&pruned["mo_sms"], "message", "messages"),
         counted(&pruned["notifications"], "notification", "notifications"),
         counted(&pruned["quarantined"], "quarantined push", "quarantined pushes"),
         counted(&pruned["stale"], "stale push", "stale pushes"),
         counted(&pruned["refused"], "refused push", "refused pushes"),
-        counted(&pruned["audit"], "audit row", "audit rows")
+        counted(&pruned["audit"], "audit row", "audit rows"),
+        counted(&pruned["device_history"], "entry of routers", "entries of routers"),
+        counted(&pruned["devices"], "router", "routers")
     );
     if let Some(from) = pruned["counted_from"].as_str() {
         people += &format!(

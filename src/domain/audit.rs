@@ -58,6 +58,8 @@ pub enum AuditAction {
     SimLabel,
     /// A router was moved into another group of RCMS.
     DeviceGroup,
+    /// A router that is gone was forgotten.
+    DeviceForget,
     /// A whole list was taken away as a file.
     Export,
     /// What is too old was taken away, as asked.
@@ -148,7 +150,7 @@ pub struct AuditFilter {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignInLink,
@@ -165,6 +167,7 @@ impl AuditAction {
         Self::Import,
         Self::SimLabel,
         Self::DeviceGroup,
+        Self::DeviceForget,
         Self::Export,
         Self::Prune,
         Self::Backup,
@@ -194,6 +197,7 @@ impl AuditAction {
             Self::Import => "import",
             Self::SimLabel => "sim.label",
             Self::DeviceGroup => "device.group",
+            Self::DeviceForget => "device.forget",
             Self::Export => "export",
             Self::Prune => "prune",
             Self::Backup => "backup",

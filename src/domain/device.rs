@@ -71,6 +71,19 @@ pub struct StatusSample {
     pub facts: StatusFacts,
     /// All of it, as JSON.
     pub whole: Box<str>,
+    /// What tells whether it says anything new.
+    pub lasting: Lasting,
+}
+
+/// A sample without its clocks, which run on while nothing happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lasting {
+    /// 64 bits of a digest of all but the clocks that can be read.
+    pub digest: i64,
+    /// For how many seconds the router has been up, where that can be read.
+    pub up_s: Option<i64>,
+    /// The same of its link.
+    pub link_up_s: Option<i64>,
 }
 
 /// The fields of a sample that RCMS's article names, as text whatever their type. One that is not
@@ -155,10 +168,23 @@ pub struct Device {
     pub state_since: Timestamp,
     /// When the list last held it; never, for one that only the settings name.
     pub listed_at: Option<Timestamp>,
+    /// Whether the list held it when it was last read to its end.
+    pub is_listed: bool,
     /// Up to when its `statusData` was asked for.
     pub status_asked_to: Option<Timestamp>,
-    /// Its newest sample, and when that was taken, or else seen.
-    pub status: Option<(Timestamp, StatusFacts)>,
+    /// What its newest sample says.
+    pub status: Option<NewestSample>,
+}
+
+/// What a router's newest sample says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestSample {
+    /// When it was taken, as far as it says so, or else when it came.
+    pub as_of: Timestamp,
+    /// Whether it says so; what an earlier version has stored does not tell.
+    pub has_own_time: bool,
+    /// The fields that we read.
+    pub facts: StatusFacts,
 }
 
 /// A router as it is stored, for the poller to tell what is new.
@@ -201,8 +227,21 @@ pub struct DeviceEvent {
 pub enum DeviceEventKind {
     /// Its state changed to this one.
     State(DeviceState),
-    /// It told RCMS about itself: a whole sample, as JSON.
-    Status(Box<str>),
+    /// It told RCMS about itself.
+    Status(SampleRun),
+}
+
+/// Samples that say the same, one after another, but for clocks that run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleRun {
+    /// The first one, whole, as JSON.
+    pub whole: Box<str>,
+    /// When the last one was taken (or else seen).
+    pub until: Timestamp,
+    /// How many there were, each of a later time than the one before.
+    pub samples: i64,
+    /// Whether they say when they were taken; what an earlier version has stored does not tell.
+    pub has_own_time: bool,
 }
 
 /// Which entries of a history are meant.
@@ -238,6 +277,13 @@ pub struct Fleet {
     pub offline: u64,
     /// … and of how many we cannot say.
     pub unknown: u64,
+}
+
+impl NewestSample {
+    /// When it was taken, where it says so.
+    pub fn sampled_at(&self) -> Option<Timestamp> {
+        self.has_own_time.then_some(self.as_of)
+    }
 }
 
 impl SerialNumber {

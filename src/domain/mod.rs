@@ -51,8 +51,8 @@ pub use clock_evidence::{BelievedTime, ClockEvidence, ClockFault};
 pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,
-    DeviceStatus, Fleet, FleetTotals, Freshness, HistoryFilter, KnownDevice, ListedDevice, Listing,
-    SerialNumber, SerialNumberError, StatusFacts, StatusSample,
+    DeviceStatus, Fleet, FleetTotals, Freshness, HistoryFilter, KnownDevice, Lasting, ListedDevice,
+    Listing, NewestSample, SampleRun, SerialNumber, SerialNumberError, StatusFacts, StatusSample,
 };
 pub use edits::edits;
 pub use giccid::{Giccid, GiccidError};

@@ -7,8 +7,9 @@ use super::{Intake, Trouble, audit::Record, chores::Upkeep, refused::Handed};
 use crate::{
     domain::{
         ApiKey, Caller, DevicePoll, KeyDigest, LabelChange, Pass, PassDigest, PassKind, Scope,
+        SerialNumber,
     },
-    store::{Outcome, StoreError, Submission},
+    store::{Forgetting, Outcome, StoreError, Submission},
 };
 
 /// What the writer is asked for beside pushes.
@@ -51,6 +52,10 @@ pub(super) enum Command {
     KeepPoll {
         poll: Box<DevicePoll>,
         reply: Reply<()>,
+    },
+    ForgetDevice {
+        sn: SerialNumber,
+        reply: Reply<Forgetting>,
     },
     KeepHistory {
         history: Arc<Submission>,

@@ -47,7 +47,8 @@ impl KeepOptions {
     pub fn usual(database: PathBuf) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let (long, refused) = (400 * DAY, 7 * DAY);
-        let retention = Retention { records: long, messages: long, refused, audit: long };
+        let retention =
+            Retention { records: long, messages: long, refused, audit: long, devices: long };
         let backup_dir = database.with_file_name("backups");
         Self { database, retention, backup_every: None, backups_kept: 7, backup_dir }
     }

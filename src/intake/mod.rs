@@ -14,6 +14,7 @@ mod bisect;
 mod chore_queue;
 mod chores;
 mod closing;
+mod devices;
 mod disk;
 mod erase;
 mod figures;

@@ -36,7 +36,8 @@ impl Intake {
         });
         let pruned = finished(pruning).await.unwrap_or_else(|| Err(self.ended()))?;
         if is_asked || pruned != Pruned::default() {
-            let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = pruned;
+            let Pruned { usage, sms, notifications, quarantined, stale, refused, .. } = pruned;
+            let Pruned { audit, device_history, devices, .. } = pruned;
             let seconds = rounded_seconds(began.elapsed());
             tracing::info!(
                 usage,
@@ -46,6 +47,8 @@ impl Intake {
                 stale,
                 refused,
                 audit,
+                device_history,
+                devices,
                 seconds,
                 "Pruned"
             );
@@ -80,13 +83,16 @@ impl Intake {
 
 /// What a prune took away, for the audit.
 fn in_words(pruned: &Pruned) -> String {
-    let Pruned { usage, sms, notifications, quarantined, stale, refused, audit } = *pruned;
+    let Pruned { usage, sms, notifications, quarantined, stale, refused, .. } = *pruned;
+    let Pruned { audit, device_history, devices, .. } = *pruned;
     let usage = counted(usage, "usage record", "usage records");
     let sms = counted(sms, "message", "messages");
     let notifications = counted(notifications, "notification", "notifications");
     let audit = counted(audit, "audit row", "audit rows");
+    let entries = counted(device_history, "entry of routers", "entries of routers");
+    let devices = counted(devices, "router", "routers");
     format!(
         "{usage}, {sms}, {notifications}, {quarantined} quarantined, {stale} stale, \
-         {refused} refused, {audit}"
+         {refused} refused, {audit}, {entries}, {devices}"
     )
 }

@@ -290,6 +290,9 @@ impl WriterTask {
                 answer(reply, self.writer.take_pass(kind, &digest, now).await)
             }
             Command::KeepPoll { poll, reply } => answer(reply, self.writer.keep_poll(&poll).await),
+            Command::ForgetDevice { sn, reply } => {
+                answer(reply, self.writer.forget_device(&sn, now).await)
+            }
             Command::Beat { reply } => answer(reply, Ok(())),
             Command::KeepHistory { history, reply } => {
                 answer(reply, self.keep_history(&history, now).await)

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::RcmsError,
+    lasting::lasting,
     sample_time::{LocalZone, Span},
 };
 use crate::domain::{
@@ -26,7 +27,7 @@ const MSG_CHARS_MAX: usize = 256;
 /// The names of the flag that says whether a device is online.
 const ONLINE_FLAGS: [&str; 2] = ["onlineStatus", "deviceOnLineStatus"];
 /// Under which names a sample may say when RCMS took it in.
-const OWN_TIMES: [&str; 3] = ["time", "timestamp", "createTime"];
+pub(super) const OWN_TIMES: [&str; 3] = ["time", "timestamp", "createTime"];
 
 /// The members of an object, each as it was written.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
@@ -261,15 +262,17 @@ fn sample(item: &RawValue) -> (StatusSample, ShortText) {
         gateway: fact(&link, "gateway"),
         link_uptime: fact(&link, "link_uptime"),
     };
-    (StatusSample { sampled_at: None, facts, whole: whole.into() }, own_time)
+    let sample =
+        StatusSample { sampled_at: None, facts, whole: whole.into(), lasting: lasting(item) };
+    (sample, own_time)
 }
 
-fn members(value: &RawValue) -> Option<Members<'_>> {
+pub(super) fn members(value: &RawValue) -> Option<Members<'_>> {
     value.get().starts_with('{').then(|| serde_json::from_str(value.get()).ok()).flatten()
 }
 
 /// A text, or a number as its digits.
-fn text(value: &RawValue) -> Option<String> {
+pub(super) fn text(value: &RawValue) -> Option<String> {
     let json = value.get();
     match json.as_bytes().first()? {
         b'"' => serde_json::from_str(json).ok(),

@@ -9,6 +9,7 @@ mod answer;
 mod client;
 mod error;
 mod group_name;
+mod lasting;
 mod request;
 mod sample_time;
 mod signature;

@@ -89,8 +89,9 @@ pub use remains::{Remains, Scrub, wipe};
 pub use restore::{RestoreError, Restored, restore, restore_telling};
 pub use unfinished::Unfinished;
 pub use writer::{
-    Erased, ErasedNumbers, Erasing, FileSearch, Lift, Limits, Outcome, Pruned, Pruning, Rebuilding,
-    RefusedCounts, Retention, RetractedCounts, Retracting, Scrubbed, Submission, Verdict, Writer,
+    Erased, ErasedNumbers, Erasing, FileSearch, Forgetting, Lift, Limits, Outcome, Pruned, Pruning,
+    Rebuilding, RefusedCounts, Retention, RetractedCounts, Retracting, Scrubbed, Submission,
+    Verdict, Writer,
 };
 
 /// How many bytes of held bodies one step takes away or looks through, and the one that goes over it:

@@ -1,10 +1,10 @@
 //! The routers in the query API, and what the tests say RCMS told of them.
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simdeck::{
     domain::{
-        DevicePoll, DeviceState, DeviceStatus, Freshness, ListedDevice, Listing, ShortText,
-        StatusFacts, StatusSample, Timestamp,
+        DevicePoll, DeviceState, DeviceStatus, Freshness, Lasting, ListedDevice, Listing,
+        ShortText, StatusFacts, StatusSample, Timestamp,
     },
     http::ApiSettings,
 };
@@ -43,7 +43,8 @@ pub(crate) fn listing(freshness: Freshness, changed: Vec<ListedDevice>) -> Devic
 }
 
 pub(crate) fn status(sn: &str, at: Timestamp, facts: StatusFacts, whole: &str) -> DeviceStatus {
-    let sample = StatusSample { sampled_at: Some(at), facts, whole: whole.into() };
+    let lasting = Lasting::default();
+    let sample = StatusSample { sampled_at: Some(at), facts, whole: whole.into(), lasting };
     DeviceStatus { sn: sn.parse().unwrap(), asked_to: at, samples: vec![sample] }
 }
 
@@ -96,6 +97,7 @@ async fn a_router_is_shown_with_all_that_rcms_said_of_it() {
         "state": "offline",
         "state_since": now,
         "listed_at": now,
+        "listed": true,
         "status_asked_to": null,
         "status": null,
         "extra": {},
@@ -120,8 +122,10 @@ async fn a_router_is_shown_with_all_that_rcms_said_of_it() {
         "state": "online",
         "state_since": now,
         "listed_at": now,
+        "listed": true,
         "status_asked_to": now,
         "status": {
+            "as_of": now,
             "sampled_at": now,
             "system": {
                 "system_time": "Thu Sep 5",
@@ -240,19 +244,73 @@ async fn routers_are_exported_as_a_table_and_as_lines() {
         "id,sn,name,model,group,firmware_version,description,create_time,state,state_since,\
          listed_at,status_asked_to,sampled_at,system_time,system_device_model,\
          system_firmware_version,system_uptime,active_link_ip,active_link_gateway,\
-         active_link_link_uptime,extra"
+         active_link_link_uptime,extra,as_of,listed"
             .to_owned(),
-        format!("2,RT2,,,,,,,offline,{now},{now},,,,,,,,,,{{}}"),
+        format!("2,RT2,,,,,,,offline,{now},{now},,,,,,,,,,{{}},,true"),
         format!(
             "1,RT1,\"Büro \"\"1\"\"\",R1510,'=Demo,3.1.0,at the gate,2024-01-02 03:04:05,online,\
              {now},{now},{now},{now},Thu Sep 5,R1510-4L,3.1.1,12345,10.0.0.2,,77,\
-             \"{{\"\"big\"\":12345678901234567890123,\"\"n\"\":1.50}}\""
+             \"{{\"\"big\"\":12345678901234567890123,\"\"n\"\":1.50}}\",{now},true"
         ),
     ];
     assert_eq!(table.lines().collect::<Vec<_>>(), lines);
     let exported = api.get("/v1/devices?format=ndjson&state=offline").await.text().await.unwrap();
     let exported: Value = serde_json::from_str(&exported).unwrap();
     assert_eq!(vec![exported], api.rows("/v1/devices?state=offline").await);
+}
+
+#[tokio::test]
+async fn what_came_without_a_time_is_never_said_to_be_of_one() {
+    let api = api_with_two().await;
+    let without = |word: &str| {
+        let mut status = status("RT2", api.freshness().now, StatusFacts::default(), word);
+        status.samples[0].sampled_at = None;
+        DevicePoll { statuses: vec![status], ..listing(api.freshness(), Vec::new()) }
+    };
+    api.poll(without("{}")).await;
+    api.advance(60);
+    api.poll(without(r#"{"up":1}"#)).await;
+    let [first, last] = ["2024-09-05T01:30:49.000Z", "2024-09-05T01:31:49.000Z"];
+    let one: Value = api.get("/v1/devices/RT2").await.json().await.unwrap();
+    let told = (&one["status"]["as_of"], &one["status"]["sampled_at"]);
+    assert_eq!(told, (&json!(last), &Value::Null));
+    let told = |row: &Value| ["at", "sampled_at", "until", "samples"].map(|name| row[name].clone());
+    let rows = api.rows("/v1/devices/RT2/history?kind=status").await;
+    assert_eq!(told(&rows[0]), [json!(first), Value::Null, json!(last), json!(2)]);
+    let rows = api.rows("/v1/devices/RT1/history").await;
+    assert_eq!(told(&rows[0]), [json!(first), json!(first), json!(first), json!(1)]);
+    assert_eq!(told(&rows[1]), [json!(first), Value::Null, Value::Null, Value::Null]);
+    let table =
+        api.get("/v1/devices/RT2/history?kind=status&format=csv").await.text().await.unwrap();
+    let mut lines = table.lines();
+    assert_eq!(lines.next().unwrap(), "id,at,kind,state,sample,sampled_at,until,samples");
+    assert!(lines.next().unwrap().ends_with(&format!("status,,{{}},,{last},2")), "{table}");
+    let changes = api.rows("/v1/changes?kind=device&cursor=").await;
+    let row = changes.iter().find(|row| row["sn"] == "RT2" && row["what"] == "status").unwrap();
+    assert_eq!(told(row), told(&api.rows("/v1/devices/RT2/history?kind=status").await[0]));
+}
+
+#[tokio::test]
+async fn a_router_that_rcms_lists_no_more_is_forgotten_by_an_admin() {
+    let api = api_with_two().await;
+    let url = "/v1/devices/RT2";
+    let delete = async |api: &Api, key: &str| api.send(Method::DELETE, url, Some(key)).await;
+    let (status, problem) = problem_of(delete(&api, ADMIN_KEY).await).await;
+    assert_eq!((status, problem["title"].as_str()), (409, Some("Conflict")));
+    let gone =
+        Listing { is_complete: true, gone: vec!["RT2".parse().unwrap()], ..Listing::default() };
+    let poll = listing(api.freshness(), Vec::new());
+    api.poll(DevicePoll { listing: Some(gone), ..poll }).await;
+    let row: Value = api.get(url).await.json().await.unwrap();
+    assert_eq!((&row["listed"], &row["state"]), (&json!(false), &json!("unknown")));
+    let key = api.post("/v1/keys", ADMIN_KEY, r#"{"label":"page","scope":"read"}"#).await;
+    let key: Value = key.json().await.unwrap();
+    assert_eq!(delete(&api, key["key"].as_str().unwrap()).await.status(), 403);
+    assert_eq!(delete(&api, ADMIN_KEY).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(delete(&api, ADMIN_KEY).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(api.rows("/v1/devices").await.len(), 1);
+    let is_ours = |row: &&(String, String, String)| row.1 == "device.forget";
+    assert_eq!(api.audit().await.iter().filter(is_ours).count(), 2, "what was tried is on record");
 }
 
 #[tokio::test]

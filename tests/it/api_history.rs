@@ -75,7 +75,7 @@ async fn a_history_is_narrowed_by_kind_and_time() {
     assert_eq!(response.headers()["content-disposition"], name);
     let table = response.text().await.unwrap();
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (2, "id,at,kind,state,sample"));
+    assert_eq!((lines.len(), lines[0]), (2, "id,at,kind,state,sample,sampled_at,until,samples"));
     assert!(lines[1].contains(",2024-09-05T01:30:59.000Z,status,,\"{\"\"system"), "{table}");
 }
 

@@ -36,7 +36,7 @@ async fn a_prune_takes_old_records_is_audited_and_leaves_counts_right() {
     let pruned = done(&api, "/v1/prune", "").await;
     let gone = json!({
         "data_usage": 3, "mo_sms": 0, "notifications": 0, "quarantined": 0, "stale": 0, "refused": 0,
-        "audit": 0,
+        "audit": 0, "device_history": 0, "devices": 0,
     });
     assert_eq!(pruned, gone);
     let response = api.get("/v1/data-usage").await;

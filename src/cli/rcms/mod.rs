@@ -1,4 +1,5 @@
 mod fleet;
+mod forget;
 mod probe;
 mod raw;
 mod sign;
@@ -53,6 +54,12 @@ pub(super) enum Command {
         /// The group's name
         name: GroupName,
     },
+    /// Forget a device that RCMS lists no more, and its history
+    #[command(after_help = "Example:\n  simdeck rcms forget RB0000000000001")]
+    Forget {
+        /// Its serial number
+        sn: SerialNumber,
+    },
     /// Ask for any path, and write the answer's data
     #[command(after_help = "Example:\n  \
         simdeck rcms get /api/link/device/devices --query pageNum=1 --query pageSize=10")]
@@ -102,14 +109,18 @@ pub(super) enum Command {
     Probe,
 }
 
-/// Runs it. It asks RCMS by itself: no server and no data directory is needed.
+/// Runs it. But for `forget` it asks RCMS by itself: no server and no data directory is needed.
 pub(super) async fn run(
     command: &Command,
     settings: &Settings,
     output: Output,
 ) -> Result<ExitCode, Failure> {
+    if let Command::Forget { sn } = command {
+        return forget::run(sn, settings, output).await;
+    }
     let account = account(settings)?;
     match command {
+        Command::Forget { .. } => (),
         Command::Probe => return probe::run(account, output).await,
         Command::Sign(sign) => sign::run(sign, &account, output)?,
         Command::Total => fleet::total(&client(account, RETRIES)?, output).await?,

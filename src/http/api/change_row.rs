@@ -4,18 +4,15 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    device_history::DeviceHistory,
+    device_history::{RunOut, parts_of},
     doc::words,
     error::ApiError,
     list::{List, View},
     notifications::{NotificationOut, Notifications},
-    respond,
     sms::{Sms, SmsOut},
     usage::{Usage, UsageOut},
 };
-use crate::domain::{
-    Change, DeviceEvent, DeviceEventKind, DeviceEventWord, SerialNumber, TestRecord, Timestamp,
-};
+use crate::domain::{Change, DeviceEvent, SerialNumber, TestRecord, Timestamp};
 
 /// A row of any kind.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,6 +66,8 @@ pub(super) struct DeviceOut<'a> {
     state: Option<&'static str>,
     #[schema(value_type = Option<Object>)]
     sample: Option<&'a RawValue>,
+    #[serde(flatten)]
+    run: RunOut,
     device_url: String,
 }
 
@@ -163,13 +162,7 @@ fn device_out<'a>(
     event: &'a DeviceEvent,
     view: &View,
 ) -> Result<DeviceOut<'a>, ApiError> {
-    let (what, state, sample) = match &event.what {
-        DeviceEventKind::State(state) => (DeviceEventWord::State, Some(state.as_str()), None),
-        DeviceEventKind::Status(whole) => {
-            let sample = respond::raw::<DeviceHistory>(event, whole)?;
-            (DeviceEventWord::Status, None, Some(sample))
-        }
-    };
+    let (what, state, sample) = parts_of(event)?;
     Ok(DeviceOut {
         kind: Change::DEVICE,
         id: event.id,
@@ -178,6 +171,7 @@ fn device_out<'a>(
         what: what.as_str(),
         state,
         sample,
+        run: RunOut::of(event),
         device_url: view.base.url(&format!("/v1/devices/{sn}")),
     })
 }

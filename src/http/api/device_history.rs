@@ -32,7 +32,7 @@ pub(super) struct Known(SerialNumber);
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": 1716, "at": "2024-09-05T01:30:48.000Z", "kind": "state", "state": "online",
-    "sample": null,
+    "sample": null, "sampled_at": null, "until": null, "samples": null,
 })))]
 pub(super) struct EventOut<'a> {
     id: i64,
@@ -44,6 +44,22 @@ pub(super) struct EventOut<'a> {
     state: Option<&'static str>,
     #[schema(value_type = Option<Object>)]
     sample: Option<&'a RawValue>,
+    #[serde(flatten)]
+    run: RunOut,
+}
+
+/// What is told of samples beside the first of them; all null where it is a state that has changed.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = DeviceSamplesOut)]
+pub(super) struct RunOut {
+    /// When it was taken; null where it does not say so, or an earlier version has stored it.
+    #[schema(format = DateTime)]
+    pub(super) sampled_at: Option<String>,
+    /// Of the last sample that says the same, but for clocks that run on.
+    #[schema(format = DateTime)]
+    pub(super) until: Option<String>,
+    /// How many samples say the same, each of a later time than the one before.
+    pub(super) samples: Option<i64>,
 }
 
 impl List for DeviceHistory {
@@ -84,29 +100,57 @@ impl List for DeviceHistory {
     }
 
     fn out<'a>(row: &'a DeviceEvent, _: &'a View) -> Result<EventOut<'a>, ApiError> {
-        let (kind, state, sample) = match &row.what {
-            DeviceEventKind::State(state) => (DeviceEventWord::State, Some(state.as_str()), None),
-            DeviceEventKind::Status(whole) => {
-                (DeviceEventWord::Status, None, Some(respond::raw::<Self>(row, whole)?))
-            }
-        };
-        Ok(EventOut { id: row.id, at: row.at.to_string(), kind: kind.as_str(), state, sample })
+        let (kind, state, sample) = parts_of(row)?;
+        let run = RunOut::of(row);
+        Ok(EventOut { id: row.id, at: row.at.to_string(), kind: kind.as_str(), state, sample, run })
     }
 
     fn columns(_: &View) -> Vec<&'static str> {
-        vec!["id", "at", "kind", "state", "sample"]
+        vec!["id", "at", "kind", "state", "sample", "sampled_at", "until", "samples"]
     }
 
     fn cells(row: &DeviceEvent, _: &View, cells: &mut Cells) -> Result<(), ApiError> {
         let (kind, state, sample) = match &row.what {
             DeviceEventKind::State(state) => (DeviceEventWord::State, state.as_str(), ""),
-            DeviceEventKind::Status(whole) => (DeviceEventWord::Status, "", &**whole),
+            DeviceEventKind::Status(run) => (DeviceEventWord::Status, "", &*run.whole),
         };
+        let RunOut { sampled_at, until, samples } = RunOut::of(row);
         cells.integer(row.id);
         for text in [&row.at.to_string(), kind.as_str(), state, sample] {
             cells.text(text);
         }
+        for text in [sampled_at, until, samples.map(|samples| samples.to_string())] {
+            cells.text(&text.unwrap_or_default());
+        }
         Ok(())
+    }
+}
+
+/// Kind, new state and whole sample of an entry.
+pub(super) type EventParts<'a> = (DeviceEventWord, Option<&'static str>, Option<&'a RawValue>);
+
+/// What an entry says.
+pub(super) fn parts_of(row: &DeviceEvent) -> Result<EventParts<'_>, ApiError> {
+    Ok(match &row.what {
+        DeviceEventKind::State(state) => (DeviceEventWord::State, Some(state.as_str()), None),
+        DeviceEventKind::Status(run) => {
+            let sample = respond::raw::<DeviceHistory>(row, &run.whole)?;
+            (DeviceEventWord::Status, None, Some(sample))
+        }
+    })
+}
+
+impl RunOut {
+    /// Of an entry.
+    pub(super) fn of(row: &DeviceEvent) -> Self {
+        match &row.what {
+            DeviceEventKind::State(_) => Self::default(),
+            DeviceEventKind::Status(run) => Self {
+                sampled_at: run.has_own_time.then(|| row.at.to_string()),
+                until: Some(run.until.to_string()),
+                samples: Some(run.samples),
+            },
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{FromRequestParts, Path, RawQuery, State},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -23,10 +23,15 @@ use super::{
     usage::NOTHING,
 };
 use crate::{
-    domain::{Device, Freshness, SerialNumber, StatusFacts, Timestamp, Walk},
-    http::auth::Reader,
-    store::{Portion, Store, StoreError},
+    domain::{Device, Freshness, NewestSample, SerialNumber, StatusFacts, Timestamp, Walk},
+    http::auth::{Admin, Reader},
+    intake::AdminError,
+    store::{Forgetting, Portion, Store, StoreError},
 };
+
+/// Why a router is not forgotten.
+pub(super) const LISTED: &str =
+    "RCMS lists this router, so that it would be there again at once: remove it from RCMS first.";
 
 /// The list.
 pub(super) struct Devices;
@@ -41,7 +46,7 @@ pub(super) struct Named(pub(super) SerialNumber);
     "id": 1, "sn": "24031300770021", "name": "roof", "model": "R1520-4L", "group": "groupA",
     "firmware_version": "5.2.1", "description": null, "create_time": "2024-03-13 10:00:00",
     "state": "online", "state_since": "2024-09-05T01:30:48.000Z",
-    "listed_at": "2024-09-05T02:30:48.000Z", "status_asked_to": null, "status": null, "extra": {},
+    "listed_at": "2024-09-05T02:30:48.000Z", "listed": true, "status_asked_to": null, "status": null, "extra": {},
     "url": "http://127.0.0.1:8081/v1/devices/24031300770021",
     "history_url": "http://127.0.0.1:8081/v1/devices/24031300770021/history",
 })))]
@@ -60,6 +65,8 @@ pub(super) struct DeviceOut<'a> {
     state_since: String,
     #[schema(format = DateTime)]
     listed_at: Option<String>,
+    /// Whether RCMS's list still held it when it was last read.
+    listed: bool,
     #[schema(format = DateTime)]
     status_asked_to: Option<String>,
     status: Option<StatusOut<'a>>,
@@ -89,8 +96,12 @@ struct SimOfDeviceOut {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeviceStatusOut)]
 struct StatusOut<'a> {
+    /// When it was taken; where it does not say so, when it came.
     #[schema(format = DateTime)]
-    sampled_at: String,
+    as_of: String,
+    /// When it was taken; null where it does not say so.
+    #[schema(format = DateTime)]
+    sampled_at: Option<String>,
     system: SystemOut<'a>,
     active_link: ActiveLinkOut<'a>,
 }
@@ -158,6 +169,7 @@ impl List for Devices {
             state: listed.state.as_str(),
             state_since: row.state_since.to_string(),
             listed_at: row.listed_at.map(|at| at.to_string()),
+            listed: row.is_listed,
             status_asked_to: row.status_asked_to.map(|at| at.to_string()),
             status: row.status.as_ref().map(status_out),
             extra: respond::raw::<Self>(row, listed.extra.as_deref().unwrap_or(NOTHING))?,
@@ -189,6 +201,8 @@ impl List for Devices {
             "active_link_gateway",
             "active_link_link_uptime",
             "extra",
+            "as_of",
+            "listed",
         ]
     }
 
@@ -209,9 +223,10 @@ impl List for Devices {
         moment(cells, Some(row.state_since));
         moment(cells, row.listed_at);
         moment(cells, row.status_asked_to);
-        moment(cells, row.status.as_ref().map(|(at, _)| *at));
+        let newest = row.status.as_ref();
+        moment(cells, newest.and_then(NewestSample::sampled_at));
         let none = StatusFacts::default();
-        let facts = row.status.as_ref().map_or(&none, |(_, facts)| facts);
+        let facts = newest.map_or(&none, |newest| &newest.facts);
         for text in [&facts.system_time, &facts.device_model, &facts.firmware_version] {
             cells.text(text);
         }
@@ -219,6 +234,8 @@ impl List for Devices {
             cells.text(text);
         }
         cells.text(listed.extra.as_deref().unwrap_or(NOTHING));
+        moment(cells, newest.map(|newest| newest.as_of));
+        cells.text(if row.is_listed { "true" } else { "false" });
         Ok(())
     }
 }
@@ -244,6 +261,25 @@ pub(super) async fn show(
     Ok(Json(OneDeviceOut { device, sims: sims.collect() }).into_response())
 }
 
+/// `DELETE /v1/devices/{sn}`
+pub(super) async fn forget(
+    State(state): State<InternalState>,
+    Admin(caller): Admin,
+    Named(sn): Named,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    params::read_none(Devices::ROUTE.resource, query.as_deref())?;
+    state.store.device(&sn, state.freshness()).await?.ok_or(ApiError::NoSuchDevice)?;
+    let intake = state.intake.clone();
+    // Whoever asked may go: it is finished all the same.
+    let forgetting = tokio::spawn(async move { intake.forget_device(&sn, &caller).await });
+    match forgetting.await.unwrap_or(Err(AdminError::Ended))? {
+        Forgetting::Begun(_) | Forgetting::Done(_) => Ok(StatusCode::NO_CONTENT),
+        Forgetting::Unknown => Err(ApiError::NoSuchDevice),
+        Forgetting::Listed => Err(ApiError::Conflict(LISTED.to_owned(), None)),
+    }
+}
+
 impl FromRequestParts<InternalState> for Named {
     type Rejection = ApiError;
 
@@ -257,9 +293,11 @@ impl FromRequestParts<InternalState> for Named {
     }
 }
 
-fn status_out((at, facts): &(Timestamp, StatusFacts)) -> StatusOut<'_> {
+fn status_out(newest: &NewestSample) -> StatusOut<'_> {
+    let facts = &newest.facts;
     StatusOut {
-        sampled_at: at.to_string(),
+        as_of: newest.as_of.to_string(),
+        sampled_at: newest.sampled_at().map(|at| at.to_string()),
         system: SystemOut {
             system_time: facts.system_time.sent(),
             device_model: facts.device_model.sent(),

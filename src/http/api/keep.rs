@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "data_usage": 502, "mo_sms": 3, "notifications": 1, "quarantined": 0, "stale": 0,
-    "refused": 17, "audit": 0,
+    "refused": 17, "audit": 0, "device_history": 41, "devices": 0,
 })))]
 pub(super) struct PrunedOut {
     data_usage: u64,
@@ -30,6 +30,10 @@ pub(super) struct PrunedOut {
     refused: u64,
     /// Rows of the audit.
     audit: u64,
+    /// Entries of routers' histories.
+    device_history: u64,
+    /// Routers of which nothing newer was known.
+    devices: u64,
     /// From when age was counted, where that is more than a day before this server's clock: the newest
     /// time that authentic pushes confirm.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +79,8 @@ pub(super) async fn prune(
         stale: pruned.stale,
         refused: pruned.refused,
         audit: pruned.audit,
+        device_history: pruned.device_history,
+        devices: pruned.devices,
         counted_from: counted_from.map(|at| at.to_string()),
     }))
 }

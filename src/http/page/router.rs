@@ -29,7 +29,8 @@ struct RouterPage {
     frame: Frame,
     device: DeviceIn,
     state: State,
-    sampled: Option<When>,
+    /// Of its newest sample: when, and what that is.
+    sampled: Option<(When, &'static str)>,
     beats: Result<(Beats, Source), Refused>,
     /// How far back the bars go.
     hours: String,
@@ -65,6 +66,8 @@ struct Entry {
     /// What it told, as JSON, as far as it is shown.
     sample: Option<String>,
     is_cut: bool,
+    /// When it last told the same.
+    until: Option<When>,
 }
 
 struct Sims {
@@ -87,6 +90,7 @@ struct EntryIn {
     at: String,
     state: Option<String>,
     sample: Option<Box<RawValue>>,
+    until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +177,11 @@ async fn shown(
     let page = RouterPage {
         frame: visitor.frame(Here::Routers, &title, &status),
         state: State::of(&device.state, &device.state_since, &format),
-        sampled: device.status.as_ref().map(|sample| When::of(&sample.sampled_at, &format)),
+        sampled: device.status.as_ref().map(|sample| {
+            let has_own_time = sample.sampled_at.is_some();
+            let what = if has_own_time { words.routers.sampled } else { words.routers.received };
+            (When::of(&sample.as_of, &format), what)
+        }),
         beats: beats.map(|beats| (beats, source)),
         hours: (words.routers.last_hours)(Span::DAY.hours),
         history,
@@ -222,11 +230,13 @@ impl Entry {
     fn of(entry: &EntryIn, format: &Format) -> Self {
         const SHOWN_MAX: usize = 1_000;
         let whole = entry.sample.as_ref().map(|sample| sample.get());
+        let until = entry.until.as_ref().filter(|until| **until != entry.at);
         Self {
             at: When::of(&entry.at, format),
             state: entry.state.as_deref().map(|state| State::of(state, &entry.at, format)),
             sample: whole.map(|whole| whole.chars().take(SHOWN_MAX).collect()),
             is_cut: whole.is_some_and(|whole| whole.chars().nth(SHOWN_MAX).is_some()),
+            until: until.map(|until| When::of(until, format)),
         }
     }
 }

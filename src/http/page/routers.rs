@@ -108,7 +108,8 @@ pub(super) struct DeviceIn {
 /// What it told last of itself.
 #[derive(Debug, Deserialize)]
 pub(super) struct SampleIn {
-    pub(super) sampled_at: String,
+    pub(super) as_of: String,
+    pub(super) sampled_at: Option<String>,
     pub(super) system: SystemIn,
     pub(super) active_link: LinkIn,
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         Device, DeviceFilter, DeviceState, Fleet, FleetTotals, Freshness, KnownDevice,
-        ListedDevice, SerialNumber, ShortText, StatusFacts, Timestamp, Walk,
+        ListedDevice, NewestSample, SerialNumber, ShortText, StatusFacts, Timestamp, Walk,
     },
     store::{StoreError, error::of_read},
 };
@@ -24,7 +24,7 @@ const SELECT_LISTED: &str = concat!(
 );
 const SELECT_STATUS: &str = ",
         status_ms, status_system_time, status_device_model, status_firmware_version, status_uptime,
-        status_ip, status_gateway, status_link_uptime";
+        status_ip, status_gateway, status_link_uptime, status_has_own_time";
 
 #[derive(FromRow)]
 struct ListedRow {
@@ -57,6 +57,7 @@ struct Row {
     status_ip: String,
     status_gateway: String,
     status_link_uptime: String,
+    status_has_own_time: Option<bool>,
 }
 
 #[derive(FromRow)]
@@ -274,8 +275,13 @@ impl TryFrom<Row> for Device {
             listed: row.listed.listed()?,
             state_since: Timestamp::from_unix_ms(row.listed.state_ms),
             listed_at: row.listed.seen_ms.map(Timestamp::from_unix_ms),
+            is_listed: row.listed.is_listed,
             status_asked_to: row.listed.status_asked_ms.map(Timestamp::from_unix_ms),
-            status: row.status_ms.map(|ms| (Timestamp::from_unix_ms(ms), facts)),
+            status: row.status_ms.map(|ms| NewestSample {
+                as_of: Timestamp::from_unix_ms(ms),
+                has_own_time: row.status_has_own_time.unwrap_or_default(),
+                facts,
+            }),
         })
     }
 }

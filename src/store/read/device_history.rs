@@ -3,12 +3,13 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use super::{Store, page};
 use crate::{
     domain::{
-        DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SerialNumber, Timestamp, Walk,
+        DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SampleRun, SerialNumber,
+        Timestamp, Walk,
     },
     store::StoreError,
 };
 
-const SELECT: &str = "select id, at_ms, what, state, sample";
+const SELECT: &str = "select id, at_ms, what, state, sample, until_ms, samples, has_own_time";
 
 #[derive(FromRow)]
 struct Row {
@@ -17,6 +18,9 @@ struct Row {
     what: String,
     state: Option<String>,
     sample: Option<String>,
+    until_ms: Option<i64>,
+    samples: Option<i64>,
+    has_own_time: Option<bool>,
 }
 
 #[derive(FromRow)]
@@ -48,7 +52,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut sql = QueryBuilder::new(
-            "select history.id, at_ms, what, history.state, sample, sn
+            "select history.id, at_ms, what, history.state, sample, until_ms, samples, has_own_time,
+                sn
             from device_history as history join device on device.id = device_id
             where history.id in ",
         );
@@ -77,10 +82,12 @@ fn question(select: &str, sn: &SerialNumber, filter: &HistoryFilter) -> QueryBui
     if let Some(word) = filter.only {
         sql.push(" and what = ").push_bind(word.as_str());
     }
-    for (comparison, ms) in [(">=", filter.from_ms), ("<", filter.to_ms)] {
-        if let Some(ms) = ms {
-            sql.push(format_args!(" and at_ms {comparison} ")).push_bind(ms);
-        }
+    // What began before may still have been said then.
+    if let Some(from_ms) = filter.from_ms {
+        sql.push(" and coalesce(until_ms, at_ms) >= ").push_bind(from_ms);
+    }
+    if let Some(to_ms) = filter.to_ms {
+        sql.push(" and at_ms < ").push_bind(to_ms);
     }
     sql
 }
@@ -104,7 +111,12 @@ impl TryFrom<Row> for DeviceEvent {
             (DeviceEventWord::State, Some(state), None) => {
                 DeviceEventKind::State(state.parse().map_err(|_| corrupt())?)
             }
-            (DeviceEventWord::Status, None, Some(sample)) => DeviceEventKind::Status(sample.into()),
+            (DeviceEventWord::Status, None, Some(sample)) => DeviceEventKind::Status(SampleRun {
+                whole: sample.into(),
+                until: Timestamp::from_unix_ms(row.until_ms.unwrap_or(row.at_ms)),
+                samples: row.samples.unwrap_or(1),
+                has_own_time: row.has_own_time.unwrap_or_default(),
+            }),
             _ => return Err(corrupt()),
         };
         Ok(Self { id: row.id, at: Timestamp::from_unix_ms(row.at_ms), what })

@@ -30,8 +30,20 @@ impl Writer {
         // Our clock alone makes no sample old.
         let is_ahead = |theirs: &Timestamp| now.since(*theirs) > ClockEvidence::DIFFERENCE_MAX;
         let both_reached = poll.rcms_time.filter(is_ahead).unwrap_or(now);
+        if poll.listing.is_some() || !poll.statuses.is_empty() {
+            self.note_reached(both_reached).await?;
+        }
         self.keep_statuses(&poll.statuses, both_reached).await?;
         run(&mut self.connection, "commit").await
+    }
+
+    /// By this time histories of routers go by age.
+    async fn note_reached(&mut self, reached: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("update fleet set reached_ms = $1")
+            .bind(reached.unix_ms())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
     }
 
     /// Ends the states that nobody confirmed for too long, at the moment when they became too old.
@@ -209,14 +221,22 @@ impl Writer {
         rows: &str,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
+        // The number of one that was forgotten is not given again.
+        const KNOWN: &str = "
+            select max(coalesce((select max(id) from device), 0), forgotten_id) from fleet";
         const MAKE: &str = "
-            insert into device (sn, state_ms)
-            select row.value ->> 0, $2 from json_each($1) as row where true
+            insert into device (id, sn, state_ms)
+            select $3 + row_number() over (order by row.key), row.value ->> 0, $2
+            from json_each($1) as row
+            where not exists (select 1 from device where sn = row.value ->> 0)
             on conflict (sn) do nothing";
-        let known = sqlx::query_scalar("select coalesce(max(id), 0) from device")
-            .fetch_one(&mut self.connection)
+        let known: i64 = sqlx::query_scalar(KNOWN).fetch_one(&mut self.connection).await?;
+        sqlx::query(MAKE)
+            .bind(rows)
+            .bind(now.unix_ms())
+            .bind(known)
+            .execute(&mut self.connection)
             .await?;
-        sqlx::query(MAKE).bind(rows).bind(now.unix_ms()).execute(&mut self.connection).await?;
         Ok(known)
     }
 

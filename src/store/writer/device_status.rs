@@ -1,16 +1,14 @@
-use sha2::{Digest, Sha256};
-
-use super::Writer;
+use super::{Writer, device_sample::taken_ms};
 use crate::{
-    domain::{DeviceStatus, StatusFacts, StatusSample, Timestamp},
+    domain::{DeviceStatus, StatusFacts, Timestamp},
     store::{
         StoreError,
         rollup::{DAY_MS, HOUR_MS},
     },
 };
 
-/// A rule of thinning: of the samples that are older than `age_ms`, the first of each `span_ms`
-/// stays.
+/// A rule of thinning: of the samples that are older than `age_ms`, the first of each `span_ms` stays,
+/// and whatever still held in the next.
 struct Thinning {
     age_ms: i64,
     span_ms: i64,
@@ -37,7 +35,8 @@ impl Writer {
             update device set status_ms = row.value ->> 3, status_system_time = row.value ->> 4,
                 status_device_model = row.value ->> 5, status_firmware_version = row.value ->> 6,
                 status_uptime = row.value ->> 7, status_ip = row.value ->> 8,
-                status_gateway = row.value ->> 9, status_link_uptime = row.value ->> 10
+                status_gateway = row.value ->> 9, status_link_uptime = row.value ->> 10,
+                status_has_own_time = row.value ->> 11
             from json_each($1) as row
             where device.sn = row.value ->> 0 and row.value ->> 3 is not null
                 and coalesce(device.status_ms not between (row.value ->> 3) + 1 and $3, true)";
@@ -47,7 +46,7 @@ impl Writer {
         let rows: Vec<_> = statuses.iter().map(|status| status_row(status, now)).collect();
         let rows = serde_json::to_string(&rows)?;
         self.make_devices(&rows, now).await?;
-        self.insert_samples(statuses, now).await?;
+        self.keep_samples(statuses, now).await?;
         let thinned_at = self.thinning_now(now);
         self.thin(&rows, thinned_at).await?;
         for statement in [ASKED, NEWEST] {
@@ -59,35 +58,6 @@ impl Writer {
                 .await?;
         }
         Ok(())
-    }
-
-    /// The very same sample stays what it is, whenever it comes again; it uses its id up.
-    async fn insert_samples(
-        &mut self,
-        statuses: &[DeviceStatus],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const INSERT: &str = "
-            insert into device_history (id, device_id, at_ms, what, sample, h)
-            select (select last from seq) + 1 + row.key, device.id, row.value ->> 1, 'status',
-                row.value ->> 2, row.value ->> 3
-            from json_each($1) as row join device on device.sn = row.value ->> 0 where true
-            on conflict (device_id, h) where what = 'status' do nothing";
-        let mut samples: Vec<_> = statuses
-            .iter()
-            .flat_map(|status| status.samples.iter().map(|sample| (status.sn.as_str(), sample)))
-            .map(|(sn, sample)| (sn, taken_ms(sample, now), &sample.whole, digest(sample)))
-            .collect();
-        if samples.is_empty() {
-            return Ok(());
-        }
-        // In whatever order RCMS gives them, a history reads in that of time.
-        samples.sort_by_key(|(_, taken_ms, ..)| *taken_ms);
-        sqlx::query(INSERT)
-            .bind(serde_json::to_string(&samples)?)
-            .execute(&mut self.connection)
-            .await?;
-        self.use_ids(samples.len() as u64).await
     }
 
     /// Thins the samples of these devices. Only whole hours and days are looked at, and of them those
@@ -103,11 +73,17 @@ impl Writer {
                     and sample.at_ms < $2
                     and sample.at_ms >= min(row.value ->> 2,
                         min(coalesce(device.thinned_ms, row.value ->> 2), $5) - $3) / $4 * $4
-                where exists (
-                    select 1 from device_history as first
-                    where first.device_id = sample.device_id and first.what = 'status'
-                        and first.at_ms >= sample.at_ms / $4 * $4
-                        and (first.at_ms, first.id) < (sample.at_ms, sample.id)))";
+                where coalesce(sample.until_ms, sample.at_ms) / $4 = sample.at_ms / $4
+                    and (exists (
+                        select 1 from device_history as first
+                        where first.device_id = sample.device_id and first.what = 'status'
+                            and first.at_ms >= sample.at_ms / $4 * $4
+                            and (first.at_ms, first.id) < (sample.at_ms, sample.id))
+                    or sample.at_ms / $4 * $4 <= (
+                        select coalesce(first.until_ms, first.at_ms) from device_history as first
+                        where first.device_id = sample.device_id and first.what = 'status'
+                            and first.at_ms < sample.at_ms / $4 * $4
+                        order by first.at_ms desc limit 1)))";
         for Thinning { age_ms, span_ms } in THINNINGS {
             let old_ms = now.unix_ms() - age_ms;
             sqlx::query(THIN)
@@ -123,10 +99,23 @@ impl Writer {
     }
 }
 
-type StatusRow<'a> =
-    (&'a str, i64, i64, Option<i64>, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str);
+type StatusRow<'a> = (
+    &'a str,
+    i64,
+    i64,
+    Option<i64>,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    Option<i64>,
+);
 
-/// Whose, up to when, the time of the oldest sample, and time and facts of the newest.
+/// Whose, up to when, the time of the oldest sample, time and facts of the newest, and whether that time
+/// is its own.
 fn status_row(status: &DeviceStatus, now: Timestamp) -> StatusRow<'_> {
     let times = status.samples.iter().map(|sample| taken_ms(sample, now));
     let oldest_ms = times.min().unwrap_or_else(|| now.unix_ms());
@@ -146,17 +135,6 @@ fn status_row(status: &DeviceStatus, now: Timestamp) -> StatusRow<'_> {
         text(|facts| &facts.ip),
         text(|facts| &facts.gateway),
         text(|facts| &facts.link_uptime),
+        newest.map(|sample| i64::from(sample.sampled_at.is_some())),
     )
-}
-
-/// When a sample was taken, or else seen.
-fn taken_ms(sample: &StatusSample, now: Timestamp) -> i64 {
-    sample.sampled_at.unwrap_or(now).unix_ms()
-}
-
-/// The first 64 bits of the digest; compared only among one device's samples.
-fn digest(sample: &StatusSample) -> i64 {
-    let digest = Sha256::digest(sample.whole.as_bytes());
-    let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
-    i64::from_le_bytes(*first)
 }

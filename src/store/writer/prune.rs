@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Writer,
+    Pruned, Retention, Writer,
+    prune_device::Routers,
     removal::{GoingUsage, note_gone, note_kept_from, note_removed},
     run,
     tail::Summary,
@@ -20,56 +21,13 @@ const STEP_ROWS_MAX: usize = 4_096;
 /// Bodies that lie aside are large: a step takes fewer of them.
 const ROWS_PER_BODY: usize = 16;
 
-/// How long what was stored is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// Usage records by own time, and what lies in quarantine by the time at which it came, as far
-    /// as the clock is known to have been right.
-    pub records: Duration,
-    /// Messages and notifications, by own time.
-    pub messages: Duration,
-    /// Refused pushes, by the time at which they came.
-    pub refused: Duration,
-    /// Rows of the audit.
-    pub audit: Duration,
-}
-
-/// What a prune took away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Usage records.
-    pub usage: u64,
-    /// Messages.
-    pub sms: u64,
-    /// Notifications.
-    pub notifications: u64,
-    /// What lay in quarantine.
-    pub quarantined: u64,
-    /// Authentic pushes that were too old to be fresh, or retracted.
-    pub stale: u64,
-    /// Refused pushes.
-    pub refused: u64,
-    /// Rows of the audit.
-    pub audit: u64,
-}
-
-impl Pruned {
-    fn held(&mut self, class: HeldClass) -> &mut u64 {
-        match class {
-            HeldClass::Refused => &mut self.refused,
-            HeldClass::Quarantined => &mut self.quarantined,
-            HeldClass::Stale => &mut self.stale,
-        }
-    }
-}
-
 /// A prune on its way.
 #[derive(Debug)]
 pub struct Pruning {
     records_before_ms: i64,
     messages_before_ms: i64,
     refused_before_ms: i64,
-    by_clock: bool,
+    pub(super) by_clock: bool,
     pub(super) audit_before_ms: i64,
     /// What this server's clock says.
     pub clock: Timestamp,
@@ -80,8 +38,9 @@ pub struct Pruning {
     at_id: i64,
     /// How far the pushes have been, by `datePush` and id.
     pub(super) at_push: (i64, i64),
+    pub(super) routers: Routers,
     step_rows: usize,
-    pruned: Pruned,
+    pub(super) pruned: Pruned,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +53,7 @@ enum Stage {
     Held(HeldClass),
     Audit,
     SilentCounts,
+    Routers,
     Done,
 }
 
@@ -112,6 +72,7 @@ impl Pruning {
             settled: 0,
             at_id: 0,
             at_push: (i64::MIN, 0),
+            routers: Routers::new(retention.devices),
             step_rows: 256,
             pruned: Pruned::default(),
         }
@@ -127,6 +88,7 @@ impl Pruning {
     pub fn look_anew(&mut self) {
         (self.stage, self.settled) = (Stage::Settle, 0);
         (self.at_id, self.at_push) = (0, (i64::MIN, 0));
+        self.routers.look_anew();
     }
 
     /// What it has taken away so far.
@@ -169,7 +131,8 @@ impl Pruning {
             Stage::Held(HeldClass::Stale) => Stage::Held(HeldClass::Refused),
             Stage::Held(HeldClass::Refused) => Stage::Audit,
             Stage::Audit => Stage::SilentCounts,
-            Stage::SilentCounts | Stage::Done => Stage::Done,
+            Stage::SilentCounts => Stage::Routers,
+            Stage::Routers | Stage::Done => Stage::Done,
         };
     }
 }
@@ -218,6 +181,7 @@ impl Writer {
             Stage::SilentCounts => {
                 Ok(self.prune_silent_counts(pruning.records_before_ms, pruning).await? == 0)
             }
+            Stage::Routers => self.prune_routers(pruning).await,
             Stage::Done => Ok(true),
         }
     }
@@ -378,22 +342,5 @@ fn after_newest(own_times_ms: impl Iterator<Item = i64>) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    #[test]
-    fn a_step_takes_as_many_rows_as_fit_into_its_time() {
-        let retention = Retention { records: DAY, ..Retention::default() };
-        let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(0));
-        let mut paced = |millis| {
-            pruning.pace(Duration::from_millis(millis));
-            pruning.limit()
-        };
-        assert_eq!([5, 7, 10].map(&mut paced), [256; 3], "neither fast nor slow");
-        assert_eq!([11, 60_000, 11, 11].map(&mut paced), [128, 64, 32, 32]);
-        assert_eq!([0, 4, 1].map(&mut paced), [64, 128, 256]);
-        assert_eq!([0; 6].map(&mut paced), [512, 1_024, 2_048, 4_096, 4_096, 4_096]);
-    }
-}
+#[path = "prune_tests.rs"]
+mod tests;

@@ -92,7 +92,8 @@ async fn all_that_changes_something_is_on_record_with_who_from_where_on_what_and
             "admin",
             "records",
             "done",
-            "0 usage records, 0 messages, 0 notifications, 0 quarantined, 0 stale, 0 refused, 0 audit rows",
+            "0 usage records, 0 messages, 0 notifications, 0 quarantined, 0 stale, 0 refused, 0 audit rows, \
+             0 entries of routers, 0 routers",
         ),
         ("backup", "admin", "store", "done", &format!("{}, 3 records", file.to_str().unwrap())),
         ("import", "admin", "data-usage ndjson", "done", taken_in),

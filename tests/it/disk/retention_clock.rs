@@ -62,7 +62,7 @@ async fn a_prune_by_a_clock_that_is_500_days_ahead_deletes_nothing_and_refuses_n
     let simdeck = server(&disk, &[]).await;
     let nothing = json!({
         "data_usage": 0, "mo_sms": 0, "notifications": 0, "quarantined": 0, "stale": 0,
-        "refused": 0, "audit": 0,
+        "refused": 0, "audit": 0, "device_history": 0, "devices": 0,
     });
     let prune_nothing = async || {
         let mut pruned = prune(&simdeck, "").await;

@@ -158,7 +158,8 @@ async fn push(
 
 async fn prune(opened: &mut Opened, model: &mut Model, before_ms: i64) {
     let zero = Duration::ZERO;
-    let retention = Retention { records: zero, messages: zero, refused: zero, audit: zero };
+    let retention =
+        Retention { records: zero, messages: zero, refused: zero, audit: zero, devices: zero };
     let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(before_ms));
     while !pruning.is_done() {
         opened.writer.prune_some(&mut pruning).await.unwrap();

@@ -3,6 +3,7 @@ use serde_json::json;
 use simdeck::domain::DeviceState;
 
 use super::{
+    live::{start, until},
     simulated::{CYCLE, HOUR, Polled},
     stand_in::{StandIn, device, fleet},
 };
@@ -41,4 +42,30 @@ async fn a_router_that_rcms_lists_no_more_is_not_asked_for_and_one_that_comes_ba
     polled.pass(CYCLE).await;
     assert_eq!(turns(&polled, 2), 1);
     assert_eq!(polled.device(&sn(2)).await.listed.state, DeviceState::Unknown);
+}
+
+#[tokio::test]
+async fn a_router_that_is_gone_is_forgotten_by_a_command_and_one_that_is_listed_is_not() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(fleet(2));
+    let simdeck = start(&rcms, &[]);
+    until(&simdeck, "/v1/devices", |rows| rows.as_array().unwrap().len() == 2).await;
+    let forget = || simdeck.run(&["rcms", "forget", &sn(2)]);
+    let refused = forget();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("RCMS lists this router"), "{said}");
+
+    rcms.set_fleet(fleet(1));
+    let path = format!("/v1/devices/{}", sn(2));
+    until(&simdeck, &path, |row| row["listed"] == false).await;
+    let done = forget();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let left = simdeck.rows("/v1/devices").await;
+    assert_eq!(left.iter().map(|row| &row["sn"]).collect::<Vec<_>>(), [&json!(sn(1))]);
+    let again = forget();
+    assert!(!again.status.success(), "it is not there any more");
+    let audit = simdeck.rows("/v1/audit?action=device.forget").await;
+    let ended: Vec<_> = audit.iter().map(|row| (&row["subject"], &row["outcome"])).collect();
+    assert_eq!(ended, [(&json!(sn(2)), &json!("failed")), (&json!(sn(2)), &json!("done"))]);
+    simdeck.end();
 }

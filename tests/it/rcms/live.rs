@@ -11,7 +11,7 @@ use crate::server::{Simdeck, signed, usage};
 
 const CANARY: &str = "CANARY";
 
-fn start(rcms: &StandIn, more: &[(&str, &str)]) -> Simdeck {
+pub(super) fn start(rcms: &StandIn, more: &[(&str, &str)]) -> Simdeck {
     let url = rcms.url();
     let mut variables = vec![
         ("SIMDECK_RCMS_ENDPOINT", url.as_str()),
@@ -24,7 +24,11 @@ fn start(rcms: &StandIn, more: &[(&str, &str)]) -> Simdeck {
 }
 
 /// Asks until the answer is as it should be.
-async fn until(simdeck: &Simdeck, path: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(
+    simdeck: &Simdeck,
+    path: &str,
+    is_right: impl Fn(&Value) -> bool,
+) -> Value {
     let guard = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let answer = simdeck.get(path).await;

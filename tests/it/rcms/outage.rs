@@ -77,8 +77,14 @@ async fn a_day_without_rcms_costs_one_request_a_minute_and_leaves_no_gap() {
         let events = polled.history(&sn(number)).await;
         let quarters: Vec<i64> = events
             .iter()
-            .filter(|event| matches!(event.what, DeviceEventKind::Status(_)))
-            .map(|event| (event.at.unix_ms() - START_MS) / 900_000)
+            .filter_map(|event| match &event.what {
+                DeviceEventKind::Status(run) => Some((event.at, run.until)),
+                DeviceEventKind::State(_) => None,
+            })
+            .flat_map(|(from, to)| {
+                let [from, to] = [from, to].map(|at| (at.unix_ms() - START_MS) / 900_000);
+                from..=to
+            })
             .collect();
         // Samples older than a day are thinned to one an hour: the first of each stays.
         let last = *quarters.last().unwrap();

@@ -161,7 +161,7 @@ async fn named_devices_are_asked_for_whatever_list_and_totals_answer() {
         let mut polled = Polled::start(rcms, &[&sn(1)]).await;
         polled.pass(40 * MINUTE).await;
         let device = polled.device(&sn(1)).await;
-        let (_, facts) = device.status.unwrap();
+        let facts = device.status.unwrap().facts;
         assert_eq!(&*facts.uptime, "5 days", "{failure:?}");
         assert_eq!(device.listed.state, DeviceState::Unknown, "no flag was ever seen");
         let asked = polled.asked();

@@ -87,7 +87,13 @@ async fn under_a_short_retention_sums_in_another_zone_are_exact_or_refused() {
             }
             let kept_from_ms = LAST_MS + pruned_hours * HOUR_MS;
             let zero = std::time::Duration::ZERO;
-            let retention = Retention { records: zero, messages: zero, refused: zero, audit: zero };
+            let retention = Retention {
+                records: zero,
+                messages: zero,
+                refused: zero,
+                audit: zero,
+                devices: zero,
+            };
             let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(kept_from_ms));
             while !pruning.is_done() {
                 opened.writer.prune_some(&mut pruning).await.unwrap();

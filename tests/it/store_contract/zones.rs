@@ -203,7 +203,8 @@ async fn what_comes_and_goes_while_days_are_cut_anew_is_in_the_sums_of_either_zo
 
 async fn prune(opened: &mut Opened, before_ms: i64) {
     let zero = Duration::ZERO;
-    let retention = Retention { records: zero, messages: zero, refused: zero, audit: zero };
+    let retention =
+        Retention { records: zero, messages: zero, refused: zero, audit: zero, devices: zero };
     let mut pruning = Pruning::new(&retention, Timestamp::from_unix_ms(before_ms));
     while !pruning.is_done() {
         opened.writer.prune_some(&mut pruning).await.unwrap();

@@ -40,6 +40,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        section: "retention",
+        key: "devices",
+        default: Some("400d"),
+        hint: "SPAN",
+        doc: "How long histories of routers are kept, and routers that are gone; the newest of each other one stays.",
+        set: |s, given| given.one(duration).map(|v| s.retention.devices = v),
+        ..PLAIN
+    },
+    Setting {
         section: "backup",
         key: "every",
         default: Some("off"),

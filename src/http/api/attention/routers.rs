@@ -87,7 +87,7 @@ impl Asked<'_> {
     fn offline(&self, device: &Device, is_since_before: bool) -> Item {
         let listed = &device.listed;
         let name = listed.name.sent().unwrap_or(listed.sn.as_str());
-        let last = device.status.as_ref().and_then(|(_, facts)| facts.ip.sent());
+        let last = device.status.as_ref().and_then(|newest| newest.facts.ip.sent());
         let last = last.map(|ip| format!(", its last address was {ip}")).unwrap_or_default();
         let ago = span(self.now.since(device.state_since));
         let since = match is_since_before {

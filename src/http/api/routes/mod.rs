@@ -49,6 +49,14 @@ fn devices(routes: Routes) -> Routes {
             Documented::get(
                 devices::show,
                 doc("Show a router").gives::<devices::DeviceOut>(200, "The router."),
+            )
+            .and_delete(
+                devices::forget,
+                doc("Forget a router")
+                    .about("Its history goes with it. What people say of the SIMs in it stays.")
+                    .needs(Scope::Admin)
+                    .gives_nothing(204, "It is gone.")
+                    .problem(409, devices::LISTED),
             ),
         )
         .at(

@@ -2,7 +2,7 @@
 //! their fixed parts are translated, and names, paths and what an error says stay as they are.
 
 /// Texts and parts of texts as a whole.
-const WHOLE: [(&str, &str); 14] = [
+const WHOLE: [(&str, &str); 16] = [
     ("records", "记录"),
     ("store", "数据库"),
     ("command line", "命令行"),
@@ -13,6 +13,8 @@ const WHOLE: [(&str, &str); 14] = [
     ("API key kept: the new one is too short", "沿用原 API 密钥：新密钥过短"),
     ("the key is not of scope admin", "密钥没有 admin 权限"),
     ("there is no such SIM", "没有这张 SIM 卡"),
+    ("there is no such router", "没有这台路由器"),
+    ("RCMS lists it", "RCMS 仍列有该路由器"),
     ("given up: this start does not ask for it", "已放弃：本次启动未要求重建"),
     ("as of an unknown time", "备份时间未知"),
     ("push keys", "推送密钥"),
@@ -34,7 +36,7 @@ const BEGINNINGS: [(&str, &str); 10] = [
 ];
 
 /// What is counted: in the singular, in the plural, in Chinese, and in which unit.
-const COUNTED: [(&str, &str, &str, &str); 19] = [
+const COUNTED: [(&str, &str, &str, &str); 22] = [
     ("usage record", "usage records", "用量记录", "条"),
     ("message", "messages", "短信", "条"),
     ("notification", "notifications", "通知", "条"),
@@ -43,6 +45,9 @@ const COUNTED: [(&str, &str, &str, &str); 19] = [
     ("record", "records", "记录", "条"),
     ("row", "rows", "记录", "条"),
     ("audit row", "audit rows", "审计记录", "条"),
+    ("entry of routers", "entries of routers", "路由器历史", "条"),
+    ("entry of its history", "entries of its history", "历史记录", "条"),
+    ("router", "routers", "路由器", "台"),
     ("line", "lines", "文件", "行"),
     ("SIM", "SIMs", "SIM 卡", "张"),
     ("duplicate", "duplicates", "重复", "条"),

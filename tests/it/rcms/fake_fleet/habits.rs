@@ -25,6 +25,8 @@ pub(super) struct Habits {
     pub(super) ahead: Duration,
     /// Now and then every call is answered with no data for a minute.
     pub(super) has_null_cycles: bool,
+    /// A router tells the same each time, but for how long it has been up.
+    pub(super) is_steady: bool,
 }
 
 /// What `deviceTotal` says.
@@ -78,6 +80,7 @@ impl Habits {
         page_takes: Duration::ZERO,
         ahead: Duration::ZERO,
         has_null_cycles: false,
+        is_steady: false,
     };
 
     pub(super) fn at_random(seed: u64) -> Self {
@@ -111,6 +114,7 @@ impl Habits {
             page_takes: Duration::from_secs(one(random, &[0, 0, 2, 14])),
             ahead: Duration::from_secs(one(random, &[0, 0, 600])),
             has_null_cycles: random.random_bool(0.25),
+            is_steady: random.random_bool(0.5),
         }
     }
 }

@@ -2,7 +2,8 @@
 //! must hold whatever they are.
 //!
 //! 1. No listed router changes its state unless RCMS says so.
-//! 2. Each sample is stored once, with the time that it says, and none is missing.
+//! 2. Each sample is stored once, with the time that it says, and none is missing: in a row of its own, or in
+//!    that of the one before, which says the same, and until when, and how many said so.
 //! 3. Each router that has answers is asked within 15 minutes, or it is told that it is not.
 //! 4. RCMS is not asked more often than it bears.
 mod habits;
@@ -62,6 +63,17 @@ async fn each_sample_has_the_time_that_it_says_in_whatever_form_and_order() {
     }
     let ahead = Duration::from_secs(600);
     holds(Habits { ahead, ..USUAL }).await;
+}
+
+#[tokio::test]
+async fn samples_that_say_the_same_are_told_by_one_row_in_whatever_form_and_order() {
+    for (order, time) in [
+        (Order::NewestFirst, SampleTime::EpochMs),
+        (Order::OldestFirst, SampleTime::EpochMs),
+        (Order::NewestFirst, SampleTime::Local),
+    ] {
+        holds(Habits { order, time, is_steady: true, ..USUAL }).await;
+    }
 }
 
 #[tokio::test]

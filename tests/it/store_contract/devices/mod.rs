@@ -1,5 +1,7 @@
 //! What the store promises about devices.
+mod age;
 mod list;
+mod runs;
 mod samples;
 mod together;
 
@@ -8,7 +10,7 @@ use std::time::Duration;
 use simdeck::{
     domain::{
         Device, DeviceEvent, DeviceEventKind, DeviceFilter, DevicePoll, DeviceState, DeviceStatus,
-        Fleet, Freshness, HistoryFilter, ListedDevice, Listing, PageSize, Place as At,
+        Fleet, Freshness, HistoryFilter, Lasting, ListedDevice, Listing, PageSize, Place as At,
         SerialNumber, ShortText, StatusFacts, StatusSample, Timestamp, Walk,
     },
     store::Opened,
@@ -77,7 +79,9 @@ fn asked(after_ms: i64, nth: usize, samples: Vec<StatusSample>) -> DevicePoll {
 
 fn sample(sampled_at: Option<Timestamp>, whole: &str) -> StatusSample {
     let facts = StatusFacts { uptime: text(whole), ..StatusFacts::default() };
-    StatusSample { sampled_at, facts, whole: format!(r#"{{"uptime":"{whole}"}}"#).into() }
+    let digest = whole.bytes().fold(7, |sum: i64, byte| sum.wrapping_mul(31) + i64::from(byte));
+    let lasting = Lasting { digest, ..Lasting::default() };
+    StatusSample { sampled_at, facts, whole: format!(r#"{{"uptime":"{whole}"}}"#).into(), lasting }
 }
 
 async fn keep(opened: &mut Opened, poll: DevicePoll) {
@@ -115,7 +119,7 @@ async fn states(opened: &Opened, nth: usize) -> Vec<(i64, DeviceState)> {
 async fn samples(opened: &Opened, nth: usize) -> Vec<(Timestamp, String)> {
     let events = history(opened, nth).await.into_iter().rev();
     let samples = events.filter_map(|event| match event.what {
-        DeviceEventKind::Status(whole) => Some((event.at, whole.into())),
+        DeviceEventKind::Status(run) => Some((event.at, run.whole.into())),
         DeviceEventKind::State(_) => None,
     });
     samples.collect()

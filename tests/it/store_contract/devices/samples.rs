@@ -27,8 +27,8 @@ async fn a_device_that_only_the_settings_name_has_samples_and_no_state() {
     let told = device(&opened, 7, 0).await;
     assert_eq!((told.listed.state, told.state_since, told.listed_at), (Unknown, at(0), None));
     assert_eq!(told.status_asked_to, Some(at(0)));
-    let (at_, facts) = told.status.unwrap();
-    assert_eq!((at_, &*facts.uptime, &*facts.ip), (taken, "new", ""));
+    let newest = told.status.unwrap();
+    assert_eq!((newest.sampled_at(), &*newest.facts.uptime), (Some(taken), "new"));
     assert_eq!(states(&opened, 7).await, []);
     let whole = r#"{"uptime":"new"}"#.to_owned();
     assert_eq!(samples(&opened, 7).await[1], (taken, whole));
@@ -62,8 +62,9 @@ async fn a_sample_that_comes_again_is_stored_once() {
     keep(&mut opened, asked(3 * MINUTE_MS, 1, Vec::new())).await;
     let told = device(&opened, 1, 3 * MINUTE_MS).await;
     assert_eq!(told.status_asked_to, Some(at(3 * MINUTE_MS)));
-    let (taken, facts) = told.status.unwrap();
-    assert_eq!((taken, &*facts.uptime), (at(MINUTE_MS), "c"));
+    let newest = told.status.unwrap();
+    assert_eq!((newest.as_of, &*newest.facts.uptime), (at(MINUTE_MS), "c"));
+    assert_eq!(newest.sampled_at(), None, "it says none");
     assert_eq!(samples(&opened, 1).await.len(), 4);
 }
 
@@ -149,7 +150,7 @@ async fn a_sample_that_comes_late_is_thinned_with_its_hour_and_its_day() {
     // The newest is told, also when its row is thinned away.
     keep(&mut opened, asked(3 * DAY_MS, 1, Vec::new())).await;
     assert_eq!(samples(&opened, 1).await.len(), 5);
-    assert_eq!(device(&opened, 1, 0).await.status.unwrap().0, at(-1));
+    assert_eq!(device(&opened, 1, 0).await.status.unwrap().as_of, at(-1));
 }
 
 #[tokio::test]

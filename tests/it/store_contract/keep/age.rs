@@ -20,6 +20,7 @@ const RETENTION: Retention = Retention {
     messages: Duration::from_secs(10 * 86_400),
     refused: Duration::from_secs(2 * 86_400),
     audit: Duration::from_secs(10 * 86_400),
+    devices: Duration::from_secs(10 * 86_400),
 };
 
 /// Takes away what is older than ten days.
