@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::{KnownDevice, ListedDevice, Listing, SerialNumber, Timestamp};
 
@@ -17,22 +17,50 @@ pub(super) struct Read {
 /// What a walk through the list changes about what is stored. A list that was not read to its end
 /// says nothing about the devices that it did not show.
 pub(super) fn listing(known: &[KnownDevice], read: Read) -> Listing {
-    let by_sn: BTreeMap<&SerialNumber, &KnownDevice> =
-        known.iter().map(|device| (&device.listed.sn, device)).collect();
+    let by_sn = by_sn(known);
     let is_as_stored = |device: &ListedDevice| {
         by_sn.get(&device.sn).is_some_and(|known| known.is_listed && known.listed == *device)
     };
     let Read { devices, is_complete, since, gone } = read;
+    let respelled = devices.iter().filter_map(|device| {
+        let stored = &by_sn.get(&device.sn)?.listed.sn;
+        (!stored.is_spelled_as(&device.sn)).then(|| (stored.clone(), device.sn.clone()))
+    });
+    let respelled = respelled.collect();
     let (as_stored, changed): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_as_stored);
     Listing {
         is_complete,
         since,
         gone,
+        respelled,
         unchanged: match is_complete && since.is_none() {
             true => Vec::new(),
             false => as_stored.into_iter().map(|device| device.sn).collect(),
         },
         changed,
+    }
+}
+
+/// Of two that differ only in the case of letters, which older versions kept apart, the listed one.
+fn by_sn(known: &[KnownDevice]) -> BTreeMap<&SerialNumber, &KnownDevice> {
+    let mut by_sn: BTreeMap<_, &KnownDevice> = BTreeMap::new();
+    for device in known {
+        let kept = by_sn.entry(&device.listed.sn).or_insert(device);
+        if device.is_listed {
+            *kept = device;
+        }
+    }
+    by_sn
+}
+
+/// Spells the devices as the list does by now.
+pub(super) fn respell(known: &mut [KnownDevice], listing: &Listing) {
+    let now: HashMap<&str, &SerialNumber> =
+        listing.respelled.iter().map(|(stored, now)| (stored.as_str(), now)).collect();
+    for device in known {
+        if let Some(sn) = now.get(device.listed.sn.as_str()) {
+            device.listed.sn = (*sn).clone();
+        }
     }
 }
 
@@ -45,10 +73,12 @@ pub(super) fn absent(known: &[KnownDevice], seen: &HashSet<SerialNumber>) -> Vec
 /// The devices whose state is not the one that is stored, and those that were not listed: their
 /// `statusData` is asked for at once.
 pub(super) fn with_new_state(known: &[KnownDevice], listing: &Listing) -> BTreeSet<SerialNumber> {
-    let listed = known.iter().filter(|device| device.is_listed);
-    let stored: BTreeMap<_, _> =
-        listed.map(|device| (&device.listed.sn, device.listed.state)).collect();
-    let moved = |device: &&ListedDevice| stored.get(&device.sn) != Some(&device.state);
+    let stored = by_sn(known);
+    let moved = |device: &&ListedDevice| {
+        let is_as_stored =
+            |known: &&KnownDevice| known.is_listed && known.listed.state == device.state;
+        !stored.get(&device.sn).is_some_and(is_as_stored)
+    };
     listing.changed.iter().filter(moved).map(|device| device.sn.clone()).collect()
 }
 

@@ -63,12 +63,15 @@ impl<P: Pace> Poller<P> {
     ) -> Option<(Vec<KnownDevice>, BTreeSet<SerialNumber>)> {
         // By the same moment for both, so that no state grows too old in between.
         let freshness = self.freshness();
-        let known = self.known(freshness).await?;
+        let mut known = self.known(freshness).await?;
         let listing = part.map(|part| self.listing(&known, part));
         let urgent = match &listing {
             Some(listing) => changes::with_new_state(&known, listing),
             None => BTreeSet::new(),
         };
+        if let Some(listing) = &listing {
+            changes::respell(&mut known, listing);
+        }
         let rcms_time = self.client.time_there();
         if let Some(theirs) = rcms_time {
             let ahead_ms = self.pace.now().unix_ms() - theirs.unix_ms();

@@ -66,15 +66,18 @@ impl Rota {
         cycle: Duration,
         moment: Moment,
     ) -> (Vec<Turn>, usize) {
-        let asked_to: BTreeMap<_, _> =
-            known.iter().map(|device| (&device.listed.sn, device.status_asked_to)).collect();
-        // RCMS has nothing new of a router that it lists no more.
-        let listed = known.iter().filter(|device| device.is_listed).map(|device| &device.listed.sn);
-        let listed: BTreeSet<&SerialNumber> = listed.chain(urgent).collect();
-        // A router that RCMS lists in other letters than the settings do is one router.
-        let is_listed = |sn: &&SerialNumber| listed.iter().any(|listed| listed.is_same(sn));
-        let named = named.iter().filter(|sn| listed.contains(sn) || !is_listed(sn));
-        let all: BTreeSet<&SerialNumber> = listed.iter().copied().chain(named).collect();
+        // Of spellings that older versions kept apart, the listed one stands for all.
+        let (listed, gone): (Vec<_>, Vec<_>) = known.iter().partition(|device| device.is_listed);
+        let mut asked_to: BTreeMap<&SerialNumber, Option<Timestamp>> = BTreeMap::new();
+        for device in listed.iter().chain(&gone) {
+            asked_to.entry(&device.listed.sn).or_insert(device.status_asked_to);
+        }
+        // RCMS has nothing new of a router that it lists no more. Each is asked for in RCMS's own
+        // letters, as far as it was ever listed.
+        let mut all: BTreeSet<&SerialNumber> = urgent.iter().collect();
+        all.extend(listed.iter().map(|device| &device.listed.sn));
+        let as_known = |sn| asked_to.get_key_value(sn).map_or(sn, |(known, _)| *known);
+        all.extend(named.iter().map(as_known));
         self.entries.retain(|sn, _| all.contains(sn));
         let (mut waiting, mut late) = (Vec::new(), 0);
         for sn in all {

@@ -208,6 +208,7 @@ async fn a_sim_gets_a_name_and_its_router_and_the_router_tells_its_sims() {
     assert_eq!(device["sims"], sims);
     assert_eq!(listed(&api, "?q=b%C3%BCr").await, [giccid(1)]);
     assert_eq!(listed(&api, "?name=B%C3%BCro+1&device_sn=SN1").await, [giccid(1)]);
+    assert_eq!(listed(&api, "?device_sn=sn1").await, [giccid(1)], "one router, in other letters");
 
     // What is left out stays, null takes away; a SIM may be named before its first record.
     let one: Value = api.put(&url, ADMIN_KEY, r#"{"name":null}"#).await.json().await.unwrap();

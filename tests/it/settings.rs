@@ -476,8 +476,8 @@ fn what_rcms_could_not_be_asked_with_is_refused() {
         ("PARAMETERS_IN", "query", "must be query+headers or headers, not `query`".to_owned()),
         (
             "DEVICES",
-            "RB1, RB-2",
-            "must be serial numbers of 1 to 50 letters and digits, not `RB-2`".to_owned(),
+            "RB1, RB_2",
+            "must be serial numbers of 1 to 50 letters, digits and hyphens, not `RB_2`".to_owned(),
         ),
     ] {
         let variable = format!("SIMDECK_RCMS_{name}");

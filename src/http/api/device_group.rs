@@ -67,6 +67,8 @@ pub(super) async fn put(
     let rcms = state.rcms.ok_or_else(|| ApiError::Conflict(OFF.to_owned(), None))?;
     // What is about to change elsewhere is on record here even if we never learn how it ended.
     let listed = state.store.device(&sn, freshness).await?.map(|device| device.listed);
+    // RCMS is asked in its own letters.
+    let sn = listed.as_ref().map_or(sn, |listed| listed.sn.clone());
     let before = listed.as_ref().and_then(|listed| listed.group.sent());
     let before = before.map(|group| format!(", before in {group}")).unwrap_or_default();
     let change = format!("into {group_name}{before}");

@@ -22,7 +22,7 @@ use crate::{
 
 const RESOURCE: &str = "sims";
 const NAME_SHOULD_BE: &str = "at most 64 characters without control characters, or null";
-const SN_SHOULD_BE: &str = "1 to 50 letters and digits, or null";
+const SN_SHOULD_BE: &str = "1 to 50 letters, digits and hyphens, no hyphen first, or null";
 
 /// A name's length at most: whatever its characters are, it fits into a [`ShortText`].
 const NAME_CHARACTERS_MAX: usize = ShortText::BYTES_MAX / 4;

@@ -6,6 +6,7 @@ use super::{
     filter::push_list,
     page,
     portion::{HasText, Portion, unless_long},
+    serial_number,
 };
 use crate::{
     domain::{
@@ -110,7 +111,7 @@ impl Store {
             .map_err(of_read)
     }
 
-    /// One device.
+    /// One device, in whatever case its letters are written.
     pub async fn device(
         &self,
         sn: &SerialNumber,
@@ -118,8 +119,11 @@ impl Store {
     ) -> Result<Option<Device>, StoreError> {
         let mut sql = QueryBuilder::new(SELECT_LISTED);
         push_devices(sql.push(SELECT_STATUS), freshness);
-        sql.push(" and sn = ").push_bind(sn.as_str());
-        Ok(self.portion::<Row, _>(sql, None).await?.rows.pop())
+        sql.push(" and ");
+        serial_number::push_equal(&mut sql, "sn", sn.as_str());
+        // Older versions kept spellings apart: the one that is asked for goes before the others.
+        sql.push(" order by sn <> ").push_bind(sn.as_str()).push(", id desc");
+        Ok(self.portion::<Row, _>(sql, None).await?.rows.into_iter().next())
     }
 
     /// All devices, as the poller compares them with the list.

@@ -1,6 +1,6 @@
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{Store, page};
+use super::{Store, page, serial_number};
 use crate::{
     domain::{
         DeviceEvent, DeviceEventKind, DeviceEventWord, HistoryFilter, SampleRun, SerialNumber,
@@ -76,9 +76,9 @@ impl Store {
 
 fn question(select: &str, sn: &SerialNumber, filter: &HistoryFilter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(select);
-    sql.push(" from device_history where device_id = (select id from device where sn = ")
-        .push_bind(sn.as_str().to_owned())
-        .push(")");
+    sql.push(" from device_history where device_id = (select id from device where ");
+    serial_number::push_equal(&mut sql, "sn", sn.as_str());
+    sql.push(" order by sn <> ").push_bind(sn.as_str().to_owned()).push(", id desc limit 1)");
     if let Some(word) = filter.only {
         sql.push(" and what = ").push_bind(word.as_str());
     }

@@ -18,6 +18,7 @@ mod retraction;
 pub(super) mod rollup;
 mod room;
 mod search;
+mod serial_number;
 mod silent_count;
 mod sim;
 mod sim_activity;

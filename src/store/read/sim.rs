@@ -6,6 +6,7 @@ use sqlx::{Connection, FromRow, QueryBuilder, SqliteConnection};
 use super::{
     READ_TIME_MAX, Store,
     aside::aside,
+    serial_number,
     sim_tail::{CardTail, kept_states},
     sim_usage::{Span, Unit},
 };
@@ -94,16 +95,14 @@ impl Store {
         &self,
         sn: &SerialNumber,
     ) -> Result<Vec<(Giccid, SimLabel)>, StoreError> {
-        const SIMS: &str = "
-            select giccid, name, device_sn from sim_label
-            where device_sn = $1 and device_sn <> '' order by giccid limit $2";
+        let mut sql = QueryBuilder::new(
+            "select giccid, name, device_sn from sim_label where device_sn <> '' and ",
+        );
+        serial_number::push_equal(&mut sql, "device_sn", sn.as_str());
+        sql.push(" order by giccid limit ").push_bind(SIMS_OF_DEVICE_MAX);
         let mut reader = self.reader(READ_TIME_MAX).await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(SIMS)
-            .bind(sn.as_str())
-            .bind(SIMS_OF_DEVICE_MAX)
-            .fetch_all(&mut *reader)
-            .await
-            .map_err(of_read)?;
+        let rows: Vec<(String, String, String)> =
+            sql.build_query_as().fetch_all(&mut *reader).await.map_err(of_read)?;
         rows.into_iter()
             .map(|(giccid, name, device_sn)| {
                 let corrupt = |_| StoreError::Corrupt { table: "sim_label", id: 0 };

@@ -323,7 +323,9 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, ask: SimQuestion<'_>, top: i64) {
         ("label.device_sn", &filter.device_sn),
     ] {
         if !values.is_empty() {
-            sql.push(format_args!(" and coalesce({column}, '') in "));
+            // One router, in whatever case the letters of its serial number are written.
+            let case = if column == "label.device_sn" { " collate nocase" } else { "" };
+            sql.push(format_args!(" and coalesce({column}, ''){case} in "));
             push_list(sql, values);
         }
     }

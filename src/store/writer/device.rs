@@ -1,6 +1,9 @@
 use super::{Writer, run};
 use crate::{
-    domain::{ClockEvidence, DevicePoll, FleetTotals, Freshness, ListedDevice, Listing, Timestamp},
+    domain::{
+        ClockEvidence, DevicePoll, FleetTotals, Freshness, ListedDevice, Listing, SerialNumber,
+        Timestamp,
+    },
     store::StoreError,
 };
 
@@ -108,6 +111,7 @@ impl Writer {
         const LISTED_AGAIN: &str = "
             update device set is_listed = 1
             where is_listed = 0 and sn in (select value from json_each($1))";
+        self.respell(&listing.respelled).await?;
         self.keep_changed(&listing.changed, now).await?;
         if !listing.unchanged.is_empty() {
             let shown: Vec<_> = listing.unchanged.iter().map(|sn| sn.as_str()).collect();
@@ -126,6 +130,26 @@ impl Writer {
                 .execute(&mut self.connection)
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Writes serial numbers in RCMS's letters of today. Where older versions made two routers of one,
+    /// both stay as they are.
+    async fn respell(
+        &mut self,
+        respelled: &[(SerialNumber, SerialNumber)],
+    ) -> Result<(), StoreError> {
+        const RESPELL: &str = "
+            update device set sn = row.value ->> 1 from json_each($1) as row
+            where device.sn = row.value ->> 0
+                and not exists (select 1 from device as other where other.sn = row.value ->> 1)";
+        if respelled.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> =
+            respelled.iter().map(|(stored, now)| (stored.as_str(), now.as_str())).collect();
+        let rows = serde_json::to_string(&rows)?;
+        sqlx::query(RESPELL).bind(rows).execute(&mut self.connection).await?;
         Ok(())
     }
 

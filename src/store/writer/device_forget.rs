@@ -44,7 +44,8 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Forgetting, StoreError> {
         const DEVICE: &str = "
-            select id, is_listed and coalesce(seen_ms >= $2, false) from device_seen where sn = $1";
+            select id, is_listed and coalesce(seen_ms >= $2, false) from device_seen
+            where sn = $1 collate nocase order by sn <> $1, id desc limit 1";
         let device: Option<(i64, bool)> = sqlx::query_as(DEVICE)
             .bind(sn.as_str())
             .bind(now.minus(LISTED_WITHIN).unix_ms())

@@ -195,7 +195,7 @@ fn what_could_not_be_signed_safely_is_refused_and_nothing_is_sent() {
         (vec!["put", "/a", "--body", "{\"b\":}"], 1, "is not JSON: look at line 1, column 6"),
         (vec!["put", "/a", "--body", "-"], 1, "the body is not JSON: it ends too early"),
         (vec!["put", "/a"], 2, "--body <JSON>"),
-        (vec!["device", "RB-1"], 2, "a serial number has 1 to 50 letters and digits"),
+        (vec!["device", "RB_1"], 2, "a serial number has 1 to 50 letters, digits and hyphens"),
         (vec!["put", "/a", "--body", "{"], 1, "the body is not JSON: it ends too early"),
         (vec!["group", "RB1", ""], 2, "a group's name has 1 to 256 characters"),
         (vec!["group", "RB1", " "], 2, "a group's name has 1 to 256 characters"),

@@ -10,6 +10,7 @@ mod live;
 mod outage;
 mod polling;
 mod second_client;
+mod serial_numbers;
 mod short_list;
 mod simulated;
 pub(crate) mod stand_in;

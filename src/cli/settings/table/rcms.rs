@@ -52,7 +52,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "SERIALS",
         doc: "Serial numbers of routers whose status is asked for whatever RCMS's list says.",
         set: |s, given| {
-            let wanted = "serial numbers of 1 to 50 letters and digits";
+            let wanted = "serial numbers of 1 to 50 letters, digits and hyphens";
             given.all(|text| parsed(text, wanted)).map(|v| s.rcms.devices = v)
         },
         ..PLAIN

@@ -14,7 +14,7 @@ pub(super) fn parameter(name: &str) -> (&'static str, Value) {
         "sn" => (
             "The router's serial number.",
             json!({
-                "type": "string", "pattern": "^[0-9A-Za-z]{1,50}$", "examples": ["24031300770021"],
+                "type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z-]{0,49}$", "examples": ["24031300770021"],
             }),
         ),
         "giccid" => (

@@ -151,7 +151,7 @@ pub(in crate::http::api) fn label_name() -> Schema {
 
 /// A router's serial number, or null.
 pub(in crate::http::api) fn label_sn() -> Schema {
-    pattern_or_null("^[0-9A-Za-z]{1,50}$")
+    pattern_or_null("^[0-9A-Za-z][0-9A-Za-z-]{0,49}$")
 }
 
 fn pattern_or_null(pattern: &str) -> Schema {

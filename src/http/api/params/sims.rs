@@ -33,7 +33,7 @@ pub(super) const SIM_FILTER: &[Param] = &[
     any_of(
         "device_sn",
         Shape::Short("24031300770021"),
-        "Routers that SIMs sit in.",
+        "Routers that SIMs sit in, whatever the case of letters.",
         |ask, text| short(text).map(|it| ask.sims.device_sn.push(it)),
     ),
     when(

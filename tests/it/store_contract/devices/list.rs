@@ -223,6 +223,7 @@ async fn a_list_that_was_not_read_to_its_end_says_nothing_of_whom_it_did_not_sho
     let listing = Listing {
         is_complete: false,
         since: None,
+        respelled: Vec::new(),
         changed: vec![listed(1, Offline), listed(9, Online)],
         unchanged: vec![sn(2)],
         gone: vec![sn(3)],
