@@ -285,6 +285,8 @@ pub struct Fleet {
     pub online: u64,
     /// … offline.
     pub offline: u64,
+    /// How many of these were so in two readings of the list, or more.
+    pub offline_confirmed: u64,
     /// … and of how many we cannot say.
     pub unknown: u64,
 }
@@ -357,6 +359,14 @@ impl FromStr for SerialNumber {
 impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Device {
+    /// Whether the list showed it in its state once more after it first did: one reading alone may be a
+    /// moment of bad reception, or RCMS's own trouble.
+    pub fn is_state_confirmed(&self) -> bool {
+        self.listed_at.is_some_and(|at| at > self.state_since)
     }
 }
 

@@ -116,7 +116,10 @@ async fn a_router_that_is_offline_is_told_of_and_many_are_told_as_one() {
     let named = ListedDevice { name: text("SZ-Yantian-07"), ..listed("RT1", DeviceState::Offline) };
     let online = listed("RT2", DeviceState::Online);
     api.poll(listing(api.freshness(), vec![named, online])).await;
-    api.advance(120);
+    api.advance(60);
+    assert_eq!(told(&api, "router_offline").await.len(), 0, "it was offline in one reading alone");
+    api.poll(listing(api.freshness(), Vec::new())).await;
+    api.advance(60);
     let mut items = api.rows("/v1/attention").await;
     sentence(
         &mut items[0],
@@ -132,13 +135,18 @@ async fn a_router_that_is_offline_is_told_of_and_many_are_told_as_one() {
 
     let offline = |count| (1..=count).map(|n| listed(&format!("RT{n}"), DeviceState::Offline));
     api.poll(listing(api.freshness(), offline(5).collect())).await;
+    assert_eq!(told(&api, "router_offline").await.len(), 1, "the others were so once");
     api.advance(60);
+    api.poll(listing(api.freshness(), Vec::new())).await;
     let items = told(&api, "router_offline").await;
     assert_eq!(items.len(), 5);
     let of_two = items.iter().find(|item| item["sn"] == "RT2").unwrap();
     let sentence_of_two = of_two["sentence"].as_str().unwrap();
     assert!(sentence_of_two.contains("has been offline for 1 min"), "{sentence_of_two}");
     api.poll(listing(api.freshness(), offline(6).collect())).await;
+    assert_eq!(told(&api, "router_offline").await.len(), 5, "the sixth was so once");
+    api.advance(60);
+    api.poll(listing(api.freshness(), Vec::new())).await;
     let mut items = told(&api, "router_offline").await;
     sentence(
         &mut items[0],
@@ -149,6 +157,18 @@ async fn a_router_that_is_offline_is_told_of_and_many_are_told_as_one() {
         "url": format!("{}/v1/devices?state=offline", api.base),
     }]);
     assert_eq!(Value::from(items), expected);
+}
+
+#[tokio::test]
+async fn routers_that_are_offline_for_one_reading_are_not_told_of_however_many() {
+    let api = Api::with_rcms().await;
+    let all = |state| (1..=20).map(|n| listed(&format!("RT{n}"), state)).collect::<Vec<_>>();
+    for state in [DeviceState::Online, DeviceState::Offline, DeviceState::Online] {
+        api.poll(listing(api.freshness(), all(state))).await;
+        api.advance(60);
+        assert_eq!(told(&api, "router_offline").await.len(), 0, "{state:?}");
+    }
+    assert_eq!(api.rows("/v1/devices/RT1/history").await.len(), 3, "its history has them");
 }
 
 #[tokio::test]

@@ -147,20 +147,25 @@ impl Store {
             select totals_ms, device_total, online_total, offline_total, registered_total,
                 un_registered_total, user_total, listed_ms
             from fleet";
-        let mut states = QueryBuilder::new("select state_now, count(*)");
+        let mut states = QueryBuilder::new(
+            "select state_now, count(*), count(iif(seen_ms > state_ms, 1, null))",
+        );
         push_devices(&mut states, freshness);
         states.push(" group by state_now");
         let mut reader = self.reader(READ_TIME_MAX).await?;
         let mut moment = reader.begin().await?;
         let row: FleetRow = sqlx::query_as(FLEET).fetch_one(&mut *moment).await.map_err(of_read)?;
-        let states: Vec<(String, i64)> =
+        let states: Vec<(String, i64, i64)> =
             states.build_query_as().fetch_all(&mut *moment).await.map_err(of_read)?;
         let mut fleet = row.fleet();
-        for (state, devices) in states {
+        for (state, devices, confirmed) in states {
             let corrupt = |_| StoreError::Corrupt { table: "device", id: 0 };
             let counter = match state.parse::<DeviceState>().map_err(corrupt)? {
                 DeviceState::Online => &mut fleet.online,
-                DeviceState::Offline => &mut fleet.offline,
+                DeviceState::Offline => {
+                    fleet.offline_confirmed = confirmed.unsigned_abs();
+                    &mut fleet.offline
+                }
                 DeviceState::Unknown => &mut fleet.unknown,
             };
             *counter = devices.unsigned_abs();

@@ -35,8 +35,8 @@ impl Asked<'_> {
                 Item::new(Severity::Warning, AttentionKind::RcmsFailing, url, sentence).since(at)
             }));
         }
-        if fleet.offline > ONE_BY_ONE_MAX {
-            items.push(self.many_offline(fleet.offline));
+        if fleet.offline_confirmed > ONE_BY_ONE_MAX {
+            items.push(self.many_offline(fleet.offline_confirmed));
             return Ok(items);
         }
         let filter = DeviceFilter { state: vec![DeviceState::Offline], ..DeviceFilter::default() };
@@ -45,7 +45,7 @@ impl Asked<'_> {
         loop {
             let Portion { rows, left } = store.devices(&filter, freshness, &walk).await?;
             let oldest = rows.last().map(|device| device.id);
-            offline.extend(rows);
+            offline.extend(rows.into_iter().filter(Device::is_state_confirmed));
             match oldest {
                 Some(oldest) if !left.is_empty() => walk = older_than(oldest, size),
                 _ => break,

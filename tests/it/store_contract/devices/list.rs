@@ -87,6 +87,7 @@ async fn totals_and_states_of_the_fleet_are_kept_as_far_as_rcms_tells_them() {
         listed_at: Some(at(1_000)),
         online: 3,
         offline: 2,
+        offline_confirmed: 0,
         unknown: 1,
     };
     assert_eq!(fleet(&opened, 1_000).await, told);
