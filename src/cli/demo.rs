@@ -158,7 +158,12 @@ pub(super) fn rcms(
         client_secret: Secret::from("demo".to_owned()),
         variant: rcms::SigningVariant::default(),
     };
-    let options = rcms::ClientOptions { clock, total_time_max: Duration::from_secs(2), retries: 0 };
+    let options = rcms::ClientOptions {
+        clock,
+        total_time_max: Duration::from_secs(2),
+        retries: 0,
+        authorities: None,
+    };
     let client = rcms::Client::new(account, options).map_err(|error| Failure::told(&error))?;
     Ok(Rcms { client, report, good_for })
 }

@@ -8,7 +8,7 @@ use std::{
 use rustix::fs::{Access, access};
 
 use super::{
-    Failure,
+    Failure, rcms_ca,
     settings::{Settings, Source},
 };
 use crate::{
@@ -42,6 +42,7 @@ impl NamedFiles {
             let problem = is_set(settings, setting).then(|| folder_problem(folder)).flatten();
             found.mistake(settings, setting, problem);
         }
+        found.mistake(settings, "rcms.ca_file", rcms_ca::problem(settings));
         let is_folder = is_set(settings, "database_url") && settings.database.is_dir();
         let problem = format!("{} is a folder: name a file", settings.database.display());
         found.mistake(settings, "database_url", is_folder.then_some(problem));

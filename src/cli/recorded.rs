@@ -18,7 +18,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What the audit calls [credentials](Credentials::exposed).
 const CREDENTIALS: [&str; 3] = ["push keys", "path tokens", "admin API key"];
-/// What it calls the secret by which we are known to RCMS, which is not renewed while we run.
+/// What it calls the secret by which we are known to RCMS.
 const RCMS_SECRET: &str = "RCMS client secret";
 
 /// Writes that the server starts, and which settings and secrets are others than at the last start.
@@ -32,10 +32,7 @@ pub(super) fn start(intake: &Intake, settings: &Settings, credentials: &Credenti
             (line.setting.name(), hex::encode(&digest[..8]))
         })
         .collect();
-    let mut secrets = digests_of(intake, credentials);
-    let of_rcms = settings.rcms.client_secret.iter();
-    let of_rcms = of_rcms.map(|it| intake.store().secret_digest(RCMS_SECRET, it.expose()));
-    secrets.insert(RCMS_SECRET.to_owned(), of_rcms.collect());
+    let secrets = digests_of(intake, credentials);
     let intake = intake.clone();
     tokio::spawn(async move { intake.audit_start(version(), digests, secrets).await });
 }
@@ -60,10 +57,15 @@ pub(super) fn reload(intake: &Intake, outcome: AuditOutcome, details: &str) {
 
 /// What is another one now, without saying what it is.
 pub(super) fn changes(before: &Credentials, now: &Credentials) -> String {
+    let of_rcms = [before.exposed_of_rcms(), now.exposed_of_rcms()];
+    let id = |of: &Credentials| of.rcms.as_ref().map(|(id, _)| id.clone());
+    let is_other_id = id(before) != id(now);
+    let of_rcms = changed_secrets(RCMS_SECRET, &of_rcms[0], &of_rcms[1]);
     let (before, now) = (before.exposed(), now.exposed());
     let told = CREDENTIALS.into_iter().zip(before.iter().zip(&now));
     let told = told.filter_map(|(what, (before, now))| changed_secrets(what, before, now));
-    told.collect::<Vec<_>>().join("; ")
+    let id = is_other_id.then(|| "RCMS client id: another".to_owned());
+    told.chain(of_rcms).chain(id).collect::<Vec<_>>().join("; ")
 }
 
 /// Keeps which of them are in force, for the next start to compare with. Nothing waits for it.
@@ -81,7 +83,9 @@ fn digests_of(intake: &Intake, credentials: &Credentials) -> SecretDigests {
         };
         (what.to_owned(), secrets.iter().map(digest).collect())
     });
-    digests.collect()
+    let of_rcms = credentials.exposed_of_rcms().into_iter();
+    let of_rcms = of_rcms.map(|(_, secret)| store.secret_digest(RCMS_SECRET, secret)).collect();
+    digests.chain([(RCMS_SECRET.to_owned(), of_rcms)]).collect()
 }
 
 fn version() -> String {

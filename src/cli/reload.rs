@@ -1,5 +1,5 @@
-//! What is renewed while the server runs: certificates, push keys, path tokens, the admin's API key.
-//! Nothing else is.
+//! What is renewed while the server runs: certificates, push keys, path tokens, the admin's API key, and
+//! by what we are known to RCMS. Nothing else is.
 //!
 //! They are read again when SIGHUP comes, and when one of their files has changed: the files are
 //! looked at, not watched, since a file in a container may be replaced in ways that tell nobody.
@@ -32,6 +32,7 @@ use crate::{
     domain::{AuditOutcome, Secret},
     http::{LiveAdminKey, PathTokens, digest_of},
     intake::Intake,
+    rcms::{Client, ClientId},
     smarthub::signature::{PushKey, Verifier},
 };
 
@@ -42,6 +43,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The settings that are renewed.
 const RENEWED: [&str; 3] = ["push.key", "public.path_token", "api.key"];
 
+/// The same, where RCMS is asked since the start.
+const RENEWED_OF_RCMS: [&str; 2] = ["rcms.client_id", "rcms.client_secret"];
+
 /// Reads all settings again, as at the start.
 pub(super) type Reread = Box<dyn Fn() -> Result<Settings, SettingsError> + Send + Sync>;
 
@@ -51,6 +55,8 @@ pub(super) struct Credentials {
     pub(super) push_keys: Vec<PushKey>,
     pub(super) path_tokens: Vec<Secret>,
     api_key: Secret,
+    /// By what we are known to RCMS, where we are.
+    pub(super) rcms: Option<(ClientId, Secret)>,
 }
 
 /// Where renewed credentials and certificates go.
@@ -58,6 +64,8 @@ pub(super) struct Renewing {
     pub(super) intake: Intake,
     pub(super) admin_key: LiveAdminKey,
     pub(super) tls: ListenerTls,
+    /// Asks RCMS, where it is set up.
+    pub(super) rcms: Option<Client>,
 }
 
 /// Renews what can be.
@@ -96,6 +104,7 @@ impl Reload {
             push_keys: secrets.push_keys.clone(),
             path_tokens: path_tokens.clone(),
             api_key: secrets.api_key.clone(),
+            rcms: of_rcms(settings),
         };
         Self {
             reread,
@@ -201,25 +210,43 @@ impl Reload {
             }
         }
         if !fresh.public.path_tokens.is_empty() {
-            now.path_tokens = fresh.public.path_tokens;
+            now.path_tokens.clone_from(&fresh.public.path_tokens);
         }
-        if !now.is(&before) {
+        self.renew_account(&fresh, &mut now);
+        if now.exposed() != before.exposed() {
             tracing::info!(
                 push.keys = now.push_keys.len(),
                 path.tokens = now.path_tokens.len(),
                 api.key = now.api_key.expose() != before.api_key.expose(),
                 "Renewed the push keys, path tokens and API key"
             );
-            self.record(AuditOutcome::Done, &recorded::changes(&before, &now));
-            recorded::renewed(&self.renewing.intake, &now);
-            let date_shift_s = self.settings.push.date_shift_s;
-            self.renewing.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
-            self.path_tokens.replace(&now.path_tokens);
-            self.renewing.admin_key.replace(digest_of(now.api_key.expose()));
-            self.credentials.send_replace(now);
+        }
+        if !now.is(&before) {
+            self.put_in_force(&before, now);
         }
         self.settings.in_force = fresh.in_force;
         self.settings.warnings = fresh.warnings;
+    }
+
+    /// Takes up another id or secret of RCMS. A server that does not ask it yet begins at the next start.
+    fn renew_account(&self, fresh: &Settings, now: &mut Credentials) {
+        let (Some(client), Some(account)) = (&self.renewing.rcms, of_rcms(fresh)) else { return };
+        let renewed = Credentials { rcms: Some(account.clone()), ..now.clone() };
+        if !renewed.is(now) {
+            *now = renewed;
+            client.renew(account.0, account.1);
+            tracing::info!("Renewed the client id and secret of RCMS");
+        }
+    }
+
+    fn put_in_force(&self, before: &Credentials, now: Credentials) {
+        self.record(AuditOutcome::Done, &recorded::changes(before, &now));
+        recorded::renewed(&self.renewing.intake, &now);
+        let date_shift_s = self.settings.push.date_shift_s;
+        self.renewing.intake.set_verifier(Verifier::new(&now.push_keys, date_shift_s));
+        self.path_tokens.replace(&now.path_tokens);
+        self.renewing.admin_key.replace(digest_of(now.api_key.expose()));
+        self.credentials.send_replace(now);
     }
 
     /// A changed setting that is not renewed must not look as if it were in force.
@@ -229,8 +256,12 @@ impl Reload {
             lines.map(|line| (line.setting.name(), line.value.clone())).collect()
         };
         let before = values(&self.settings);
+        let renews_rcms = self.renewing.rcms.is_some() && of_rcms(fresh).is_some();
+        let is_renewed = |name: &str| {
+            RENEWED.contains(&name) || (renews_rcms && RENEWED_OF_RCMS.contains(&name))
+        };
         for (name, value) in values(fresh) {
-            if !RENEWED.contains(&name.as_str()) && before.get(&name) != Some(&value) {
+            if !is_renewed(&name) && before.get(&name) != Some(&value) {
                 tracing::warn!(setting = name, "A changed setting takes effect at the next start");
             }
         }
@@ -240,6 +271,13 @@ impl Reload {
 impl Credentials {
     fn is(&self, other: &Self) -> bool {
         self.exposed() == other.exposed()
+            && self.exposed_of_rcms() == other.exposed_of_rcms()
+            && self.rcms.as_ref().map(|(id, _)| id) == other.rcms.as_ref().map(|(id, _)| id)
+    }
+
+    /// The secret by which we are known to RCMS, if we are.
+    pub(super) fn exposed_of_rcms(&self) -> Vec<(Option<&str>, &str)> {
+        self.rcms.iter().map(|(_, secret)| (None, secret.expose())).collect()
     }
 
     pub(super) fn exposed(&self) -> [Vec<(Option<&str>, &str)>; 3] {
@@ -295,10 +333,17 @@ impl Files {
     }
 }
 
+fn of_rcms(settings: &Settings) -> Option<(ClientId, Secret)> {
+    settings.rcms.account().map(|account| (account.client_id, account.client_secret))
+}
+
 /// The files that hold what is renewed.
 fn secret_paths(settings: &Settings) -> Vec<PathBuf> {
     let lines = settings.in_force.iter();
-    let renewed = lines.filter(|line| RENEWED.contains(&line.setting.name().as_str()));
+    let renewed = lines.filter(|line| {
+        let name = line.setting.name();
+        RENEWED.iter().chain(&RENEWED_OF_RCMS).any(|it| *it == name)
+    });
     let paths = renewed.filter_map(|line| match &line.source {
         Source::SecretFile { path, .. } | Source::File { path, .. } => Some(path.clone()),
         _ => None,

@@ -21,7 +21,7 @@ use super::{
     listeners::Listeners,
     made::{Secrets, secrets},
     output::passing_notes,
-    recorded,
+    rcms_ca, recorded,
     reload::{self, Reload, Renewing, Reread},
     settings::Settings,
     systemd, test_push,
@@ -153,6 +153,7 @@ impl Server {
                 intake: parts.intake.clone(),
                 admin_key: parts.internal.admin_key.clone(),
                 tls: tls.clone(),
+                rcms: poller.as_ref().and(parts.internal.rcms.as_ref()).map(|it| it.client.clone()),
             },
             hangup,
         );
@@ -356,6 +357,7 @@ fn poller(
         total_time_max: ClientOptions::TOTAL_TIME_MAX,
         // When to ask again is the poller's to decide.
         retries: 0,
+        authorities: rcms_ca::read(settings)?,
     };
     let client = Client::new(account, options).map_err(told)?;
     let client = client.in_zone(settings.rcms.time_zone.clone());

@@ -122,6 +122,7 @@ impl<P: Pace> Poller<P> {
     }
 
     async fn poll_for_ever(&self) {
+        let mut renewals = self.client.renewals();
         loop {
             let began = self.pace.elapsed();
             self.cycle().await;
@@ -138,7 +139,14 @@ impl<P: Pace> Poller<P> {
             let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
             let next = began + self.options.poll_every.mul_f64(jitter);
             let next = self.state().breaker.paused_until().unwrap_or_default().max(next);
-            self.pace.wait(next.saturating_sub(now)).await;
+            tokio::select! {
+                () = self.pace.wait(next.saturating_sub(now)) => (),
+                // What was refused to the old one says nothing about the new one.
+                () = renewals.next() => {
+                    self.state().breaker = Breaker::default();
+                    self.report.send_modify(|report| report.paused_until = None);
+                }
+            }
         }
     }
 

@@ -31,10 +31,7 @@ impl Unanswered {
     fn of(error: &RcmsError) -> Self {
         match error {
             RcmsError::Status { status: 429, .. } => Self::TooMany,
-            // A page size that is refused is one of these.
-            RcmsError::Code { .. } | RcmsError::Status { status: 400 | 413 | 416 | 422, .. } => {
-                Self::Refused
-            }
+            _ if error.may_be_about_size() => Self::Refused,
             RcmsError::TooLarge(_) => Self::TooLarge,
             _ if error.is_temporary() => Self::ForNow,
             _ => Self::Failed,

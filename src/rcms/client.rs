@@ -1,4 +1,5 @@
 use std::{
+    mem,
     panic::resume_unwind,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -8,21 +9,23 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::{fmt::rfc2822, tz::TimeZone};
 use reqwest::{
     Response, StatusCode,
-    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
     redirect,
 };
 use serde_json::value::RawValue;
-use tokio::task::spawn_blocking;
+use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    account::Account,
+    account::{Account, ClientId},
     answer::{self, DevicePage, StatusPage},
+    authorities::Authorities,
     error::RcmsError,
     group_name::GroupName,
+    packed,
     request::{Method, Page, Request},
     sample_time::{LocalZone, Span},
 };
-use crate::domain::{Clock, FleetTotals, SerialNumber, ShortText, Timestamp};
+use crate::domain::{Clock, FleetTotals, ListedDevice, Secret, SerialNumber, ShortText, Timestamp};
 
 /// No answer that we ask for comes near.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -34,6 +37,8 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A `Retry-After` beyond this is not waited for: whoever asks hears of it.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How many answers are kept as they came: a few smaller page sizes, and the first pages.
+const RAW_ANSWERS_MAX: usize = 5;
 
 /// How a [`Client`] behaves.
 #[derive(Clone)]
@@ -45,6 +50,8 @@ pub struct ClientOptions {
     /// How often a read is asked again when it fails for a reason that may pass. What changes
     /// something is asked once.
     pub retries: usize,
+    /// The authorities of its certificate, where they are not the public ones.
+    pub authorities: Option<Authorities>,
 }
 
 impl ClientOptions {
@@ -60,13 +67,38 @@ pub struct ClientError(#[from] reqwest::Error);
 /// Asks RCMS. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    account: Arc<Account>,
+    /// The same for all clones, also once it is renewed.
+    account: watch::Sender<Arc<Account>>,
     options: ClientOptions,
     http: reqwest::Client,
     /// By how much our clock was ahead of RCMS's when RCMS answered last.
     clock_ahead_ms: Arc<Mutex<Option<i64>>>,
     /// The zone of times that name none.
     zone: Arc<LocalZone>,
+    /// Answers as they came, for somebody who looks at them.
+    raw: Option<Arc<Mutex<Vec<RawAnswer>>>>,
+}
+
+/// Tells when the account of a [`Client`] is renewed.
+pub struct Renewals(watch::Receiver<Arc<Account>>);
+
+impl Renewals {
+    /// Waits until it was, since the last time.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // No client is left that could be renewed.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// Its HTTP status.
+    pub status: u16,
+    /// Its body, as text.
+    pub body: String,
 }
 
 impl Client {
@@ -79,13 +111,28 @@ impl Client {
             .pool_idle_timeout(IDLE_TIME_MAX);
         if account.endpoint.is_plain {
             builder = builder.tls_certs_only([]);
+        } else if let Some(Authorities(certificates)) = &options.authorities {
+            builder = builder.tls_certs_only(certificates.clone());
         }
         if account.endpoint.is_loopback {
             builder = builder.no_proxy();
         }
         let http = builder.build()?;
-        let (account, clock_ahead_ms) = (Arc::new(account), Arc::default());
-        Ok(Self { account, options, http, clock_ahead_ms, zone: Arc::default() })
+        let (account, clock_ahead_ms) = (watch::Sender::new(Arc::new(account)), Arc::default());
+        Ok(Self { account, options, http, clock_ahead_ms, zone: Arc::default(), raw: None })
+    }
+
+    /// The same; it keeps the first few answers as they came, until they are taken.
+    pub fn keeping_answers(self) -> Self {
+        Self { raw: Some(Arc::default()), ..self }
+    }
+
+    /// The answers that were kept since the last time.
+    pub fn take_answers(&self) -> Vec<RawAnswer> {
+        let raw = self.raw.as_ref();
+        let taken =
+            raw.map(|raw| mem::take(&mut *raw.lock().unwrap_or_else(PoisonError::into_inner)));
+        taken.unwrap_or_default()
     }
 
     /// The same, with the zone of times that name none; otherwise it is learned of the answers.
@@ -99,9 +146,18 @@ impl Client {
         Some(Timestamp::from_unix_ms(self.options.clock.now().unix_ms() - ahead_ms?))
     }
 
-    /// Who we are to RCMS.
-    pub fn account(&self) -> &Account {
-        &self.account
+    /// Signs each request from now on with this id and this secret. Requests under way end as they
+    /// began.
+    pub fn renew(&self, client_id: ClientId, client_secret: Secret) {
+        self.account.send_modify(|account| {
+            let account = Arc::make_mut(account);
+            (account.client_id, account.client_secret) = (client_id, client_secret);
+        });
+    }
+
+    /// Tells when id and secret are others.
+    pub fn renewals(&self) -> Renewals {
+        Renewals(self.account.subscribe())
     }
 
     /// Asks anything; gives the `data` of a success. Each attempt is signed anew.
@@ -136,6 +192,11 @@ impl Client {
     /// All that RCMS says of one device, as JSON.
     pub async fn device(&self, sn: &SerialNumber) -> Result<Option<Box<RawValue>>, RcmsError> {
         self.call(&Request::device(sn)?).await
+    }
+
+    /// What RCMS says of one device; none if that cannot be read as one.
+    pub async fn device_of(&self, sn: &SerialNumber) -> Result<Option<ListedDevice>, RcmsError> {
+        Ok(self.device(sn).await?.and_then(|data| answer::device(&data)))
     }
 
     /// A page of what a device told about itself between two moments.
@@ -174,7 +235,8 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request) -> Result<Option<Box<RawValue>>, RcmsError> {
-        let signed = self.account.sign(request, self.options.clock.now().unix_ms());
+        let account = Arc::clone(&self.account.borrow());
+        let signed = account.sign(request, self.options.clock.now().unix_ms());
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -192,7 +254,9 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let clock_ahead_ms = self.clock_ahead_ms(&headers);
         *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner) = clock_ahead_ms;
-        let opened = match self.body(response).await {
+        let body = self.body(response).await;
+        self.keep_answer(status, &body);
+        let opened = match body {
             // Done, and nothing to say of it.
             Ok(body) if body.is_empty() && !request.is_read() => Ok(None),
             Ok(body) => aside(move || answer::open(&body, clock_ahead_ms)).await,
@@ -205,15 +269,27 @@ impl Client {
             // RCMS may say with any status that the signature is the reason.
             Err(refused @ RcmsError::Signature { .. }) => return Err(refused),
             Err(RcmsError::Code { code, msg }) => format!(": code {code}, {msg}"),
-            _ if status == StatusCode::NOT_FOUND => self.account.endpoint.doubled_path().to_owned(),
+            _ if status == StatusCode::NOT_FOUND => account.endpoint.doubled_path().to_owned(),
             _ => String::new(),
         };
         let retry_after = self.retry_after(&headers);
         Err(RcmsError::Status { status: status.as_u16(), said, retry_after })
     }
 
+    fn keep_answer(&self, status: StatusCode, body: &Result<Vec<u8>, RcmsError>) {
+        let (Some(raw), Ok(body)) = (&self.raw, body) else { return };
+        let mut raw = raw.lock().unwrap_or_else(PoisonError::into_inner);
+        if raw.len() < RAW_ANSWERS_MAX {
+            let body = String::from_utf8_lossy(body).into_owned();
+            raw.push(RawAnswer { status: status.as_u16(), body });
+        }
+    }
+
     /// The answer's body, unpacked, as long as it is not larger than any that we ask for.
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, RcmsError> {
+        // What was unpacked already no longer says so.
+        let encoding = response.headers().get(CONTENT_ENCODING);
+        let encoding = encoding.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -221,7 +297,12 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        match encoding {
+            Some(encoding) => {
+                aside(move || packed::unpacked(body, &encoding, ANSWER_BYTES_MAX)).await
+            }
+            None => Ok(body),
+        }
     }
 
     fn broken(&self, error: reqwest::Error) -> RcmsError {

@@ -70,6 +70,16 @@ impl RcmsError {
         }
     }
 
+    /// Whether it may be the size of the page that RCMS refuses: it says no to what was asked, and in no
+    /// word that it is something else.
+    pub fn may_be_about_size(&self) -> bool {
+        match self {
+            Self::Code { .. } => true,
+            Self::Status { status, .. } => matches!(status, 400 | 413 | 416 | 422),
+            _ => false,
+        }
+    }
+
     /// Whether RCMS may have done what it was told all the same: only a refusal, or a request that
     /// never went out, says that it has not.
     pub(super) fn may_have_been_done(&self) -> bool {
@@ -130,13 +140,18 @@ fn hint(status: u16) -> &'static str {
 
 /// Where to look if no answer came: what a proxy refuses is no fault of the endpoint.
 fn way(error: &reqwest::Error) -> &'static str {
-    let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
-    let is_proxy = |cause: &dyn Error| {
-        let told = cause.to_string();
-        ["proxy", "tunnel"].iter().any(|word| told.contains(word))
+    let causes = || std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
+    let tells = |words: &[&str]| {
+        causes().any(|cause| {
+            let told = cause.to_string();
+            words.iter().any(|word| told.contains(word))
+        })
     };
-    if causes.into_iter().any(is_proxy) {
+    if tells(&["proxy", "tunnel"]) {
         "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names"
+    } else if tells(&["invalid peer certificate"]) {
+        "whose certificate it is at SIMDECK_RCMS_ENDPOINT, and name its authority with \
+         SIMDECK_RCMS_CA_FILE if that is your own"
     } else {
         "SIMDECK_RCMS_ENDPOINT and the way to it"
     }

@@ -6,10 +6,12 @@
 //! party only, and what is unknown stays so.
 mod account;
 mod answer;
+mod authorities;
 mod client;
 mod error;
 mod group_name;
 mod lasting;
+mod packed;
 mod request;
 mod sample_time;
 mod signature;
@@ -20,7 +22,8 @@ pub use account::{
     SigningVariant, UniqueCode,
 };
 pub use answer::{DevicePage, StatusPage, read_every_way};
-pub use client::{Client, ClientError, ClientOptions};
+pub use authorities::{Authorities, AuthoritiesError};
+pub use client::{Client, ClientError, ClientOptions, RawAnswer, Renewals};
 pub use error::RcmsError;
 pub use group_name::{GroupName, GroupNameError};
 pub use request::{Method, Page, Refusal, Request};

@@ -104,7 +104,8 @@ impl Api {
                 variant: rcms::SigningVariant::default(),
             };
             let total_time_max = rcms::ClientOptions::TOTAL_TIME_MAX;
-            let options = rcms::ClientOptions { clock, total_time_max, retries: 0 };
+            let options =
+                rcms::ClientOptions { clock, total_time_max, retries: 0, authorities: None };
             let client = rcms::Client::new(account, options).unwrap();
             Some(Rcms { client, report, good_for: GOOD_FOR })
         })

@@ -66,6 +66,7 @@ const MAY_OPEN: &[(&str, &str)] = &[
     ("cli/demo.rs", "the mark of a demo"),
     ("cli/export.rs", "the file that an export makes"),
     ("cli/import.rs", "the file that is imported"),
+    ("cli/rcms_ca.rs", "certificates"),
     ("cli/reload.rs", "files that name secrets"),
     ("cli/settings/environment.rs", "files that name secrets"),
     ("cli/settings/file.rs", "the settings"),

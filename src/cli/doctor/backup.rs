@@ -8,9 +8,8 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::Finding;
 use crate::{
-    cli::settings::Settings,
+    cli::{finding::Finding, settings::Settings},
     domain::{Clock, SystemClock, Timestamp, counted, mib, sentence, span},
     store::{
         CopyOwner, NewestBackup, backups_of_others, examine, known_copies, lost_backup,

@@ -3,9 +3,11 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Finding;
 use crate::{
-    cli::{Failure, client::ApiClient, client::http_client, keys, settings::Settings, test_push},
+    cli::{
+        Failure, client::ApiClient, client::http_client, finding::Finding, keys,
+        settings::Settings, test_push,
+    },
     domain::{Clock, SystemClock, sentence},
     smarthub::kind::DATA_USAGE,
 };

@@ -4,9 +4,9 @@ use std::{fs, path::Path, time::Duration};
 
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{Finding, server::Disk};
+use super::server::Disk;
 use crate::{
-    cli::settings::Settings,
+    cli::{finding::Finding, settings::Settings},
     domain::{mib, sentence},
     intake::eats_reserve,
     store::{CopyOwner, bytes_free_inside, free_bytes, own_copies},

@@ -3,16 +3,17 @@ mod backup;
 mod canary;
 mod disk;
 mod place;
+mod rcms;
 mod server;
 
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 
 use super::{
     Failure,
+    finding::{self, Finding},
     output::Output,
     settings::{Settings, Source},
 };
@@ -26,49 +27,6 @@ pub(super) struct Doctor {
     thorough: bool,
 }
 
-/// What was looked at, what was found and what to do.
-#[derive(Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    state: State,
-    finding: String,
-    todo: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    Problem,
-    /// Nobody looked.
-    Skipped,
-}
-
-impl Finding {
-    fn ok(check: &'static str, finding: impl Into<String>) -> Self {
-        let todo = "Nothing to do.".to_owned();
-        Self { check, state: State::Ok, finding: finding.into(), todo }
-    }
-
-    fn problem(check: &'static str, finding: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { check, state: State::Problem, finding: finding.into(), todo: todo.into() }
-    }
-
-    fn skipped(check: &'static str, finding: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { check, state: State::Skipped, finding: finding.into(), todo: todo.into() }
-    }
-}
-
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Problem => "PROBLEM",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
 /// Runs it: exit code 0 only when no problem was found.
 pub(super) async fn run(
     doctor: &Doctor,
@@ -80,6 +38,7 @@ pub(super) async fn run(
     findings.push(disk::look(settings, server.disk.as_ref()).await);
     findings.extend(place::database(settings, doctor.thorough).await);
     findings.extend(backup::look(settings, doctor.thorough).await);
+    findings.push(rcms::look(settings, server.rcms.as_ref()).await);
     findings.extend(server.findings);
     // The address in the settings may be one that only others can reach: whoever wants it tried
     // says so.
@@ -100,19 +59,8 @@ pub(super) async fn run(
         ),
         (Some(client), true) => canary::send(client, settings).await,
     });
-    let is_well = findings.iter().all(|finding| finding.state != State::Problem);
-    let rows: Vec<Vec<String>> = findings
-        .iter()
-        .map(|it| {
-            vec![
-                it.check.to_owned(),
-                it.state.as_str().to_owned(),
-                it.finding.clone(),
-                it.todo.clone(),
-            ]
-        })
-        .collect();
-    let headings = ["CHECK", "STATE", "FINDING", "WHAT TO DO"];
-    output.rows(&headings, &rows, &json!({"well": is_well, "findings": findings}))?;
+    let is_well = finding::is_well(&findings);
+    let json = json!({"well": is_well, "findings": findings});
+    output.rows(&finding::HEADINGS, &finding::rows(&findings), &json)?;
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

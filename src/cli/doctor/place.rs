@@ -9,9 +9,9 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::Finding;
 use crate::{
     cli::{
+        finding::Finding,
         identity_rule,
         settings::{Settings, WideFile},
     },

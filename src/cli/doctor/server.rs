@@ -2,9 +2,8 @@
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::Finding;
 use crate::{
-    cli::{Failure, client::ApiClient, settings::Settings},
+    cli::{Failure, client::ApiClient, finding::Finding, settings::Settings},
     domain::{Clock, ConditionKind, SystemClock, sentence},
 };
 
@@ -17,6 +16,8 @@ pub(super) struct Server {
     pub(super) findings: Vec<Finding>,
     /// How it says that its disk stands.
     pub(super) disk: Option<Disk>,
+    /// How it says that it goes with RCMS.
+    pub(super) rcms: Option<Rcms>,
     /// None where it did not answer.
     pub(super) client: Option<ApiClient>,
 }
@@ -29,6 +30,18 @@ pub(super) struct Disk {
     pub(super) is_low: bool,
 }
 
+/// What the server says of RCMS.
+#[derive(Clone, Deserialize)]
+pub(super) struct Rcms {
+    pub(super) state: String,
+    pub(super) error: Option<String>,
+    pub(super) last_success_at: Option<String>,
+    #[serde(default)]
+    pub(super) devices_counted: Option<u64>,
+    #[serde(default)]
+    pub(super) devices_listed: Option<u64>,
+}
+
 /// What matters of `/v1/status`.
 #[derive(Deserialize)]
 struct Status {
@@ -36,6 +49,7 @@ struct Status {
     now: String,
     reason: Option<String>,
     disk: DiskSaid,
+    rcms: Rcms,
     conditions: Vec<Condition>,
 }
 
@@ -58,15 +72,15 @@ struct Condition {
 pub(super) async fn ask(settings: &Settings) -> Server {
     match status(settings).await {
         Ok((client, status)) => {
-            let disk = Some(status.disk());
-            Server { findings: judge(settings, status), disk, client: Some(client) }
+            let (disk, rcms) = (Some(status.disk()), Some(status.rcms.clone()));
+            Server { findings: judge(settings, status), disk, rcms, client: Some(client) }
         }
         Err(failure) => {
             let finding = sentence(format!("It did not say how it is: {failure}"));
             let todo = "Start `simdeck serve`, or name the right server with --internal-url and its \
                         key with SIMDECK_API_KEY. All else was looked at without it.";
             let findings = vec![Finding::problem(CHECK, finding, todo)];
-            Server { findings, disk: None, client: None }
+            Server { findings, disk: None, rcms: None, client: None }
         }
     }
 }
@@ -106,7 +120,10 @@ fn judge(settings: &Settings, status: Status) -> Vec<Finding> {
         let finding = "It runs, and stores nothing.";
         findings.push(Finding::problem(CHECK, finding, sentence(format!("This is why: {reason}"))));
     }
-    for condition in status.conditions.into_iter().filter(|condition| condition.on) {
+    // What fails of RCMS is told on a line of its own.
+    let failing = ConditionKind::RcmsFailing.as_str();
+    let told = |condition: &Condition| condition.on && condition.name != failing;
+    for condition in status.conditions.into_iter().filter(told) {
         let kind = condition.kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
         let says = condition.sentence.unwrap_or(condition.name);
         let todo = condition.todo.unwrap_or_else(|| "Look at /v1/status.".to_owned());

@@ -1,20 +1,18 @@
 //! The calls that simdeck itself makes.
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
+use super::pages::{self, Asked, Listed, Sampled};
 use crate::{
     cli::{
         Failure,
         output::{self, Output, printable},
         table::Table,
     },
-    domain::{
-        Clock, FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample,
-        SystemClock,
-    },
-    rcms::{Client, GroupName, ListWalk, RcmsError, SampleWalk},
+    domain::{FleetTotals, ListedDevice, PollFailureKind, SerialNumber, ShortText, StatusSample},
+    rcms::{Client, GroupName, RcmsError},
 };
 
 /// A device as a command shows it.
@@ -62,13 +60,6 @@ pub(super) async fn total(client: &Client, output: Output) -> Result<(), Failure
     output.rows(&headings, &[row.to_vec()], &json)
 }
 
-/// What `rcms status` asks for.
-pub(super) struct Asked<'a> {
-    pub(super) sn: &'a SerialNumber,
-    pub(super) since: Duration,
-    pub(super) page_size: u32,
-}
-
 /// Walks the whole list, to an empty page or one with nothing new.
 pub(super) async fn devices(
     client: &Client,
@@ -83,14 +74,7 @@ pub(super) async fn devices(
             None
         }
     };
-    let (mut walk, mut devices) = (ListWalk::new(expected, page_size), Vec::new());
-    let progress = output::counting("devices");
-    while let Some(page) = walk.next() {
-        let new = walk.take(client.devices(page).await?);
-        progress.inc(new.len() as u64);
-        devices.extend(new);
-    }
-    progress.finish_and_clear();
+    let Listed { devices, walk, .. } = pages::devices(client, page_size, expected).await?;
     let rows: Vec<Vec<String>> = devices.iter().map(row_of).collect();
     let json: Vec<DeviceOut<'_>> = devices.iter().map(DeviceOut::from).collect();
     let table = Table {
@@ -134,13 +118,8 @@ pub(super) async fn status(
     asked: Asked<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let Asked { sn, since, page_size } = asked;
-    let end = SystemClock.now();
-    let begin = end.minus(since);
-    let (mut walk, mut samples) = (SampleWalk::new(page_size, 0), Vec::new());
-    while let Some(page) = walk.next() {
-        samples.extend(walk.take(client.status_data(sn, page, begin, end).await?));
-    }
+    let Sampled { samples, walk, begin, .. } = pages::samples(client, &asked).await?;
+    let sn = asked.sn;
     let headings = ["TIME", "MODEL", "FIRMWARE", "UPTIME", "IP", "GATEWAY", "LINK UPTIME"];
     let rows: Vec<Vec<String>> = samples.iter().map(sample_row).collect();
     let wholes: Result<Vec<&RawValue>, _> =
@@ -174,7 +153,7 @@ pub(super) async fn group(
 }
 
 /// Whether the next question would fail in the same way.
-fn ends_all(error: &RcmsError) -> bool {
+pub(super) fn ends_all(error: &RcmsError) -> bool {
     matches!(error.kind(), PollFailureKind::Transport | PollFailureKind::Signature)
 }
 

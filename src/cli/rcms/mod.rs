@@ -1,7 +1,10 @@
+mod check;
 mod fleet;
 mod forget;
+mod pages;
 mod probe;
 mod raw;
+mod regroup;
 mod sign;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -11,6 +14,7 @@ use clap::Subcommand;
 use super::{
     Failure,
     output::Output,
+    rcms_ca,
     settings::{self, Settings},
 };
 use crate::{
@@ -60,6 +64,12 @@ pub(super) enum Command {
         /// Its serial number
         sn: SerialNumber,
     },
+    /// Put many devices into a group, through the running server, which records each
+    #[command(
+        after_help = "Examples:\n  simdeck rcms regroup Demo RB0000000000001 RB0000000000002\n  \
+        simdeck rcms regroup Demo --file serials.txt --dry-run"
+    )]
+    Regroup(regroup::Regroup),
     /// Ask for any path, and write the answer's data
     #[command(after_help = "Example:\n  \
         simdeck rcms get /api/link/device/devices --query pageNum=1 --query pageSize=10")]
@@ -104,6 +114,10 @@ pub(super) enum Command {
     /// Show how a request would be signed; nothing is sent
     #[command(after_help = "Example:\n  simdeck rcms sign GET /api/link/dashboard/deviceTotal")]
     Sign(sign::Sign),
+    /// Look at each call, and say what was understood of its answer
+    #[command(after_help = "Examples:\n  simdeck rcms check\n  \
+        simdeck rcms check RB0000000000001 --verbose")]
+    Check(check::Check),
     /// Try each variant of the signature once, and name the one that works
     #[command(after_help = "Example:\n  simdeck rcms probe")]
     Probe,
@@ -115,49 +129,51 @@ pub(super) async fn run(
     settings: &Settings,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    if let Command::Forget { sn } = command {
-        return forget::run(sn, settings, output).await;
-    }
-    let account = account(settings)?;
+    let asking = || client(account(settings)?, settings, RETRIES);
     match command {
-        Command::Forget { .. } => (),
-        Command::Probe => return probe::run(account, output).await,
-        Command::Sign(sign) => sign::run(sign, &account, output)?,
-        Command::Total => fleet::total(&client(account, RETRIES)?, output).await?,
+        Command::Forget { sn } => return forget::run(sn, settings, output).await,
+        Command::Regroup(regroup) => return regroup::run(regroup, settings, output).await,
+        Command::Probe => return probe::run(account(settings)?, settings, output).await,
+        Command::Check(check) => {
+            return check::run(check, &asking()?, settings, output).await;
+        }
+        Command::Sign(sign) => sign::run(sign, &account(settings)?, output)?,
+        Command::Total => fleet::total(&asking()?, output).await?,
         Command::Devices => {
             let page_size = settings.rcms.page_size;
-            fleet::devices(&client(account, RETRIES)?, page_size, output).await?;
+            fleet::devices(&asking()?, page_size, output).await?;
         }
-        Command::Device { sn } => fleet::device(&client(account, RETRIES)?, sn, output).await?,
+        Command::Device { sn } => fleet::device(&asking()?, sn, output).await?,
         Command::Status { sn, since } => {
-            let asked = fleet::Asked { sn, since: *since, page_size: settings.rcms.page_size };
-            let client = client(account, RETRIES)?.in_zone(settings.rcms.time_zone.clone());
+            let asked = pages::Asked { sn, since: *since, page_size: settings.rcms.page_size };
+            let client = asking()?;
             fleet::status(&client, asked, output).await?;
         }
         Command::Group { sn, name } => {
-            fleet::group(&client(account, RETRIES)?, sn, name, output).await?;
+            fleet::group(&asking()?, sn, name, output).await?;
         }
         Command::Get { path, query } => {
             let request = raw::request(Method::Get, path, query, None)?;
-            raw::call(&client(account, RETRIES)?, &request).await?;
+            raw::call(&asking()?, &request).await?;
         }
         Command::Put { path, body } => {
             let request = raw::request(Method::Put, path, &[], Some(body))?;
-            raw::call(&client(account, RETRIES)?, &request).await?;
+            raw::call(&asking()?, &request).await?;
         }
         Command::Post { path, body } => {
             let request = raw::request(Method::Post, path, &[], body.as_deref())?;
-            raw::call(&client(account, RETRIES)?, &request).await?;
+            raw::call(&asking()?, &request).await?;
         }
         Command::Delete { path, query } => {
             let request = raw::request(Method::Delete, path, query, None)?;
-            raw::call(&client(account, RETRIES)?, &request).await?;
+            raw::call(&asking()?, &request).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn account(settings: &Settings) -> Result<Account, Failure> {
+/// The account of the settings.
+pub(super) fn account(settings: &Settings) -> Result<Account, Failure> {
     settings.rcms.account().ok_or_else(|| {
         Failure::new(
             "RCMS is not set up: set SIMDECK_RCMS_CLIENT_ID and SIMDECK_RCMS_CLIENT_SECRET to what \
@@ -166,10 +182,18 @@ fn account(settings: &Settings) -> Result<Account, Failure> {
     })
 }
 
-fn client(account: Account, retries: usize) -> Result<Client, Failure> {
+/// Asks with it, as often as that again where a failure may pass.
+pub(super) fn client(
+    account: Account,
+    settings: &Settings,
+    retries: usize,
+) -> Result<Client, Failure> {
     let total_time_max = ClientOptions::TOTAL_TIME_MAX;
-    let options = ClientOptions { clock: Arc::new(SystemClock), total_time_max, retries };
-    Client::new(account, options).map_err(|error| Failure::told(&error))
+    let authorities = rcms_ca::read(settings)?;
+    let clock = Arc::new(SystemClock);
+    let options = ClientOptions { clock, total_time_max, retries, authorities };
+    let client = Client::new(account, options).map_err(|error| Failure::told(&error))?;
+    Ok(client.in_zone(settings.rcms.time_zone.clone()))
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -7,7 +7,7 @@ use crate::{
     cli::{
         Failure,
         output::{self, Output, printable},
-        settings::Words,
+        settings::{Settings, Words},
     },
     rcms::{Account, Method, ParametersIn, RcmsError, Request, SigningVariant, UniqueCode},
 };
@@ -30,7 +30,11 @@ struct Attempt {
 
 /// Tries each variant that a read can show once, the configured one first; exit code 0 when one
 /// works.
-pub(super) async fn run(account: Account, output: Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    account: Account,
+    settings: &Settings,
+    output: Output,
+) -> Result<ExitCode, Failure> {
     let configured = account.variant;
     let request = Request::new(Method::Get, "/api/link/dashboard/deviceTotal")?;
     let progress = output::counting("of 4 variants tried");
@@ -39,7 +43,8 @@ pub(super) async fn run(account: Account, output: Output) -> Result<ExitCode, Fa
         if !attempts.is_empty() {
             tokio::time::sleep(PAUSE).await;
         }
-        let outcome = client(Account { variant, ..account.clone() }, 0)?.call(&request).await;
+        let account = Account { variant, ..account.clone() };
+        let outcome = client(account, settings, 0)?.call(&request).await;
         attempts.push(Attempt { variant, outcome: outcome.map(drop) });
         progress.inc(1);
     }

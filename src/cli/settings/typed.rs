@@ -154,6 +154,8 @@ pub struct Sms {
 pub struct Rcms {
     /// Where it is; always there once the settings are read.
     pub endpoint: Option<Endpoint>,
+    /// The authorities of its certificate, where they are not the public ones.
+    pub ca_file: Option<PathBuf>,
     /// Our id there; never without the secret.
     pub client_id: Option<ClientId>,
     /// What we sign with; never without the id.
@@ -292,6 +294,7 @@ impl Settings {
                 poll_every: Duration::ZERO,
                 page_size: 0,
                 time_zone: None,
+                ca_file: None,
                 variant: SigningVariant::default(),
             },
             quarantine: Quarantine { max_bytes: 0 },

@@ -35,7 +35,11 @@ pub(super) fn client_at(account: Account, ms: i64) -> Client {
 }
 
 fn client_of(account: Account, clock: Arc<dyn Clock>, retries: usize) -> Client {
-    Client::new(account, ClientOptions { clock, total_time_max: PATIENCE, retries }).unwrap()
+    Client::new(
+        account,
+        ClientOptions { clock, total_time_max: PATIENCE, retries, authorities: None },
+    )
+    .unwrap()
 }
 
 /// A request with these parameters.

@@ -10,7 +10,7 @@ use super::stand_in::{
 use crate::commands::{Machine, stderr, stdout};
 
 /// Runs a command for the stand-in's account. It blocks, so the stand-in runs on other threads.
-fn rcms(at: &StandIn, args: &[&str], more: &[(&str, &str)], input: &str) -> Output {
+pub(super) fn rcms(at: &StandIn, args: &[&str], more: &[(&str, &str)], input: &str) -> Output {
     let machine = Machine::new();
     let url = at.url();
     let mut variables = vec![
@@ -27,7 +27,7 @@ fn rcms(at: &StandIn, args: &[&str], more: &[(&str, &str)], input: &str) -> Outp
     output
 }
 
-fn json_of(at: &StandIn, args: &[&str]) -> Value {
+pub(super) fn json_of(at: &StandIn, args: &[&str]) -> Value {
     serde_json::from_str(&stdout(&rcms(at, args, &[], ""))).unwrap()
 }
 

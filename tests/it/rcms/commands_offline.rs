@@ -153,7 +153,7 @@ fn the_settings_choose_the_variant_of_the_signature() {
 }
 
 /// One of each command.
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &["total"],
     &["devices"],
     &["device", "RB1"],
@@ -163,6 +163,7 @@ const COMMANDS: [&[&str]; 9] = [
     &["put", "/a", "--body", "{}"],
     &["sign", "GET", "/a"],
     &["probe"],
+    &["check"],
 ];
 
 #[test]

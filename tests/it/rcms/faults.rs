@@ -5,7 +5,7 @@ use simdeck::rcms::{Page, RcmsError};
 
 use super::{
     asking::{PATIENCE, account, client, client_at, patient_client},
-    stand_in::{CLIENT_SECRET, Elsewhere, Fault, On, StandIn, Times, fleet},
+    stand_in::{CLIENT_SECRET, Elsewhere, Fault, On, Packed, StandIn, Times, fleet},
 };
 
 /// What a client that asks once says to this.
@@ -200,4 +200,26 @@ async fn a_packed_answer_is_unpacked() {
     let page = client(&rcms).devices(Page { number: 1, size: 100 }).await.unwrap();
     assert_eq!(page.devices.len(), 100);
     assert_eq!(rcms.requests()[0].header("accept-encoding"), Some("gzip"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_packed_unasked_is_unpacked_or_named() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(fleet(100));
+    let first = Page { number: 1, size: 100 };
+    for packed in [Packed::Zlib, Packed::Bare] {
+        rcms.edit(|world| world.packed = Some(packed));
+        let page = client(&rcms).devices(first).await.unwrap();
+        assert_eq!(page.devices.len(), 100, "{packed:?}");
+        rcms.fault(On::Any, Fault::Code(-1, "not today".to_owned()), Times::Once);
+        let refused = client(&rcms).devices(first).await.unwrap_err();
+        assert!(refused.to_string().contains("not today"), "{packed:?}: {refused}");
+    }
+    rcms.edit(|world| world.packed = Some(Packed::Other));
+    let error = client(&rcms).devices(first).await.unwrap_err();
+    assert!(error.to_string().contains("packed in a way that we do not ask for"), "{error}");
+    rcms.edit(|world| world.packed = None);
+    let broken = vec![("Content-Encoding".to_owned(), "deflate".to_owned())];
+    let broken = told(Fault::Status(200, broken, "{\"code\":0}".to_owned())).await;
+    assert!(broken.to_string().contains("cannot be unpacked"), "{broken}");
 }

@@ -13,14 +13,19 @@ const CANARY: &str = "CANARY";
 
 pub(super) fn start(rcms: &StandIn, more: &[(&str, &str)]) -> Simdeck {
     let url = rcms.url();
-    let mut variables = vec![
-        ("SIMDECK_RCMS_ENDPOINT", url.as_str()),
-        ("SIMDECK_RCMS_CLIENT_ID", CLIENT_ID),
-        ("SIMDECK_RCMS_CLIENT_SECRET", CLIENT_SECRET),
-        ("SIMDECK_RCMS_POLL_EVERY", "10s"),
-    ];
+    let mut variables = account(&url).to_vec();
+    variables.push(("SIMDECK_RCMS_POLL_EVERY", "10s"));
     variables.extend(more);
     Simdeck::start(&variables)
+}
+
+/// The settings of an account at this address.
+pub(super) fn account(url: &str) -> [(&str, &str); 3] {
+    [
+        ("SIMDECK_RCMS_ENDPOINT", url),
+        ("SIMDECK_RCMS_CLIENT_ID", CLIENT_ID),
+        ("SIMDECK_RCMS_CLIENT_SECRET", CLIENT_SECRET),
+    ]
 }
 
 /// Asks until the answer is as it should be.

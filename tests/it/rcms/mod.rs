@@ -1,6 +1,8 @@
 //! RCMS as the tests know it: a server that stands in for it, and what is asked of the two.
 mod answers;
 mod asking;
+mod authority;
+mod check;
 mod commands;
 mod commands_offline;
 mod fake_fleet;
@@ -9,6 +11,8 @@ mod gone;
 mod live;
 mod outage;
 mod polling;
+mod regroup;
+mod renewed;
 mod second_client;
 mod serial_numbers;
 mod short_list;

@@ -129,8 +129,12 @@ impl Polled {
         let options = intake_options(&time, &folder);
         let (intake, tasks) = Intake::new(opened, options, stop.clone()).await.unwrap();
         tokio::spawn(tasks.run());
-        let options =
-            ClientOptions { clock: Arc::new(time.clone()), total_time_max: PATIENCE, retries: 0 };
+        let options = ClientOptions {
+            clock: Arc::new(time.clone()),
+            total_time_max: PATIENCE,
+            retries: 0,
+            authorities: None,
+        };
         let client = Client::new(account(&rcms.url()), options).unwrap();
         let devices = devices.iter().map(|sn| sn.parse().unwrap()).collect();
         let options = PollerOptions { poll_every: cycle, devices, page_size: 100 };

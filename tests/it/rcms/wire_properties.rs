@@ -78,7 +78,7 @@ fn a_server_that_decodes_the_query_rebuilds_what_was_signed() {
         rcms.edit(|world| world.variant = variant.1);
         let account = simdeck::rcms::Account { variant: variant.0, ..account(&rcms.url()) };
         let clock = Arc::new(SystemClock);
-        let options = ClientOptions { clock, total_time_max: PATIENCE, retries: 0 };
+        let options = ClientOptions { clock, total_time_max: PATIENCE, retries: 0, authorities: None };
         runtime.block_on(async {
             // Few of these paths are RCMS's own; that it was understood is all that counts.
             drop(Client::new(account, options).unwrap().call(&request).await);

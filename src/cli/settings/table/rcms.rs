@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{PLAIN, Setting, Shape};
-use crate::cli::settings::values::{duration_within, parsed, time_zone, whole, word};
+use crate::cli::settings::values::{duration_within, file, parsed, time_zone, whole, word};
 
 const POLL_EVERY_MIN: Duration = Duration::from_secs(10);
 const POLL_EVERY_MAX: Duration = Duration::from_secs(3_600);
@@ -18,6 +18,15 @@ pub(super) const SETTINGS: &[Setting] = &[
             let wanted = "an http:// or https:// address without user, query and fragment";
             given.one(|text| parsed(text, wanted)).map(|v| s.rcms.endpoint = Some(v))
         },
+        ..PLAIN
+    },
+    Setting {
+        section: "rcms",
+        key: "ca_file",
+        sample: "\"/etc/simdeck/tls/authority.pem\"",
+        hint: "FILE",
+        doc: "The authorities of RCMS's certificate, PEM, instead of the public ones.",
+        set: |s, given| given.one(file).map(|v| s.rcms.ca_file = Some(v)),
         ..PLAIN
     },
     Setting {

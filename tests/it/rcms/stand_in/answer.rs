@@ -1,9 +1,14 @@
 //! An answer before it is sent, and what it looks like on the wire.
-use std::io::Write;
+use std::{io::Write, mem};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use serde_json::{Value, json};
+
+use super::world::Packed;
 
 #[derive(Default)]
 pub(super) struct Answer {
@@ -38,6 +43,25 @@ impl Answer {
         encoder.write_all(&self.body).unwrap();
         self.body = encoder.finish().unwrap();
         self.headers.push(("Content-Encoding".into(), "gzip".into()));
+    }
+
+    pub(super) fn pack(&mut self, packed: Packed) {
+        let (level, plain) = (Compression::fast(), mem::take(&mut self.body));
+        let (encoding, body) = match packed {
+            Packed::Zlib => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), level);
+                encoder.write_all(&plain).unwrap();
+                ("deflate", encoder.finish().unwrap())
+            }
+            Packed::Bare => {
+                let mut encoder = DeflateEncoder::new(Vec::new(), level);
+                encoder.write_all(&plain).unwrap();
+                ("deflate", encoder.finish().unwrap())
+            }
+            Packed::Other => ("br", plain),
+        };
+        self.body = body;
+        self.headers.push(("Content-Encoding".into(), encoding.into()));
     }
 
     pub(super) fn head(&self, body_bytes: usize) -> Vec<u8> {

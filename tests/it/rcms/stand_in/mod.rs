@@ -34,8 +34,8 @@ pub(crate) use elsewhere::Elsewhere;
 pub(crate) use faults::{Fault, On, Times};
 pub(crate) use request::Seen;
 pub(crate) use world::{
-    Account, CLIENT_ID, CLIENT_SECRET, Container, OnRequest, ParametersIn, Sample, SignBody,
-    UniqueCode, Variant, World, device, fleet,
+    Account, CLIENT_ID, CLIENT_SECRET, Container, OnRequest, Packed, ParametersIn, Sample,
+    SignBody, UniqueCode, Variant, World, device, fleet,
 };
 
 /// The server; clones share it. It lives as long as the runtime that started it.
@@ -151,6 +151,9 @@ impl Shared {
         let unzips = seen.header("accept-encoding").is_some_and(|text| text.contains("gzip"));
         if world.gzip && unzips && !answer.body.is_empty() {
             answer.zip();
+        }
+        if let Some(packed) = world.packed {
+            answer.pack(packed);
         }
         let close = seen.header("connection").is_some_and(|text| text.contains("close"));
         let turn = Turn { answer, way, delay: world.delay, close, busy: Busy::new(self) };

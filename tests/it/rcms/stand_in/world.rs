@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) ignore_paging: bool,
     /// Answers are compressed for clients that accept it.
     pub(crate) gzip: bool,
+    /// Answers are compressed in this way, whether the client accepts it or not.
+    pub(crate) packed: Option<Packed>,
     /// How long each answer takes, so that overlaps can show.
     pub(crate) delay: Duration,
     /// Every call is answered with success and no data.
@@ -62,12 +64,24 @@ impl Default for World {
             overlap: 0,
             ignore_paging: false,
             gzip: false,
+            packed: None,
             delay: Duration::ZERO,
             says_nothing: false,
             page_size_refused_above: None,
             on_request: None,
         }
     }
+}
+
+/// A way of compressing that nobody asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Packed {
+    /// `deflate` by the standard.
+    Zlib,
+    /// `deflate` as some send it.
+    Bare,
+    /// Said to be `br`, and is anything.
+    Other,
 }
 
 pub(crate) struct Account {
