@@ -35,6 +35,8 @@ pub enum ConditionKind {
     RcmsClock,
     /// RCMS lists what cannot be read as a router, or not whether it is online.
     RcmsUnread,
+    /// RCMS gives nothing of what routers say about themselves, of any router.
+    RcmsNoSamples,
     /// The disk has less room than is to be left free.
     DiskLow,
     /// The data directory lies on a disk of its own that has hardly any room.
@@ -79,7 +81,7 @@ pub struct ConditionChange {
 
 impl ConditionKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Silent,
         Self::RefusedRun,
         Self::Quarantining,
@@ -95,6 +97,7 @@ impl ConditionKind {
         Self::RcmsSlow,
         Self::RcmsClock,
         Self::RcmsUnread,
+        Self::RcmsNoSamples,
         Self::DiskLow,
         Self::FolderLow,
         Self::DatabaseMoved,
@@ -122,6 +125,7 @@ impl ConditionKind {
             Self::RcmsSlow => "rcms_slow",
             Self::RcmsClock => "rcms_clock",
             Self::RcmsUnread => "rcms_unread",
+            Self::RcmsNoSamples => "rcms_no_samples",
             Self::DiskLow => "disk_low",
             Self::FolderLow => "folder_low",
             Self::DatabaseMoved => "database_moved",
@@ -156,7 +160,8 @@ impl ConditionKind {
             | Self::RcmsListShort
             | Self::RcmsSlow
             | Self::RcmsClock
-            | Self::RcmsUnread => false,
+            | Self::RcmsUnread
+            | Self::RcmsNoSamples => false,
         }
     }
 

@@ -75,6 +75,8 @@ pub struct PollReport {
     /// How many items of the list have no serial number that can be read, and how many of its routers
     /// an online flag that says neither yes nor no.
     pub unread: (usize, usize),
+    /// Since when no router has told anything about itself although some are online.
+    pub no_samples_since: Option<Timestamp>,
     /// By how much our clock was ahead of RCMS's in the last two cycles that told it.
     pub clock_ahead_ms: [i64; 2],
 }
@@ -117,6 +119,8 @@ impl PollReport {
     const SHORT_LISTS_MIN: u64 = 2;
     /// From here on two clocks differ.
     const CLOCK_FAR_MS: i64 = 60_000;
+    /// Each router is asked several times meanwhile, about all of it.
+    const NO_SAMPLES_MIN: Duration = Duration::from_secs(2 * 60 * 60);
     /// After a pause everybody is late for a cycle.
     const LATE_CYCLES_MIN: u64 = 3;
 
@@ -148,6 +152,21 @@ impl PollReport {
     pub fn note_late(&mut self, late: usize) {
         self.late_cycles = if late > 0 { self.late_cycles + 1 } else { 0 };
         self.late = late;
+    }
+
+    /// Notes that routers are asked about themselves, of which some are online or none is.
+    pub fn note_asked(&mut self, is_any_online: bool, now: Timestamp) {
+        self.no_samples_since = is_any_online.then(|| self.no_samples_since.unwrap_or(now));
+    }
+
+    /// Notes that a router has told something about itself.
+    pub fn note_samples(&mut self) {
+        self.no_samples_since = None;
+    }
+
+    /// Since when no router has told anything about itself, if that is long.
+    pub fn without_samples(&self, now: Timestamp) -> Option<Timestamp> {
+        self.no_samples_since.filter(|since| now.since(*since) >= Self::NO_SAMPLES_MIN)
     }
 
     /// How many routers RCMS counts and how many it lists, if those it lists are fewer for good.

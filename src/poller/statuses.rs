@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        DevicePoll, DeviceStatus, KnownDevice, PollCall, SerialNumber, StatusSample, Timestamp,
+        DevicePoll, DeviceState, DeviceStatus, KnownDevice, PollCall, PollReport, SerialNumber,
+        StatusSample, Timestamp,
     },
     rcms::{SampleWalk, StatusPage, smaller_page},
 };
@@ -65,7 +66,12 @@ impl<P: Pace> Poller<P> {
         let moment = Moment { now: self.time_there(), elapsed: self.pace.elapsed() };
         let (named, cycle) = (&self.options.devices, self.options.poll_every);
         let (due, late) = self.state().rota.due(known, named, urgent, cycle, moment);
-        self.report.send_modify(|report| report.note_late(late));
+        let is_online = |device: &KnownDevice| device.listed.state == DeviceState::Online;
+        let is_any_online = known.iter().any(is_online);
+        self.report.send_modify(|report| {
+            report.note_late(late);
+            report.note_asked(is_any_online, self.pace.now());
+        });
         due
     }
 
@@ -116,6 +122,9 @@ impl<P: Pace> Poller<P> {
             bytes: 0,
         };
         let ended = self.read_samples(&mut asking).await;
+        if !asking.samples.is_empty() || asking.bytes > 0 {
+            self.report.send_modify(PollReport::note_samples);
+        }
         let span = Duration::from_millis(end.unix_ms().abs_diff(begin.unix_ms()));
         let mut state = self.state();
         match ended {

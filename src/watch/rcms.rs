@@ -10,6 +10,7 @@ pub(super) fn found(report: &PollReport, now: Timestamp) -> impl Iterator<Item =
         slow(report, now),
         clock(report, now),
         unread(report, now),
+        no_samples(report, now),
     ]
     .into_iter()
     .flatten()
@@ -69,6 +70,16 @@ fn unread(report: &PollReport, now: Timestamp) -> Option<Condition> {
                 --query pageSize=10`) and report it to simdeck; what was not read is under `extra` of \
                 /v1/devices.";
     Some(of(ConditionKind::RcmsUnread, now, says, todo))
+}
+
+/// Each call may well be answered, and with nothing.
+fn no_samples(report: &PollReport, now: Timestamp) -> Option<Condition> {
+    let since = report.without_samples(now)?;
+    let says = "RCMS has told nothing of what routers say about themselves for 2 h or more, although \
+                some are online.";
+    let todo = "Run `simdeck rcms check`: the client of SIMDECK_RCMS_CLIENT_ID may lack the right to \
+                read `statusData`, or the routers are set to report nothing.";
+    Some(of(ConditionKind::RcmsNoSamples, since, says.to_owned(), todo))
 }
 
 /// Not by how much: what is the same is told in the same words.

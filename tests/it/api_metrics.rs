@@ -64,6 +64,7 @@ async fn where_rcms_is_not_set_up_metrics_tell_nothing_of_it() {
         "simdeck_conditions{condition=\"rcms_clock\"}",
         "simdeck_conditions{condition=\"rcms_failing\"}",
         "simdeck_conditions{condition=\"rcms_list_short\"}",
+        "simdeck_conditions{condition=\"rcms_no_samples\"}",
         "simdeck_conditions{condition=\"rcms_slow\"}",
         "simdeck_conditions{condition=\"rcms_unread\"}",
     ];

@@ -44,6 +44,7 @@ async fn where_all_is_well_every_state_is_in_the_table_and_off() {
         "rcms_slow",
         "rcms_clock",
         "rcms_unread",
+        "rcms_no_samples",
         "disk_low",
         "folder_low",
         "database_moved",

@@ -5,6 +5,7 @@ mod authority;
 mod check;
 mod commands;
 mod commands_offline;
+mod conditions;
 mod fake_fleet;
 mod faults;
 mod gone;

@@ -140,6 +140,7 @@ fn keeps_out(kind: ConditionKind) -> bool {
         | ConditionKind::RcmsSlow
         | ConditionKind::RcmsClock
         | ConditionKind::RcmsUnread
+        | ConditionKind::RcmsNoSamples
         | ConditionKind::FolderLow
         | ConditionKind::ClockWrong
         | ConditionKind::BackupFailing
