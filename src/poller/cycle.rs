@@ -63,7 +63,10 @@ impl<P: Pace> Poller<P> {
     ) -> Option<(Vec<KnownDevice>, BTreeSet<SerialNumber>)> {
         // By the same moment for both, so that no state grows too old in between.
         let freshness = self.freshness();
-        let mut known = self.known(freshness).await?;
+        let Some(mut known) = self.known(freshness).await else {
+            self.state().list.begin_anew();
+            return None;
+        };
         let listing = part.map(|part| self.listing(&known, part));
         let urgent = match &listing {
             Some(listing) => changes::with_new_state(&known, listing),
@@ -78,7 +81,9 @@ impl<P: Pace> Poller<P> {
             self.report.send_modify(|report| report.note_clock(ahead_ms));
         }
         let statuses = Vec::new();
-        self.keep(DevicePoll { freshness, rcms_time, totals, listing, statuses }).await;
+        if !self.keep(DevicePoll { freshness, rcms_time, totals, listing, statuses }).await {
+            self.state().list.begin_anew();
+        }
         Some((known, urgent))
     }
 
@@ -107,8 +112,9 @@ impl<P: Pace> Poller<P> {
         totals
     }
 
-    /// Stores a part of what was learned, and in any case that what is too old counts for nothing.
-    pub(super) async fn keep(&self, poll: DevicePoll) {
-        self.note_stored(self.intake.keep_poll(poll).await);
+    /// Stores a part of what was learned, and in any case that what is too old counts for nothing. Says
+    /// whether it is stored.
+    pub(super) async fn keep(&self, poll: DevicePoll) -> bool {
+        self.note_stored(self.intake.keep_poll(poll).await).is_some()
     }
 }

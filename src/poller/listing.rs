@@ -79,17 +79,22 @@ impl ListState {
         !self.has_ended && elapsed.saturating_sub(self.since) < good_for
     }
 
-    /// Counts once more who is absent; says whether all of them are gone.
-    fn are_gone(&mut self, absent: &[SerialNumber], is_confirmed: bool) -> bool {
+    /// Has the next cycle read the list from its first page: a part of it was read and not stored, and at
+    /// its end those on that part would pass for seen.
+    pub(super) fn begin_anew(&mut self) {
+        self.begun = None;
+    }
+
+    /// Counts once more who is absent; gives those who are gone.
+    fn gone(&mut self, absent: &[SerialNumber], is_confirmed: bool) -> Vec<SerialNumber> {
         let still: HashSet<&SerialNumber> = absent.iter().collect();
         self.absent.retain(|sn, _| still.contains(sn));
-        let mut all_long = true;
-        for sn in absent {
-            let lists = self.absent.entry(sn.clone()).or_default();
+        let mut is_gone = |sn: &&SerialNumber| {
+            let lists = self.absent.entry((*sn).clone()).or_default();
             *lists += 1;
-            all_long &= *lists >= ABSENT_MAX;
-        }
-        is_confirmed || all_long
+            is_confirmed || *lists >= ABSENT_MAX
+        };
+        absent.iter().filter(|sn| is_gone(sn)).cloned().collect()
     }
 
     /// RCMS refuses the first page; gives the size to try at once, if any is left.
@@ -202,9 +207,8 @@ impl<P: Pace> Poller<P> {
             return changes::listing(known, read);
         };
         let absent = changes::absent(known, walk.seen());
-        let are_gone = self.state().list.are_gone(&absent, walk.is_confirmed());
-        let gone = if are_gone { absent } else { Vec::new() };
-        let since = is_resumed.then_some(at);
-        changes::listing(known, Read { devices, is_complete: are_gone, since, gone })
+        let gone = self.state().list.gone(&absent, walk.is_confirmed());
+        let (is_complete, since) = (gone.len() == absent.len(), is_resumed.then_some(at));
+        changes::listing(known, Read { devices, is_complete, since, gone })
     }
 }

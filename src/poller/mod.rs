@@ -8,7 +8,7 @@
 //! (`breaker`).
 //!
 //! That a device is gone needs proof, and so does a change of its state: what was not answered says
-//! nothing. `tests/it/rcms/fake_fleet.rs` tries it with whatever RCMS may be like.
+//! nothing. `tests/it/rcms/fake_fleet/` tries it with whatever RCMS may be like.
 //!
 //! What a cycle learns goes through the one writer, with less urgency than pushes; how it fares is
 //! published as a [`PollReport`].

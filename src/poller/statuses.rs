@@ -144,6 +144,7 @@ impl<P: Pace> Poller<P> {
 
     async fn read_samples(&self, asking: &mut Asking) -> Ended {
         let is_short = asking.end.since(asking.begin) <= SPAN_MIN;
+        let mut smaller_size = None;
         while let Some(page) = asking.walk.next() {
             let Asking { sn, begin, end, .. } = &*asking;
             let question = self.client.status_data(sn, page, *begin, *end);
@@ -155,15 +156,20 @@ impl<P: Pace> Poller<P> {
                 Ok(StatusPage { is_absent: true, .. }) if page.number == 1 => {
                     return Ended::Nothing;
                 }
-                Ok(page) => asking.samples.extend(asking.walk.take(page)),
+                Ok(answer) => {
+                    // Only an answer shows that it was the size which RCMS refused, and not this router.
+                    if let Some(size) = smaller_size.take() {
+                        self.state().status_page_size = Some(size);
+                    }
+                    asking.samples.extend(asking.walk.take(answer));
+                }
                 Err(Unanswered::TooLarge) => match asking.walk.halve() {
                     Some(size) => self.state().rota.use_pages_of(&asking.sn, size),
                     None => return Ended::Failed(Unanswered::TooLarge),
                 },
                 Err(Unanswered::Refused) if self.may_refuse_size(page.number) => {
-                    let smaller = smaller_page(page.size);
-                    self.state().status_page_size = smaller;
-                    match smaller {
+                    smaller_size = smaller_page(page.size);
+                    match smaller_size {
                         Some(size) => asking.walk = SampleWalk::new(size, 0),
                         None => return Ended::Failed(Unanswered::Refused),
                     }

@@ -2,7 +2,8 @@
 //!
 //! RCMS documents none. A time that leaves no doubt (epoch milliseconds or seconds, RFC 3339 with
 //! its offset) is taken as it is. One without an offset is in the zone that is set, or else in the
-//! one by which all samples of an answer lie in the span that was asked for.
+//! only one by which all samples of an answer lie in the span that was asked for. In a long span several
+//! may do: then it is the one that an earlier answer left no doubt about, or none.
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{civil::DateTime, tz::TimeZone};
@@ -86,7 +87,7 @@ impl LocalZone {
     }
 
     /// The offset by which all of these lie in the span: the one that was learned if it does, or
-    /// else the one that brings the newest as near to the span's end as it can.
+    /// else the only one of the coarsest step that has any.
     fn offset_ms(&self, locals: &[DateTime], span: Span) -> Option<i64> {
         if self.set.is_some() {
             return None;
@@ -98,10 +99,11 @@ impl LocalZone {
         if let Some(offset_ms) = learned.filter(|offset_ms| (least..=most).contains(offset_ms)) {
             return Some(offset_ms);
         }
-        let offset_ms = STEPS_MS.into_iter().find_map(|step_ms| {
+        let (step_ms, offset_ms) = STEPS_MS.into_iter().find_map(|step_ms| {
             let next = (least + step_ms - 1).div_euclid(step_ms) * step_ms;
-            (next <= most && next.abs() <= OFFSET_MAX_MS).then_some(next)
-        });
+            (next <= most && next.abs() <= OFFSET_MAX_MS).then_some((step_ms, next))
+        })?;
+        let offset_ms = (offset_ms + step_ms > most).then_some(offset_ms);
         *learned = offset_ms.or(*learned);
         offset_ms
     }

@@ -109,10 +109,15 @@ impl OpenFiles {
 
     /// Whether what was just committed can be found under the database's name.
     pub fn check_records(&self) -> Result<(), FileMoved> {
+        // Before the look: another thread may see a longer file after it, which is no shorter one now.
+        let bytes_before = self.database_bytes.load(Ordering::Acquire);
         for (nth, file) in self.records.iter().enumerate() {
             let Some(there) = file.check()? else { continue };
             let is_written_over = match nth {
-                0 => self.database_bytes.fetch_max(there.len(), Ordering::Relaxed) > there.len(),
+                0 => {
+                    self.database_bytes.fetch_max(there.len(), Ordering::AcqRel);
+                    bytes_before > there.len()
+                }
                 1 => there.len() > 0 && !self.log_has_its_mark(),
                 _ => false,
             };

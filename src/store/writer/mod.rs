@@ -194,6 +194,8 @@ impl Writer {
                      it was read again. Stop simdeck before anything else writes to its database"
                 );
                 drop(undone);
+                // Where it could not be read again, the same records would be judged by the old memory.
+                self.refresh().await?;
                 let before = self.before(batch);
                 match self.try_commit(batch, now).await {
                     Err(error) => self.undo_commit(error, before).await,

@@ -232,3 +232,31 @@ async fn times_without_an_offset_are_in_the_zone_that_is_set_or_in_the_one_that_
         "as far off as that is not believed"
     );
 }
+
+#[tokio::test]
+async fn in_a_long_span_a_time_without_an_offset_is_left_open_until_the_zone_is_known() {
+    let rcms = StandIn::start().await;
+    rcms.set_fleet(vec![device("RB1", 1)]);
+    let (sn, end) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms(1_760_003_600_000));
+    let back = |hours: u64| end.minus(std::time::Duration::from_secs(hours * 3_600));
+    let asking = client(&rcms);
+    // The first 59 minutes of the span, in Shanghai.
+    let read = async |begin: Timestamp| {
+        let shanghai = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap();
+        let samples = (1..60).map(|minute| {
+            let at_ms = begin.unix_ms() + minute * 60_000;
+            let at = jiff::Timestamp::from_millisecond(at_ms).unwrap().to_zoned(shanghai.clone());
+            json!({"data": {"system": {"system_time": at.strftime("%F %T").to_string()}}})
+        });
+        answer(&rcms, &json!(samples.collect::<Vec<_>>()));
+        let page = asking.status_data(&sn, FIRST, begin, end).await.unwrap();
+        page.samples.iter().map(|sample| sample.sampled_at).collect::<Vec<_>>()
+    };
+    let right = |begin: Timestamp| -> Vec<_> {
+        let at = |minute: i64| Timestamp::from_unix_ms(begin.unix_ms() + minute * 60_000);
+        (1..60).map(|minute| Some(at(minute))).collect()
+    };
+    assert!(read(back(8)).await.iter().all(Option::is_none), "each of eight hours would fit");
+    assert_eq!(read(back(1)).await, right(back(1)));
+    assert_eq!(read(back(8)).await, right(back(8)));
+}

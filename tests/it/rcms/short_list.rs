@@ -1,6 +1,6 @@
 //! RCMS counts more routers than it lists.
 use serde_json::json;
-use simdeck::domain::PollReport;
+use simdeck::domain::{DeviceState, PollReport};
 
 use super::{
     simulated::{CYCLE, Polled},
@@ -35,4 +35,24 @@ async fn a_list_that_is_shorter_than_the_count_is_told_once_it_is_so_twice() {
     polled.pass(CYCLE * 2).await;
     let report = polled.report.borrow().clone();
     assert_eq!((report.counted_and_listed, report.short_list()), (Some((30, 30)), None));
+}
+
+#[tokio::test]
+async fn a_router_that_goes_makes_none_wait_that_went_before() {
+    let rcms = StandIn::start().await;
+    let all = fleet(10);
+    rcms.set_fleet(all.clone());
+    rcms.edit(|world| world.totals = Some(json!({"onlineTotal": 5})));
+    let mut polled = Polled::start(rcms, &[]).await;
+    polled.pass(CYCLE).await;
+    // One more goes in each cycle: the first has been missing from three lists when the third goes.
+    for left in (7..10).rev() {
+        polled.rcms.set_fleet(all[..left].to_vec());
+        polled.pass(CYCLE).await;
+    }
+    let mut states = Vec::new();
+    for number in 8..=10 {
+        states.push(polled.device(&format!("RB{number:013}")).await.listed.state);
+    }
+    assert_eq!(states, [DeviceState::Offline, DeviceState::Online, DeviceState::Unknown]);
 }
