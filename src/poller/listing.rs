@@ -28,7 +28,7 @@ pub(super) struct ListState {
     page_size: u32,
     /// No size was left to try.
     is_every_size_refused: bool,
-    /// RCMS refuses the page behind the last instead of giving an empty one.
+    /// RCMS has no answer for the page behind the last, be it an empty one.
     is_end_refused: bool,
     /// In how many whole lists in a row a device was missing.
     absent: HashMap<SerialNumber, u32>,
@@ -129,7 +129,7 @@ impl<P: Pace> Poller<P> {
                 Err(Unanswered::LeftAlone | Unanswered::TooMany) => {
                     return Some(self.go_on_later(begun, devices));
                 }
-                Err(Unanswered::Refused) if begun.walk.is_all_there() => {
+                Err(_) if begun.walk.is_all_there() => {
                     self.state().list.is_end_refused = true;
                     begun.walk.end_here();
                 }

@@ -125,6 +125,7 @@ impl<P: Pace> Poller<P> {
         if !asking.samples.is_empty() || asking.bytes > 0 {
             self.report.send_modify(PollReport::note_samples);
         }
+        asking.samples = self.dated(&mut asking).await;
         let span = Duration::from_millis(end.unix_ms().abs_diff(begin.unix_ms()));
         let mut state = self.state();
         match ended {
@@ -178,7 +179,7 @@ impl<P: Pace> Poller<P> {
             }
             let bytes = bytes_of(&asking.samples);
             if bytes >= BYTES_A_COMMIT {
-                let (sn, samples) = (asking.sn.clone(), mem::take(&mut asking.samples));
+                let (sn, samples) = (asking.sn.clone(), self.dated(asking).await);
                 asking.bytes += bytes;
                 let asked_to = asking.stored_to;
                 self.keep_statuses(vec![DeviceStatus { sn, asked_to, samples }]).await;
@@ -190,6 +191,12 @@ impl<P: Pace> Poller<P> {
         let mut state = self.state();
         state.samples_a_page = state.samples_a_page.max(asking.walk.largest());
         if asking.walk.is_whole() || is_short { Ended::Whole } else { Ended::TooMuch }
+    }
+
+    /// The samples that are read and not stored yet.
+    async fn dated(&self, asking: &mut Asking) -> Vec<StatusSample> {
+        let samples = mem::take(&mut asking.samples);
+        self.client.date(samples, asking.begin, asking.end).await
     }
 
     /// Whether a refusal may be about the size of a page: where none of that size was ever answered.

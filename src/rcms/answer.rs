@@ -90,8 +90,10 @@ pub(super) fn open(
     if body.trim_ascii().is_empty() {
         return Err(RcmsError::Unreadable("nothing"));
     }
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| {
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    // One name in another encoding is no reason to read nothing of the rest.
+    let body = &*String::from_utf8_lossy(body);
+    let envelope: Envelope<'_> = serde_json::from_str(body).map_err(|_| {
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
         RcmsError::Unreadable(if is_json { "JSON of another shape" } else { "something not JSON" })
     })?;
     match envelope.code.and_then(integer) {
@@ -147,12 +149,7 @@ pub(super) fn status_page(
     };
     let items = items(data, is_sample)?;
     let (mut samples, own_times): (Vec<_>, Vec<_>) = items.iter().map(|item| sample(item)).unzip();
-    let texts: Vec<Vec<&str>> = samples
-        .iter()
-        .zip(&own_times)
-        .map(|(sample, own): (&StatusSample, &ShortText)| vec![&*sample.facts.system_time, &**own])
-        .collect();
-    let moments = zone.moments(&texts, span);
+    let moments = zone.moments(&time_texts(&samples, &own_times), span);
     for (sample, moment) in samples.iter_mut().zip(moments) {
         sample.sampled_at = moment;
     }
@@ -160,8 +157,30 @@ pub(super) fn status_page(
     Ok(StatusPage { samples, is_absent, items: items.len() })
 }
 
+/// Dates those of a walk's samples that no page alone was enough for.
+pub(super) fn date_by_all(
+    mut samples: Vec<StatusSample>,
+    span: Span,
+    zone: &LocalZone,
+) -> Vec<StatusSample> {
+    let own_times: Vec<ShortText> = samples.iter().map(|it| own_time_of(&it.whole)).collect();
+    let moments = zone.moments(&time_texts(&samples, &own_times), span);
+    for (sample, moment) in samples.iter_mut().zip(moments) {
+        sample.sampled_at = sample.sampled_at.or(moment);
+    }
+    samples
+}
+
+/// What the samples say of their times.
+fn time_texts<'a>(samples: &'a [StatusSample], own_times: &'a [ShortText]) -> Vec<Vec<&'a str>> {
+    let both = |(sample, own): (&'a StatusSample, &'a ShortText)| -> Vec<&'a str> {
+        vec![&*sample.facts.system_time, &**own]
+    };
+    samples.iter().zip(own_times).map(both).collect()
+}
+
 /// The items of a list: a bare array, the array in one of these members of an object, or the one item
-/// that an object is. No data at all is an empty list.
+/// that an object is. No data at all is an empty list, and so is a member that holds none.
 fn items(
     data: Option<&RawValue>,
     is_item: impl Fn(&Members<'_>) -> bool,
@@ -172,9 +191,14 @@ fn items(
     let array = match members(data) {
         None => Some(data),
         Some(members) if is_item(&members) => return Ok(vec![data]),
-        Some(members) => CONTAINERS
-            .into_iter()
-            .find_map(|name| members.get(name).copied().filter(|value| value.get() != "null")),
+        Some(members) => {
+            let held = |name| members.get(name).copied().filter(|value| value.get() != "null");
+            let array = CONTAINERS.into_iter().find_map(held);
+            if array.is_none() && CONTAINERS.iter().any(|name| members.contains_key(*name)) {
+                return Ok(Vec::new());
+            }
+            array
+        }
     };
     let items: Vec<&RawValue> =
         serde_json::from_str(array.ok_or(NO_LIST)?.get()).map_err(|_| NO_LIST)?;
@@ -265,6 +289,12 @@ fn sample(item: &RawValue) -> (StatusSample, ShortText) {
     let sample =
         StatusSample { sampled_at: None, facts, whole: whole.into(), lasting: lasting(item) };
     (sample, own_time)
+}
+
+/// The time that stands beside the data of a sample.
+fn own_time_of(whole: &str) -> ShortText {
+    let item: Option<&RawValue> = serde_json::from_str(whole).ok();
+    item.map(|item| sample(item).1).unwrap_or_default()
 }
 
 pub(super) fn members(value: &RawValue) -> Option<Members<'_>> {

@@ -19,13 +19,16 @@ use super::{
     account::{Account, ClientId},
     answer::{self, DevicePage, StatusPage},
     authorities::Authorities,
+    clock_there::ClockThere,
     error::RcmsError,
     group_name::GroupName,
     packed,
     request::{Method, Page, Request},
     sample_time::{LocalZone, Span},
 };
-use crate::domain::{Clock, FleetTotals, ListedDevice, Secret, SerialNumber, ShortText, Timestamp};
+use crate::domain::{
+    Clock, FleetTotals, ListedDevice, Secret, SerialNumber, ShortText, StatusSample, Timestamp,
+};
 
 /// No answer that we ask for comes near.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -72,7 +75,7 @@ pub struct Client {
     options: ClientOptions,
     http: reqwest::Client,
     /// By how much our clock was ahead of RCMS's when RCMS answered last.
-    clock_ahead_ms: Arc<Mutex<Option<i64>>>,
+    clock_there: Arc<Mutex<ClockThere>>,
     /// The zone of times that name none.
     zone: Arc<LocalZone>,
     /// Answers as they came, for somebody who looks at them.
@@ -118,8 +121,8 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build()?;
-        let (account, clock_ahead_ms) = (watch::Sender::new(Arc::new(account)), Arc::default());
-        Ok(Self { account, options, http, clock_ahead_ms, zone: Arc::default(), raw: None })
+        let (account, clock_there) = (watch::Sender::new(Arc::new(account)), Arc::default());
+        Ok(Self { account, options, http, clock_there, zone: Arc::default(), raw: None })
     }
 
     /// The same; it keeps the first few answers as they came, until they are taken.
@@ -140,9 +143,9 @@ impl Client {
         Self { zone: Arc::new(zone.map(LocalZone::set).unwrap_or_default()), ..self }
     }
 
-    /// The time by RCMS's clock, if its last answer told that.
+    /// The time by RCMS's clock, if its answers tell that.
     pub fn time_there(&self) -> Option<Timestamp> {
-        let ahead_ms = *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead_ms = self.clock_there.lock().unwrap_or_else(PoisonError::into_inner).ahead_ms();
         Some(Timestamp::from_unix_ms(self.options.clock.now().unix_ms() - ahead_ms?))
     }
 
@@ -213,6 +216,20 @@ impl Client {
         aside(move || answer::status_page(data.as_deref(), Span { begin, end }, &zone)).await
     }
 
+    /// Dates those samples of this span that no page alone was enough for, by all of them together.
+    pub async fn date(
+        &self,
+        samples: Vec<StatusSample>,
+        begin: Timestamp,
+        end: Timestamp,
+    ) -> Vec<StatusSample> {
+        if samples.iter().all(|sample| sample.sampled_at.is_some()) {
+            return samples;
+        }
+        let zone = Arc::clone(&self.zone);
+        aside(move || answer::date_by_all(samples, Span { begin, end }, &zone)).await
+    }
+
     /// Puts a device into a group. Where the answer is missing, RCMS is asked whether it has.
     pub async fn set_group(&self, sn: &SerialNumber, group: &GroupName) -> Result<(), RcmsError> {
         let cause = match self.call(&Request::set_group(sn, group)?).await {
@@ -253,7 +270,7 @@ impl Client {
         let response = sending.send().await.map_err(|error| self.broken(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let clock_ahead_ms = self.clock_ahead_ms(&headers);
-        *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner) = clock_ahead_ms;
+        self.clock_there.lock().unwrap_or_else(PoisonError::into_inner).note(clock_ahead_ms);
         let body = self.body(response).await;
         self.keep_answer(status, &body);
         let opened = match body {
@@ -334,9 +351,7 @@ impl Client {
 
 /// Reads an answer on a thread of its own: it may be as large as [`ANSWER_BYTES_MAX`], and this one
 /// answers pushes.
-async fn aside<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, RcmsError> + Send + 'static,
-) -> Result<T, RcmsError> {
+async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> T {
     let read = spawn_blocking(read).await;
     read.unwrap_or_else(|broken| resume_unwind(broken.into_panic()))
 }

@@ -8,6 +8,7 @@ mod account;
 mod answer;
 mod authorities;
 mod client;
+mod clock_there;
 mod error;
 mod group_name;
 mod lasting;

@@ -1,25 +1,25 @@
 //! When a sample was taken, in whatever form it says so.
 //!
 //! RCMS documents none. A time that leaves no doubt (epoch milliseconds or seconds, RFC 3339 with
-//! its offset) is taken as it is. One without an offset is in the zone that is set, or else in the
-//! only one by which all samples of an answer lie in the span that was asked for. In a long span several
-//! may do: then it is the one that an earlier answer left no doubt about, or none.
+//! its offset) is taken as it is, also where RCMS answers with more than was asked for. One without an
+//! offset is in the zone that is set, or else in the one by which most samples of an answer lie in the
+//! span that was asked for. In a long span several may do: then it is the one that an earlier answer left
+//! no doubt about, or none.
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{civil::DateTime, tz::TimeZone};
 
 use crate::domain::Timestamp;
 
-/// How far outside the span that was asked for a time may lie: a router's clock may be wrong.
+/// How far behind the end of the span a time may lie: a router's clock may be wrong.
 const SLACK_MS: i64 = 3_600_000;
-/// The same, where the offset is not known.
+/// The same at both ends, where the offset is not known.
 const LOCAL_SLACK_MS: i64 = 60_000;
-/// Every offset in use is a multiple of this.
+/// 2010. A router that has not been told the time yet says that it is 1970, 2000 or so.
+const EARLIEST_MS: i64 = 1_262_304_000_000;
+/// Every offset in use is a multiple of this, and none is farther off than the other.
 const QUARTER_MS: i64 = 15 * 60_000;
-/// The farthest offset in use, and the steps that are tried one after another: nearly all offsets
-/// are whole hours.
-const OFFSET_MAX_MS: i64 = 14 * 60 * 60_000;
-const STEPS_MS: [i64; 3] = [60 * 60_000, 30 * 60_000, QUARTER_MS];
+const QUARTERS_MAX: i64 = 14 * 4;
 
 /// The span that was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl LocalZone {
             samples.iter().map(|texts| texts.iter().copied().filter_map(said).collect()).collect();
         let sure = |times: &[Said]| {
             times.iter().find_map(|time| match time {
-                Said::At(ms) if span.holds(*ms) => Some(*ms),
+                Said::At(ms) if span.may_hold(*ms) => Some(*ms),
                 _ => None,
             })
         };
@@ -83,36 +83,44 @@ impl LocalZone {
             Some(zone) => zone.to_ambiguous_timestamp(local).compatible().ok()?.as_millisecond(),
             None => as_utc_ms(local)? - offset_ms?,
         };
-        span.holds(ms).then_some(ms)
+        span.may_hold(ms).then_some(ms)
     }
 
-    /// The offset by which all of these lie in the span: the one that was learned if it does, or
-    /// else the only one of the coarsest step that has any.
+    /// The offset by which these lie in the span: the one that was learned if most of them do, or else
+    /// the one by which more of them do than by any other. One router with a wrong clock has no say.
     fn offset_ms(&self, locals: &[DateTime], span: Span) -> Option<i64> {
         if self.set.is_some() {
             return None;
         }
-        let times = || locals.iter().copied().filter_map(as_utc_ms);
-        let least = times().max()?.saturating_sub(span.end.unix_ms()) - LOCAL_SLACK_MS;
-        let most = times().min()?.saturating_sub(span.begin.unix_ms()) + LOCAL_SLACK_MS;
+        let times: Vec<i64> = locals.iter().copied().filter_map(as_utc_ms).collect();
+        let fitting =
+            |offset_ms: i64| times.iter().filter(|ms| span.fits(**ms - offset_ms)).count();
+        let are_most = |fitting: usize| fitting > 0 && fitting * 2 >= times.len();
         let mut learned = self.learned_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(offset_ms) = learned.filter(|offset_ms| (least..=most).contains(offset_ms)) {
+        if let Some(offset_ms) = learned.filter(|offset_ms| are_most(fitting(*offset_ms))) {
             return Some(offset_ms);
         }
-        let (step_ms, offset_ms) = STEPS_MS.into_iter().find_map(|step_ms| {
-            let next = (least + step_ms - 1).div_euclid(step_ms) * step_ms;
-            (next <= most && next.abs() <= OFFSET_MAX_MS).then_some((step_ms, next))
-        })?;
-        let offset_ms = (offset_ms + step_ms > most).then_some(offset_ms);
+        let offsets = (-QUARTERS_MAX..=QUARTERS_MAX).map(|quarters| quarters * QUARTER_MS);
+        let votes: Vec<(usize, i64)> = offsets.map(|offset| (fitting(offset), offset)).collect();
+        let most = votes.iter().map(|(fitting, _)| *fitting).max()?;
+        let mut best = votes.into_iter().filter(|(fitting, _)| *fitting == most);
+        let offset_ms = best.next().filter(|_| are_most(most) && best.next().is_none());
+        let offset_ms = offset_ms.map(|(_, offset_ms)| offset_ms);
         *learned = offset_ms.or(*learned);
         offset_ms
     }
 }
 
 impl Span {
-    fn holds(self, ms: i64) -> bool {
+    /// Whether a sample that was answered may have been taken then.
+    fn may_hold(self, ms: i64) -> bool {
+        (EARLIEST_MS..=self.end.unix_ms().saturating_add(SLACK_MS)).contains(&ms)
+    }
+
+    /// Whether it lies where it was asked for.
+    fn fits(self, ms: i64) -> bool {
         let (begin, end) = (self.begin.unix_ms(), self.end.unix_ms());
-        (begin.saturating_sub(SLACK_MS)..=end.saturating_add(SLACK_MS)).contains(&ms)
+        (begin - LOCAL_SLACK_MS..=end + LOCAL_SLACK_MS).contains(&ms)
     }
 }
 

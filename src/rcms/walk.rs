@@ -27,6 +27,10 @@ pub fn smaller_page(size: u32) -> Option<u32> {
 pub struct ListWalk {
     page: Page,
     expected: Option<usize>,
+    /// What `deviceTotal` and the list's own answers counted first, and whether either counted otherwise
+    /// since.
+    counted_first: [Option<usize>; 2],
+    is_count_steady: bool,
     seen: HashSet<SerialNumber>,
     /// The first page had as many items as were asked for.
     is_first_full: bool,
@@ -66,6 +70,8 @@ impl ListWalk {
         let mut walk = Self {
             page,
             expected: None,
+            counted_first: [None; 2],
+            is_count_steady: true,
             seen: HashSet::new(),
             is_first_full: false,
             barren: 0,
@@ -81,7 +87,17 @@ impl ListWalk {
 
     /// Takes in how many devices `deviceTotal` counts by now.
     pub fn expect(&mut self, count: Option<i64>) {
-        self.expected = count.and_then(|count| usize::try_from(count).ok()).or(self.expected);
+        let count = count.and_then(|count| usize::try_from(count).ok());
+        self.expected = count.or(self.expected);
+        self.note_count(0, count);
+    }
+
+    /// A device that goes while the list is read moves all behind it up by one, and one of them is on no
+    /// page that is read then.
+    fn note_count(&mut self, source: usize, count: Option<usize>) {
+        let Some(count) = count else { return };
+        let first = *self.counted_first[source].get_or_insert(count);
+        self.is_count_steady &= first == count;
     }
 
     /// The page to ask for; none at the end.
@@ -93,6 +109,7 @@ impl ListWalk {
     pub fn take(&mut self, page: DevicePage) -> Vec<ListedDevice> {
         self.skipped = 0;
         self.expected = page.total.or(self.expected);
+        self.note_count(1, page.total);
         let unreadable = page.items.saturating_sub(page.devices.len());
         let has_unreadable = unreadable > 0;
         let mut devices = page.devices;
@@ -175,9 +192,11 @@ impl ListWalk {
         self.end == Some(End::Whole)
     }
 
-    /// Whether the list was read to its end, and held exactly as many devices as RCMS counts.
+    /// Whether the list was read to its end, and held exactly as many devices as RCMS counts and has
+    /// counted all the while.
     pub fn is_confirmed(&self) -> bool {
-        self.is_whole() && !self.seen.is_empty() && self.expected == Some(self.seen.len())
+        let is_exact = self.expected == Some(self.seen.len()) && self.is_count_steady;
+        self.is_whole() && !self.seen.is_empty() && is_exact
     }
 
     /// How many items had no serial number that can be read, and how many devices an online flag that
@@ -211,9 +230,9 @@ impl SampleWalk {
     /// Pages that one walk asks for at most.
     pub const PAGES_MAX: u32 = 1_000;
 
-    /// A walk from the first page, with so many items asked for on each. A page that is shorter than
-    /// that and than the `largest` one of the same RCMS is the last; any other may only be as large
-    /// as RCMS makes them.
+    /// A walk from the first page, with so many items asked for on each. A first page that is shorter
+    /// than that and than the `largest` one of the same RCMS is the only one; any other may only be as
+    /// large as RCMS makes them.
     pub fn new(page_size: u32, largest: usize) -> Self {
         Self {
             page: Page { number: 1, size: page_size },
@@ -238,7 +257,7 @@ impl SampleWalk {
         let mut samples = page.samples;
         samples.retain(|sample| self.seen.insert(sample.whole.clone()));
         let is_again = number as usize * size as usize <= self.again;
-        let is_last = items == 0 || (!is_full && items < self.largest);
+        let is_last = items == 0 || (number == 1 && !is_full && items < self.largest);
         let is_repeated = samples.is_empty() && !is_again;
         // The first page again, as full as asked: RCMS may give that one whatever page is asked for.
         let is_stuck = number == 2 && items > 0 && is_repeated && self.is_first_full;

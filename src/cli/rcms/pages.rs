@@ -51,8 +51,8 @@ pub(super) async fn devices(
                 }
                 None => return Err(error),
             },
-            // Some refuse the page behind the last instead of giving an empty one.
-            Err(error) if error.may_be_about_size() && walk.is_all_there() => {
+            // Some have no answer for the page behind the last, be it an empty one.
+            Err(_) if walk.is_all_there() => {
                 walk.end_here();
                 break;
             }
@@ -92,6 +92,7 @@ pub(super) async fn samples(client: &Client, asked: &Asked<'_>) -> Result<Sample
             Err(error) => return Err(error),
         }
     }
+    let samples = client.date(samples, begin, end).await;
     Ok(Sampled { samples, walk, is_absent, begin })
 }
 

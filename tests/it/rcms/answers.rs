@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 use simdeck::{
     domain::{DeviceState, FleetTotals, ListedDevice, Timestamp},
-    rcms::{DevicePage, Page, RcmsError},
+    rcms::{DevicePage, Page, RcmsError, read_every_way},
 };
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     stand_in::{Container, Fault, On, Sample, StandIn, Times, device, fleet},
 };
 
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 const FIRST: Page = Page { number: 1, size: 100 };
 
 async fn first_page(rcms: &StandIn) -> DevicePage {
@@ -160,6 +161,8 @@ async fn a_sample_is_kept_whole_and_believed_about_its_time_only_within_reason()
         (json!("2025-10-09T09:23:20.250"), Some(within + 250)),
         (json!("yesterday"), None),
         (json!("1970-01-01T00:00:07Z"), None),
+        (json!(begin - 3 * 86_400_000), Some(begin - 3 * 86_400_000)),
+        (json!("2000-01-01T00:00:07Z"), None),
         (json!(end + 3_600_001), None),
         (json!(12345), None),
         (json!(null), None),
@@ -174,7 +177,8 @@ async fn a_sample_is_kept_whole_and_believed_about_its_time_only_within_reason()
     let samples: Vec<_> = samples.collect();
     rcms.edit(|world| world.samples.insert("RB1".to_owned(), samples));
     let (sn, at) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms);
-    let page = client(&rcms).status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
+    let asking = client(&rcms).in_zone(Some(jiff::tz::TimeZone::UTC));
+    let page = asking.status_data(&sn, FIRST, at(begin), at(end)).await.unwrap();
     assert_eq!(page.items, times.len());
     for ((time, believed), sample) in times.iter().zip(&page.samples) {
         assert_eq!(sample.sampled_at, believed.map(at), "{time}");
@@ -227,10 +231,8 @@ async fn times_without_an_offset_are_in_the_zone_that_is_set_or_in_the_one_that_
     }
     let set = client(&rcms).in_zone(Some(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap()));
     assert_eq!(read(&set, "Asia/Shanghai").await, right);
-    assert!(
-        read(&set, "UTC").await.iter().all(Option::is_none),
-        "as far off as that is not believed"
-    );
+    let earlier = |at: &Option<Timestamp>| at.map(|at| at.minus(8 * HOUR));
+    assert_eq!(read(&set, "UTC").await, right.iter().map(earlier).collect::<Vec<_>>(), "as set");
 }
 
 #[tokio::test]
@@ -238,7 +240,7 @@ async fn in_a_long_span_a_time_without_an_offset_is_left_open_until_the_zone_is_
     let rcms = StandIn::start().await;
     rcms.set_fleet(vec![device("RB1", 1)]);
     let (sn, end) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms(1_760_003_600_000));
-    let back = |hours: u64| end.minus(std::time::Duration::from_secs(hours * 3_600));
+    let back = |hours: u32| end.minus(hours * HOUR);
     let asking = client(&rcms);
     // The first 59 minutes of the span, in Shanghai.
     let read = async |begin: Timestamp| {
@@ -256,7 +258,47 @@ async fn in_a_long_span_a_time_without_an_offset_is_left_open_until_the_zone_is_
         let at = |minute: i64| Timestamp::from_unix_ms(begin.unix_ms() + minute * 60_000);
         (1..60).map(|minute| Some(at(minute))).collect()
     };
-    assert!(read(back(8)).await.iter().all(Option::is_none), "each of eight hours would fit");
+    assert!(read(back(8)).await.iter().all(Option::is_none), "others would fit, too");
     assert_eq!(read(back(1)).await, right(back(1)));
     assert_eq!(read(back(8)).await, right(back(8)));
+}
+
+#[tokio::test]
+async fn one_router_without_a_clock_takes_the_time_of_no_other_sample() {
+    let rcms = StandIn::start().await;
+    let (sn, end) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms(1_760_003_600_000));
+    let begin = end.minus(HOUR);
+    let text = |at_ms: i64| {
+        let zone = jiff::tz::TimeZone::get("Asia/Kolkata").unwrap();
+        let at = jiff::Timestamp::from_millisecond(at_ms).unwrap().to_zoned(zone);
+        at.strftime("%F %T").to_string()
+    };
+    let sample = |time: &str| json!({"data": {"system": {"system_time": time}}});
+    let minutes = || (1..60).map(|minute| begin.unix_ms() + minute * 60_000);
+    // The clock of one of them is three minutes fast, and one has just been switched on.
+    let mut times: Vec<_> = minutes().map(|at_ms| text(at_ms + 180_000)).collect();
+    times.push("1970-01-01 00:00:30".to_owned());
+    let asking = client(&rcms);
+    let (mut pages, mut told) = (Vec::new(), Vec::new());
+    for page in times.chunks(10) {
+        answer(&rcms, &json!(page.iter().map(|time| sample(time)).collect::<Vec<_>>()));
+        pages.extend(asking.status_data(&sn, FIRST, begin, end).await.unwrap().samples);
+    }
+    for sample in asking.date(pages, begin, end).await {
+        told.push(sample.sampled_at.map(|at| at.unix_ms() - 180_000));
+    }
+    let right: Vec<_> = minutes().map(Some).chain([None]).collect();
+    assert_eq!(told, right, "half an hour is an offset like any other, and pages are not enough");
+}
+
+#[tokio::test]
+async fn one_name_in_another_encoding_hides_no_other_router() {
+    let rcms = StandIn::start().await;
+    let latin = b"{\"code\":0,\"data\":[{\"sn\":\"RB1\",\"deviceName\":\"Caf\xe9\"}]}";
+    let at = Timestamp::from_unix_ms(0);
+    assert_eq!(read_every_way(latin, at, at).unwrap(), 2, "as routers and as samples");
+    for nothing in [json!({"list": null, "total": 30}), json!({"records": null})] {
+        answer(&rcms, &nothing);
+        assert_eq!(first_page(&rcms).await.items, 0, "{nothing}");
+    }
 }

@@ -102,6 +102,9 @@ async fn two_clients_see_the_same_whatever_form_the_answers_have() {
     rcms.edit(|world| world.overlap = 3);
     assert_eq!(agreed(&url, "pages that overlap"), plain);
     rcms.edit(|world| (world.page_size_max, world.overlap) = (None, 0));
+    rcms.edit(|world| world.page_size_refused_above = Some(20));
+    assert_eq!(agreed(&url, "larger pages are refused"), plain);
+    rcms.edit(|world| world.page_size_refused_above = None);
     for container in [Container::List, Container::Records, Container::Data] {
         rcms.edit(|world| world.container = container);
         assert_eq!(agreed(&url, &format!("{container:?}")), plain);

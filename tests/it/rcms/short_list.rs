@@ -1,10 +1,14 @@
 //! RCMS counts more routers than it lists.
 use serde_json::json;
-use simdeck::domain::{DeviceState, PollReport};
+use simdeck::{
+    domain::{DeviceState, PollReport, Timestamp},
+    rcms::{ListWalk, SampleWalk},
+};
 
 use super::{
+    asking::client,
     simulated::{CYCLE, Polled},
-    stand_in::{StandIn, fleet},
+    stand_in::{Fault, On, StandIn, Times, fleet},
 };
 
 #[test]
@@ -55,4 +59,38 @@ async fn a_router_that_goes_makes_none_wait_that_went_before() {
         states.push(polled.device(&format!("RB{number:013}")).await.listed.state);
     }
     assert_eq!(states, [DeviceState::Offline, DeviceState::Online, DeviceState::Unknown]);
+}
+
+#[tokio::test]
+async fn a_count_that_changes_while_the_list_is_read_confirms_nobodys_absence() {
+    for goes in [false, true] {
+        let rcms = StandIn::start().await;
+        rcms.set_fleet(fleet(30));
+        let mut walk = ListWalk::new(Some(30), 10);
+        while let Some(page) = walk.next() {
+            walk.take(client(&rcms).devices(page).await.unwrap());
+            // All behind it move up, and the first of the next page is on none.
+            if goes && page.number == 1 {
+                rcms.edit(|world| world.devices.remove(2));
+                walk.expect(Some(29));
+            }
+        }
+        assert_eq!((walk.seen().len(), walk.is_confirmed()), (30 - usize::from(goes), !goes));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_samples_that_is_shorter_than_others_is_not_the_last() {
+    let rcms = StandIn::start().await;
+    let (sn, at) = ("RB1".parse().unwrap(), Timestamp::from_unix_ms(1_760_000_000_000));
+    let (mut walk, mut read) = (SampleWalk::new(100, 0), 0);
+    for (nth, items) in [10, 7, 10, 0].into_iter().enumerate() {
+        let samples: Vec<_> =
+            (0..items).map(|item| json!({"system": {"uptime": [nth, item]}})).collect();
+        let body = json!({"code": 0, "data": samples}).to_string();
+        rcms.fault(On::Any, Fault::Body(body), Times::Once);
+        let page = walk.next().unwrap();
+        read += walk.take(client(&rcms).status_data(&sn, page, at, at).await.unwrap()).len();
+    }
+    assert_eq!((read, walk.is_whole()), (27, true));
 }
