@@ -28,6 +28,7 @@ mod record;
 mod retraction;
 mod search;
 mod secret;
+mod serial_number;
 mod silence;
 mod sim;
 mod source;
@@ -52,7 +53,7 @@ pub use condition::{Condition, ConditionChange, ConditionKind};
 pub use device::{
     Device, DeviceEvent, DeviceEventKind, DeviceEventWord, DeviceFilter, DevicePoll, DeviceState,
     DeviceStatus, Fleet, FleetTotals, Freshness, HistoryFilter, KnownDevice, Lasting, ListedDevice,
-    Listing, NewestSample, SampleRun, SerialNumber, SerialNumberError, StatusFacts, StatusSample,
+    Listing, NewestSample, SampleRun, StatusFacts, StatusSample,
 };
 pub use edits::edits;
 pub use giccid::{Giccid, GiccidError};
@@ -71,6 +72,7 @@ pub use record::{
 pub use retraction::{RetractCount, RetractQuestion, Retracted, Retraction, RetractionCounts};
 pub use search::{Hit, HitOf, Matched};
 pub use secret::{BLANK_EDGE, Invisible, Secret, has_blank_edge, invisible_in, without_mark};
+pub use serial_number::{SerialNumber, SerialNumberError};
 pub use silence::{Silence, SilentCount, SilentGroup, SilentSim, is_too_silent};
 pub use sim::{
     LabelChange, NetworkContext, Sim, SimActivity, SimActivityQuestion, SimFilter, SimLabel,
