@@ -367,7 +367,7 @@ fn every_subcommand_has_an_example_in_its_help() {
             }
         }
     }
-    assert_eq!(seen, 49, "23 commands, and those below config, erase, held, key, rcms and retract");
+    assert_eq!(seen, 51, "23 commands, and those below config, erase, held, key, rcms and retract");
 }
 
 #[test]

@@ -22,7 +22,8 @@ const GUARD: Duration = Duration::from_secs(120);
 
 fn sample(age_s: i64) -> Sample {
     let at_ms = Timestamp::now().as_millisecond() - age_s * 1_000;
-    Sample { at_ms, body: json!({"data": {"system": {"system_time": at_ms}}}) }
+    // Each says something new: what only tells another time has no row of its own.
+    Sample { at_ms, body: json!({"data": {"system": {"system_time": at_ms, "signal": at_ms}}}) }
 }
 
 fn start(disk: &Disk, folder: Arc<TempDir>, rcms: &StandIn) -> Simdeck {

@@ -46,7 +46,9 @@ async fn what_is_listed_and_not_understood_is_told_with_how_many_and_until_it_is
     let expected = "RCMS lists 2 without a serial number that can be read: not watched here. The \
                     online flag of 1 says neither yes nor no: unknown here.";
     assert_eq!(told, expected);
-    assert_eq!(simdeck.rows("/v1/devices").await.len(), 4, "the others are");
+    // The others are.
+    until(&simdeck, "/v1/devices", |rows| rows.as_array().is_some_and(|rows| rows.len() == 4))
+        .await;
     rcms.set_fleet(fleet(3));
     until_off(&simdeck, "rcms_unread").await;
 }
