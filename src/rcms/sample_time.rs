@@ -120,7 +120,9 @@ impl Span {
     /// Whether it lies where it was asked for.
     fn fits(self, ms: i64) -> bool {
         let (begin, end) = (self.begin.unix_ms(), self.end.unix_ms());
-        (begin - LOCAL_SLACK_MS..=end + LOCAL_SLACK_MS).contains(&ms)
+        let (begin, end) =
+            (begin.saturating_sub(LOCAL_SLACK_MS), end.saturating_add(LOCAL_SLACK_MS));
+        (begin..=end).contains(&ms)
     }
 }
 

@@ -164,10 +164,10 @@ fn erased_list(settings: &Settings, unreadable: &[usize]) -> Option<Finding> {
 
 fn clock(now: Timestamp, newest_push: Option<Timestamp>, believed: BelievedTime) -> Finding {
     const CHECK: &str = "clock";
-    const TODO: &str = "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`): by a \
+    const REMEDY: &str = "Set the clock, and keep it right with NTP (`timedatectl set-ntp true`): by a \
                         wrong one pushes count as too old or ahead.";
     if now < WRITTEN {
-        return Finding::problem(CHECK, format!("It is {now} by it, which cannot be."), TODO);
+        return Finding::problem(CHECK, format!("It is {now} by it, which cannot be."), REMEDY);
     }
     if let Some(ClockEvidence { pushed, received }) = believed.newest
         && believed.fault(now).is_some()
@@ -175,12 +175,12 @@ fn clock(now: Timestamp, newest_push: Option<Timestamp>, believed: BelievedTime)
         let finding = format!(
             "It is {now} by it; the newest authentic push is of {pushed} and came at {received} by it."
         );
-        return Finding::problem(CHECK, finding, TODO);
+        return Finding::problem(CHECK, finding, REMEDY);
     }
     match newest_push {
         Some(newest) if newest > now.plus(CLOCK_SLACK) => {
             let finding = format!("It is {now} by it, and the newest push came at {newest}.");
-            Finding::problem(CHECK, finding, TODO)
+            Finding::problem(CHECK, finding, REMEDY)
         }
         _ => Finding::ok(CHECK, format!("It is {now} by it, and nothing says otherwise.")),
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const CHECK: &str = "rcms";
-const TODO: &str =
+const REMEDY: &str =
     "Run `simdeck rcms check`, which looks at each call; `simdeck rcms probe` for code 40002.";
 
 /// Looks at it, and says how it is.
@@ -44,7 +44,7 @@ fn judge(rcms: &Rcms) -> Finding {
         _ => {
             let error =
                 rcms.error.as_deref().unwrap_or("it does not answer the server as it should");
-            Finding::problem(CHECK, sentence(error), TODO)
+            Finding::problem(CHECK, sentence(error), REMEDY)
         }
     }
 }
@@ -65,7 +65,7 @@ async fn ask(settings: &Settings) -> Finding {
             let all = totals.device_total.map(|all| format!(" and counts {}", routers(all)));
             Finding::ok(CHECK, format!("It answers this machine{}.", all.unwrap_or_default()))
         }
-        Err(error) => Finding::problem(CHECK, sentence(error.sentence()), TODO),
+        Err(error) => Finding::problem(CHECK, sentence(error.sentence()), REMEDY),
     }
 }
 

@@ -208,9 +208,13 @@ impl Run {
     /// Whether the router and its link have been up since the last sample. Where they have not, that is
     /// news.
     fn runs_on(&self, at_ms: i64, lasting: Lasting) -> bool {
-        let passed_ms = at_ms - self.until_ms;
+        let passed_ms = at_ms.saturating_sub(self.until_ms);
         let runs_on = |was_s: Option<i64>, is_s: Option<i64>| match (was_s, is_s) {
-            (Some(was_s), Some(is_s)) => ((is_s - was_s) * 1000 - passed_ms).abs() <= SLACK_MS,
+            // A router may say anything.
+            (Some(was_s), Some(is_s)) => {
+                let ran_ms = is_s.saturating_sub(was_s).saturating_mul(1_000);
+                ran_ms.abs_diff(passed_ms) <= SLACK_MS.unsigned_abs()
+            }
             (was_s, is_s) => was_s == is_s,
         };
         runs_on(self.up_s, lasting.up_s) && runs_on(self.link_up_s, lasting.link_up_s)
@@ -240,4 +244,33 @@ fn digest(sample: &StatusSample) -> i64 {
     let digest = Sha256::digest(sample.whole.as_bytes());
     let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
     i64::from_le_bytes(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_router_says_of_its_uptime_is_a_number_like_any_other() {
+        let run = |up_s| Run {
+            place: 0,
+            id: None,
+            at_ms: 0,
+            until_ms: 0,
+            samples: 1,
+            has_own_time: None,
+            h: 0,
+            facts_h: None,
+            up_s: Some(up_s),
+            link_up_s: None,
+            nth: 0,
+            is_moved: false,
+        };
+        let runs_on = |was_s, is_s, at_ms| {
+            run(was_s).runs_on(at_ms, Lasting { up_s: Some(is_s), ..Lasting::default() })
+        };
+        assert!(runs_on(10, 70, 60_000));
+        assert!(!runs_on(10, i64::MAX / 100, 60_000));
+        assert!(!runs_on(i64::MAX, 1, 60_000));
+    }
 }
